@@ -1,0 +1,276 @@
+"""What a user may ask for: `BenchmarkArguments`, the one schema behind every front end.
+
+Types, defaults, help and messages live here alone. The command line's flags, the magic's options
+and the reference page are made from the fields.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections import Counter
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+
+from .errors import ArgumentError
+
+
+def _as_list(value: Any) -> Any:
+    """Let one value stand for a list of one."""
+    if value is None or isinstance(value, Mapping) or hasattr(value, "to_dict"):
+        return [] if value is None else [value]
+    return [value] if isinstance(value, (str, int, float)) else list(value)
+
+
+_List = BeforeValidator(_as_list)
+_Size = Annotated[int, Field(gt=0)]
+_DType = Literal["float32", "float16", "bfloat16", "float64", "auto"]
+
+
+def _option(default: Any, help_text: str, **extra: Any) -> Any:
+    """A field with its help, and what a front end needs to know besides."""
+    return Field(
+        default_factory=lambda: list(default) if isinstance(default, list) else default,
+        description=help_text,
+        json_schema_extra=extra,
+    )
+
+
+class BenchmarkArguments(BaseModel):
+    """What to measure, on what, and how well.
+
+    Raises `ArgumentError`, with one sentence, for a name or a value that is not one of these.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    models: Annotated[list[str], _List] = _option(
+        [],
+        "models to measure: names of the built-in catalogue, Hugging Face Hub ids, or folders "
+        "with a config.json; with configs, a label for each of them",
+    )
+    configs: Annotated[list[dict[str, Any]], _List] = _option(
+        [],
+        "configurations to measure instead of named ones: dicts with a model_type, or Transformers "
+        "config objects, one for each model in the same order",
+        flag=False,
+    )
+    frameworks: Annotated[list[str], _List] = _option(
+        ["pytorch"], "frameworks to measure in", short="f"
+    )
+    batch_sizes: Annotated[list[_Size], _List] = _option(
+        [8], "how many samples a call takes", short="b"
+    )
+    sequence_lengths: Annotated[list[_Size], _List] = _option(
+        [8, 32, 128, 512],
+        "how many tokens (audio: frames) a sample has; images have none",
+        short="s",
+    )
+    inference: bool = _option(True, "measure one forward pass")
+    speed: bool = _option(True, "measure time")
+    memory: bool = _option(True, "measure memory")
+    device: str = _option(
+        "auto", "where to run: cpu, cuda, cuda:N, or auto (CUDA where there is a device)", short="d"
+    )
+    dtype: Annotated[list[_DType], _List] = _option(
+        ["float32"], "number format of weights and activations; auto is what the config names"
+    )
+    attention: Annotated[
+        list[Literal["default", "eager", "sdpa", "flash_attention_2", "flex_attention"]], _List
+    ] = _option(
+        ["default"], "attention implementation of the model; default is the library's own choice"
+    )
+    model_class: Literal["auto", "architecture", "base"] = _option(
+        "auto",
+        "class of model: the architecture that the config names, the base model without a head, "
+        "or auto: the architecture, but the base model where its head serves pretraining alone "
+        "(as in BertForMaskedLM)",
+    )
+    precision: float = _option(
+        0.02, "half width that the median's 95 % confidence interval shall have, of the median"
+    )
+    max_time: float = _option(
+        10.0,
+        "seconds of sampling after which a case stops, precise or not (never before 6 samples)",
+    )
+    timeout: float = _option(600.0, "seconds that any one phase of a case may take")
+    seed: int = _option(0, "seed of the random weights and inputs")
+    environment: str = _option(
+        "kernel",
+        "interpreter to run the frameworks in: kernel (this one) or a path to a python",
+        short="e",
+    )
+    isolation: Literal["auto", "fork", "process"] = _option(
+        "auto",
+        "what a case runs in: a fork of a warm server, a fresh process, or auto (fork on Linux)",
+    )
+    idle_limit: float = _option(300.0, "seconds that an unused worker stays warm")
+
+    def __init__(self, /, **values: Any) -> None:
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            raise ArgumentError(_sentence(error)) from None
+
+    @field_validator("configs", mode="after")
+    @classmethod
+    def _configs_name_their_type(cls, configs: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        for place, config in enumerate(configs, 1):
+            if not isinstance(config.get("model_type"), str):
+                raise ValueError(
+                    f"configs: number {place} has no model_type; add one, like "
+                    '{"model_type": "bert", "num_hidden_layers": 2}'
+                )
+        return configs
+
+    @field_validator("configs", mode="before")
+    @classmethod
+    def _configs_as_dicts(cls, configs: Any) -> list[dict[str, Any]]:
+        return [_config_as_dict(config, place) for place, config in enumerate(_as_list(configs), 1)]
+
+    @field_validator("batch_sizes", "sequence_lengths", "frameworks", "dtype", "attention")
+    @classmethod
+    def _at_least_one(cls, values: list[Any], info: Any) -> list[Any]:
+        if not values:
+            raise ValueError(f"{info.field_name} is empty; give at least one")
+        _refuse_twice(info.field_name, values)
+        return values
+
+    @field_validator("frameworks")
+    @classmethod
+    def _known_frameworks(cls, frameworks: list[str]) -> list[str]:
+        from .backends import backend_names
+
+        known = backend_names()
+        for name in frameworks:
+            if name not in known:
+                raise ValueError(
+                    f"frameworks: {name!r} is not one of {', '.join(known)}"
+                    f"{did_you_mean(name, known)}"
+                )
+        return frameworks
+
+    @field_validator("device")
+    @classmethod
+    def _known_device(cls, device: str) -> str:
+        kind, _, number = device.partition(":")
+        if device not in ("auto", "cpu", "cuda") and not (kind == "cuda" and number.isdecimal()):
+            raise ValueError(f"device: {device!r} is not one of auto, cpu, cuda, cuda:0, cuda:1, …")
+        return device
+
+    @field_validator("precision", "max_time", "timeout", "idle_limit")
+    @classmethod
+    def _above_zero(cls, value: float, info: Any) -> float:
+        if not 0 < value < float("inf"):
+            raise ValueError(f"{info.field_name}: {value:g} is not a number above 0")
+        if info.field_name == "precision" and value >= 1:
+            raise ValueError(f"precision: {value:g} is not a fraction below 1; 0.02 means ±2 %")
+        return value
+
+    @model_validator(mode="after")
+    def _something_to_measure(self) -> BenchmarkArguments:
+        if not self.models and not self.configs:
+            raise ValueError("no model was named; name at least one, like bert-base-uncased")
+        if not self.inference:
+            raise ValueError("inference is off, which leaves nothing to measure; leave it on")
+        if not self.speed and not self.memory:
+            raise ValueError("speed and memory are both off, which leaves nothing to measure")
+        return self
+
+    @model_validator(mode="after")
+    def _models_match_configs(self) -> BenchmarkArguments:
+        _refuse_twice("models", self.models)
+        if self.configs and self.models and len(self.configs) != len(self.models):
+            types = ", ".join(config["model_type"] for config in self.configs)
+            raise ValueError(
+                f"models has {len(self.models)} names ({', '.join(self.models)}) but configs has "
+                f"{len(self.configs)} ({types}); give one config for each model, in the same order"
+            )
+        return self
+
+    def model_names(self) -> list[str]:
+        """The models' names; configs without one are numbered by type: bert-1, bert-2."""
+        if self.models:
+            return list(self.models)
+        seen: Counter[str] = Counter()
+        names = []
+        for config in self.configs:
+            seen[config["model_type"]] += 1
+            names.append(f"{config['model_type']}-{seen[config['model_type']]}")
+        return names
+
+
+def did_you_mean(wrong: str, known: Any) -> str:
+    """Ask "did you mean …?" where a known name is near; else say nothing."""
+    near = difflib.get_close_matches(wrong, list(known), n=1, cutoff=0.6)
+    return f"; did you mean {near[0]!r}?" if near else ""
+
+
+def unknown_argument(name: str) -> str:
+    """The sentence for an argument that does not exist, with the nearest that does."""
+    return f"there is no argument {name!r}{did_you_mean(name, BenchmarkArguments.model_fields)}"
+
+
+def _refuse_twice(name: str, values: list[Any]) -> None:
+    for value in values:
+        places = [place for place, other in enumerate(values, 1) if other == value]
+        if len(places) > 1:
+            raise ValueError(
+                f"{name} has {value!r} twice (numbers {places[0]} and {places[1]}); keep one"
+            )
+
+
+def _config_as_dict(config: Any, place: int) -> dict[str, Any]:
+    """A config as plain JSON values, whether it is a dict or an object with ``to_dict``."""
+    values = config.to_dict() if hasattr(config, "to_dict") else config
+    if not isinstance(values, Mapping):
+        raise ValueError(
+            f"configs: number {place} is a {type(config).__name__}; give a dict with a model_type "
+            f"or a Transformers config object"
+        )
+    model_type: str | None = values.get("model_type") or getattr(config, "model_type", None)
+    plain: dict[str, Any] = json.loads(json.dumps(dict(values), default=_plain))
+    return {**plain, "model_type": model_type} if model_type else plain
+
+
+def _plain(value: Any) -> Any:
+    """What JSON has no word for: config objects, and dtypes, which print as torch.float32."""
+    return value.to_dict() if hasattr(value, "to_dict") else str(value).replace("torch.", "")
+
+
+def _sentence(error: ValidationError) -> str:
+    """The first thing that pydantic found wrong, in one sentence."""
+    found = error.errors()[0]
+    place, kind, value = found["loc"], found["type"], found.get("input")
+    name = str(place[0]) if place else ""
+    if kind == "value_error":
+        return str(found["ctx"]["error"])
+    if kind == "extra_forbidden":
+        return unknown_argument(name)
+    wanted = {
+        "greater_than": "a whole number above 0",
+        "int_parsing": "a whole number",
+        "int_type": "a whole number",
+        "int_from_float": "a whole number",
+        "float_parsing": "a number",
+        "float_type": "a number",
+        "bool_parsing": "true or false",
+        "bool_type": "true or false",
+        "string_type": "text",
+        "literal_error": "one of " + str(found.get("ctx", {}).get("expected", "")).replace("'", ""),
+    }.get(kind, "")
+    hint = ""
+    if kind == "literal_error" and isinstance(value, str):
+        hint = did_you_mean(value, str(found["ctx"]["expected"]).replace("'", "").split(", "))
+    said = f"is not {wanted}{hint}" if wanted else f"is not taken: {found['msg']}"
+    return f"{name}: {value!r} {said}"

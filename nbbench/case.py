@@ -1,0 +1,55 @@
+"""From arguments to cases: pure, with no I/O and no framework."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from dataclasses import dataclass
+
+from .arguments import BenchmarkArguments
+from .models import ModelConfig
+from .worker.messages import Case, MemoryProfile, Outcome, Phase, Status, Timing
+
+__all__ = ["Case", "MemoryProfile", "Outcome", "Phase", "Result", "Status", "Timing", "expand"]
+
+
+@dataclass(frozen=True)
+class Result:
+    """A case and what came of it."""
+
+    case: Case
+    outcome: Outcome
+
+
+def expand(arguments: BenchmarkArguments, models: list[ModelConfig]) -> list[Case]:
+    """Every case that the arguments ask for, in the order in which to run them.
+
+    Cases of one framework stand together, and in them those of one model, so that a worker
+    imports each once. A model that takes no sequence has one case for all lengths.
+    """
+    cases = []
+    for framework, model, dtype, attention, batch_size in itertools.product(
+        arguments.frameworks, models, arguments.dtype, arguments.attention, arguments.batch_sizes
+    ):
+        for length in arguments.sequence_lengths if model.takes_length else [None]:
+            cases.append(
+                Case(
+                    framework=framework,
+                    model=model.name,
+                    config=json.dumps(model.config, sort_keys=True),
+                    config_source=model.source,
+                    batch_size=batch_size,
+                    sequence_length=length,
+                    dtype=dtype,
+                    attention=attention,
+                    model_class=arguments.model_class,
+                    device=arguments.device,
+                    environment="kernel" if arguments.environment == "kernel" else "path",
+                    speed=arguments.speed,
+                    memory=arguments.memory,
+                    precision=arguments.precision,
+                    max_time=arguments.max_time,
+                    seed=arguments.seed,
+                )
+            )
+    return cases

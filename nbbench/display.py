@@ -1,0 +1,86 @@
+"""Where live progress is shown: below a notebook's cell, on a terminal, or nowhere."""
+
+from __future__ import annotations
+
+import sys
+from types import TracebackType
+from typing import Any, Protocol
+
+from .progress import Progress
+
+
+class Display(Protocol):
+    """Shows a benchmark's progress while it is entered."""
+
+    def __enter__(self) -> Display:
+        """Show it for the first time."""
+
+    def update(self) -> None:
+        """Show it as it is now; called a few times a second."""
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Leave a line that says how it went."""
+
+
+def display_for(progress: Progress, *, shown: bool) -> Display:
+    """The display that suits the place: a notebook's, a terminal's, or none."""
+    if not shown:
+        return NoDisplay()
+    if in_notebook():
+        from .notebook.progress import NotebookDisplay
+
+        return NotebookDisplay(progress)
+    if sys.stderr.isatty():
+        return TerminalDisplay(progress)
+    return NoDisplay()
+
+
+def in_notebook() -> bool:
+    """Whether this is a Jupyter kernel (or Colab's, or VS Code's) rather than a terminal."""
+    ipython: Any = sys.modules.get("IPython")
+    shell = None if ipython is None else ipython.get_ipython()
+    return getattr(shell, "kernel", None) is not None
+
+
+class NoDisplay:
+    """Shows nothing."""
+
+    def __enter__(self) -> NoDisplay:
+        return self
+
+    def update(self) -> None:
+        """Nothing."""
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+
+class TerminalDisplay:
+    """A line on stderr that changes in place."""
+
+    def __init__(self, progress: Progress) -> None:
+        from rich.console import Console
+        from rich.status import Status
+
+        self._progress = progress
+        self._console = Console(stderr=True)
+        self._status = Status("starting", console=self._console)
+
+    def __enter__(self) -> TerminalDisplay:
+        self._status.start()
+        return self
+
+    def update(self) -> None:
+        """Show the line as it is now."""
+        from rich.markup import escape
+
+        self._status.update(escape(self._progress.line()))
+
+    def __exit__(self, *_: object) -> None:
+        self._status.stop()
+        self._console.print(self._progress.summary(), highlight=False)

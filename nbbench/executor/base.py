@@ -1,0 +1,41 @@
+"""What every executor is: cases go in, events and outcomes come out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeAlias
+
+from ..case import Case, Outcome
+from ..worker.messages import Event
+
+
+@dataclass(frozen=True)
+class CaseEvent:
+    """Something the worker says of the case that is running."""
+
+    case: Case
+    event: Event
+
+
+@dataclass(frozen=True)
+class CaseEnd:
+    """A case is over; ``environment`` is what its worker told of itself, empty if it never ran."""
+
+    case: Case
+    outcome: Outcome
+    environment: dict[str, Any]
+
+
+ExecutorEvent: TypeAlias = CaseEvent | CaseEnd
+
+
+class Executor(Protocol):
+    """Runs cases one after the other."""
+
+    def run(self, cases: list[Case], cancelled: Callable[[], bool]) -> Iterator[ExecutorEvent]:
+        """Yield events of each case and then its end, in order; every case has an end.
+
+        Once ``cancelled()`` is true, or the generator is interrupted, the running case ends as
+        ``cancelled`` and the rest as ``skipped``.
+        """

@@ -1,0 +1,1 @@
+"""The front end in IPython and Jupyter."""

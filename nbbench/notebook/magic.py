@@ -1,0 +1,133 @@
+"""``%tfbench`` and ``%%tfbench``."""
+
+from __future__ import annotations
+
+import ast
+import shlex
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ..report import Report
+
+_ABOUT = """\
+Measure speed and memory of models, and return the report.
+
+    %tfbench bert-base-uncased distilbert-base-uncased -b 1 8 -s 32 128
+
+As a cell magic the body assigns the arguments in Python; it sees your variables and leaves none:
+
+    %%tfbench --out report
+    models = ["small", "large"]
+    configs = [{"model_type": "bert", "num_hidden_layers": 2}, my_config]
+    batch_sizes = [1, 8]"""
+
+_EPILOG = """\
+The report is also in _, and its tables are report.speed, report.memory and report.environment."""
+
+
+def register(ipython: Any) -> None:
+    """Add the magic to a shell."""
+
+    def tfbench(line: str, cell: str | None = None) -> Report | None:
+        return _tfbench(ipython, line, cell)
+
+    tfbench.getdoc = _help  # type: ignore[attr-defined]  # what %tfbench? asks, before __doc__
+    ipython.register_magic_function(tfbench, magic_kind="line_cell", magic_name="tfbench")
+
+
+def _help() -> str:
+    return str(_parser().format_help())
+
+
+def _parser() -> Any:
+    from ..flags import benchmark_parser
+
+    parser = benchmark_parser("%tfbench", _ABOUT, _EPILOG)
+    parser.add_argument("--out", metavar="NAME", help="variable to put the report in, too")
+    return parser
+
+
+def _tfbench(ipython: Any, line: str, cell: str | None) -> Report | None:
+    from IPython.core.error import UsageError
+
+    from ..errors import ArgumentError, NbbenchError
+
+    try:
+        words = shlex.split(line)
+        if "-h" in words or "--help" in words:
+            print(_help())
+            return None
+        values = _parser().read(words)
+        out = values.pop("out", None)
+        if out is not None and not out.isidentifier():
+            raise ArgumentError(f"--out: {out!r} is no name for a variable")
+        if cell is not None:
+            assigned = read_body(cell, ipython.user_ns)
+            for name in assigned:
+                if name in values:
+                    raise ArgumentError(f"{name} is given on the line and in the cell; keep one")
+            values.update(assigned)
+        from ..run import run
+
+        report = run(**values)
+    except (NbbenchError, ValueError) as error:
+        raise UsageError(str(error)) from None
+    if out is not None:
+        ipython.push({out: report})
+    return report
+
+
+def read_body(body: str, namespace: dict[str, Any]) -> dict[str, Any]:
+    """The arguments that a cell's body assigns.
+
+    The body runs on a copy of ``namespace``, so it sees the user's variables and leaves none
+    behind. Names that are no arguments are refused, unless they begin with an underscore or come
+    from an import or a definition. Raises `ArgumentError`, also for what goes wrong in the body.
+    """
+    from ..arguments import BenchmarkArguments, unknown_argument
+    from ..errors import ArgumentError
+
+    known = BenchmarkArguments.model_fields
+    try:
+        tree = ast.parse(body)
+    except SyntaxError as error:
+        raise ArgumentError(
+            f"line {error.lineno} of the cell's body is not Python: {error.msg}"
+        ) from None
+    names = [
+        node.id
+        for statement in tree.body
+        if not isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef))
+        for node in ast.walk(statement)
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
+    ]
+    inner = _comprehension_names(tree)
+    for name in names:
+        if name not in known and not name.startswith("_") and name not in inner:
+            raise ArgumentError(
+                f"{unknown_argument(name)} (a name for your own use begins with an underscore)"
+            )
+    own = {name: value for name, value in namespace.items() if name not in known}
+    try:
+        exec(compile(tree, "<%%tfbench>", "exec"), own)
+    except Exception as error:
+        frames = error.__traceback__
+        while frames is not None and frames.tb_frame.f_code.co_filename != "<%%tfbench>":
+            frames = frames.tb_next
+        where = "" if frames is None else f"line {frames.tb_lineno} of "
+        raise ArgumentError(
+            f"{where}the cell's body failed with {type(error).__name__}: {error}"
+        ) from None
+    return {name: own[name] for name in names if name in own and name in known}
+
+
+def _comprehension_names(tree: ast.Module) -> set[str]:
+    """Names that live in a comprehension alone."""
+    kinds = (ast.comprehension,)
+    return {
+        name.id
+        for node in ast.walk(tree)
+        if isinstance(node, kinds)
+        for name in ast.walk(node.target)
+        if isinstance(name, ast.Name)
+    }

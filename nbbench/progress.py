@@ -1,0 +1,97 @@
+"""How far a benchmark is: which case, which phase, and an estimate of what is left. Pure."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import Counter
+
+from .case import Case, Phase, Result, Status
+from .executor.base import CaseEvent
+from .worker.messages import PhaseChanged, Sampled
+
+_UNKNOWN_COSTS_S = 5.0
+"""What building and warming up a case may take before any case has shown it."""
+
+
+class Progress:
+    """The state of one benchmark, as its events tell it."""
+
+    def __init__(self, cases: list[Case]) -> None:
+        self.cases = cases
+        self.results: list[Result] = []
+        self.current: Case | None = None
+        self.phase = ""
+        self.begun = time.monotonic()
+        self._case_begun = self.begun
+
+    def hear(self, event: CaseEvent) -> None:
+        """Take in an event of the running case."""
+        if event.case is not self.current:
+            self.current, self._case_begun = event.case, time.monotonic()
+        said = event.event
+        if isinstance(said, PhaseChanged):
+            first = said.phase is Phase.STARTING
+            self.phase = f"importing {event.case.framework}" if first else said.phase.value
+        elif isinstance(said, Sampled):
+            width = "" if said.half_width is None else f" ±{said.half_width:.1%}"
+            self.phase = f"measuring: {said.n} samples{width}"
+
+    def end(self, result: Result) -> None:
+        """Take in the end of a case."""
+        self.results.append(result)
+        self.current, self.phase = None, ""
+
+    @property
+    def seconds(self) -> float:
+        """Seconds since the benchmark began."""
+        return time.monotonic() - self.begun
+
+    def seconds_left(self) -> float:
+        """An estimate of what is left, from the cases that have ended.
+
+        A case is taken to last as long as the most similar one that has ended, longer in
+        proportion to its tokens if it has more.
+        """
+        done = {result.case for result in self.results}
+        running = 0.0 if self.current is None else time.monotonic() - self._case_begun
+        left = sum(self._expected(case) for case in self.cases if case not in done)
+        return max(left - running, 0.0)
+
+    def _expected(self, case: Case) -> float:
+        ended = [r for r in self.results if r.outcome.status is Status.OK]
+        if not ended:
+            return case.max_time * (1.0 if case.speed else 0.0) + _UNKNOWN_COSTS_S
+        same_model = [r for r in ended if r.case.model == case.model] or ended
+        nearest = min(same_model, key=lambda r: abs(math.log(_size(r.case) / _size(case))))
+        return nearest.outcome.wall_s * max(1.0, _size(case) / _size(nearest.case))
+
+    def line(self) -> str:
+        """All of it in one line."""
+        parts = [f"{len(self.results)} of {len(self.cases)}"]
+        if self.current is not None:
+            parts += [self.current.label, self.phase]
+        parts.append(f"about {duration(self.seconds_left())} left")
+        return " · ".join(part for part in parts if part)
+
+    def summary(self) -> str:
+        """How it went, in one line."""
+        counts = Counter(result.outcome.status.value for result in self.results)
+        said = ", ".join(f"{count} {status}" for status, count in counts.most_common())
+        noun = "case" if len(self.results) == 1 else "cases"
+        return f"{len(self.results)} {noun} in {duration(self.seconds)}: {said}"
+
+
+def _size(case: Case) -> int:
+    return case.batch_size * (case.sequence_length or 1)
+
+
+def duration(seconds: float) -> str:
+    """Seconds as a person says them: 8 s, 3 min 20 s, 1 h 5 min."""
+    whole = round(seconds)
+    if whole < 100:
+        return f"{whole} s"
+    minutes, rest = divmod(whole, 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s"
+    return f"{minutes // 60} h {minutes % 60} min"

@@ -1,0 +1,208 @@
+"""PyTorch, running Hugging Face Transformers models."""
+
+from __future__ import annotations
+
+import inspect
+import itertools
+import json
+import os
+from typing import Any, Optional
+
+from ..inputs import Input, describe_inputs
+from ..measure import Call, wall_stopwatch
+from ..memory import ProcessMemory
+from ..messages import Case
+from . import Device, Unsupported
+
+_PRETRAINING_HEADS = ("ForMaskedLM", "ForPreTraining", "WithLMHeadModel")
+_KEPT_HEADS = ("GPT2LMHeadModel",)
+
+
+class TorchBackend:
+    """The ``pytorch`` framework."""
+
+    def load(self) -> None:
+        """Import torch and transformers, quietly."""
+        os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+        os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+        import torch
+        import transformers
+        import transformers.modeling_utils  # what every model needs, once for all forks
+
+        self.torch: Any = torch
+        self.transformers: Any = transformers
+
+    def environment(self) -> dict[str, Any]:
+        """Versions and settings that change what PyTorch does."""
+        torch = self.torch
+        cudnn = None
+        if torch.version.cuda and torch.backends.cudnn.is_available():
+            cudnn = torch.backends.cudnn.version()
+        return {
+            "framework": "PyTorch",
+            "framework_version": torch.__version__,
+            "transformers_version": self.transformers.__version__,
+            "cuda": torch.version.cuda,
+            "cudnn": cudnn,
+            "threads": torch.get_num_threads(),
+            "interop_threads": torch.get_num_interop_threads(),
+            "cpu_capability": torch.backends.cpu.get_cpu_capability(),
+            "mkldnn": torch.backends.mkldnn.is_available(),
+            "float32_matmul_precision": torch.get_float32_matmul_precision(),
+            "use_torchscript": False,
+        }
+
+    def import_model(self, case: Case) -> None:
+        """Import the module of the case's model class."""
+        self._model_class(self._config(case), case)
+
+    def open(self, case: Case, *, mark_works: bool) -> Device:
+        """``cpu``, or a CUDA device by its number; ``auto`` takes CUDA where there is one."""
+        wanted = case.device
+        if wanted == "cpu" or (wanted == "auto" and not self.torch.cuda.is_available()):
+            return CpuDevice(mark_works)
+        if not self.torch.cuda.is_available():
+            built = "sees no CUDA device" if self.torch.version.cuda else "was built without CUDA"
+            raise Unsupported(f"device {wanted} was asked for, but PyTorch here {built}")
+        from .torch_cuda import CudaDevice
+
+        index = int(wanted.partition(":")[2] or 0)
+        if index >= self.torch.cuda.device_count():
+            count = self.torch.cuda.device_count()
+            raise Unsupported(f"device {wanted} was asked for, but PyTorch sees {count} of them")
+        return CudaDevice(self.torch, index)
+
+    def build(self, case: Case, device: Device) -> TorchModel:
+        """The model in the case's dtype, in evaluation mode, on the device."""
+        torch = self.torch
+        torch.manual_seed(case.seed)
+        config = self._config(case)
+        model_class = self._model_class(config, case)
+        config.name_or_path = ""
+        self._set_dtype(config, case.dtype)
+        options = {} if case.attention == "default" else {"attn_implementation": case.attention}
+        try:
+            model = model_class._from_config(config, **options)
+        except (ValueError, ImportError) as error:
+            if options:  # this model has no such attention, or its package is missing
+                raise Unsupported(_first_sentence(error)) from error
+            raise
+        model = model.eval().to(device.name)
+        return TorchModel(torch, model, case, device.name)
+
+    def is_out_of_memory(self, error: BaseException) -> bool:
+        """PyTorch tells of the host's memory only by the words of a RuntimeError."""
+        if isinstance(error, (MemoryError, self.torch.OutOfMemoryError)):
+            return True
+        words = (
+            "can't allocate memory",
+            "not enough memory",
+            "CUDA out of memory",
+            "CUBLAS_STATUS_ALLOC_FAILED",
+            "Cannot allocate memory",
+        )
+        return isinstance(error, (RuntimeError, OSError)) and any(w in str(error) for w in words)
+
+    def _config(self, case: Case) -> Any:
+        values = json.loads(case.config)
+        model_type = values.pop("model_type")
+        known = self.transformers.models.auto.configuration_auto.CONFIG_MAPPING
+        if model_type not in known:
+            version = self.transformers.__version__
+            raise Unsupported(f"model type {model_type!r} is unknown to transformers {version}")
+        values.pop("transformers_version", None)
+        return self.transformers.AutoConfig.for_model(model_type, **values)
+
+    def _model_class(self, config: Any, case: Case) -> Any:
+        """The class that the config names, or the base model.
+
+        A head that serves pretraining alone (masked language modelling and the like) is left
+        away: nobody deploys it, and it would take a quarter of the time.
+        """
+        named = (config.architectures or [None])[0]
+        pretraining = named is not None and named.endswith(_PRETRAINING_HEADS)
+        if case.model_class == "base" or named is None:
+            return self._base_class(config)
+        if case.model_class == "auto" and pretraining and named not in _KEPT_HEADS:
+            return self._base_class(config)
+        try:
+            return getattr(self.transformers, named)
+        except AttributeError:
+            version = self.transformers.__version__
+            raise Unsupported(
+                f"architecture {named} of {case.model} is not in transformers {version}"
+            ) from None
+
+    def _base_class(self, config: Any) -> Any:
+        mapping = self.transformers.AutoModel._model_mapping
+        if type(config) not in mapping:
+            version = self.transformers.__version__
+            raise Unsupported(f"{config.model_type} has no PyTorch model in transformers {version}")
+        found = mapping[type(config)]
+        return found[0] if isinstance(found, (tuple, list)) else found
+
+    def _set_dtype(self, config: Any, dtype: str) -> None:
+        """Have the model built in this dtype; ``auto`` is what the config names, else float32."""
+        if dtype == "auto":
+            dtype = str(getattr(config, "dtype", None) or "float32").replace("torch.", "")
+        name = "dtype" if int(self.transformers.__version__.split(".")[0]) >= 5 else "torch_dtype"
+        setattr(config, name, getattr(self.torch, dtype))
+
+
+class TorchModel:
+    """A Transformers model and the inputs of its case."""
+
+    def __init__(self, torch: Any, model: Any, case: Case, device: str) -> None:
+        self._torch, self._model, self._case, self._device = torch, model, case, device
+        self.architecture = type(model).__name__
+        self.parameter_count = sum(p.numel() for p in model.parameters())
+        storages = {
+            tensor.untyped_storage().data_ptr(): tensor.untyped_storage().nbytes()
+            for tensor in itertools.chain(model.parameters(), model.buffers())
+        }
+        self.parameter_bytes = sum(storages.values())
+        self.dtype = str(model.dtype).replace("torch.", "")
+
+    def prepare(self) -> tuple[Call, Optional[int]]:
+        """One forward pass under inference mode, on seeded inputs."""
+        torch, model, case = self._torch, self._model, self._case
+        inputs = describe_inputs(
+            inspect.signature(model.forward).parameters,
+            model.config,
+            model=case.model,
+            batch_size=case.batch_size,
+            sequence_length=case.sequence_length,
+        )
+        generator = torch.Generator().manual_seed(case.seed)
+        tensors = {spec.name: self._tensor(spec, generator) for spec in inputs.tensors}
+
+        def forward() -> object:
+            with torch.inference_mode():
+                return model(**tensors)
+
+        return forward, inputs.tokens
+
+    def _tensor(self, spec: Input, generator: Any) -> Any:
+        torch = self._torch
+        if spec.kind == "ids":
+            made = torch.randint(spec.bound, spec.shape, generator=generator, dtype=torch.int64)
+        elif spec.kind == "ones":
+            made = torch.ones(spec.shape, dtype=torch.int64)
+        else:
+            made = torch.randn(spec.shape, generator=generator, dtype=torch.float32)
+            made = made.to(self._model.dtype)
+        return made.to(self._device)
+
+
+class CpuDevice:
+    """The processor; the wall clock times it and the kernel knows its memory."""
+
+    name = "cpu"
+
+    def __init__(self, mark_works: bool) -> None:
+        self.stopwatch = wall_stopwatch(lambda: None)
+        self.memory = ProcessMemory(mark_works)
+
+
+def _first_sentence(error: BaseException) -> str:
+    return str(error).strip().partition("\n")[0].partition(". ")[0]

@@ -1,0 +1,89 @@
+"""A CUDA device under PyTorch: events for time, the allocator and NVML for memory."""
+
+from __future__ import annotations
+
+import os
+from typing import Any, Optional
+
+from .. import nvml
+from ..measure import Call
+from ..messages import MemoryProfile
+
+
+class CudaDevice:
+    """One CUDA device, as PyTorch numbers them (that is, within CUDA_VISIBLE_DEVICES)."""
+
+    def __init__(self, torch: Any, index: int) -> None:
+        self.name = f"cuda:{index}"
+        torch.cuda.set_device(index)
+        torch.cuda.init()
+        self.stopwatch = EventStopwatch(torch)
+        self.memory = CudaMemory(torch, index)
+
+
+class EventStopwatch:
+    """Seconds between two events on the current stream, around the calls."""
+
+    def __init__(self, torch: Any) -> None:
+        self._cuda = torch.cuda
+
+    def __call__(self, call: Call, times: int) -> float:
+        """Seconds for ``times`` calls, the device's work included."""
+        begin = self._cuda.Event(enable_timing=True)
+        end = self._cuda.Event(enable_timing=True)
+        repeat = range(times)
+        self._cuda.synchronize()
+        begin.record()
+        for _ in repeat:
+            call()
+        end.record()
+        self._cuda.synchronize()
+        return float(begin.elapsed_time(end)) / 1e3
+
+
+class CudaMemory:
+    """The allocator's exact peaks on one device, and the driver's figure for this process."""
+
+    free = True
+
+    def __init__(self, torch: Any, index: int) -> None:
+        self._torch, self._cuda, self._index = torch, torch.cuda, index
+        self._baseline: Optional[int] = None
+        self._weights = 0
+
+    def before_model(self) -> None:
+        """Create the context and take what it costs."""
+        self._torch.zeros(1, device=f"cuda:{self._index}")
+        self._cuda.synchronize(self._index)
+        self._cuda.empty_cache()
+        self._baseline = self._process_bytes()
+
+    def after_model(self) -> None:
+        """Take the weights: what the allocator has given out."""
+        self._cuda.synchronize(self._index)
+        self._cuda.empty_cache()
+        self._weights = self._cuda.memory_allocated(self._index)
+
+    def start(self) -> None:
+        """Reset the allocator's peaks."""
+        self._cuda.synchronize(self._index)
+        self._cuda.reset_peak_memory_stats(self._index)
+
+    def stop(self, parameters: Optional[int]) -> MemoryProfile:
+        """The profile of the calls since `start`."""
+        self._cuda.synchronize(self._index)
+        peak = self._cuda.max_memory_allocated(self._index)
+        return MemoryProfile(
+            method="CUDA allocator",
+            baseline=self._baseline,
+            parameters=parameters,
+            weights=self._weights,
+            activations=peak - self._weights,
+            peak=peak,
+            reserved=self._cuda.max_memory_reserved(self._index),
+            process=self._process_bytes(),
+        )
+
+    def _process_bytes(self) -> Optional[int]:
+        uuid = getattr(self._cuda.get_device_properties(self._index), "uuid", None)
+        return None if uuid is None else nvml.process_bytes(f"GPU-{uuid}", os.getpid())

@@ -1,0 +1,158 @@
+"""How a call is timed: first call, warm-up, sampling, and when to stop.
+
+No part of it knows a framework. A `Stopwatch` runs a call a number of times and returns the
+seconds that took, the device's work included.
+"""
+
+from __future__ import annotations
+
+import gc
+import math
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Optional, Protocol
+
+from . import order_statistics
+from .messages import Sampled, Timing
+
+SHORTEST_SAMPLE_S = 1e-3
+"""Calls that take less are timed in blocks that take about this long."""
+
+WARM_CALLS_AT_MOST = 10
+WARM_CALLS_COMPARED = 3
+WARM_AGREEMENT = 0.05
+WARM_SHARE_OF_TIME = 0.25
+
+PROGRESS_EVERY_S = 0.25
+
+Call = Callable[[], object]
+
+
+class Stopwatch(Protocol):
+    """Runs a call some times and says how long that took."""
+
+    def __call__(self, call: Call, times: int) -> float:
+        """Seconds for ``times`` calls, read when the device has done its work."""
+
+
+def wall_stopwatch(synchronize: Callable[[], None]) -> Stopwatch:
+    """A stopwatch on the wall clock that waits for the device by ``synchronize``."""
+
+    def stopwatch(call: Call, times: int) -> float:
+        repeat = range(times)
+        synchronize()
+        start = time.perf_counter()
+        for _ in repeat:
+            call()
+        synchronize()
+        return time.perf_counter() - start
+
+    return stopwatch
+
+
+@contextmanager
+def quiet_collector() -> Iterator[Callable[[], object]]:
+    """Switch the garbage collector off; gives a function that collects, for between two samples.
+
+    What is alive now is frozen, so that collecting looks at the calls' own garbage only: cycles
+    that a call leaves behind would else pile up over the samples and be counted as its memory.
+    """
+    was_enabled = gc.isenabled()
+    gc.collect()
+    gc.freeze()
+    gc.disable()
+    try:
+        yield gc.collect
+    finally:
+        gc.unfreeze()
+        if was_enabled:
+            gc.enable()
+
+
+def warm_up(call: Call, stopwatch: Stopwatch, first_call_s: float, max_time: float) -> float:
+    """Call until timings settle; returns the seconds that one call takes now.
+
+    Settled: the last three calls agree within 5 %, or there were 10, or they took a quarter of
+    ``max_time``, the first call included.
+    """
+    durations: list[float] = []
+    while (
+        len(durations) < WARM_CALLS_AT_MOST
+        and first_call_s + sum(durations) < WARM_SHARE_OF_TIME * max_time
+    ):
+        durations.append(stopwatch(call, 1))
+        last = durations[-WARM_CALLS_COMPARED:]
+        if len(last) == WARM_CALLS_COMPARED and max(last) - min(last) <= WARM_AGREEMENT * min(last):
+            break
+    return min(durations[-WARM_CALLS_COMPARED:], default=first_call_s)
+
+
+def sample(
+    call: Call,
+    stopwatch: Stopwatch,
+    *,
+    calls_per_sample: int,
+    precision: float,
+    max_time: float,
+    report: Callable[[Sampled], None] = lambda _: None,
+) -> list[float]:
+    """Seconds per call, sampled until the median is known to ``precision``.
+
+    Stops at the first look at which the interval is narrow enough, after ``max_time`` seconds
+    (but never before 6 samples), or at 1000 samples.
+    """
+    samples: list[float] = []
+    upcoming = order_statistics.looks()
+    look_at = next(upcoming)
+    begin = told = time.perf_counter()
+    with quiet_collector() as collect:
+        while True:
+            samples.append(stopwatch(call, calls_per_sample) / calls_per_sample)
+            collect()
+            now = time.perf_counter()
+            out_of_time = (
+                now - begin >= max_time and len(samples) >= order_statistics.FEWEST_SAMPLES
+            )
+            if now - told >= PROGRESS_EVERY_S:
+                told = now
+                ordered = sorted(samples)
+                median = order_statistics.median_of(ordered)
+                report(Sampled(len(samples), median, order_statistics.half_width(ordered)))
+            if len(samples) == look_at:
+                width = order_statistics.half_width(sorted(samples))
+                look_at = next(upcoming, 0)
+                if not look_at or (width is not None and width <= precision):
+                    return samples
+            if out_of_time:
+                return samples
+
+
+def block_size(call_s: float) -> int:
+    """How many calls make one sample: 1, or enough to take a millisecond."""
+    return 1 if call_s >= SHORTEST_SAMPLE_S else math.ceil(SHORTEST_SAMPLE_S / max(call_s, 1e-9))
+
+
+def summarize(
+    samples: list[float], *, calls_per_sample: int, first_call_s: float, precision: float
+) -> Timing:
+    """A `Timing` of samples."""
+    ordered = sorted(samples)
+    interval: tuple[Optional[float], Optional[float]]
+    interval = order_statistics.median_interval(ordered) or (None, None)
+    width = order_statistics.half_width(ordered)
+    return Timing(
+        samples=tuple(samples),
+        calls_per_sample=calls_per_sample,
+        first_call_s=first_call_s,
+        median_s=order_statistics.median_of(ordered),
+        ci_low_s=interval[0],
+        ci_high_s=interval[1],
+        min_s=ordered[0],
+        mean_s=statistics.fmean(ordered),
+        std_s=statistics.stdev(ordered) if len(ordered) > 1 else 0.0,
+        p90_s=order_statistics.percentile(ordered, 0.9) if len(ordered) >= 10 else None,
+        p99_s=order_statistics.percentile(ordered, 0.99) if len(ordered) >= 100 else None,
+        noisy=width is None or width > precision,
+    )

@@ -1,0 +1,70 @@
+"""A case's memory on the CPU: baseline, weights, activations and peak of this process.
+
+The framework's code is mapped from files and becomes resident as it is first used, much of it
+while a model is built and first called. It belongs to the framework, not to the model: `weights`
+is the growth of anonymous memory alone, and `baseline` counts the code that was resident when
+the peak was taken.
+"""
+
+from __future__ import annotations
+
+from typing import Optional, Protocol
+
+from .messages import MemoryProfile
+from .resident import HighWaterMark, Polling, read_resident, release_free_memory
+
+
+class MemoryGauge(Protocol):
+    """Watches one case's memory; the methods are called in the order in which they stand here."""
+
+    free: bool
+    """Whether the peak can be taken over the calls that are timed, without disturbing them."""
+
+    def before_model(self) -> None:
+        """The framework is ready and the model does not exist yet."""
+
+    def after_model(self) -> None:
+        """The model is built."""
+
+    def start(self) -> None:
+        """The calls whose peak counts begin."""
+
+    def stop(self, parameters: Optional[int]) -> MemoryProfile:
+        """Those calls are over; ``parameters`` are the model's own bytes."""
+
+
+class ProcessMemory:
+    """The memory of this process, by the kernel's high-water mark or else by polling."""
+
+    def __init__(self, mark_works: bool) -> None:
+        self.free = mark_works
+        self._peak = HighWaterMark() if mark_works else Polling()
+        self._anonymous_before = 0
+        self._weights = 0
+
+    def before_model(self) -> None:
+        """Take the baseline."""
+        release_free_memory()
+        self._anonymous_before = read_resident().anonymous
+
+    def after_model(self) -> None:
+        """Take the weights."""
+        release_free_memory()
+        self._weights = read_resident().anonymous - self._anonymous_before
+
+    def start(self) -> None:
+        """Begin to watch the peak."""
+        self._peak.start()
+
+    def stop(self, parameters: Optional[int]) -> MemoryProfile:
+        """The profile of the calls since `start`."""
+        peak = self._peak.stop()
+        baseline = self._anonymous_before + read_resident().mapped
+        return MemoryProfile(
+            method=self._peak.method,
+            baseline=baseline,
+            parameters=parameters,
+            weights=self._weights,
+            activations=peak - baseline - self._weights,
+            peak=peak,
+        )

@@ -1,0 +1,269 @@
+"""What goes between a front end and a worker, and the lines it travels on.
+
+Every message is one JSON object on one line, carrying the protocol's version and its own type.
+Requests go to the worker's stdin, events come from what was its stdout. The module is shared by
+both sides, so it needs the standard library alone and runs on Python 3.9.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, Optional, Union
+
+PROTOCOL = 1
+
+
+class Status(str, Enum):
+    """How a case ended; every one but ``ok`` comes with a reason and a phase."""
+
+    OK = "ok"
+    OOM = "oom"
+    TIMEOUT = "timeout"
+    CRASHED = "crashed"
+    UNSUPPORTED = "unsupported"
+    ERROR = "error"
+    CANCELLED = "cancelled"
+    SKIPPED = "skipped"
+
+
+class Phase(str, Enum):
+    """Where a case is, in this order."""
+
+    STARTING = "starting"
+    IMPORTING = "importing"
+    BUILDING = "building"
+    WARMING = "warming"
+    MEASURING = "measuring"
+    MEMORY = "memory"
+
+
+@dataclass(frozen=True)
+class Case:
+    """One thing to measure.
+
+    ``config`` is the model's configuration as canonical JSON text, which keeps a case hashable.
+    ``sequence_length`` is None for a model that takes none. ``precision`` is the half width that
+    the confidence interval of the median shall have, as a fraction of the median; ``max_time``
+    is in seconds.
+    """
+
+    framework: str
+    model: str
+    config: str
+    config_source: str
+    batch_size: int
+    sequence_length: Optional[int]
+    mode: str = "inference"
+    dtype: str = "float32"
+    attention: str = "default"
+    model_class: str = "auto"
+    device: str = "auto"
+    environment: str = "kernel"
+    speed: bool = True
+    memory: bool = True
+    precision: float = 0.02
+    max_time: float = 10.0
+    seed: int = 0
+
+    @property
+    def key(self) -> str:
+        """A hash of everything that changes the result: all but the model's label."""
+        content = {**dataclasses.asdict(self), "model": None, "config_source": None}
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+
+    @property
+    def label(self) -> str:
+        """The case in a few words, for progress and messages."""
+        length = "" if self.sequence_length is None else f" × length {self.sequence_length}"
+        return f"{self.model} {self.framework} {self.mode}, batch {self.batch_size}{length}"
+
+
+@dataclass(frozen=True)
+class Timing:
+    """The samples of one case and what is drawn from them; times in seconds.
+
+    ``samples`` are seconds per call; each was taken over ``calls_per_sample`` calls. The interval
+    is a 95 % one for the median. ``noisy`` says that it is wider than was asked for, or unknown.
+    p90 and p99 are None below 10 and 100 samples.
+    """
+
+    samples: tuple[float, ...]
+    calls_per_sample: int
+    first_call_s: float
+    median_s: float
+    ci_low_s: Optional[float]
+    ci_high_s: Optional[float]
+    min_s: float
+    mean_s: float
+    std_s: float
+    p90_s: Optional[float]
+    p99_s: Optional[float]
+    noisy: bool
+
+    @property
+    def n(self) -> int:
+        """How many samples there are."""
+        return len(self.samples)
+
+
+@dataclass(frozen=True)
+class MemoryProfile:
+    """What a case held, in bytes; None where this device or machine cannot tell.
+
+    ``baseline`` is the process before the model, ``parameters`` the sum over parameters and
+    buffers, ``weights`` what the process (or the device's allocator) grew by while building,
+    ``activations`` what the call needed on top, ``peak`` the highest during the call,
+    ``reserved`` the allocator's peak reservation and ``process`` the driver's figure for this
+    process. ``method`` names the source of the peak.
+    """
+
+    method: str
+    baseline: Optional[int] = None
+    parameters: Optional[int] = None
+    weights: Optional[int] = None
+    activations: Optional[int] = None
+    peak: Optional[int] = None
+    reserved: Optional[int] = None
+    process: Optional[int] = None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a case.
+
+    ``device``, ``dtype`` and ``architecture`` (the model's class) are what it ran with, once that
+    is known. ``tokens_per_call`` is batch × length, or None for a model without a length.
+    ``detail`` is a traceback or the end of the worker's log, for the person at the keyboard; it
+    is never saved. ``wall_s`` is the whole case, from request to outcome.
+    """
+
+    status: Status
+    reason: str = ""
+    phase: str = ""
+    device: str = ""
+    dtype: str = ""
+    architecture: str = ""
+    timing: Optional[Timing] = None
+    memory: Optional[MemoryProfile] = None
+    build_s: Optional[float] = None
+    parameter_count: Optional[int] = None
+    tokens_per_call: Optional[int] = None
+    wall_s: float = 0.0
+    detail: str = ""
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> Outcome:
+        """Rebuild an outcome from what ``dataclasses.asdict`` made of one."""
+        timing = data.get("timing")
+        memory = data.get("memory")
+        if timing is not None:
+            timing = Timing(**{**timing, "samples": tuple(timing["samples"])})
+        if memory is not None:
+            memory = MemoryProfile(**memory)
+        status = Status(data["status"])
+        return cls(**{**data, "status": status, "timing": timing, "memory": memory})
+
+
+@dataclass(frozen=True)
+class RunCase:
+    """Request: measure this case."""
+
+    case: Case
+
+
+@dataclass(frozen=True)
+class StopCase:
+    """Request: end the running case now; the worker itself stays."""
+
+
+@dataclass(frozen=True)
+class Hello:
+    """Event: the framework is imported and the worker takes cases.
+
+    ``environment`` holds versions and settings, never a user, a host or a path.
+    """
+
+    framework: str
+    pid: int
+    environment: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Failed:
+    """Event: the worker cannot start; it exits after this."""
+
+    status: Status
+    reason: str
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class Started:
+    """Event: a case runs in this process."""
+
+    pid: int
+
+
+@dataclass(frozen=True)
+class PhaseChanged:
+    """Event: the running case enters a phase."""
+
+    phase: Phase
+
+
+@dataclass(frozen=True)
+class Sampled:
+    """Event: how sampling goes; ``half_width`` is the interval's, as a fraction of the median."""
+
+    n: int
+    median_s: float
+    half_width: Optional[float]
+
+
+@dataclass(frozen=True)
+class Finished:
+    """Event: the running case is over."""
+
+    outcome: Outcome
+
+
+Request = Union[RunCase, StopCase]
+Event = Union[Hello, Failed, Started, PhaseChanged, Sampled, Finished]
+_TYPES: dict[str, Any] = {
+    kind.__name__: kind
+    for kind in (RunCase, StopCase, Hello, Failed, Started, PhaseChanged, Sampled, Finished)
+}
+
+
+class ProtocolError(Exception):
+    """A line is not a message of this protocol."""
+
+
+def encode(message: Union[Request, Event]) -> bytes:
+    """One message as one line."""
+    content = {"v": PROTOCOL, "type": type(message).__name__, **dataclasses.asdict(message)}
+    return json.dumps(content, separators=(",", ":"), allow_nan=False).encode() + b"\n"
+
+
+def decode(line: bytes) -> Any:
+    """The message on a line; ``ProtocolError`` says what is wrong with any other line."""
+    try:
+        content = json.loads(line)
+        version, kind = content.pop("v"), _TYPES[content.pop("type")]
+    except (ValueError, KeyError, AttributeError, TypeError) as error:
+        raise ProtocolError(f"not a message: {line[:200]!r}") from error
+    if version != PROTOCOL:
+        raise ProtocolError(f"the message speaks protocol {version}, this side {PROTOCOL}")
+    if kind is RunCase:
+        return RunCase(Case(**content["case"]))
+    if kind is Finished:
+        return Finished(Outcome.from_dict(content["outcome"]))
+    if kind is PhaseChanged:
+        return PhaseChanged(Phase(content["phase"]))
+    if kind is Failed:
+        content["status"] = Status(content["status"])
+    return kind(**content)

@@ -1,0 +1,142 @@
+"""The way of one case: open the device, build the model, warm up, sample, take the memory."""
+
+from __future__ import annotations
+
+import gc
+import time
+import traceback
+from collections.abc import Callable
+from typing import Any, Optional
+
+from .backends import Backend, Device, Unsupported
+from .measure import Call, block_size, sample, summarize, warm_up
+from .messages import (
+    Case,
+    Event,
+    MemoryProfile,
+    Outcome,
+    Phase,
+    PhaseChanged,
+    Status,
+    Timing,
+)
+
+_MEMORY_CALLS = 3
+_POLLED_SECONDS = 0.1
+"""Polling at 5 ms wants calls for at least this long."""
+
+
+def run_case(
+    backend: Backend, case: Case, emit: Callable[[Event], None], *, mark_works: bool
+) -> Outcome:
+    """Measure one case in this process; every failure comes back as an outcome.
+
+    ``emit`` gets the phases and the progress of sampling. ``mark_works`` says whether the
+    kernel's high-water mark was proven here.
+    """
+    phase = Phase.IMPORTING
+    known: dict[str, Any] = {}
+
+    def enter(new: Phase) -> None:
+        nonlocal phase
+        phase = new
+        emit(PhaseChanged(new))
+
+    def failed(status: Status, reason: str, error: BaseException) -> Outcome:
+        detail = (
+            ""
+            if status is Status.UNSUPPORTED
+            else "".join(traceback.format_exception(type(error), error, error.__traceback__))
+        )
+        return Outcome(status, reason, phase.value, detail=detail, **known)
+
+    try:
+        enter(Phase.IMPORTING)
+        backend.import_model(case)
+
+        enter(Phase.BUILDING)
+        device = backend.open(case, mark_works=mark_works)
+        known["device"] = device.name
+        device.memory.before_model()
+        begin = time.perf_counter()
+        model = backend.build(case, device)
+        known["build_s"] = time.perf_counter() - begin
+        known["architecture"], known["dtype"] = model.architecture, model.dtype
+        known["parameter_count"] = model.parameter_count
+        gc.collect()
+        device.memory.after_model()
+
+        enter(Phase.WARMING)
+        call, known["tokens_per_call"] = model.prepare()
+        first_call_s = device.stopwatch(call, 1)
+        if case.speed:
+            call_s = warm_up(call, device.stopwatch, first_call_s, case.max_time)
+            timing, memory = _time(case, device, call, call_s, first_call_s, model, enter, emit)
+        else:
+            timing, memory = None, None
+        if case.memory and memory is None:
+            enter(Phase.MEMORY)
+            memory = _memory_of_calls(device, call, first_call_s, model.parameter_bytes)
+        return Outcome(Status.OK, phase="", timing=timing, memory=memory, **known)
+    except Unsupported as error:
+        return failed(Status.UNSUPPORTED, str(error), error)
+    except KeyboardInterrupt as error:
+        return failed(Status.CANCELLED, f"cancelled while {phase.value}", error)
+    except BaseException as error:
+        if backend.is_out_of_memory(error):
+            return failed(
+                Status.OOM, f"memory ran out while {phase.value}: {first_line(error)}", error
+            )
+        return failed(Status.ERROR, f"{type(error).__name__}: {first_line(error)}", error)
+
+
+def _time(
+    case: Case,
+    device: Device,
+    call: Call,
+    call_s: float,
+    first_call_s: float,
+    model: Any,
+    enter: Callable[[Phase], None],
+    emit: Callable[[Event], None],
+) -> tuple[Timing, Optional[MemoryProfile]]:
+    """Sample the call; where the peak costs nothing, take it over these same calls."""
+    enter(Phase.MEASURING)
+    with_memory = case.memory and device.memory.free
+    if with_memory:
+        device.memory.start()
+    calls_per_sample = block_size(call_s)
+    samples = sample(
+        call,
+        device.stopwatch,
+        calls_per_sample=calls_per_sample,
+        precision=case.precision,
+        max_time=case.max_time,
+        report=emit,
+    )
+    memory = device.memory.stop(model.parameter_bytes) if with_memory else None
+    timing = summarize(
+        samples,
+        calls_per_sample=calls_per_sample,
+        first_call_s=first_call_s,
+        precision=case.precision,
+    )
+    return timing, memory
+
+
+def _memory_of_calls(
+    device: Device, call: Call, first_call_s: float, parameters: int
+) -> MemoryProfile:
+    """Take the peak in calls of its own: more of them where it is polled for."""
+    calls = _MEMORY_CALLS
+    if not device.memory.free:
+        calls = max(calls, int(_POLLED_SECONDS / max(first_call_s, 1e-4)))
+    device.memory.start()
+    device.stopwatch(call, calls)
+    return device.memory.stop(parameters)
+
+
+def first_line(error: BaseException) -> str:
+    """What an exception says, cut to one line of at most 300 characters."""
+    text = str(error).strip().partition("\n")[0] or type(error).__name__
+    return text if len(text) <= 300 else text[:299] + "…"

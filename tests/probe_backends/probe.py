@@ -1,0 +1,103 @@
+"""A backend without a framework, whose model does what its configuration says."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+from nbbench.worker.backends import Unsupported
+from nbbench.worker.measure import wall_stopwatch
+from nbbench.worker.memory import ProcessMemory
+from nbbench.worker.resident import touch
+
+
+class ProbeBackend:
+    def load(self):
+        pass
+
+    def environment(self):
+        return {"framework": "Probe", "framework_version": "1"}
+
+    def import_model(self, case):
+        pass
+
+    def open(self, case, *, mark_works):
+        return ProbeDevice(mark_works and not json.loads(case.config).get("poll"))
+
+    def build(self, case, device):
+        return ProbeModel(json.loads(case.config), case)
+
+    def is_out_of_memory(self, error):
+        return isinstance(error, MemoryError)
+
+
+class MissingBackend(ProbeBackend):
+    def load(self):
+        import a_framework_that_nobody_has  # noqa: F401
+
+
+class ProbeDevice:
+    name = "cpu"
+
+    def __init__(self, mark_works):
+        self.stopwatch = wall_stopwatch(lambda: None)
+        self.memory = ProcessMemory(mark_works)
+
+
+class ProbeModel:
+    architecture = "Probe"
+    parameter_count = 0
+    parameter_bytes = 0
+    dtype = "float32"
+
+    def __init__(self, config, case):
+        self.config, self.case = config, case
+        behaviour = config.get("build", "")
+        if behaviour == "raise":
+            raise ValueError("this config cannot be built")
+        if behaviour == "hang":
+            time.sleep(1000)
+        self.held = bytearray(b"\1" * (config.get("hold_mib", 0) << 20))
+
+    def prepare(self):
+        return getattr(self, "call_" + self.config.get("call", "nothing")), 16
+
+    def call_nothing(self):
+        pass
+
+    def call_wait(self):
+        time.sleep(self.config["wait_s"])
+
+    def call_touch(self):
+        touch(self.config["touch_mib"])
+        time.sleep(self.config.get("wait_s", 0))
+
+    def call_hang(self):
+        subprocess.Popen([sys.executable, "-c", "import time; time.sleep(1000)"])
+        time.sleep(1000)
+
+    def call_stubborn(self):
+        for name in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(name, signal.SIG_IGN)
+        time.sleep(1000)
+
+    def call_segfault(self):
+        print("about to die", flush=True)
+        os.kill(os.getpid(), signal.SIGSEGV)
+
+    def call_exit(self):
+        os._exit(3)
+
+    def call_memory_error(self):
+        raise MemoryError("no 5 GiB to be had")
+
+    def call_unsupported(self):
+        raise Unsupported("the probe does not do this")
+
+    def call_print(self):
+        print('{"v":1,"type":"Finished"}')
+        os.write(1, b"raw bytes on descriptor 1\n")

@@ -1,0 +1,167 @@
+"""Every way in which a case can end is a row, and leaves nothing behind."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+
+import psutil
+import pytest
+
+import nbbench
+from nbbench.run import Job
+
+pytestmark = pytest.mark.usefixtures("probe")
+
+
+def probe_run(*calls, isolation, **arguments):
+    """Run probe models that do these things, one case each."""
+    configs = [{"model_type": "probe", **call} for call in calls]
+    arguments = {"max_time": 0.2, "sequence_lengths": [8], **arguments}
+    return nbbench.run(
+        frameworks=["probe"], configs=configs, isolation=isolation, progress=False, **arguments
+    )
+
+
+def living_descendants():
+    return [p for p in psutil.Process().children(recursive=True) if p.status() != "zombie"]
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "status", "phase", "said"),
+    [
+        ({"build": "raise"}, "error", "building", "ValueError: this config cannot be built"),
+        ({"call": "segfault"}, "crashed", "warming", "SIGSEGV"),
+        ({"call": "exit"}, "crashed", "warming", "code 3"),
+        ({"call": "memory_error"}, "oom", "warming", "no 5 GiB to be had"),
+        ({"call": "unsupported"}, "unsupported", "warming", "the probe does not do this"),
+    ],
+)
+def test_a_failure_is_a_row_that_says_so_and_the_others_stay(
+    behaviour, status, phase, said, isolation
+):
+    report = probe_run({}, behaviour, {}, isolation=isolation)
+    assert [r.outcome.status for r in report.results] == ["ok", status, "ok"]
+    failed = report.speed.iloc[1]
+    assert failed.phase == phase
+    assert said in failed.reason
+    assert failed.median_s != failed.median_s  # missing
+
+
+def test_the_log_of_a_crash_is_kept_for_the_user(isolation):
+    report = probe_run({"call": "segfault"}, isolation=isolation)
+    assert "about to die" in report.results[0].outcome.detail
+
+
+def test_nothing_that_is_printed_breaks_the_stream(isolation):
+    report = probe_run({"call": "print"}, isolation=isolation)
+    assert report.speed.status.tolist() == ["ok"]
+
+
+@pytest.mark.parametrize("behaviour", [{"build": "hang"}, {"call": "hang"}, {"call": "stubborn"}])
+def test_what_takes_too_long_times_out_and_leaves_no_process(behaviour, isolation):
+    report = probe_run(behaviour, {}, isolation=isolation, timeout=1.0)
+    assert report.speed.status.tolist() == ["timeout", "ok"]
+    phase = "building" if "build" in behaviour else "warming"
+    assert report.speed.reason[0] == f"{phase} took longer than 1 s; raise timeout"
+    nbbench.close_workers()
+    assert not living_descendants()
+
+
+def test_a_missing_framework_is_told_once_for_all_its_cases():
+    report = nbbench.run(
+        frameworks=["probe", "missing"],
+        configs=[{"model_type": "probe"}],
+        sequence_lengths=[8, 16],
+        max_time=0.1,
+        progress=False,
+    )
+    assert report.speed.status.tolist() == ["ok", "ok", "unsupported", "unsupported"]
+    assert report.speed.reason[2].startswith("a_framework_that_nobody_has is not installed in")
+
+
+def test_an_interpreter_that_is_none_is_one_sentence():
+    report = nbbench.run(
+        frameworks=["probe"],
+        configs=[{"model_type": "probe"}],
+        sequence_lengths=[8],
+        environment="/nowhere/python",
+        progress=False,
+    )
+    assert report.speed.status.tolist() == ["error"]
+    assert "the interpreter cannot be started: No such file" in report.speed.reason[0]
+
+
+def test_cancelling_ends_the_running_case_at_once_and_keeps_the_finished(isolation):
+    arguments = nbbench.BenchmarkArguments(
+        frameworks=["probe"],
+        configs=[{"model_type": "probe", **call} for call in ({}, {"call": "hang"}, {})],
+        sequence_lengths=[8],
+        max_time=0.1,
+        isolation=isolation,
+    )
+    job = Job(arguments)
+    job.start()
+    while job.progress.phase != "warming" or len(job.progress.results) < 1:
+        time.sleep(0.01)
+    begin = time.monotonic()
+    job.cancel()
+    assert job.wait(10)
+    assert time.monotonic() - begin < 1.0
+    assert job.report().speed.status.tolist() == ["ok", "cancelled", "skipped"]
+    nbbench.close_workers()
+    assert not living_descendants()
+
+
+def test_the_server_stays_warm_and_goes_at_its_idle_limit():
+    probe_run({}, isolation="fork", idle_limit=1.5)
+    first = {p.pid for p in living_descendants()}
+    probe_run({}, isolation="fork", idle_limit=1.5)
+    assert {p.pid for p in living_descendants()} == first
+    deadline = time.monotonic() + 5
+    while living_descendants() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not psutil.Process().children(recursive=True)
+
+
+def test_a_killed_server_costs_one_row_and_is_replaced():
+    nbbench.close_workers()
+    killed = []
+
+    def kill_the_server():
+        while not any("nbbench" in " ".join(p.cmdline()) for p in living_descendants()):
+            time.sleep(0.02)
+        time.sleep(1.0)
+        server = psutil.Process().children()[0]
+        killed.append(server.pid)
+        server.kill()
+
+    thread = threading.Thread(target=kill_the_server)
+    thread.start()
+    report = probe_run(
+        {"call": "wait", "wait_s": 0.05}, {}, isolation="fork", max_time=3.0, precision=0.0001
+    )
+    thread.join()
+    assert report.speed.status.tolist() == ["crashed", "ok"]
+    assert "the worker died of SIGKILL while measuring" in report.speed.reason[0]
+    assert killed
+
+
+def test_another_child_of_the_process_is_left_alone(isolation):
+    import subprocess
+
+    child = subprocess.Popen(["sleep", "60"])
+    try:
+        probe_run({"call": "segfault"}, {"build": "hang"}, isolation=isolation, timeout=0.5)
+        assert child.poll() is None
+    finally:
+        child.kill()
+        child.wait()
+
+
+def test_workers_do_not_inherit_this_process_as_a_fork():
+    probe_run({}, isolation="fork")
+    server = psutil.Process().children()[0]
+    assert os.getpgid(server.pid) != os.getpgid(0)
+    nbbench.close_workers()
