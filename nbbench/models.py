@@ -6,6 +6,10 @@ Only configurations are read. Weights are never downloaded: the worker makes ran
 from __future__ import annotations
 
 import json
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeout
 from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib import resources
@@ -15,7 +19,8 @@ from typing import Any
 from .arguments import BenchmarkArguments, did_you_mean
 from .errors import ModelNotFound
 
-HUB_TIMEOUT_S = 10.0
+HUB_TIMEOUT_S = 20.0
+"""Seconds in which the hub shall have given a configuration, tries and all."""
 
 _VISION_TYPES = frozenset(
     [
@@ -147,19 +152,15 @@ def _download_config(name: str) -> Path:
     import huggingface_hub
     from huggingface_hub import errors
 
-    unknown = f"model {name!r} is not in the catalogue{did_you_mean(name, _by_name())}"
-    reason: str | None = None
     try:
-        return Path(
-            huggingface_hub.hf_hub_download(name, "config.json", etag_timeout=HUB_TIMEOUT_S)
-        )
+        return _within(HUB_TIMEOUT_S, lambda: huggingface_hub.hf_hub_download(name, "config.json"))
     except errors.HFValidationError:
-        reason = "is no valid hub id; give a name of the catalogue, a hub id or a folder"
+        reason = "it is no valid hub id; give a name of the catalogue, a hub id or a folder"
     except errors.GatedRepoError:
         reason = "on the hub it is gated; accept its terms there and set HF_TOKEN"
     except errors.RepositoryNotFoundError:
         reason = "the hub has no such model, or it is private: check the name, or set HF_TOKEN"
-    except errors.LocalEntryNotFoundError:
+    except (errors.LocalEntryNotFoundError, TimeoutError):
         reason = (
             "the hub could not be asked for it (offline, or no answer in time); go online, or "
             "give a name of the catalogue, a folder with a config.json, or configs"
@@ -168,4 +169,22 @@ def _download_config(name: str) -> Path:
         reason = "the hub's repository of that name has no config.json"
     except Exception as error:  # the transport's own errors, of whichever library it uses
         reason = f"asking the hub for it failed: {type(error).__name__}: {error}".split("\n")[0]
-    raise ModelNotFound(f"{unknown}, and {reason}") from None
+    hint = did_you_mean(name, _by_name())
+    raise ModelNotFound(f"model {name!r} is not in the catalogue, and {reason}{hint}") from None
+
+
+def _within(seconds: float, download: Callable[[], str]) -> Path:
+    """What a download gives, or ``TimeoutError``: the hub's own timeout is one of several tries."""
+    result: Future[str] = Future()
+
+    def work() -> None:
+        try:
+            result.set_result(download())
+        except BaseException as error:
+            result.set_exception(error)
+
+    threading.Thread(target=work, daemon=True, name="nbbench-hub").start()
+    try:
+        return Path(result.result(seconds))
+    except FutureTimeout:
+        raise TimeoutError from None

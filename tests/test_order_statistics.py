@@ -72,7 +72,7 @@ def test_looks_grow_by_a_quarter_and_end():
     seen = list(looks())
     assert seen[0] == 6
     assert seen[-1] == order_statistics.MOST_SAMPLES
-    assert all(b > a for a, b in zip(seen, seen[1:], strict=False))
+    assert seen == sorted(set(seen))
     assert len(seen) < 30
 
 

@@ -1,4 +1,4 @@
-"""PyTorch with a forward pass that holds some memory for a moment, or waits, as its seed says."""
+"""PyTorch with a forward pass that holds memory for a moment, or only waits, as its seed says."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ class TorchProbeBackend(TorchBackend):
                 del held
             if amount < 0:
                 time.sleep(-amount / 1000)
+                return input_ids + 1
             return forward(module, input_ids, attention_mask=attention_mask)
 
         model._model.forward = probing.__get__(model._model)

@@ -1,0 +1,95 @@
+"""`nbbench` in a shell."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+
+import psutil
+import pytest
+
+import nbbench
+from nbbench.cli import main
+
+
+@pytest.fixture
+def model(probe, tmp_path):
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (folder / "config.json").write_text('{"model_type": "probe"}')
+    return str(folder)
+
+
+FLAGS = ["--frameworks", "probe", "-s", "8", "--max-time", "0.1"]
+
+
+def test_run_prints_the_table_and_writes_the_files(model, tmp_path, capsys):
+    saved, tables = tmp_path / "x.nbbench.json", tmp_path / "tables"
+    assert main(["run", model, *FLAGS, "--save", str(saved), "--csv", str(tables)]) == 0
+    assert model in capsys.readouterr().out
+    assert nbbench.Report.load(saved).speed.status.tolist() == ["ok"]
+    assert (tables / "speed.csv").exists()
+
+
+def test_a_failed_case_is_told_by_the_exit_code(tmp_path, probe, capsys):
+    (tmp_path / "config.json").write_text('{"model_type": "probe", "build": "raise"}')
+    assert main(["run", str(tmp_path), *FLAGS]) == 1
+    assert "this config cannot be built" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["rnu"], "there is no command 'rnu'; did you mean 'run'?"),
+        (["run"], "no model was named"),
+        (["run", "gpt2", "--presicion", "1"], "did you mean '--precision'?"),
+        (["run", "gpt2", "-b", "0"], "batch_sizes: '0' is not a whole number above 0"),
+        (["run", "gpt2", "--csv", "/dev/null/x"], "'/dev/null/x' cannot be written"),
+        (["run", "gpt2", "--save", "/nowhere/x"], "'/nowhere/x' cannot be written"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_code_2(words, sentence, capsys):
+    assert main(words) == 2
+    shown = capsys.readouterr()
+    assert sentence in shown.err
+    assert len(shown.err.strip().splitlines()) == 1
+
+
+def test_help_version_and_catalogue(capsys):
+    assert main(["--help"]) == 0
+    assert main(["run", "--help"]) == 0
+    assert main(["--version"]) == 0
+    assert main(["models"]) == 0
+    shown = capsys.readouterr().out
+    assert "--sequence-lengths" in shown
+    assert nbbench.__version__ in shown
+    assert "bert-base-uncased" in shown
+
+
+def test_ctrl_c_keeps_what_is_finished_and_leaves_no_process(probe, tmp_path):
+    for name, text in (("done", "{}"), ("hangs", '{"call": "hang"}'), ("never", "{}")):
+        (tmp_path / name).mkdir()
+        content = text.replace("{", '{"model_type": "probe", ', 1).replace(", }", "}")
+        (tmp_path / name / "config.json").write_text(content)
+    saved = tmp_path / "x.json"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "nbbench", "run", "done", "hangs", "never", *FLAGS,
+         "--save", str(saved)],
+        cwd=tmp_path,
+        env={**__import__("os").environ, "PYTHONPATH": str(probe)},
+        stdout=subprocess.PIPE,
+        text=True,
+    )  # fmt: skip
+    time.sleep(5)
+    started = psutil.Process(process.pid).children(recursive=True)
+    assert len(started) >= 3  # the server, the case, and what the case has started
+    process.send_signal(signal.SIGINT)
+    output, _ = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert "cancelled" in output
+    report = nbbench.Report.load(saved)
+    assert report.speed.status.tolist() == ["ok", "cancelled", "skipped"]
+    _, alive = psutil.wait_procs(started, timeout=5)
+    assert not alive

@@ -1,0 +1,157 @@
+"""The frames are tidy, keep what is missing missing, and survive being saved."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import os
+import platform
+
+import pandas as pd
+import pytest
+from pandas.testing import assert_frame_equal
+
+import nbbench
+
+IDENTITY = {
+    *("framework", "model", "mode", "batch_size", "sequence_length"),
+    *("dtype", "device", "status", "reason"),
+}
+SPEED = {
+    *("median_s", "ci_low_s", "ci_high_s", "min_s", "mean_s", "std_s", "p90_s", "p99_s", "n"),
+    *("noisy", "first_call_s", "build_s", "samples_per_s", "tokens_per_s"),
+}
+MEMORY = {
+    *("baseline_mib", "parameters_mib", "weights_mib", "activations_mib", "peak_mib"),
+    *("reserved_mib", "process_mib", "method"),
+}
+ORIGINAL_ENVIRONMENT = {
+    *("transformers_version", "framework", "use_torchscript", "framework_version"),
+    *("python_version", "system", "cpu", "architecture", "date", "time", "fp16"),
+    *("use_multiprocessing", "only_pretrain_model", "cpu_ram_mb", "use_gpu", "num_gpus", "gpu"),
+    *("gpu_ram_mb", "gpu_power_watts", "gpu_performance_state", "use_tpu"),
+}
+
+
+@pytest.fixture(scope="module")
+def report(request):
+    pytest.importorskip("torch")
+    from tests.conftest import TINY_BERT
+
+    return nbbench.run(
+        "tiny",
+        "broken",
+        configs=[TINY_BERT, {**TINY_BERT, "hidden_size": 63}],
+        batch_sizes=[2],
+        sequence_lengths=[8, 4096],
+        max_time=0.5,
+        device="cpu",
+        progress=False,
+    )
+
+
+def test_rows_and_columns(report):
+    assert set(report.speed.columns) >= IDENTITY | SPEED
+    assert set(report.memory.columns) >= IDENTITY | MEMORY
+    assert len(report.speed) == len(report.memory) == 4
+
+
+def test_a_row_makes_sense(report):
+    row, memory = report.speed.iloc[0], report.memory.iloc[0]
+    assert row.status == "ok"
+    assert row.reason == ""
+    assert row.min_s <= row.ci_low_s <= row.median_s <= row.ci_high_s
+    assert row.samples_per_s == pytest.approx(2 / row.median_s)
+    assert row.tokens_per_s == pytest.approx(16 / row.median_s)
+    assert row.noisy == bool(
+        (row.ci_high_s - row.median_s) / row.median_s > 0.02
+        or (row.median_s - row.ci_low_s) / row.median_s > 0.02
+    )
+    assert pd.isna(row.p99_s) == (row.n < 100)
+    assert memory.peak_mib == pytest.approx(
+        memory.baseline_mib + memory.weights_mib + memory.activations_mib
+    )
+    assert memory.parameters_mib > 0
+    assert pd.isna(memory.reserved_mib)  # a CPU has no such figure: missing, not 0
+
+
+def test_a_length_over_the_maximum_is_unsupported_and_says_so(report):
+    row = report.speed.iloc[1]
+    assert row.status == "unsupported"
+    assert row.reason == (
+        "sequence length 4096 is more than tiny takes (512); lower sequence_lengths"
+    )
+
+
+def test_a_config_that_cannot_be_built_is_an_error_row(report):
+    rows = report.speed.iloc[2:]
+    assert rows.status.tolist() == ["error", "error"]
+    assert "63" in rows.reason.iloc[0]
+    assert rows.phase.tolist() == ["building", "building"]
+
+
+def test_saved_and_loaded_it_is_the_same(report, tmp_path):
+    loaded = nbbench.Report.load(report.save(tmp_path / "x.nbbench.json"))
+    assert loaded == report
+    for name in ("speed", "memory", "environment"):
+        assert_frame_equal(getattr(loaded, name), getattr(report, name))
+    assert loaded.results[0].outcome.timing.samples == report.results[0].outcome.timing.samples
+    assert len(loaded.results[0].outcome.timing.samples) == report.speed.n[0]
+
+
+def test_csv(report, tmp_path):
+    paths = report.to_csv(tmp_path / "new" / "folder")
+    assert [path.name for path in paths] == ["speed.csv", "memory.csv", "environment.csv"]
+    read = pd.read_csv(paths[0])
+    assert read.median_s[0] == report.speed.median_s[0]
+    assert read.columns.tolist() == report.speed.columns.tolist()
+
+
+def test_the_environment_has_all_that_the_original_had_and_more(report):
+    environment = report.environment["pytorch"]
+    assert set(environment.index) >= ORIGINAL_ENVIRONMENT
+    more = "cpu_cores_physical threads cuda cudnn gpu_driver settings cpu_load_1min nbbench_version"
+    assert set(more.split()) <= set(environment.index)
+    assert environment["framework"] == "PyTorch"
+    assert environment["cpu"] not in ("", "x86_64")
+    assert environment["nbbench_version"] == nbbench.__version__
+
+
+def test_nothing_names_the_user_the_host_or_a_folder(report, tmp_path):
+    saved = report.save(tmp_path / "x.nbbench.json").read_text()
+    environment = json.dumps(report.environment["pytorch"].tolist(), default=str)
+    for text in (saved, environment):
+        assert platform.node() not in text
+        assert os.path.expanduser("~") not in text
+        assert os.getcwd() not in text
+    assert getpass.getuser() not in environment.replace(platform.release(), "")
+
+
+def test_it_reads_well_as_text_and_as_html(report):
+    text, html = repr(report), report._repr_html_()
+    assert "tiny" in text.splitlines()[1]
+    assert "unsupported: tiny pytorch inference, batch 2 × length 4096: sequence length" in text
+    assert "and 1 more" in text  # the broken model's two cases have one reason
+    assert "<table" in html
+    assert "<script" not in html
+    assert "sequence length 4096" in html
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [("{", "cannot be read"), ("{}", "no nbbench report"), (None, "there is no report")],
+)
+def test_what_is_no_report_is_one_sentence(tmp_path, content, sentence):
+    file = tmp_path / "x.json"
+    if content is not None:
+        file.write_text(content)
+    with pytest.raises(nbbench.OutputError, match=sentence):
+        nbbench.Report.load(file)
+
+
+def test_a_place_that_cannot_be_written_is_one_sentence(report, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(nbbench.OutputError, match="cannot be written: "):
+        report.to_csv(tmp_path / "file" / "folder")
+    with pytest.raises(nbbench.OutputError, match="cannot be written: "):
+        report.save(tmp_path / "nowhere" / "x.json")
