@@ -94,13 +94,13 @@ class Job:
         self._environments: dict[str, dict[str, Any]] = {}
         self._machine: dict[str, Any] = {}
         self._cancelled = threading.Event()
+        self._done = threading.Event()
         self._error: BaseException | None = None
-        self._thread = threading.Thread(target=self._run, daemon=True, name="nbbench-job")
         self.progress = Progress(self._cases)
 
     def start(self) -> None:
         """Begin, or wait in line behind the job that runs."""
-        self._thread.start()
+        threading.Thread(target=self._run, daemon=True, name="nbbench-job").start()
 
     def cancel(self) -> None:
         """End the running case as ``cancelled`` and leave the rest ``skipped``."""
@@ -108,8 +108,7 @@ class Job:
 
     def wait(self, timeout: float | None = None) -> bool:
         """Whether the job is done, after waiting at most ``timeout`` seconds for it."""
-        self._thread.join(timeout)
-        return not self._thread.is_alive()
+        return self._done.wait(timeout)  # joining a thread does not survive an interrupt
 
     def report(self) -> Report:
         """What was measured; raises what broke the job, should anything have."""
@@ -125,6 +124,8 @@ class Job:
                 self._execute()
         except BaseException as error:
             self._error = error
+        finally:
+            self._done.set()
 
     def _execute(self) -> None:
         runnable = []

@@ -249,6 +249,8 @@ def _serve_one(backend: Backend, events: BinaryIO, mark_works: bool) -> None:
 def _exit_at_end_of_stdin() -> None:
     while sys.stdin.buffer.read(1):
         pass
+    if sys.platform != "win32":
+        os.killpg(0, signal.SIGKILL)  # with whatever the case has started
     os._exit(1)
 
 
