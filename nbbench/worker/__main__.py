@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import gc
 import importlib.util
 import json
 import os
@@ -154,6 +155,8 @@ class Server:
     def _run(self, request: RunCase) -> None:
         with contextlib.suppress(Exception):  # the child meets it again, and reports it
             self._backend.import_model(request.case)
+        gc.collect()
+        gc.freeze()  # else a child's collector walks, and so copies, all that was imported
         kills_before = _out_of_memory_kills()
         reader, writer = os.pipe()
         child = os.fork()
