@@ -210,6 +210,7 @@ def _identity(result: Result) -> dict[str, Any]:
         "architecture": outcome.architecture,
         "device": outcome.device or case.device,
         "environment": case.environment,
+        "config_source": case.config_source,
         "status": outcome.status.value,
         "reason": outcome.reason,
         "phase": outcome.phase,

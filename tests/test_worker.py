@@ -165,3 +165,20 @@ def test_workers_do_not_inherit_this_process_as_a_fork():
     server = psutil.Process().children()[0]
     assert os.getpgid(server.pid) != os.getpgid(0)
     nbbench.close_workers()
+
+
+def test_memory_that_pytorch_cannot_get_is_an_oom_row():
+    pytest.importorskip("torch")
+    from tests.conftest import TINY_BERT
+
+    report = nbbench.run(
+        "tiny",
+        configs=[TINY_BERT],
+        batch_sizes=[1, 50_000_000],
+        sequence_lengths=[512],
+        device="cpu",
+        max_time=0.1,
+        progress=False,
+    )
+    assert report.speed.status.tolist() == ["ok", "oom"]
+    assert report.speed.reason[1].startswith("memory ran out while warming: ")

@@ -3,8 +3,8 @@
 The interval is the distribution-free one for a median, between two order statistics (Conover,
 *Practical Nonparametric Statistics*, 3rd ed., 3.2). Stopping as soon as an interval is narrow
 enough claims too much: at a nominal 95 % it holds the true median in 91 to 95 % of cases. Two
-things mend that here: looks are few (each a tenth more samples than the last), and the interval that
-is looked at and reported has a nominal level of 96.5 %: `tests/test_order_statistics.py`
+things mend that here: looks are few (each a tenth more samples than the last), and the interval
+that is looked at and reported has a nominal level of 96.5 %: `tests/test_order_statistics.py`
 simulates it.
 """
 
@@ -26,7 +26,7 @@ MOST_SAMPLES = 1000
 
 
 def looks() -> Iterator[int]:
-    """The sample sizes at which to ask whether the interval is narrow enough, growing by a tenth."""
+    """The sample sizes at which to ask whether the interval is narrow enough, 10 % apart."""
     n = FEWEST_SAMPLES
     while n < MOST_SAMPLES:
         yield n

@@ -1,0 +1,222 @@
+"""CUDA: against a fake driver everywhere, and on a GPU where there is one (marked gpu)."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+import nbbench
+from nbbench.worker.backends import Unsupported
+from nbbench.worker.backends.torch import TorchBackend
+from nbbench.worker.backends.torch_cuda import CudaDevice
+from nbbench.worker.messages import Case
+from tests.conftest import TINY_BERT
+
+MIB = 2**20
+
+
+@pytest.fixture(scope="module")
+def fake_driver(tmp_path_factory):
+    """A folder with a library that answers as an NVIDIA driver would."""
+    if sys.platform != "linux" or shutil.which("cc") is None:
+        pytest.skip("the fake driver is compiled, for Linux")
+    folder = tmp_path_factory.mktemp("driver")
+    source = Path(__file__).with_name("fake_nvml.c")
+    library = folder / "libnvidia-ml.so.1"
+    subprocess.run(["cc", "-shared", "-fPIC", "-o", str(library), str(source)], check=True)
+    return folder
+
+
+def with_driver(folder, code, **environment):
+    variables = {**os.environ, "LD_LIBRARY_PATH": str(folder), **environment}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=variables, capture_output=True, text=True, check=True
+    )
+    return json.loads(done.stdout)
+
+
+def test_the_drivers_figure_for_this_process_is_found_by_uuid(fake_driver):
+    code = """
+import json, os
+from nbbench.worker.nvml import process_bytes
+print(json.dumps([process_bytes("GPU-fa4e", os.getpid()), process_bytes("GPU-other", os.getpid()),
+                  process_bytes("GPU-fa4e", 3)]))
+"""
+    assert with_driver(fake_driver, code) == [1234 * MIB, None, None]
+
+
+def test_without_a_driver_the_figure_is_missing():
+    from nbbench.worker.nvml import process_bytes
+
+    if shutil.which("nvidia-smi"):
+        pytest.skip("there is a driver")
+    assert process_bytes("GPU-fa4e", os.getpid()) is None
+
+
+@pytest.mark.parametrize(
+    ("visible", "number"), [(None, 1), ("0", 1), ("GPU-fa4e", 1), ("", 0), ("-1", 0)]
+)
+def test_the_machine_tells_of_the_gpu_that_may_be_used(fake_driver, visible, number):
+    code = """
+import json
+from nbbench.machine import describe_machine
+print(json.dumps({k: v for k, v in describe_machine().items() if "gpu" in k}))
+"""
+    environment = {} if visible is None else {"CUDA_VISIBLE_DEVICES": visible}
+    told = with_driver(fake_driver, code, **environment)
+    assert told["num_gpus"] == number
+    if number:
+        assert told["gpu"] == "Fake GPU"
+        assert told["gpu_ram_mb"] == 80 * 1024
+        assert told["gpu_power_watts"] == 700
+        assert told["gpu_performance_state"] == "P2"
+        assert told["gpu_clock_sm_mhz"] == 1980
+        assert told["gpu_clock_memory_mhz"] == 2619
+        assert told["gpu_driver"] == "580.1"
+        assert told["gpu_driver_cuda"] == "13.1"
+
+
+class FakeCuda:
+    """As much of torch.cuda as a case takes: a clock and an allocator that tests can set."""
+
+    def __init__(self, devices=1):
+        self.devices, self.now_ms, self.allocated, self.peak, self.log = devices, 0.0, 0, 0, []
+
+    def is_available(self):
+        return self.devices > 0
+
+    def device_count(self):
+        return self.devices
+
+    def init(self):
+        self.log.append("init")
+
+    def set_device(self, index):
+        self.log.append(f"device {index}")
+
+    def synchronize(self, *_):
+        self.log.append("synchronize")
+
+    def empty_cache(self):
+        pass
+
+    def Event(self, enable_timing):
+        assert enable_timing
+        event = SimpleNamespace(at=None)
+        event.record = lambda: (self.log.append("record"), setattr(event, "at", self.now_ms))
+        event.elapsed_time = lambda end: end.at - event.at
+        return event
+
+    def allocate(self, size):
+        self.allocated += size
+        self.peak = max(self.peak, self.allocated)
+
+    def memory_allocated(self, index):
+        return self.allocated
+
+    def reset_peak_memory_stats(self, index):
+        self.peak = self.allocated
+
+    def max_memory_allocated(self, index):
+        return self.peak
+
+    def max_memory_reserved(self, index):
+        return self.peak + 2 * MIB
+
+    def get_device_properties(self, index):
+        return SimpleNamespace(uuid="fa4e")
+
+
+def fake_torch(**cuda):
+    cuda = FakeCuda(**cuda)
+    version = SimpleNamespace(cuda="13.0")
+    return SimpleNamespace(cuda=cuda, version=version, zeros=lambda *_, device: cuda.allocate(512))
+
+
+def test_time_is_between_two_events_read_after_a_synchronize():
+    torch = fake_torch()
+    device = CudaDevice(torch, 0)
+
+    def call():
+        torch.cuda.log.append("call")
+        torch.cuda.now_ms += 7
+
+    torch.cuda.log.clear()
+    assert device.stopwatch(call, 3) == pytest.approx(0.021)
+    assert torch.cuda.log == [
+        "synchronize", "record", "call", "call", "call", "record", "synchronize",
+    ]  # fmt: skip
+
+
+def test_memory_is_the_allocators_peak_over_the_calls():
+    torch = fake_torch()
+    memory = CudaDevice(torch, 0).memory
+    memory.before_model()
+    torch.cuda.allocate(100 * MIB)
+    torch.cuda.allocate(50 * MIB)  # a temporary of building, gone before the calls
+    torch.cuda.allocate(-50 * MIB)
+    memory.after_model()
+    memory.start()
+    torch.cuda.allocate(30 * MIB)
+    torch.cuda.allocate(-30 * MIB)
+    profile = memory.stop(parameters=100 * MIB)
+    assert profile.activations == 30 * MIB
+    assert profile.peak == profile.weights + profile.activations
+    assert profile.reserved == profile.peak + 2 * MIB
+    assert profile.method == "CUDA allocator"
+
+
+@pytest.mark.parametrize(
+    ("wanted", "devices", "name"), [("auto", 1, "cuda:0"), ("cuda", 1, "cuda:0"),
+                                    ("cuda:1", 2, "cuda:1"), ("cpu", 2, "cpu"), ("auto", 0, "cpu")]
+)  # fmt: skip
+def test_the_device_is_the_one_that_was_asked_for(wanted, devices, name):
+    backend = TorchBackend()
+    backend.torch = fake_torch(devices=devices)
+    assert backend.open(case_on(wanted), mark_works=True).name == name
+
+
+@pytest.mark.parametrize(("wanted", "devices"), [("cuda", 0), ("cuda:2", 2)])
+def test_a_device_that_is_not_there_is_unsupported(wanted, devices):
+    backend = TorchBackend()
+    backend.torch = fake_torch(devices=devices)
+    with pytest.raises(Unsupported, match=f"device {wanted} was asked for, but PyTorch"):
+        backend.open(case_on(wanted), mark_works=True)
+
+
+def case_on(device):
+    return Case("pytorch", "tiny", json.dumps(TINY_BERT), "given", 1, 8, device=device)
+
+
+@pytest.mark.gpu
+def test_on_a_gpu():
+    torch = pytest.importorskip("torch")
+    if not torch.cuda.is_available():
+        pytest.skip("there is no GPU")
+    report = nbbench.run("bert-base-uncased", batch_sizes=[8], device="cuda", progress=False)
+    assert report.speed.status.tolist() == ["ok"] * 4, report
+    assert set(report.speed.device) == {"cuda:0"}
+    memory = report.memory
+    assert (memory.weights_mib / memory.parameters_mib).between(0.99, 1.05).all()
+    assert memory.activations_mib.is_monotonic_increasing
+    assert (memory.reserved_mib >= memory.peak_mib).all()
+    assert report.speed.median_s.iloc[-1] > report.speed.median_s.iloc[0]
+    assert report.environment["pytorch"]["use_gpu"]
+
+
+@pytest.mark.gpu
+def test_running_out_of_a_gpus_memory_is_an_oom_row():
+    torch = pytest.importorskip("torch")
+    if not torch.cuda.is_available():
+        pytest.skip("there is no GPU")
+    report = nbbench.run(
+        "bert-tiny", batch_sizes=[1, 10_000_000], sequence_lengths=[512], device="cuda"
+    )
+    assert report.speed.status.tolist() == ["ok", "oom"]
