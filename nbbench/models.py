@@ -149,11 +149,10 @@ def _read_config(path: Path, name: str) -> dict[str, Any]:
 
 def _download_config(name: str) -> Path:
     """The hub's config.json of a model, from the hub's cache where it is fresh."""
-    import huggingface_hub
     from huggingface_hub import errors
 
     try:
-        return _within(HUB_TIMEOUT_S, lambda: huggingface_hub.hf_hub_download(name, "config.json"))
+        return _within(HUB_TIMEOUT_S, lambda: _fetch_config(name))
     except errors.HFValidationError:
         reason = "it is no valid hub id; give a name of the catalogue, a hub id or a folder"
     except errors.GatedRepoError:
@@ -171,6 +170,22 @@ def _download_config(name: str) -> Path:
         reason = f"asking the hub for it failed: {type(error).__name__}: {error}".split("\n")[0]
     hint = did_you_mean(name, _by_name())
     raise ModelNotFound(f"model {name!r} is not in the catalogue, and {reason}{hint}") from None
+
+
+def _fetch_config(name: str) -> str:
+    """A path in the hub's cache; asks once, where the hub's own download would retry for long."""
+    import huggingface_hub
+    from huggingface_hub import errors
+
+    reached = True
+    try:
+        url = huggingface_hub.hf_hub_url(name, "config.json")
+        huggingface_hub.get_hf_file_metadata(url, timeout=HUB_TIMEOUT_S)
+    except (errors.HfHubHTTPError, errors.HFValidationError):
+        raise  # the hub has answered, and this is its answer
+    except Exception:  # no connection, or none wanted: what is in the cache will do
+        reached = False
+    return huggingface_hub.hf_hub_download(name, "config.json", local_files_only=not reached)
 
 
 def _within(seconds: float, download: Callable[[], str]) -> Path:

@@ -49,6 +49,7 @@ def test_where_the_mark_does_not_work_memory_is_polled_and_says_so():
     assert memory.activations_mib == pytest.approx(512, rel=0.1)
 
 
+@pytest.mark.slow  # not long, but it wants a quiet machine
 @pytest.mark.parametrize("milliseconds", [5, 20, 100])
 def test_a_known_wait_is_recovered(milliseconds):
     timing = one_probe(call="wait", wait_s=milliseconds / 1e3).speed.iloc[0]
@@ -83,6 +84,7 @@ def test_memory_touched_inside_a_forward_pass_of_pytorch_is_recovered():
         assert seen == pytest.approx(mib, abs=max(1, mib / 100))
 
 
+@pytest.mark.slow
 def test_a_wait_inside_a_forward_pass_of_pytorch_is_recovered():
     # The pass only waits, since a model's own time differs by more than 0.1 ms from case to case;
     # and it waits some ms longer than another, since waking up takes some of its own.

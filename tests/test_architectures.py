@@ -1,0 +1,60 @@
+"""Every type of model in the catalogue gets inputs that it takes."""
+
+from __future__ import annotations
+
+import pytest
+
+import nbbench
+
+SMALLEST = (
+    "albert-base-v2", "bart-base", "bert-tiny", "bloom-560m", "clip-vit-base-patch32",
+    "deberta-v3-small", "dinov2-small", "distilbert-base-uncased", "distilgpt2",
+    "electra-small-discriminator", "gemma-3-270m", "modernbert-base", "opt-125m", "opus-mt-en-de",
+    "pythia-160m", "qwen2.5-0.5b", "qwen3-0.6b", "resnet-50", "roberta-base", "smollm2-135m",
+    "t5-small", "vit-base-patch16-224", "wav2vec2-base", "whisper-tiny", "xlm-roberta-base",
+)  # fmt: skip
+LARGE = {"gemma", "mistral", "phi"}
+"""Types that have no small model in the catalogue."""
+
+
+@pytest.mark.slow
+def test_every_type_of_model_runs():
+    pytest.importorskip("torch")
+    types = {config["model_type"] for config in nbbench.catalogue().values()}
+    assert {nbbench.catalogue()[name]["model_type"] for name in SMALLEST} == types - LARGE
+    report = nbbench.run(
+        *SMALLEST,
+        batch_sizes=[2],
+        sequence_lengths=[16],
+        max_time=0.01,
+        device="cpu",
+        progress=False,
+    )
+    failed = report.speed[report.speed.status != "ok"]
+    assert failed.empty, failed[["model", "reason"]].to_dict("records")
+    memory = report.memory
+    near = memory.weights_mib / memory.parameters_mib
+    assert (
+        near.between(0.95, 1.1).all()
+        or (memory.weights_mib - memory.parameters_mib).abs().max() < 12
+    )
+    lengths = report.speed.set_index("model").sequence_length
+    assert lengths.isna().sum() == 3  # images have none
+    tokens = report.speed.set_index("model").tokens_per_s
+    assert tokens[["wav2vec2-base", "whisper-tiny", "distilgpt2"]].gt(0).all()
+
+
+@pytest.mark.slow
+def test_positions_are_counted_as_each_family_counts_them():
+    pytest.importorskip("torch")
+    longest = {"roberta-base": 512, "distilgpt2": 1024, "whisper-tiny": 448, "bert-tiny": 512}
+    for name, length in longest.items():
+        report = nbbench.run(
+            name,
+            batch_sizes=[1],
+            sequence_lengths=[length, length + 1],
+            max_time=0.01,
+            progress=False,
+        )
+        assert report.speed.status.tolist() == ["ok", "unsupported"], name
+        assert f"({length})" in report.speed.reason[1]
