@@ -101,13 +101,14 @@ class BenchmarkArguments(BaseModel):
     )
     max_time: float = _option(
         10.0,
-        "seconds of sampling after which a case stops, precise or not (never before 6 samples)",
+        "seconds of calls after which a case stops, precise or not (never before 6 samples)",
     )
     timeout: float = _option(600.0, "seconds that any one phase of a case may take")
     seed: int = _option(0, "seed of the random weights and inputs")
     environment: str = _option(
         "kernel",
-        "interpreter to run the frameworks in: kernel (this one) or a path to a python",
+        "interpreter to run the frameworks in: kernel (this one), a path to a python, "
+        "or the folder of a virtual environment",
         short="e",
     )
     isolation: Literal["auto", "fork", "process"] = _option(

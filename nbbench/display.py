@@ -1,4 +1,4 @@
-"""Where live progress is shown: below a notebook's cell, on a terminal, or nowhere."""
+"""Where live progress is shown: below a notebook's cell, on a terminal, or in a log."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Display(Protocol):
 
 
 def display_for(progress: Progress, *, shown: bool) -> Display:
-    """The display that suits the place: a notebook's, a terminal's, or none."""
+    """The display that suits the place: a notebook's, a terminal's, or a log's."""
     if not shown:
         return NoDisplay()
     if in_notebook():
@@ -37,7 +37,7 @@ def display_for(progress: Progress, *, shown: bool) -> Display:
         return NotebookDisplay(progress)
     if sys.stderr.isatty():
         return TerminalDisplay(progress)
-    return NoDisplay()
+    return LineDisplay(progress)
 
 
 def in_notebook() -> bool:
@@ -58,6 +58,33 @@ class NoDisplay:
 
     def __exit__(self, *_: object) -> None:
         pass
+
+
+class LineDisplay:
+    """A line on stderr for every case that has ended, where lines cannot change in place."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._told = 0
+
+    def __enter__(self) -> LineDisplay:
+        return self
+
+    def update(self) -> None:
+        """Tell of the cases that have ended since the last time."""
+        results = self._progress.results
+        for number, result in enumerate(results[self._told :], self._told + 1):
+            status = result.outcome.status.value
+            print(
+                f"{number} of {len(self._progress.cases)} · {result.case.label} · {status}",
+                file=sys.stderr,
+                flush=True,
+            )
+            self._told = number
+
+    def __exit__(self, *_: object) -> None:
+        self.update()
+        print(self._progress.summary(), file=sys.stderr, flush=True)
 
 
 class TerminalDisplay:

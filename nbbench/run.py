@@ -6,6 +6,7 @@ import asyncio
 import sys
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from .arguments import BenchmarkArguments
@@ -34,7 +35,7 @@ def run(
     *models
         Names of models; the same as the argument ``models``.
     progress
-        Show live progress: in a notebook below the cell, else on a terminal's stderr.
+        Show live progress: in a notebook below the cell, else on stderr.
     on_result
         Called with each `Result` as its case ends.
     **arguments
@@ -137,7 +138,7 @@ class Job:
                 self._end(Result(case, Outcome(Status.ERROR, problem, "resolving")))
         arguments = self.arguments
         executor = LocalExecutor(
-            python=sys.executable if arguments.environment == "kernel" else arguments.environment,
+            python=interpreter(arguments.environment),
             isolation=arguments.isolation,
             timeout=arguments.timeout,
             idle_limit=arguments.idle_limit,
@@ -155,6 +156,16 @@ class Job:
         self.progress.end(result)
         if self._on_result is not None:
             self._on_result(result)
+
+
+def interpreter(environment: str) -> str:
+    """The python that ``environment`` names: this one, a file, or that of a virtual environment."""
+    if environment == "kernel":
+        return sys.executable
+    path = Path(environment).expanduser()
+    if path.is_dir():
+        path = path / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
+    return str(path)
 
 
 def _arguments(models: tuple[str, ...], arguments: dict[str, Any]) -> BenchmarkArguments:

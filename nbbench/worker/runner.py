@@ -8,7 +8,7 @@ import traceback
 from collections.abc import Callable
 from typing import Any, Optional
 
-from .backends import Backend, Device, Unsupported
+from .backends import Backend, Device, Model, Unsupported
 from .measure import Call, block_size, sample, summarize, warm_up
 from .messages import (
     Case,
@@ -68,15 +68,12 @@ def run_case(
 
         enter(Phase.WARMING)
         call, known["tokens_per_call"] = model.prepare()
-        first_call_s = device.stopwatch(call, 1)
+        timing, memory = None, None
         if case.speed:
-            call_s = warm_up(call, device.stopwatch, first_call_s, case.max_time)
-            timing, memory = _time(case, device, call, call_s, first_call_s, model, enter, emit)
-        else:
-            timing, memory = None, None
+            timing, memory = _time(case, device, model, call, enter, emit)
         if case.memory and memory is None:
             enter(Phase.MEMORY)
-            memory = _memory_of_calls(device, call, first_call_s, model.parameter_bytes)
+            memory = _memory_of_calls(device, model, call)
         return Outcome(Status.OK, phase="", timing=timing, memory=memory, **known)
     except Unsupported as error:
         return failed(Status.UNSUPPORTED, str(error), error)
@@ -93,25 +90,27 @@ def run_case(
 def _time(
     case: Case,
     device: Device,
+    model: Model,
     call: Call,
-    call_s: float,
-    first_call_s: float,
-    model: Any,
     enter: Callable[[Phase], None],
     emit: Callable[[Event], None],
 ) -> tuple[Timing, Optional[MemoryProfile]]:
-    """Sample the call; where the peak costs nothing, take it over these same calls."""
+    """Time the call; where the peak costs nothing, take it over the calls that are sampled."""
+    begin = time.perf_counter()
+    first_call_s = device.stopwatch(call, 1)
+    call_s = warm_up(call, device.stopwatch, first_call_s, case.max_time)
+    calls_per_sample = block_size(call_s)
+
     enter(Phase.MEASURING)
     with_memory = case.memory and device.memory.free
     if with_memory:
         device.memory.start()
-    calls_per_sample = block_size(call_s)
     samples = sample(
         call,
         device.stopwatch,
         calls_per_sample=calls_per_sample,
         precision=case.precision,
-        max_time=case.max_time,
+        max_time=case.max_time - (time.perf_counter() - begin),
         report=emit,
     )
     memory = device.memory.stop(model.parameter_bytes) if with_memory else None
@@ -124,16 +123,15 @@ def _time(
     return timing, memory
 
 
-def _memory_of_calls(
-    device: Device, call: Call, first_call_s: float, parameters: int
-) -> MemoryProfile:
-    """Take the peak in calls of its own: more of them where it is polled for."""
+def _memory_of_calls(device: Device, model: Model, call: Call) -> MemoryProfile:
+    """Take the peak in calls of its own, after one that is not watched; more if it is polled."""
+    call_s = device.stopwatch(call, 1)
     calls = _MEMORY_CALLS
     if not device.memory.free:
-        calls = max(calls, int(_POLLED_SECONDS / max(first_call_s, 1e-4)))
+        calls = max(calls, int(_POLLED_SECONDS / max(call_s, 1e-4)))
     device.memory.start()
     device.stopwatch(call, calls)
-    return device.memory.stop(parameters)
+    return device.memory.stop(model.parameter_bytes)
 
 
 def first_line(error: BaseException) -> str:

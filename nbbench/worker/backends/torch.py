@@ -15,7 +15,6 @@ from ..messages import Case
 from . import Device, Unsupported
 
 _PRETRAINING_HEADS = ("ForMaskedLM", "ForPreTraining", "WithLMHeadModel")
-_KEPT_HEADS = ("GPT2LMHeadModel",)
 
 
 class TorchBackend:
@@ -123,7 +122,7 @@ class TorchBackend:
         pretraining = named is not None and named.endswith(_PRETRAINING_HEADS)
         if case.model_class == "base" or named is None:
             return self._base_class(config)
-        if case.model_class == "auto" and pretraining and named not in _KEPT_HEADS:
+        if case.model_class == "auto" and pretraining:
             return self._base_class(config)
         try:
             return getattr(self.transformers, named)
