@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import difflib
 import json
+import os
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -27,13 +28,29 @@ from .errors import ArgumentError
 
 def _as_list(value: Any) -> Any:
     """Let one value stand for a list of one."""
-    if value is None or isinstance(value, Mapping) or hasattr(value, "to_dict"):
-        return [] if value is None else [value]
-    return [value] if isinstance(value, (str, int, float)) else list(value)
+    if value is None:
+        return []
+    one = isinstance(value, (str, Mapping)) or hasattr(value, "to_dict")
+    if one or not isinstance(value, Iterable):
+        return [value]
+    return list(value)
+
+
+def _no_truth(value: Any) -> Any:
+    """Refuse True for 1, which pydantic would take."""
+    if isinstance(value, bool):
+        raise ValueError(f"{value!r} is not a whole number")
+    return value
+
+
+def _as_text(value: Any) -> Any:
+    """Let a path stand for its text."""
+    return os.fspath(value) if isinstance(value, os.PathLike) else value
 
 
 _List = BeforeValidator(_as_list)
-_Size = Annotated[int, Field(gt=0)]
+_Size = Annotated[int, Field(gt=0), BeforeValidator(_no_truth)]
+_Name = Annotated[str, Field(min_length=1), BeforeValidator(_as_text)]
 _DType = Literal["float32", "float16", "bfloat16", "float64", "auto"]
 
 
@@ -54,7 +71,7 @@ class BenchmarkArguments(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    models: Annotated[list[str], _List] = _option(
+    models: Annotated[list[_Name], _List] = _option(
         [],
         "models to measure: names of the built-in catalogue, Hugging Face Hub ids, or folders "
         "with a config.json; with configs, a label for each of them",
@@ -105,7 +122,7 @@ class BenchmarkArguments(BaseModel):
     )
     timeout: float = _option(600.0, "seconds that any one phase of a case may take")
     seed: int = _option(0, "seed of the random weights and inputs")
-    environment: str = _option(
+    environment: Annotated[str, BeforeValidator(_as_text)] = _option(
         "kernel",
         "interpreter to run the frameworks in: kernel (this one), a path to a python, "
         "or the folder of a virtual environment",
@@ -177,6 +194,13 @@ class BenchmarkArguments(BaseModel):
         if info.field_name == "precision" and value >= 1:
             raise ValueError(f"precision: {value:g} is not a fraction below 1; 0.02 means ±2 %")
         return value
+
+    @field_validator("seed")
+    @classmethod
+    def _seed_of_64_bits(cls, seed: int) -> int:
+        if not -(2**63) <= seed < 2**63:
+            raise ValueError(f"seed: {seed} does not fit into 64 bits; give a smaller one")
+        return seed
 
     @model_validator(mode="after")
     def _something_to_measure(self) -> BenchmarkArguments:
@@ -255,7 +279,8 @@ def _sentence(error: ValidationError) -> str:
     place, kind, value = found["loc"], found["type"], found.get("input")
     name = str(place[0]) if place else ""
     if kind == "value_error":
-        return str(found["ctx"]["error"])
+        said = str(found["ctx"]["error"])
+        return said if len(place) < 2 else f"{name}: {said}"
     if kind == "extra_forbidden":
         return unknown_argument(name)
     wanted = {
@@ -268,6 +293,7 @@ def _sentence(error: ValidationError) -> str:
         "bool_parsing": "true or false",
         "bool_type": "true or false",
         "string_type": "text",
+        "string_too_short": "a name",
         "literal_error": "one of " + str(found.get("ctx", {}).get("expected", "")).replace("'", ""),
     }.get(kind, "")
     hint = ""

@@ -12,6 +12,7 @@ from typing import Any
 from .arguments import BenchmarkArguments
 from .case import Case, Outcome, Result, Status, expand
 from .display import display_for
+from .errors import ArgumentError
 from .executor.base import CaseEnd
 from .executor.local import LocalExecutor
 from .machine import describe_machine
@@ -169,4 +170,6 @@ def interpreter(environment: str) -> str:
 
 
 def _arguments(models: tuple[str, ...], arguments: dict[str, Any]) -> BenchmarkArguments:
-    return BenchmarkArguments(**({"models": list(models)} if models else {}), **arguments)
+    if models and "models" in arguments:
+        raise ArgumentError("models are given by position and by name; keep one")
+    return BenchmarkArguments(**({"models": models} if models else {}), **arguments)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import numpy as np
 import pytest
 
+import nbbench
 from nbbench import ArgumentError, BenchmarkArguments
 from nbbench.case import expand
 from nbbench.flags import benchmark_parser, reference
@@ -37,6 +41,9 @@ def refused(**values):
         ({"inference": False}, "nothing to measure"),
         ({"speed": False, "memory": False}, "nothing to measure"),
         ({"models": []}, "no model was named"),
+        ({"models": [""]}, "models: '' is not a name"),
+        ({"batch_sizes": True}, "batch_sizes: True is not a whole number"),
+        ({"seed": 2**80}, "does not fit into 64 bits"),
         ({"models": ["a", "a"]}, "models has 'a' twice (numbers 1 and 2)"),
         (
             {"models": ["a", "b", "c"], "configs": [BERT, {"model_type": "gpt2"}]},
@@ -55,6 +62,22 @@ def test_one_value_stands_for_a_list_of_one():
     assert arguments.models == ["gpt2"]
     assert arguments.batch_sizes == [4]
     assert arguments.dtype == ["bfloat16"]
+
+
+def test_arrays_scalars_of_numpy_and_paths_are_taken():
+    arguments = BenchmarkArguments(
+        models=Path("some") / "folder",
+        batch_sizes=np.int64(4),
+        sequence_lengths=np.array([8, 16]),
+    )
+    assert arguments.models == ["some/folder"]
+    assert arguments.batch_sizes == [4]
+    assert arguments.sequence_lengths == [8, 16]
+
+
+def test_models_by_position_and_by_name_are_refused():
+    with pytest.raises(ArgumentError, match="by position and by name"):
+        nbbench.run("gpt2", models=["a"])
 
 
 def test_defaults_belong_to_each_instance():
@@ -124,8 +147,6 @@ def test_help_and_reference_name_every_argument_and_its_default():
 
 
 def test_the_reference_page_is_the_schema():
-    from pathlib import Path
-
     page = Path(__file__).parent.parent / "docs" / "arguments.md"
     assert reference() in page.read_text(encoding="utf-8")
 

@@ -98,6 +98,7 @@ class TorchBackend:
             "not enough memory",
             "CUDA out of memory",
             "CUBLAS_STATUS_ALLOC_FAILED",
+            "Storage size calculation overflowed",
             "Cannot allocate memory",
         )
         return isinstance(error, (RuntimeError, OSError)) and any(w in str(error) for w in words)
