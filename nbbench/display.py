@@ -96,7 +96,7 @@ class TerminalDisplay:
 
         self._progress = progress
         self._console = Console(stderr=True)
-        self._status = Status("starting", console=self._console)
+        self._status = Status("starting", console=self._console, refresh_per_second=4)
 
     def __enter__(self) -> TerminalDisplay:
         self._status.start()

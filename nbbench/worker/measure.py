@@ -10,8 +10,9 @@ import gc
 import math
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Optional, Protocol
 
 from . import order_statistics
@@ -71,11 +72,21 @@ def quiet_collector() -> Iterator[Callable[[], object]]:
             gc.enable()
 
 
-def warm_up(call: Call, stopwatch: Stopwatch, first_call_s: float, max_time: float) -> float:
-    """Call until timings settle; returns the seconds that one call takes now.
+@dataclass(frozen=True)
+class WarmUp:
+    """What warming up has shown: the seconds that a call takes now, and what samples it gave."""
+
+    call_s: float
+    samples: list[float]
+
+
+def warm_up(call: Call, stopwatch: Stopwatch, first_call_s: float, max_time: float) -> WarmUp:
+    """Call until timings settle.
 
     Settled: the last three calls agree within 5 %, or there were 10, or they took a quarter of
-    ``max_time``, the first call included.
+    ``max_time``, the first call included. Calls so long that their time was up before three could
+    be compared are samples already. (Calls that ended the warm-up by agreeing are not: chosen for
+    being alike, they would make the interval claim too much.)
     """
     durations: list[float] = []
     while (
@@ -86,7 +97,9 @@ def warm_up(call: Call, stopwatch: Stopwatch, first_call_s: float, max_time: flo
         last = durations[-WARM_CALLS_COMPARED:]
         if len(last) == WARM_CALLS_COMPARED and max(last) - min(last) <= WARM_AGREEMENT * min(last):
             break
-    return min(durations[-WARM_CALLS_COMPARED:], default=first_call_s)
+    call_s = min(durations[-WARM_CALLS_COMPARED:], default=first_call_s)
+    unchosen = len(durations) < WARM_CALLS_COMPARED and block_size(call_s) == 1
+    return WarmUp(call_s, durations if unchosen else [])
 
 
 def sample(
@@ -96,14 +109,16 @@ def sample(
     calls_per_sample: int,
     precision: float,
     max_time: float,
+    begun: Sequence[float] = (),
     report: Callable[[Sampled], None] = lambda _: None,
 ) -> list[float]:
     """Seconds per call, sampled until the median is known to ``precision``.
 
-    Stops at the first look at which the interval is narrow enough, after ``max_time`` seconds
-    (but never before 6 samples), or at 1000 samples.
+    Goes on from the samples that were ``begun`` with. Stops at the first look at which the
+    interval is narrow enough, after ``max_time`` seconds (but never before 6 samples), or at 1000
+    samples.
     """
-    samples: list[float] = []
+    samples = list(begun)
     upcoming = order_statistics.looks()
     look_at = next(upcoming)
     begin = told = time.perf_counter()

@@ -98,12 +98,14 @@ def _time(
     """Time the call; where the peak costs nothing, take it over the calls that are sampled."""
     begin = time.perf_counter()
     first_call_s = device.stopwatch(call, 1)
-    call_s = warm_up(call, device.stopwatch, first_call_s, case.max_time)
-    calls_per_sample = block_size(call_s)
-
-    enter(Phase.MEASURING)
     with_memory = case.memory and device.memory.free
     if with_memory:
+        device.memory.start()
+    warm = warm_up(call, device.stopwatch, first_call_s, case.max_time)
+    calls_per_sample = block_size(warm.call_s)
+
+    enter(Phase.MEASURING)
+    if with_memory and not warm.samples:
         device.memory.start()
     samples = sample(
         call,
@@ -111,6 +113,7 @@ def _time(
         calls_per_sample=calls_per_sample,
         precision=case.precision,
         max_time=case.max_time - (time.perf_counter() - begin),
+        begun=warm.samples,
         report=emit,
     )
     memory = device.memory.stop(model.parameter_bytes) if with_memory else None

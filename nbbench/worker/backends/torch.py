@@ -13,6 +13,7 @@ from ..measure import Call, wall_stopwatch
 from ..memory import ProcessMemory
 from ..messages import Case
 from . import Device, Unsupported
+from .torch_weights import repeating_draws
 
 _PRETRAINING_HEADS = ("ForMaskedLM", "ForPreTraining", "WithLMHeadModel")
 
@@ -81,7 +82,8 @@ class TorchBackend:
         self._set_dtype(config, case.dtype)
         options = {} if case.attention == "default" else {"attn_implementation": case.attention}
         try:
-            model = model_class._from_config(config, **options)
+            with repeating_draws(torch):
+                model = model_class._from_config(config, **options)
         except (ValueError, ImportError) as error:
             if options:  # this model has no such attention, or its package is missing
                 raise Unsupported(_first_sentence(error)) from error
