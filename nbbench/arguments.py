@@ -6,11 +6,10 @@ and the reference page are made from the fields.
 
 from __future__ import annotations
 
-import difflib
 import json
 import os
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -23,7 +22,7 @@ from pydantic import (
     model_validator,
 )
 
-from .errors import ArgumentError
+from .errors import ArgumentError, did_you_mean
 
 
 def _as_list(value: Any) -> Any:
@@ -122,11 +121,29 @@ class BenchmarkArguments(BaseModel):
     )
     timeout: float = _option(600.0, "seconds that any one phase of a case may take")
     seed: int = _option(0, "seed of the random weights and inputs")
-    environment: Annotated[str, BeforeValidator(_as_text)] = _option(
-        "kernel",
-        "interpreter to run the frameworks in: kernel (this one), a path to a python, "
-        "or the folder of a virtual environment",
+    environments: Annotated[list[_Name], _List] = _option(
+        ["auto"],
+        "interpreters to run the frameworks in: kernel (this one), a path to a python or to a "
+        "virtual environment, requirements that an environment is made from and kept, like "
+        "transformers==4.57.6, the name of one that was made, or auto: kernel where it can serve "
+        "the framework, else one made for it",
         short="e",
+        also="environment",
+    )
+    execution: Annotated[
+        list[Literal["default", "eager", "graph", "xla"]],
+        _List,
+    ] = _option(
+        ["default"],
+        "how calls are executed: eager, graph (tf.function), xla (tf.function compiled by XLA), or "
+        "the framework's default (PyTorch: eager, TensorFlow: graph)",
+    )
+    eager_mode: bool = _option(False, "TensorFlow: the same as execution eager")
+    use_xla: bool = _option(False, "TensorFlow: the same as execution xla")
+    threads: Annotated[int | None, Field(gt=0), BeforeValidator(_no_truth)] = _option(
+        None,
+        "threads that one operation may use on the CPU; by default PyTorch's own choice, and the "
+        "same number in the other frameworks",
     )
     isolation: Literal["auto", "fork", "process"] = _option(
         "auto",
@@ -134,7 +151,18 @@ class BenchmarkArguments(BaseModel):
     )
     idle_limit: float = _option(300.0, "seconds that an unused worker stays warm")
 
+    @classmethod
+    def of(cls, models: Sequence[str], values: Mapping[str, Any]) -> BenchmarkArguments:
+        """The arguments of a call whose models may be given by position."""
+        if models and "models" in values:
+            raise ArgumentError("models are given by position and by name; keep one")
+        return cls(**({"models": models} if models else {}), **values)
+
     def __init__(self, /, **values: Any) -> None:
+        if "environment" in values:  # one of them reads better so
+            if "environments" in values:
+                raise ArgumentError("environment and environments are the same; keep one")
+            values["environments"] = values.pop("environment")
         try:
             super().__init__(**values)
         except ValidationError as error:
@@ -156,7 +184,15 @@ class BenchmarkArguments(BaseModel):
     def _configs_as_dicts(cls, configs: Any) -> list[dict[str, Any]]:
         return [_config_as_dict(config, place) for place, config in enumerate(_as_list(configs), 1)]
 
-    @field_validator("batch_sizes", "sequence_lengths", "frameworks", "dtype", "attention")
+    @field_validator(
+        "batch_sizes",
+        "sequence_lengths",
+        "frameworks",
+        "dtype",
+        "attention",
+        "environments",
+        "execution",
+    )
     @classmethod
     def _at_least_one(cls, values: list[Any], info: Any) -> list[Any]:
         if not values:
@@ -213,6 +249,20 @@ class BenchmarkArguments(BaseModel):
         return self
 
     @model_validator(mode="after")
+    def _one_execution(self) -> BenchmarkArguments:
+        if self.eager_mode and self.use_xla:
+            raise ValueError("eager_mode and use_xla exclude each other; keep one")
+        if (self.eager_mode or self.use_xla) and self.execution != ["default"]:
+            raise ValueError("eager_mode and use_xla say what execution says; keep one of them")
+        return self
+
+    def executions(self, framework: str) -> list[str]:
+        """How calls of this framework are executed, ``eager_mode`` and ``use_xla`` taken in."""
+        if framework == "tensorflow" and (self.eager_mode or self.use_xla):
+            return ["eager" if self.eager_mode else "xla"]
+        return list(self.execution)
+
+    @model_validator(mode="after")
     def _models_match_configs(self) -> BenchmarkArguments:
         _refuse_twice("models", self.models)
         if self.configs and self.models and len(self.configs) != len(self.models):
@@ -233,12 +283,6 @@ class BenchmarkArguments(BaseModel):
             seen[config["model_type"]] += 1
             names.append(f"{config['model_type']}-{seen[config['model_type']]}")
         return names
-
-
-def did_you_mean(wrong: str, known: Any) -> str:
-    """Ask "did you mean …?" where a known name is near; else say nothing."""
-    near = difflib.get_close_matches(wrong, list(known), n=1, cutoff=0.6)
-    return f"; did you mean {near[0]!r}?" if near else ""
 
 
 def unknown_argument(name: str) -> str:

@@ -13,7 +13,10 @@ from importlib.metadata import EntryPoint, entry_points
 from .errors import NbbenchError
 
 GROUP = "nbbench.backends"
-_BUILT_IN = (EntryPoint("pytorch", "nbbench.worker.backends.torch:TorchBackend", GROUP),)
+_BUILT_IN = (
+    EntryPoint("pytorch", "nbbench.worker.backends.torch:TorchBackend", GROUP),
+    EntryPoint("tensorflow", "nbbench.worker.backends.tensorflow:TensorFlowBackend", GROUP),
+)
 
 
 @dataclass(frozen=True)

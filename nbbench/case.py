@@ -10,7 +10,16 @@ from .arguments import BenchmarkArguments
 from .models import ModelConfig
 from .worker.messages import Case, MemoryProfile, Outcome, Phase, Status, Timing
 
-__all__ = ["Case", "MemoryProfile", "Outcome", "Phase", "Result", "Status", "Timing", "expand"]
+__all__ = [
+    "Case",
+    "MemoryProfile",
+    "Outcome",
+    "Phase",
+    "Result",
+    "Status",
+    "Timing",
+    "expand",
+]
 
 
 @dataclass(frozen=True)
@@ -21,17 +30,25 @@ class Result:
     outcome: Outcome
 
 
-def expand(arguments: BenchmarkArguments, models: list[ModelConfig]) -> list[Case]:
+def expand(
+    arguments: BenchmarkArguments,
+    models: list[ModelConfig],
+    interpreters: list[tuple[str, str]],
+) -> list[Case]:
     """Every case that the arguments ask for, in the order in which to run them.
 
-    Cases of one framework stand together, and in them those of one model, so that a worker
-    imports each once. A model that takes no sequence has one case for all lengths.
+    ``interpreters`` are the frameworks, each with the label of an environment to run it in. Their
+    cases stand together, and in them those of one model, so that a worker imports each once. A
+    model that takes no sequence has one case for all lengths.
     """
     cases = []
-    for framework, model, dtype, attention, batch_size in itertools.product(
-        arguments.frameworks, models, arguments.dtype, arguments.attention, arguments.batch_sizes
+    for (framework, environment), model, dtype, attention, batch_size in itertools.product(
+        interpreters, models, arguments.dtype, arguments.attention, arguments.batch_sizes
     ):
-        for length in arguments.sequence_lengths if model.takes_length else [None]:
+        for execution, length in itertools.product(
+            arguments.executions(framework),
+            arguments.sequence_lengths if model.takes_length else [None],
+        ):
             cases.append(
                 Case(
                     framework=framework,
@@ -44,7 +61,9 @@ def expand(arguments: BenchmarkArguments, models: list[ModelConfig]) -> list[Cas
                     attention=attention,
                     model_class=arguments.model_class,
                     device=arguments.device,
-                    environment="kernel" if arguments.environment == "kernel" else "path",
+                    environment=environment,
+                    execution=execution,
+                    threads=arguments.threads,
                     speed=arguments.speed,
                     memory=arguments.memory,
                     precision=arguments.precision,

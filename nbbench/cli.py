@@ -12,6 +12,7 @@ usage: nbbench COMMAND …
 
   run      measure models: nbbench run bert-base-uncased -b 1 8 -s 32 128
   models   list the built-in catalogue
+  env      list, create and remove the environments that frameworks run in
 
 nbbench COMMAND --help tells more; nbbench --version the version."""
 
@@ -21,7 +22,11 @@ _RUN = "Measure speed and memory of models: one forward pass, on random weights.
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns 0, or 1 if a case failed, 2 for bad input, 130 if interrupted."""
     words = list(sys.argv[1:] if arguments is None else arguments)
-    commands: dict[str, Callable[[list[str]], int]] = {"run": _run, "models": _models}
+    commands: dict[str, Callable[[list[str]], int]] = {
+        "run": _run,
+        "models": _models,
+        "env": _env,
+    }
     if not words or words[0] in ("-h", "--help"):
         print(_USAGE)
         return 0 if words else 2
@@ -33,8 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         command = commands.get(words[0])
         if command is None:
-            from .arguments import did_you_mean
-            from .errors import ArgumentError
+            from .errors import ArgumentError, did_you_mean
 
             hint = did_you_mean(words[0], commands)
             raise ArgumentError(f"there is no command {words[0]!r}{hint}; try nbbench --help")
@@ -87,3 +91,101 @@ def _models(words: list[str]) -> int:
     for name, config in catalogue().items():
         print(f"{name:34}{config['model_type']}")
     return 0
+
+
+_ENV = """\
+usage: nbbench env list
+       nbbench env create NAME [REQUIREMENT …] [--framework FRAMEWORK]
+       nbbench env remove NAME …
+       nbbench env path NAME
+
+Environments are interpreters that are made for a framework once and kept. NAME is pytorch,
+tensorflow or keras for what that framework needs; or a name of your own for requirements like
+transformers==4.57.6, which come on top of what the framework needs. Run models in it with
+nbbench run … --environment NAME."""
+
+
+def _env(words: list[str]) -> int:
+    from .errors import ArgumentError
+
+    commands: dict[str, Callable[[list[str]], None]] = {
+        "list": _env_list,
+        "create": _env_create,
+        "remove": _env_remove,
+        "path": _env_path,
+    }
+    if not words or words[0] in ("-h", "--help") or {"-h", "--help"} & set(words):
+        print(_ENV)
+        return 0 if words else 2
+    command = commands.get(words[0])
+    if command is None:
+        from .errors import ArgumentError, did_you_mean
+
+        raise ArgumentError(
+            f"there is no command env {words[0]}{did_you_mean(words[0], commands)}; "
+            f"try nbbench env --help"
+        )
+    command(words[1:])
+    return 0
+
+
+def _env_list(words: list[str]) -> None:
+    from .environments import list_environments
+
+    records = list_environments()
+    if not records:
+        print("no environment has been made yet; nbbench env create tensorflow makes one")
+    for record in records:
+        kind = "layer" if record.borrowed else "whole"
+        print(
+            f"{record.name:24} {record.framework:12} {kind:6} {record.size / 1e6:8,.0f} MB  "
+            f"{', '.join(record.requirements)}"
+        )
+
+
+def _env_create(words: list[str]) -> None:
+    from .backends import backend_names
+    from .environments import create
+    from .errors import ArgumentError
+    from .flags import FlagParser
+
+    parser = FlagParser("nbbench env create", "")
+    parser.add_argument("name", nargs="?", metavar="NAME")
+    parser.add_argument("requirements", nargs="*", metavar="REQUIREMENT")
+    parser.add_argument("--framework", "-f")
+    values = parser.read(words)
+    name = values.get("name")
+    if name is None:
+        raise ArgumentError("env create needs a name: a framework's, or one for requirements")
+    framework = values.get("framework", name if name in backend_names() else "pytorch")
+    if framework not in backend_names():
+        raise ArgumentError(
+            f"--framework: {framework!r} is not one of {', '.join(backend_names())}"
+        )
+    environment = create(
+        name,
+        framework,
+        values.get("requirements", []),
+        lambda said: print(said, file=sys.stderr, flush=True),
+    )
+    print(environment.python)
+
+
+def _env_remove(words: list[str]) -> None:
+    from .environments import remove_environment
+    from .errors import ArgumentError
+
+    if not words:
+        raise ArgumentError("env remove needs a name; nbbench env list tells them")
+    for name in words:
+        for record in remove_environment(name):
+            print(f"removed {record.name} for {record.framework}, {record.size / 1e6:,.0f} MB")
+
+
+def _env_path(words: list[str]) -> None:
+    from .environments import environment_path
+    from .errors import ArgumentError
+
+    if len(words) != 1:
+        raise ArgumentError("env path needs one name; nbbench env list tells them")
+    print(environment_path(words[0]))

@@ -65,13 +65,16 @@ class LineDisplay:
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
-        self._told = 0
+        self._told = self._noticed = 0
 
     def __enter__(self) -> LineDisplay:
         return self
 
     def update(self) -> None:
-        """Tell of the cases that have ended since the last time."""
+        """Tell of what was made and of the cases that have ended since the last time."""
+        for notice in self._progress.notices[self._noticed :]:
+            print(notice, file=sys.stderr, flush=True)
+            self._noticed += 1
         results = self._progress.results
         for number, result in enumerate(results[self._told :], self._told + 1):
             status = result.outcome.status.value

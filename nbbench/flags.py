@@ -12,8 +12,8 @@ from typing import Any, NoReturn, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
-from .arguments import BenchmarkArguments, did_you_mean
-from .errors import ArgumentError
+from .arguments import BenchmarkArguments
+from .errors import ArgumentError, did_you_mean
 
 _Formatter = argparse.RawDescriptionHelpFormatter
 
@@ -60,12 +60,16 @@ def benchmark_parser(prog: str, description: str, epilog: str = "") -> FlagParse
             continue
         options = [f"-{extra['short']}"] if "short" in extra else []
         options.append("--" + name.replace("_", "-"))
+        if "also" in extra:
+            options.append(f"--{extra['also']}")
         if field.annotation is bool:
             parser.add_argument(
                 *options, action=argparse.BooleanOptionalAction, default=None, help=described
             )
         elif get_origin(field.annotation) is list:
-            parser.add_argument(*options, nargs="+", metavar=_metavar(field), help=described)
+            parser.add_argument(
+                *options, dest=name, nargs="+", metavar=_metavar(field), help=described
+            )
         else:
             parser.add_argument(*options, metavar=_metavar(field), help=described)
     return parser

@@ -16,8 +16,8 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from .arguments import BenchmarkArguments, did_you_mean
-from .errors import ModelNotFound
+from .arguments import BenchmarkArguments
+from .errors import ModelNotFound, did_you_mean
 
 HUB_TIMEOUT_S = 20.0
 """Seconds in which the hub shall have given a configuration, tries and all."""

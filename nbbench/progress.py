@@ -7,7 +7,7 @@ import time
 from collections import Counter
 
 from .case import Case, Phase, Result, Status
-from .executor.base import CaseEvent
+from .executor.base import CaseEvent, EnvironmentEvent
 from .worker.messages import PhaseChanged, Sampled
 
 _UNKNOWN_COSTS_S = 5.0
@@ -20,13 +20,18 @@ class Progress:
     def __init__(self, cases: list[Case]) -> None:
         self.cases = cases
         self.results: list[Result] = []
+        self.notices: list[str] = []
         self.current: Case | None = None
         self.phase = ""
         self.begun = time.monotonic()
         self._case_begun = self.begun
 
-    def hear(self, event: CaseEvent) -> None:
-        """Take in an event of the running case."""
+    def hear(self, event: CaseEvent | EnvironmentEvent) -> None:
+        """Take in an event of the running case, or of what is made before it can run."""
+        if isinstance(event, EnvironmentEvent):
+            self.notices.append(f"environment {event.label}: {event.said}")
+            self.phase = self.notices[-1]
+            return
         if event.case is not self.current:
             self.current, self._case_begun = event.case, time.monotonic()
         said = event.event
@@ -70,7 +75,8 @@ class Progress:
         """All of it in one line."""
         parts = [f"{len(self.results)} of {len(self.cases)}"]
         if self.current is not None:
-            parts += [self.current.label, self.phase]
+            parts.append(self.current.label)
+        parts.append(self.phase)
         parts.append(f"about {duration(self.seconds_left())} left")
         return " · ".join(part for part in parts if part)
 

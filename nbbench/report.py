@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,7 +34,7 @@ class Report:
         self,
         results: list[Result],
         machine: dict[str, Any],
-        environments: dict[str, dict[str, Any]],
+        environments: dict[tuple[str, str], dict[str, Any]],
     ) -> None:
         self.results = tuple(results)
         self._machine = machine
@@ -51,11 +52,20 @@ class Report:
 
     @property
     def environment(self) -> pd.DataFrame:
-        """Machine, versions and settings: one row a key, one column a framework."""
+        """Machine, versions and settings: one row a key, one column a framework.
+
+        A framework that was run in several environments has a column for each.
+        """
         import pandas as pd
 
-        frameworks = list(dict.fromkeys(result.case.framework for result in self.results))
-        columns = {framework: self._environment(framework) for framework in frameworks}
+        places = list(dict.fromkeys((r.case.framework, r.case.environment) for r in self.results))
+        count = Counter(framework for framework, _ in places)
+        columns = {
+            framework if count[framework] == 1 else f"{framework} ({label})": self._environment(
+                framework, label
+            )
+            for framework, label in places
+        }
         keys = list(dict.fromkeys(key for column in columns.values() for key in column))
         frame = pd.DataFrame(
             {framework: [column.get(key) for key in keys] for framework, column in columns.items()},
@@ -64,13 +74,17 @@ class Report:
         )
         return frame
 
-    def _environment(self, framework: str) -> dict[str, Any]:
+    def _environment(self, framework: str, label: str) -> dict[str, Any]:
         """Every key that the original's environment had, and what it missed."""
-        results = [result for result in self.results if result.case.framework == framework]
+        results = [
+            result
+            for result in self.results
+            if (result.case.framework, result.case.environment) == (framework, label)
+        ]
         sources = {result.case.model: result.case.config_source for result in results}
         devices = sorted({result.outcome.device for result in results if result.outcome.device})
         return {
-            **self._environments.get(framework, {}),
+            **self._environments.get((framework, label), {}),
             **self._machine,
             "device": ", ".join(devices),
             "use_gpu": any(device != "cpu" for device in devices),
@@ -108,7 +122,10 @@ class Report:
             "format": _FORMAT,
             "version": _VERSION,
             "machine": self._machine,
-            "environments": self._environments,
+            "environments": [
+                {"framework": framework, "environment": label, "facts": facts}
+                for (framework, label), facts in self._environments.items()
+            ],
             "results": [
                 {
                     "case": dataclasses.asdict(result.case),
@@ -144,7 +161,11 @@ class Report:
             Result(Case(**entry["case"]), Outcome.from_dict(entry["outcome"]))
             for entry in content["results"]
         ]
-        return cls(results, content["machine"], content["environments"])
+        environments = {
+            (entry["framework"], entry["environment"]): entry["facts"]
+            for entry in content["environments"]
+        }
+        return cls(results, content["machine"], environments)
 
     def __repr__(self) -> str:
         from .table import as_text
@@ -210,6 +231,7 @@ def _identity(result: Result) -> dict[str, Any]:
         "architecture": outcome.architecture,
         "device": outcome.device or case.device,
         "environment": case.environment,
+        "execution": outcome.execution or case.execution,
         "config_source": case.config_source,
         "status": outcome.status.value,
         "reason": outcome.reason,

@@ -3,27 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-import sys
-import threading
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from itertools import groupby, repeat
 from typing import Any
 
 from .arguments import BenchmarkArguments
-from .case import Case, Outcome, Result, Status, expand
+from .case import Case, Outcome, Phase, Result, Status, expand
 from .display import display_for
-from .errors import ArgumentError
-from .executor.base import CaseEnd
+from .environments import BuildCancelled, choose, label, prepare
+from .errors import NbbenchError
+from .executor.base import CaseEnd, EnvironmentEvent, ExecutorEvent
 from .executor.local import LocalExecutor
-from .machine import describe_machine
+from .job import Job
 from .models import find_models
-from .progress import Progress
 from .report import Report
 
 OnResult = Callable[[Result], None]
 
 _REFRESH_S = 0.2
-_one_at_a_time = threading.Lock()
 
 
 def run(
@@ -47,9 +46,8 @@ def run(
     that make no sense and `ModelNotFound` if no model has a configuration; whatever goes wrong
     with a case is a row of the report.
     """
-    job = Job(_arguments(models, arguments), on_result)
+    job = start(BenchmarkArguments.of(models, arguments), on_result)
     with display_for(job.progress, shown=progress) as display:
-        job.start()
         try:
             while not job.wait(_REFRESH_S):
                 display.update()
@@ -67,9 +65,8 @@ async def arun(
     Cancelling the task ends the running case before ``CancelledError`` is raised; what was
     measured until then has gone to ``on_result``.
     """
-    job = Job(_arguments(models, arguments), on_result)
+    job = start(BenchmarkArguments.of(models, arguments), on_result)
     with display_for(job.progress, shown=progress) as display:
-        job.start()
         try:
             while not await asyncio.to_thread(job.wait, _REFRESH_S):
                 display.update()
@@ -80,96 +77,74 @@ async def arun(
     return job.report()
 
 
-class Job:
-    """A benchmark on its way, in a thread of its own; jobs of one process run one at a time.
+def start(arguments: BenchmarkArguments, on_result: OnResult | None = None) -> Job:
+    """Begin a benchmark in a thread of its own, or put it in line behind the one that runs.
 
     Raises what `BenchmarkArguments` and `find_models` raise, before anything is started.
     """
+    plan = Plan.of(arguments)
+    return Job(plan.cases, lambda hear, cancelled: measure(plan, hear, cancelled), on_result)
 
-    def __init__(self, arguments: BenchmarkArguments, on_result: OnResult | None = None) -> None:
-        self.arguments = arguments
+
+@dataclass(frozen=True)
+class Plan:
+    """What will be measured.
+
+    ``interpreters`` says what each framework's environments are, by their labels; ``problems``
+    why a model has nothing to measure.
+    """
+
+    arguments: BenchmarkArguments
+    cases: list[Case]
+    interpreters: dict[tuple[str, str], str]
+    problems: dict[str, str]
+
+    @classmethod
+    def of(cls, arguments: BenchmarkArguments) -> Plan:
+        """Find the models and the frameworks' interpreters, and lay the cases out."""
         models = find_models(arguments)
-        self._problems = {model.name: model.problem for model in models if model.problem}
-        self._cases = expand(arguments, models)
-        self._on_result = on_result
-        self._results: dict[Case, Result] = {}
-        self._environments: dict[str, dict[str, Any]] = {}
-        self._machine: dict[str, Any] = {}
-        self._cancelled = threading.Event()
-        self._done = threading.Event()
-        self._error: BaseException | None = None
-        self.progress = Progress(self._cases)
+        interpreters = {
+            (framework, label(said, number)): said
+            for framework in arguments.frameworks
+            for number, said in enumerate(
+                dict.fromkeys(choose(said, framework) for said in arguments.environments), 1
+            )
+        }
+        cases = expand(arguments, models, list(interpreters))
+        problems = {model.name: model.problem for model in models if model.problem}
+        return cls(arguments, cases, interpreters, problems)
 
-    def start(self) -> None:
-        """Begin, or wait in line behind the job that runs."""
-        threading.Thread(target=self._run, daemon=True, name="nbbench-job").start()
 
-    def cancel(self) -> None:
-        """End the running case as ``cancelled`` and leave the rest ``skipped``."""
-        self._cancelled.set()
-
-    def wait(self, timeout: float | None = None) -> bool:
-        """Whether the job is done, after waiting at most ``timeout`` seconds for it."""
-        return self._done.wait(timeout)  # joining a thread does not survive an interrupt
-
-    def report(self) -> Report:
-        """What was measured; raises what broke the job, should anything have."""
-        if self._error is not None:
-            raise self._error
-        results = [self._results[case] for case in self._cases if case in self._results]
-        return Report(results, self._machine, self._environments)
-
-    def _run(self) -> None:
+def measure(
+    plan: Plan, hear: Callable[[ExecutorEvent], None], cancelled: Callable[[], bool]
+) -> None:
+    """Run every case; ``hear`` is told what happens, and of the end of each case, in order."""
+    for (framework, place), group in groupby(plan.cases, lambda c: (c.framework, c.environment)):
+        cases = list(group)
+        for case in [case for case in cases if case.model in plan.problems]:
+            hear(CaseEnd(case, Outcome(Status.ERROR, plan.problems[case.model], "resolving")))
+        runnable = [case for case in cases if case.model not in plan.problems]
+        say = partial(_tell, hear, place)
         try:
-            with _one_at_a_time:
-                self._machine = describe_machine()
-                self._execute()
-        except BaseException as error:
-            self._error = error
-        finally:
-            self._done.set()
+            environment = prepare(plan.interpreters[framework, place], framework, say, cancelled)
+        except (NbbenchError, BuildCancelled) as error:
+            for outcome, case in zip(_unprepared(error), runnable, strict=False):
+                hear(CaseEnd(case, outcome))
+            continue
+        executor = LocalExecutor.of(plan.arguments, environment)
+        for event in executor.run(runnable, cancelled):
+            hear(event)
 
-    def _execute(self) -> None:
-        runnable = []
-        for case in self._cases:
-            problem = self._problems.get(case.model)
-            if problem is None:
-                runnable.append(case)
-            else:
-                self._end(Result(case, Outcome(Status.ERROR, problem, "resolving")))
-        arguments = self.arguments
-        executor = LocalExecutor(
-            python=interpreter(arguments.environment),
-            isolation=arguments.isolation,
-            timeout=arguments.timeout,
-            idle_limit=arguments.idle_limit,
+
+def _tell(hear: Callable[[ExecutorEvent], None], label: str, said: str) -> None:
+    hear(EnvironmentEvent(label, said))
+
+
+def _unprepared(error: Exception) -> Iterator[Outcome]:
+    """What becomes of the cases whose environment is not to be had."""
+    if isinstance(error, BuildCancelled):
+        yield Outcome(
+            Status.CANCELLED, "cancelled while its environment was made", Phase.PREPARING.value
         )
-        for event in executor.run(runnable, self._cancelled.is_set):
-            if isinstance(event, CaseEnd):
-                if event.environment:
-                    self._environments[event.case.framework] = event.environment
-                self._end(Result(event.case, event.outcome))
-            else:
-                self.progress.hear(event)
-
-    def _end(self, result: Result) -> None:
-        self._results[result.case] = result
-        self.progress.end(result)
-        if self._on_result is not None:
-            self._on_result(result)
-
-
-def interpreter(environment: str) -> str:
-    """The python that ``environment`` names: this one, a file, or that of a virtual environment."""
-    if environment == "kernel":
-        return sys.executable
-    path = Path(environment).expanduser()
-    if path.is_dir():
-        path = path / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
-    return str(path)
-
-
-def _arguments(models: tuple[str, ...], arguments: dict[str, Any]) -> BenchmarkArguments:
-    if models and "models" in arguments:
-        raise ArgumentError("models are given by position and by name; keep one")
-    return BenchmarkArguments(**({"models": models} if models else {}), **arguments)
+        yield from repeat(Outcome.skipped())
+    yield from repeat(Outcome(Status.ERROR, str(error), Phase.PREPARING.value))

@@ -59,7 +59,7 @@ def _summary(report: Report) -> pd.DataFrame:
     return pd.DataFrame([{name: row[name] for name in shown} for row in rows])
 
 
-_VARYING = ("framework", "mode", "dtype", "attention", "device")
+_VARYING = ("framework", "environment", "mode", "dtype", "attention", "execution", "device")
 
 
 def _row(result: Result) -> dict[str, str]:
@@ -76,9 +76,11 @@ def _row(result: Result) -> dict[str, str]:
     return {
         "model": case.model,
         "framework": case.framework,
+        "environment": case.environment,
         "mode": case.mode,
         "dtype": outcome.dtype or case.dtype,
         "attention": case.attention,
+        "execution": outcome.execution or case.execution,
         "device": outcome.device or case.device,
         "batch": str(case.batch_size),
         "length": "" if case.sequence_length is None else str(case.sequence_length),

@@ -15,6 +15,8 @@ from nbbench.models import ModelConfig, find_models
 
 BERT = {"model_type": "bert"}
 
+HERE = [("pytorch", "kernel")]
+
 
 def refused(**values):
     with pytest.raises(ArgumentError) as caught:
@@ -155,7 +157,7 @@ def test_cases_are_the_product_of_what_was_asked_for():
     arguments = BenchmarkArguments(
         models=["gpt2", "vit-base-patch16-224"], batch_sizes=[1, 2], dtype=["float32", "bfloat16"]
     )
-    cases = expand(arguments, find_models(arguments))
+    cases = expand(arguments, find_models(arguments), HERE)
     assert len(cases) == len(set(cases)) == 2 * 2 * 4 + 2 * 2  # an image has no length
     assert cases[0].model == "gpt2"
     assert {c.sequence_length for c in cases if c.model.startswith("vit")} == {None}
@@ -163,7 +165,7 @@ def test_cases_are_the_product_of_what_was_asked_for():
 
 def test_a_key_is_of_all_that_changes_the_result_and_nothing_else():
     arguments = BenchmarkArguments(models=["a"], batch_sizes=[1], sequence_lengths=[8])
-    (case,) = expand(arguments, [ModelConfig("a", BERT, "given")])
-    (renamed,) = expand(arguments, [ModelConfig("b", BERT, "catalogue")])
-    (other,) = expand(arguments, [ModelConfig("a", {**BERT, "hidden_size": 8}, "given")])
+    (case,) = expand(arguments, [ModelConfig("a", BERT, "given")], HERE)
+    (renamed,) = expand(arguments, [ModelConfig("b", BERT, "catalogue")], HERE)
+    (other,) = expand(arguments, [ModelConfig("a", {**BERT, "hidden_size": 8}, "given")], HERE)
     assert case.key == renamed.key != other.key

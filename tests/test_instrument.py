@@ -114,7 +114,7 @@ def call():
 
 threads = torch.get_num_threads()
 timer = Timer("call()", globals={"call": call}, num_threads=threads)
-stopwatch = wall_stopwatch(lambda: None)
+stopwatch = wall_stopwatch()
 for _ in range(10):
     call()
 calls = max(block_size(timer.timeit(10).median), 5)

@@ -11,7 +11,7 @@ import nbbench
 
 PACKAGE = Path(nbbench.__file__).parent
 WORKER = PACKAGE / "worker"
-HEAVY = {"torch", "tensorflow", "jax", "keras", "transformers"}
+HEAVY = {"torch", "tensorflow", "jax", "keras", "keras_hub", "tf_keras", "transformers"}
 
 
 def imported(path):
@@ -53,8 +53,8 @@ def test_everything_else_sees_only_the_workers_messages():
 def test_imports_go_one_way():
     order = {  # a module may import those with a lower number
         "errors": 0, "backends": 1, "arguments": 2, "models": 3, "case": 4, "machine": 4,
-        "executor": 5, "table": 6, "report": 6, "progress": 6, "flags": 6, "display": 7,
-        "notebook": 7, "run": 8, "cli": 9,
+        "environments": 4, "executor": 5, "table": 6, "report": 6, "progress": 6, "flags": 6,
+        "display": 7, "notebook": 7, "job": 8, "run": 9, "cli": 10,
     }  # fmt: skip
     lazily = {
         ("display", "notebook"),

@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 import nbbench
-from nbbench.run import Job
+from nbbench.run import start
 
 pytestmark = pytest.mark.usefixtures("probe")
 
@@ -101,8 +101,7 @@ def test_cancelling_ends_the_running_case_at_once_and_keeps_the_finished(isolati
         max_time=0.1,
         isolation=isolation,
     )
-    job = Job(arguments)
-    job.start()
+    job = start(arguments)
     while job.progress.phase != "warming" or len(job.progress.results) < 1:
         time.sleep(0.01)
     begin = time.monotonic()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeAlias
 
 from ..case import Case, Outcome
@@ -19,15 +19,23 @@ class CaseEvent:
 
 
 @dataclass(frozen=True)
+class EnvironmentEvent:
+    """How the making of an environment goes, in words."""
+
+    label: str
+    said: str
+
+
+@dataclass(frozen=True)
 class CaseEnd:
     """A case is over; ``environment`` is what its worker told of itself, empty if it never ran."""
 
     case: Case
     outcome: Outcome
-    environment: dict[str, Any]
+    environment: dict[str, Any] = field(default_factory=dict)
 
 
-ExecutorEvent: TypeAlias = CaseEvent | CaseEnd
+ExecutorEvent: TypeAlias = CaseEvent | EnvironmentEvent | CaseEnd
 
 
 class Executor(Protocol):

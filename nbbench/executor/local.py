@@ -9,9 +9,12 @@ import threading
 import time
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field, replace
+from typing import Any
 
+from ..arguments import BenchmarkArguments
 from ..backends import BackendFile, find_backend
 from ..case import Case, Outcome, Phase, Status
+from ..environments import Environment
 from ..worker.messages import (
     Failed,
     Finished,
@@ -81,15 +84,28 @@ class LocalExecutor:
     """Runs cases here, one at a time.
 
     ``python`` is the interpreter, ``isolation`` "fork" or "process", ``timeout`` the seconds that
-    one phase may take, ``idle_limit`` the seconds that an unused worker stays warm.
+    one phase may take, ``idle_limit`` the seconds that an unused worker stays warm, ``about`` what
+    is known of the interpreter besides what its worker tells.
     """
 
     python: str = sys.executable
     isolation: str = "auto"
     timeout: float = 600.0
     idle_limit: float = 300.0
+    about: dict[str, Any] = field(default_factory=dict)
     _worker: WorkerProcess | None = field(default=None, init=False)
     _failures: dict[str, Outcome] = field(default_factory=dict, init=False)
+
+    @classmethod
+    def of(cls, arguments: BenchmarkArguments, environment: Environment) -> LocalExecutor:
+        """The executor that the arguments ask for, in an environment that is ready."""
+        return cls(
+            python=environment.python,
+            isolation=arguments.isolation,
+            timeout=arguments.timeout,
+            idle_limit=arguments.idle_limit,
+            about=environment.facts(),
+        )
 
     def __post_init__(self) -> None:
         if self.isolation == "auto":
@@ -109,7 +125,7 @@ class LocalExecutor:
                 yield from self._run_case(case, backend, cancelled)
                 waiting.pop(0)
             for case in waiting:
-                yield CaseEnd(case, _skipped(), {})
+                yield CaseEnd(case, Outcome.skipped())
         finally:
             if framework is not None:
                 self._give_back(framework)
@@ -128,7 +144,7 @@ class LocalExecutor:
         begin = time.monotonic()
         known = self._failures.get(backend.framework)
         if known is not None:  # the framework cannot be imported: no use in trying again
-            yield CaseEnd(case, known, {})
+            yield CaseEnd(case, known)
             return
         try:
             worker = self._ensure_worker(backend)
@@ -136,10 +152,10 @@ class LocalExecutor:
             self._failures[backend.framework] = outcome = Outcome(
                 Status.ERROR,
                 f"the interpreter cannot be started: {error.strerror or error}; "
-                f"give environment the path of a python",
+                f"give environments the path of a python",
                 Phase.STARTING.value,
             )
-            yield CaseEnd(case, outcome, {})
+            yield CaseEnd(case, outcome)
             return
         outcome = yield from self._supervise(case, worker, backend, cancelled)
         worker = self._worker or worker
@@ -149,7 +165,8 @@ class LocalExecutor:
         if worker.isolation == "process" or not worker.alive:
             worker.close()
             self._worker = None
-        yield CaseEnd(case, replace(outcome, wall_s=time.monotonic() - begin), worker.environment)
+        about = {**worker.environment, **self.about} if worker.environment else {}
+        yield CaseEnd(case, replace(outcome, wall_s=time.monotonic() - begin), about)
 
     def _ensure_worker(self, backend: BackendFile) -> WorkerProcess:
         if self._worker is None or not self._worker.alive:
@@ -213,7 +230,7 @@ class LocalExecutor:
     def _startup_failure(self, failed: Failed, framework: str) -> Outcome:
         where = "this interpreter"
         if self.python != sys.executable:
-            where = "the interpreter that environment names"
+            where = "the interpreter that environments names"
         hint = f'install it there (pip install "nbbench[{_extra(framework)}]"), or give another one'
         reason = f"{failed.reason} in {where}; {hint}"
         return Outcome(failed.status, reason, Phase.STARTING.value, detail=failed.detail)
@@ -247,7 +264,3 @@ def _extra(framework: str) -> str:
 
 def _cancelled(phase: Phase) -> Outcome:
     return Outcome(Status.CANCELLED, f"cancelled while {phase.value}", phase.value)
-
-
-def _skipped() -> Outcome:
-    return Outcome(Status.SKIPPED, "not started: the run was cancelled before it")

@@ -38,16 +38,18 @@ class Stopwatch(Protocol):
         """Seconds for ``times`` calls, read when the device has done its work."""
 
 
-def wall_stopwatch(synchronize: Callable[[], None]) -> Stopwatch:
-    """A stopwatch on the wall clock that waits for the device by ``synchronize``."""
+def wall_stopwatch(finish: Callable[[object], None] = lambda _: None) -> Stopwatch:
+    """A stopwatch on the wall clock.
+
+    ``finish`` is given what the last call returned, and returns when the device has done its work.
+    """
 
     def stopwatch(call: Call, times: int) -> float:
-        repeat = range(times)
-        synchronize()
+        before_last = range(times - 1)
         start = time.perf_counter()
-        for _ in repeat:
+        for _ in before_last:
             call()
-        synchronize()
+        finish(call())
         return time.perf_counter() - start
 
     return stopwatch

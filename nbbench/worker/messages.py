@@ -31,8 +31,9 @@ class Status(str, Enum):
 
 
 class Phase(str, Enum):
-    """Where a case is, in this order."""
+    """Where a case is, in this order; its environment is prepared once for all its cases."""
 
+    PREPARING = "preparing"
     STARTING = "starting"
     IMPORTING = "importing"
     BUILDING = "building"
@@ -63,6 +64,8 @@ class Case:
     model_class: str = "auto"
     device: str = "auto"
     environment: str = "kernel"
+    execution: str = "default"
+    threads: Optional[int] = None
     speed: bool = True
     memory: bool = True
     precision: float = 0.02
@@ -135,8 +138,9 @@ class MemoryProfile:
 class Outcome:
     """What came of a case.
 
-    ``device``, ``dtype`` and ``architecture`` (the model's class) are what it ran with, once that
-    is known. ``tokens_per_call`` is batch × length, or None for a model without a length.
+    ``device``, ``dtype``, ``architecture`` (the model's class) and ``execution`` are what it ran
+    with, once that is known. ``tokens_per_call`` is batch × length, or None for a model without a
+    length.
     ``detail`` is a traceback or the end of the worker's log, for the person at the keyboard; it
     is never saved. ``wall_s`` is the whole case, from request to outcome.
     """
@@ -147,6 +151,7 @@ class Outcome:
     device: str = ""
     dtype: str = ""
     architecture: str = ""
+    execution: str = ""
     timing: Optional[Timing] = None
     memory: Optional[MemoryProfile] = None
     build_s: Optional[float] = None
@@ -154,6 +159,11 @@ class Outcome:
     tokens_per_call: Optional[int] = None
     wall_s: float = 0.0
     detail: str = ""
+
+    @classmethod
+    def skipped(cls) -> Outcome:
+        """The outcome of a case that was not begun."""
+        return cls(Status.SKIPPED, "not started: the run was cancelled before it")
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Outcome:

@@ -62,6 +62,7 @@ def run_case(
         model = backend.build(case, device)
         known["build_s"] = time.perf_counter() - begin
         known["architecture"], known["dtype"] = model.architecture, model.dtype
+        known["execution"] = model.execution
         known["parameter_count"] = model.parameter_count
         gc.collect()
         device.memory.after_model()

@@ -44,7 +44,7 @@ class ProbeDevice:
     name = "cpu"
 
     def __init__(self, mark_works):
-        self.stopwatch = wall_stopwatch(lambda: None)
+        self.stopwatch = wall_stopwatch()
         self.memory = ProcessMemory(mark_works)
 
 
@@ -53,6 +53,7 @@ class ProbeModel:
     parameter_count = 0
     parameter_bytes = 0
     dtype = "float32"
+    execution = "eager"
 
     def __init__(self, config, case):
         self.config, self.case = config, case

@@ -38,6 +38,8 @@ class Model(Protocol):
     architecture: str
     """The name of the model's class."""
     dtype: str
+    execution: str
+    """How calls are executed: "eager", "graph", "xla", …"""
     parameter_count: int
     parameter_bytes: int
     """Bytes of the parameters and buffers; what is shared counts once."""

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import inspect
 import itertools
-import json
-import os
 from typing import Any, Optional
 
 from ..inputs import Input, describe_inputs
@@ -14,8 +12,10 @@ from ..memory import ProcessMemory
 from ..messages import Case
 from . import Device, Unsupported
 from .torch_weights import repeating_draws
+from .transformers_models import make_config, mapped, named_architecture, quieten
 
-_PRETRAINING_HEADS = ("ForMaskedLM", "ForPreTraining", "WithLMHeadModel")
+REQUIREMENTS = ("torch>=2.4", "transformers>=4.50")
+"""What must be installed; read from this source by what has not imported it."""
 
 
 class TorchBackend:
@@ -23,8 +23,7 @@ class TorchBackend:
 
     def load(self) -> None:
         """Import torch and transformers, quietly."""
-        os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-        os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+        quieten()
         import torch
         import transformers
         import transformers.modeling_utils  # what every model needs, once for all forks
@@ -54,7 +53,7 @@ class TorchBackend:
 
     def import_model(self, case: Case) -> None:
         """Import the module of the case's model class."""
-        self._model_class(self._config(case), case)
+        self._model_class(make_config(self.transformers, case), case)
 
     def open(self, case: Case, *, mark_works: bool) -> Device:
         """``cpu``, or a CUDA device by its number; ``auto`` takes CUDA where there is one."""
@@ -75,8 +74,12 @@ class TorchBackend:
     def build(self, case: Case, device: Device) -> TorchModel:
         """The model in the case's dtype, in evaluation mode, on the device."""
         torch = self.torch
+        if case.execution not in ("default", "eager"):
+            raise Unsupported(f"execution {case.execution} is not one that PyTorch has; use eager")
+        if case.threads is not None:
+            torch.set_num_threads(case.threads)
         torch.manual_seed(case.seed)
-        config = self._config(case)
+        config = make_config(self.transformers, case)
         model_class = self._model_class(config, case)
         config.name_or_path = ""
         self._set_dtype(config, case.dtype)
@@ -105,43 +108,23 @@ class TorchBackend:
         )
         return isinstance(error, (RuntimeError, OSError)) and any(w in str(error) for w in words)
 
-    def _config(self, case: Case) -> Any:
-        values = json.loads(case.config)
-        model_type = values.pop("model_type")
-        known = self.transformers.models.auto.configuration_auto.CONFIG_MAPPING
-        if model_type not in known:
-            version = self.transformers.__version__
-            raise Unsupported(f"model type {model_type!r} is unknown to transformers {version}")
-        values.pop("transformers_version", None)
-        return self.transformers.AutoConfig.for_model(model_type, **values)
-
     def _model_class(self, config: Any, case: Case) -> Any:
-        """The class that the config names, or the base model.
-
-        A head that serves pretraining alone (masked language modelling and the like) is left
-        away: nobody deploys it, and it would take a quarter of the time.
-        """
-        named = (config.architectures or [None])[0]
-        pretraining = named is not None and named.endswith(_PRETRAINING_HEADS)
-        if case.model_class == "base" or named is None:
-            return self._base_class(config)
-        if case.model_class == "auto" and pretraining:
-            return self._base_class(config)
+        """The class that the config names, or the base model."""
+        transformers, version = self.transformers, self.transformers.__version__
+        named = named_architecture(config, case.model_class)
+        if named is None:
+            base = mapped(transformers.AutoModel._model_mapping, config)
+            if base is None:
+                raise Unsupported(
+                    f"{config.model_type} has no PyTorch model in transformers {version}"
+                )
+            return base
         try:
-            return getattr(self.transformers, named)
+            return getattr(transformers, named)
         except AttributeError:
-            version = self.transformers.__version__
             raise Unsupported(
                 f"architecture {named} of {case.model} is not in transformers {version}"
             ) from None
-
-    def _base_class(self, config: Any) -> Any:
-        mapping = self.transformers.AutoModel._model_mapping
-        if type(config) not in mapping:
-            version = self.transformers.__version__
-            raise Unsupported(f"{config.model_type} has no PyTorch model in transformers {version}")
-        found = mapping[type(config)]
-        return found[0] if isinstance(found, (tuple, list)) else found
 
     def _set_dtype(self, config: Any, dtype: str) -> None:
         """Have the model built in this dtype; ``auto`` is what the config names, else float32."""
@@ -156,7 +139,7 @@ class TorchModel:
 
     def __init__(self, torch: Any, model: Any, case: Case, device: str) -> None:
         self._torch, self._model, self._case, self._device = torch, model, case, device
-        self.architecture = type(model).__name__
+        self.architecture, self.execution = type(model).__name__, "eager"
         self.parameter_count = sum(p.numel() for p in model.parameters())
         storages = {
             tensor.untyped_storage().data_ptr(): tensor.untyped_storage().nbytes()
@@ -202,7 +185,7 @@ class CpuDevice:
     name = "cpu"
 
     def __init__(self, mark_works: bool) -> None:
-        self.stopwatch = wall_stopwatch(lambda: None)
+        self.stopwatch = wall_stopwatch()
         self.memory = ProcessMemory(mark_works)
 
 

@@ -1,0 +1,18 @@
+"""Interpreters for backends: this one, a given one, or one made from requirements and kept."""
+
+from .build import BuildCancelled, EnvironmentNotReady
+from .interpreters import Environment, choose, create, label, prepare
+from .store import environment_path, list_environments, remove_environment
+
+__all__ = [
+    "BuildCancelled",
+    "Environment",
+    "EnvironmentNotReady",
+    "choose",
+    "create",
+    "environment_path",
+    "label",
+    "list_environments",
+    "prepare",
+    "remove_environment",
+]

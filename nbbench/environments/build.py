@@ -1,0 +1,332 @@
+"""Making an environment with uv: resolve, install, prove, record.
+
+Each build has a folder of its own, so that one that was killed (or whose uv goes on without it)
+can neither be taken for a finished one nor stand in the way of the next.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import site
+import subprocess
+import sys
+import sysconfig
+import tempfile
+import threading
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import uuid4
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from ..errors import NbbenchError
+from .requirements import (
+    SAME_AS,
+    Needs,
+    for_this_machine,
+    heavy_here,
+    installed,
+    python_for,
+    version_here,
+)
+from .store import Record, python_in, site_packages, store_folder
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+Say = Callable[[str], None]
+
+_NEVER = "; sys_platform == 'never'"
+_TOLD = ("Downloading", "Downloaded", "Building", "Built", "Prepared", "Installed")
+"""How the lines of uv begin that a waiting user cares for."""
+
+_LOOK_EVERY_S = 0.1
+
+
+class EnvironmentNotReady(NbbenchError):
+    """An environment cannot be made or used; says why and what to do."""
+
+
+class BuildCancelled(Exception):
+    """The user has stopped the build."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to make: a layer over this interpreter if ``heavy`` says what that serves, else whole.
+
+    ``here`` are the packages of this interpreter that a layer may borrow, ``own`` the requirements
+    that the user has named for an environment of that name.
+    """
+
+    name: str
+    framework: str
+    requirements: tuple[Requirement, ...]
+    python: str
+    heavy: tuple[Requirement, ...]
+    here: dict[str, str]
+    own: tuple[Requirement, ...]
+
+    @classmethod
+    def of(cls, name: str, framework: str, needs: Needs, own: tuple[Requirement, ...] = ()) -> Plan:
+        """The plan for a framework's needs on this machine."""
+        here = installed()
+        python = python_for(needs)
+        heavy = heavy_here(needs, here) if python == sys.executable else []
+        wanted = (r for r in needs.requirements if r not in heavy)
+        return cls(
+            name,
+            framework,
+            tuple(r if heavy else for_this_machine(r) for r in wanted),
+            python,
+            tuple(heavy),
+            here if heavy else {},
+            own,
+        )
+
+    @property
+    def is_layer(self) -> bool:
+        """Whether packages of this interpreter are used."""
+        return bool(self.heavy)
+
+    def heavy_versions(self) -> dict[str, str]:
+        """The versions here of what the layer lies over, by canonical name as installed."""
+        versions = {}
+        for requirement in self.heavy:
+            name = canonicalize_name(requirement.name)
+            for candidate in (name, *SAME_AS.get(name, ())):
+                if version_here(Requirement(candidate), self.here) is not None:
+                    versions[candidate] = self.here[candidate]
+        return versions
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """What will be installed, what is borrowed, and how many bytes the downloads have at most."""
+
+    install: dict[str, str]
+    borrow: dict[str, str]
+    download: int
+
+    def sentence(self, plan: Plan) -> str:
+        """What is about to happen, for the user."""
+        what = ", ".join(f"{r.name} {self.install[n]}" for r, n in _leading(plan, self.install))
+        size = f" (at most {self.download / 1e6:,.0f} MB to download)" if self.download else ""
+        over = ""
+        if plan.is_layer:
+            over = " over this interpreter's " + ", ".join(
+                f"{name} {version}" for name, version in plan.heavy_versions().items()
+            )
+        return f"{len(self.install)} packages with {what}{size}{over}"
+
+
+def _leading(plan: Plan, install: dict[str, str]) -> Iterable[tuple[Requirement, str]]:
+    for requirement in plan.requirements:
+        name = canonicalize_name(requirement.name)
+        if name in install:
+            yield requirement, name
+
+
+def build(plan: Plan, key: str, say: Say, cancelled: Callable[[], bool]) -> Record:
+    """Make the environment; raises `EnvironmentNotReady`, or `BuildCancelled`."""
+    folder = store_folder() / f"{key}-{uuid4().hex[:8]}"
+    uv = _Uv(say, cancelled)
+    try:
+        say("resolving")
+        resolved = resolve(plan, uv)
+        say(resolved.sentence(plan))
+        _refuse_full_disk(resolved)
+        uv.run("venv", "--python", plan.python, str(folder))
+        python = str(python_in(folder))
+        pins = "\n".join(f"{name}=={version}" for name, version in resolved.install.items())
+        with tempfile.TemporaryDirectory() as work:
+            lock = Path(work) / "install.txt"
+            lock.write_text(pins, encoding="utf-8")
+            uv.run("pip", "install", "--no-deps", "--python", python, "-r", str(lock))
+        if plan.is_layer:
+            _lay_over_this_interpreter(folder)
+        say("checking")
+        _prove(python, plan)
+        size = sum(file.lstat().st_size for file in folder.rglob("*"))
+        return Record(
+            key=key,
+            name=plan.name,
+            framework=plan.framework,
+            requirements=tuple(map(str, (*plan.heavy, *plan.requirements))),
+            own=tuple(map(str, plan.own)),
+            folder=folder.name,
+            installed=resolved.install,
+            borrowed=resolved.borrow,
+            size=size,
+        )
+    except BaseException as error:
+        shutil.rmtree(folder, ignore_errors=True)
+        if isinstance(error, (OSError, EnvironmentNotReady)):
+            said = _explained(str(error)) if isinstance(error, OSError) else str(error)
+            raise EnvironmentNotReady(f"environment {plan.name} cannot be made: {said}") from None
+        raise
+
+
+def resolve(plan: Plan, uv: _Uv) -> Resolved:
+    """Every package with its version.
+
+    What a layer lies over is left away, and of the rest the versions that this interpreter has
+    are preferred: those are borrowed, not installed again.
+    """
+    overrides = [f"{requirement.name}{_NEVER}" for requirement in plan.heavy]
+    for requirement in plan.requirements:
+        for name, others in SAME_AS.items():
+            if requirement.name in others:  # what depends on tensorflow is served by this one
+                overrides.append(f"{name}{_NEVER}")
+    with tempfile.TemporaryDirectory() as work:
+        wanted, override, chosen, sizes = (
+            Path(work) / name for name in ("wanted.in", "override.txt", "chosen.txt", "pylock.toml")
+        )
+        wanted.write_text("\n".join(map(str, plan.requirements)), encoding="utf-8")
+        override.write_text("\n".join(overrides), encoding="utf-8")
+        preferred = (f"{name}=={version}" for name, version in plan.here.items())
+        chosen.write_text("\n".join(preferred), encoding="utf-8")
+        for output in (chosen, sizes):
+            uv.run(
+                "pip", "compile", "--no-annotate", "--no-header", "--python", plan.python,
+                "--override", str(override), "--output-file", str(output),
+                str(wanted if output is chosen else chosen),
+                quiet=True,
+            )  # fmt: skip
+        packages = tomllib.loads(sizes.read_text(encoding="utf-8")).get("packages", [])
+    versions: dict[str, str] = {canonicalize_name(p["name"]): p["version"] for p in packages}
+    borrow = {n: v for n, v in versions.items() if plan.here.get(n) == v}
+    install = {n: v for n, v in versions.items() if n not in borrow}
+    download = sum(
+        max((wheel.get("size", 0) for wheel in p.get("wheels", [])), default=0)
+        for p in packages
+        if canonicalize_name(p["name"]) in install
+    )
+    return Resolved(install, {**borrow, **plan.heavy_versions()}, download)
+
+
+def _refuse_full_disk(resolved: Resolved) -> None:
+    free = shutil.disk_usage(store_folder()).free
+    if resolved.download > free:
+        raise EnvironmentNotReady(
+            f"{resolved.download / 1e6:,.0f} MB are to be installed and {free / 1e6:,.0f} MB are "
+            f"free; make room, or set NBBENCH_CACHE to a folder on another disk"
+        )
+
+
+def _lay_over_this_interpreter(folder: Path) -> None:
+    """Have the environment look for what it lacks where this interpreter does, behind its own."""
+    paths = dict.fromkeys(
+        [sysconfig.get_path("purelib"), sysconfig.get_path("platlib"), *site.getsitepackages()]
+        + [path for path in sys.path if Path(path).name in ("site-packages", "dist-packages")]
+    )
+    text = "\n".join(path for path in paths if Path(path).is_dir())
+    (site_packages(folder) / "nbbench_layer.pth").write_text(text + "\n", encoding="utf-8")
+
+
+def _prove(python: str, plan: Plan) -> None:
+    """Ask the new interpreter for every package that was wanted."""
+    names = [r.name for r in plan.requirements] + list(plan.heavy_versions())
+    code = "import sys; from importlib.metadata import version; [version(n) for n in sys.argv[1:]]"
+    done = subprocess.run(
+        [python, "-I", "-c", code, *names], capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise EnvironmentNotReady(f"what was made does not work: {_shortened(done.stderr)}")
+
+
+class _Uv:
+    """Runs uv, tells what it says, and turns its errors into one message."""
+
+    def __init__(self, say: Say, cancelled: Callable[[], bool]) -> None:
+        from uv import find_uv_bin
+
+        self._uv, self._say, self._cancelled = find_uv_bin(), say, cancelled
+
+    def run(self, *words: str, quiet: bool = False) -> None:
+        process = subprocess.Popen(
+            [self._uv, *words],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            errors="replace",
+            env=_environment(),
+            start_new_session=True,
+        )
+        said: list[str] = []
+        reader = threading.Thread(target=self._read, args=(process, said, quiet), daemon=True)
+        reader.start()
+        try:
+            while True:
+                with suppress(subprocess.TimeoutExpired):
+                    process.wait(_LOOK_EVERY_S)
+                    break
+                if self._cancelled():
+                    raise BuildCancelled
+        except BaseException:
+            process.kill()
+            process.wait()
+            raise
+        reader.join(5)
+        if process.returncode:
+            raise EnvironmentNotReady(_explained("\n".join(said)))
+
+    def _read(self, process: subprocess.Popen[str], said: list[str], quiet: bool) -> None:
+        assert process.stderr is not None
+        for line in process.stderr:
+            said.append(line.rstrip())
+            told = _without_colour(line).strip()
+            if not quiet and told.startswith(_TOLD):
+                self._say(told[0].lower() + told[1:100])
+
+
+def _environment() -> dict[str, str]:
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in ("VIRTUAL_ENV", "PYTHONPATH", "PYTHONHOME", "CONDA_PREFIX")
+    }
+    environment.setdefault("UV_TORCH_BACKEND", "auto")  # else a laptop gets gigabytes of CUDA
+    environment["NO_COLOR"] = "1"
+    return environment
+
+
+def _explained(said: str) -> str:
+    """The resolver's or installer's own words, shortened, with what to do."""
+    words = _shortened(said)
+    if re.search(r"No space left|os error 28|Disk quota", said):
+        todo = "make room, or set NBBENCH_CACHE to a folder on another disk"
+    elif re.search(r"dns error|client error \(Connect\)|offline|timed out|[Nn]etwork", said):
+        todo = (
+            "go online once (the environment is kept), or give environments the path of a python "
+            "that has what is needed"
+        )
+    elif re.search(r"No solution found|not found in the package registry|no versions", said):
+        todo = "change the requirements so that they can be met together"
+    elif re.search(r"No interpreter found|No Python", said):
+        todo = "install one of those versions, or give environments the path of a python"
+    else:
+        todo = "see the message, and try again"
+    return f"{words}; {todo}"
+
+
+def _shortened(text: str, most: int = 400) -> str:
+    """On one line, without colours, decoration and warnings."""
+    kept = [
+        re.sub(r"^[\s×╰─▶├│·]+|^error: ", "", _without_colour(line)).strip()
+        for line in text.splitlines()
+        if line.strip() and not line.startswith(("warning:", "Resolved", "Using ", "Downloading"))
+    ]
+    joined = " ".join(kept)
+    return joined if len(joined) <= most else joined[: most - 1] + "…"
+
+
+def _without_colour(text: str) -> str:
+    return re.sub(r"\x1b\[[0-9;]*m", "", text)

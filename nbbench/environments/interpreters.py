@@ -1,0 +1,201 @@
+"""From what the argument ``environments`` says to an interpreter that is ready."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from filelock import Timeout
+
+from ..backends import BackendFile, backend_names, find_backend
+from ..errors import ArgumentError, did_you_mean
+from .build import BuildCancelled, Plan, Say, build
+from .requirements import (
+    HEAVY,
+    SAME_AS,
+    Needs,
+    installed,
+    missing_here,
+    needs_of,
+    parse_requirements,
+)
+from .store import Record, build_lock, discard, find_record, list_environments, python_in
+
+
+@dataclass(frozen=True)
+class Environment:
+    """An interpreter that a backend runs in, ready to be started.
+
+    ``kind`` says what it is: "kernel" (this one), "path" (one that was given), "made" (whole, from
+    requirements) or "layer" (made, over packages of this one).
+    """
+
+    label: str
+    python: str
+    kind: str
+    borrowed: tuple[str, ...] = ()
+
+    def facts(self) -> dict[str, str]:
+        """What a report tells of it; no path."""
+        said = {
+            "kernel": "the kernel's own",
+            "path": "given by its path",
+            "made": "made from requirements",
+            "layer": "a layer over the kernel's " + " and ".join(self.borrowed),
+        }
+        return {"environment": self.label, "interpreter": said[self.kind]}
+
+
+def choose(said: str, framework: str) -> str:
+    """What ``auto`` stands for: this interpreter where it can serve, else the ready-made one.
+
+    A framework whose backend says nothing of its needs is taken to be served here.
+    """
+    if said != "auto":
+        return said
+    needs = needs_of(find_backend(framework))
+    if not missing_here(needs, installed()):
+        return "kernel"
+    return framework
+
+
+def prepare(
+    said: str,
+    framework: str,
+    say: Say = lambda _: None,
+    cancelled: Callable[[], bool] = lambda: False,
+) -> Environment:
+    """The interpreter that one of ``environments`` means for a framework; makes it if need be.
+
+    ``say`` is told how the making goes. Raises `EnvironmentNotReady`, `BuildCancelled`, or
+    `ArgumentError` for words that are neither a path, nor a name, nor requirements.
+    """
+    if said == "kernel":
+        return Environment(said, sys.executable, "kernel")
+    if is_path(said):
+        return Environment(said, interpreter(said), "path")
+    needs = _needs(said, find_backend(framework))
+    return _made(said, _ready(Plan.of(said, framework, needs), say, cancelled))
+
+
+def create(
+    name: str, framework: str, requirements: Sequence[str], say: Say = lambda _: None
+) -> Environment:
+    """Make an environment under a name of the user's, or find it made.
+
+    Without ``requirements`` it holds what the framework needs; raises as `prepare` does.
+    """
+    if is_path(name) or name in ("auto", "kernel"):
+        raise ArgumentError(f"env create: {name!r} cannot be a name; give one without slashes")
+    if name in backend_names() and (requirements or framework != name):
+        raise ArgumentError(
+            f"env create: {name} is the environment that the framework of that name needs; "
+            f"for other requirements give another name"
+        )
+    if name not in backend_names() and not requirements:
+        raise ArgumentError(
+            f"env create: {name!r} is no framework{did_you_mean(name, backend_names())}; for an "
+            f"environment of your own give requirements, like transformers==4.57.6"
+        )
+    own = parse_requirements(" ".join(requirements))
+    needs = needs_of(find_backend(framework)).with_own(own)
+    if not needs.requirements:
+        raise ArgumentError(f"env create: {framework} says nothing of what it needs; give it here")
+    return _made(name, _ready(Plan.of(name, framework, needs, own), say, lambda: False))
+
+
+def _made(label: str, record: Record) -> Environment:
+    """A finished environment, with what it borrows of the heavy packages."""
+    heavy = {name for group in HEAVY for name in (group, *SAME_AS.get(group, ()))}
+    borrowed = tuple(f"{n} {version}" for n, version in record.borrowed.items() if n in heavy)
+    return Environment(label, record.python, "layer" if record.borrowed else "made", borrowed)
+
+
+def _needs(said: str, backend: BackendFile) -> Needs:
+    """What the environment must hold: the backend's needs, with the user's in their place."""
+    needs = needs_of(backend)
+    if said == backend.framework:
+        return needs
+    if said in backend_names():
+        raise ArgumentError(
+            f"environment {said} is for the framework of that name, not for "
+            f"{backend.framework}; give environments auto"
+        )
+    for record in list_environments():
+        if record.name == said:
+            return needs.with_own(parse_requirements(" ".join(record.own)))
+    own = parse_requirements(said)
+    if any(not (r.specifier or r.url) for r in own):
+        raise ArgumentError(
+            f"{said!r} is no environment: neither auto, kernel, a framework, a path, nor one that "
+            f"nbbench env list tells; requirements name versions, like transformers==4.57.6"
+        )
+    return needs.with_own(own)
+
+
+def _ready(plan: Plan, say: Say, cancelled: Callable[[], bool]) -> Record:
+    """The plan's environment, made now unless it has been; one process makes it at a time."""
+    key = _key(plan)
+    record = find_record(key)
+    if record is not None:
+        return record
+    lock = build_lock(key)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        say("waiting for another build of it")
+        while True:
+            if cancelled():
+                raise BuildCancelled from None
+            try:
+                lock.acquire(timeout=0.2)
+                break
+            except Timeout:
+                continue
+    try:
+        record = find_record(key)
+        if record is None:
+            discard(key)
+            record = build(plan, key, say, cancelled)
+            record.save()
+        return record
+    finally:
+        lock.release()
+
+
+def _key(plan: Plan) -> str:
+    """A hash of all that decides what is made."""
+    content = {
+        "name": plan.name if plan.own else None,
+        "requirements": sorted(map(str, plan.requirements)),
+        "python": platform.python_version() if plan.python == sys.executable else plan.python,
+        "implementation": sys.implementation.cache_tag,
+        "platform": [sys.platform, platform.machine()],
+        "over": [sys.prefix, plan.heavy_versions()] if plan.is_layer else None,
+    }
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def label(said: str, number: int) -> str:
+    """What an environment is called in a report, which names no path of the machine."""
+    return f"path {number}" if is_path(said) else said
+
+
+def is_path(said: str) -> bool:
+    """Whether words mean a file or a folder rather than requirements or a name."""
+    if Path(said).expanduser().is_file():
+        return True
+    separated = os.sep in said or "/" in said or said.startswith(("~", "."))
+    return separated and "==" not in said and " " not in said
+
+
+def interpreter(path: str) -> str:
+    """The python that a path names: a file, or that of a virtual environment's folder."""
+    found = Path(path).expanduser()
+    return str(python_in(found) if found.is_dir() else found)

@@ -1,0 +1,135 @@
+"""What a framework needs, what this interpreter has of it, and what must be made besides.
+
+A backend's module states its needs as literals: ``REQUIREMENTS``, a tuple of PEP 508
+requirements, and ``PYTHON``, the versions of Python that these exist for. They are read from its
+source, since the module itself is for the worker's interpreter alone.
+"""
+
+from __future__ import annotations
+
+import ast
+import platform
+import shutil
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
+
+from ..backends import BackendFile
+from ..errors import ArgumentError
+
+SAME_AS = {
+    "tensorflow": ("tensorflow-cpu", "tensorflow-gpu", "tensorflow-intel", "tf-nightly"),
+}
+"""Distributions that hold the same package under another name."""
+
+HEAVY = ("torch", "tensorflow", "jax")
+"""Hundreds of megabytes, or thousands with CUDA: what this interpreter has of them is used."""
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What a backend must find in its interpreter."""
+
+    requirements: tuple[Requirement, ...]
+    python: SpecifierSet
+
+    def with_own(self, own: Iterable[Requirement]) -> Needs:
+        """The same with requirements of the user's, which replace those for the same package."""
+        chosen = {canonicalize_name(r.name): r for r in (*self.requirements, *own)}
+        return Needs(tuple(chosen.values()), self.python)
+
+
+def needs_of(backend: BackendFile) -> Needs:
+    """What a backend's class, or else its module, says it needs; nothing where neither does."""
+    tree = ast.parse(Path(backend.file).read_text(encoding="utf-8"))
+    said = _literals(tree.body)
+    for statement in tree.body:
+        if isinstance(statement, ast.ClassDef) and statement.name == backend.class_name:
+            said.update(_literals(statement.body))
+    requirements = said.get("REQUIREMENTS", ())
+    python = SpecifierSet(str(said.get("PYTHON", "")))
+    return Needs(tuple(Requirement(text) for text in requirements), python)
+
+
+def _literals(statements: list[ast.stmt]) -> dict[str, Any]:
+    """The values of ``REQUIREMENTS`` and ``PYTHON`` where these statements assign them."""
+    return {
+        target.id: ast.literal_eval(statement.value)
+        for statement in statements
+        if isinstance(statement, ast.Assign)
+        for target in statement.targets
+        if isinstance(target, ast.Name) and target.id in ("REQUIREMENTS", "PYTHON")
+    }
+
+
+def parse_requirements(text: str) -> tuple[Requirement, ...]:
+    """Requirements with spaces between them, as on a command line of pip."""
+    parsed = []
+    for word in text.split():
+        try:
+            parsed.append(Requirement(word))
+        except InvalidRequirement as error:
+            raise ArgumentError(
+                f"environments: {word!r} is no requirement ({str(error).splitlines()[0]}); "
+                f"write it like transformers==4.57.6, without spaces"
+            ) from None
+    return tuple(parsed)
+
+
+def installed(site: Path | None = None) -> dict[str, str]:
+    """Versions by canonical name of what this interpreter has, or a site-packages folder."""
+    found: dict[str, str] = {}
+    for distribution in metadata.distributions(path=sys.path if site is None else [str(site)]):
+        name = distribution.metadata["Name"]
+        if name:  # the first on the path is the one that is imported
+            found.setdefault(canonicalize_name(name), distribution.version)
+    return found
+
+
+def version_here(requirement: Requirement, here: dict[str, str]) -> str | None:
+    """The version that satisfies a requirement, by whichever name; None where there is none."""
+    name = canonicalize_name(requirement.name)
+    for candidate in (name, *SAME_AS.get(name, ())):
+        version = here.get(candidate)
+        if version is not None and requirement.specifier.contains(version, prereleases=True):
+            return version
+    return None
+
+
+def missing_here(needs: Needs, here: dict[str, str]) -> list[Requirement]:
+    """The requirements that this interpreter does not satisfy."""
+    return [r for r in needs.requirements if version_here(r, here) is None]
+
+
+def heavy_here(needs: Needs, here: dict[str, str]) -> list[Requirement]:
+    """The heavy requirements that this interpreter satisfies."""
+    return [
+        r
+        for r in needs.requirements
+        if canonicalize_name(r.name) in HEAVY and version_here(r, here) is not None
+    ]
+
+
+def python_for(needs: Needs) -> str:
+    """This interpreter's path, or the versions of Python to look for where it will not do."""
+    if needs.python.contains(platform.python_version(), prereleases=True):
+        return sys.executable
+    return str(needs.python)
+
+
+def for_this_machine(requirement: Requirement) -> Requirement:
+    """TensorFlow without CUDA where there is no NVIDIA driver, and with it where there is."""
+    if canonicalize_name(requirement.name) != "tensorflow" or requirement.extras:
+        return requirement
+    if sys.platform == "linux" and shutil.which("nvidia-smi"):
+        return Requirement(f"tensorflow[and-cuda]{requirement.specifier}")
+    if sys.platform == "linux" and platform.machine() == "x86_64":
+        return Requirement(f"tensorflow-cpu{requirement.specifier}")
+    return requirement

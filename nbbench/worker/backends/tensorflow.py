@@ -1,0 +1,176 @@
+"""TensorFlow, running Hugging Face Transformers models of the 4.x line on Keras 2 (tf-keras)."""
+
+from __future__ import annotations
+
+import inspect
+import os
+from typing import Any, Optional
+
+from ..inputs import Input, describe_inputs
+from ..measure import Call, wall_stopwatch
+from ..memory import ProcessMemory
+from ..messages import Case
+from ..processors import default_threads
+from . import Device, Unsupported
+from .transformers_models import make_config, mapped, named_architecture, quieten
+
+REQUIREMENTS = ("tensorflow>=2.16", "tf-keras>=2.16", "transformers>=4.50,<5")
+"""What must be installed; transformers 5 has no TensorFlow models."""
+
+PYTHON = ">=3.9,<3.14"
+"""The versions of Python that TensorFlow is made for."""
+
+_MIXED = {"float16": "mixed_float16", "bfloat16": "mixed_bfloat16"}
+
+
+class TensorFlowBackend:
+    """The ``tensorflow`` framework.
+
+    Importing TensorFlow creates no context and runs no operation, so the server may fork: a
+    child creates its own. (`tests/test_tensorflow.py` forks a hundred times over.)
+    """
+
+    def load(self) -> None:
+        """Import tensorflow and transformers, quietly."""
+        quieten()
+        os.environ["TF_USE_LEGACY_KERAS"] = "1"
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+        import tensorflow
+        import transformers
+
+        if int(transformers.__version__.split(".")[0]) >= 5:
+            raise ImportError(
+                f"transformers {transformers.__version__} has no TensorFlow models (4.57 is the "
+                f"last line that has)"
+            )
+        import tf_keras
+        import transformers.modeling_tf_utils  # what every model needs, once for all forks
+
+        self.tensorflow: Any = tensorflow
+        self.keras: Any = tf_keras
+        self.transformers: Any = transformers
+
+    def environment(self) -> dict[str, Any]:
+        """Versions and settings that change what TensorFlow does."""
+        built = self.tensorflow.sysconfig.get_build_info()
+        return {
+            "framework": "TensorFlow",
+            "framework_version": self.tensorflow.__version__,
+            "transformers_version": self.transformers.__version__,
+            "keras_version": self.keras.__version__,
+            "cuda": built.get("cuda_version"),
+            "cudnn": built.get("cudnn_version"),
+            "threads": default_threads(),
+            "onednn": os.environ.get("TF_ENABLE_ONEDNN_OPTS", "1") != "0",
+        }
+
+    def import_model(self, case: Case) -> None:
+        """Import the module of the case's model class."""
+        self._model_class(make_config(self.transformers, case), case)
+
+    def open(self, case: Case, *, mark_works: bool) -> Device:
+        """``cpu``, or a CUDA device by its number; ``auto`` takes CUDA where there is one."""
+        config, wanted = self.tensorflow.config, case.device
+        threads = case.threads or default_threads()
+        config.threading.set_intra_op_parallelism_threads(threads)
+        gpus = [] if wanted == "cpu" else config.list_physical_devices("GPU")
+        index = int(wanted.partition(":")[2] or 0)
+        if wanted.startswith("cuda") and index >= len(gpus):
+            seen = f"{len(gpus)} CUDA devices" if gpus else "no CUDA device"
+            raise Unsupported(f"device {wanted} was asked for, but TensorFlow here sees {seen}")
+        if not gpus:
+            config.set_visible_devices([], "GPU")
+            return CpuDevice(mark_works)
+        from .tensorflow_gpu import GpuDevice
+
+        config.set_visible_devices(gpus[index], "GPU")
+        config.experimental.set_memory_growth(gpus[index], True)
+        return GpuDevice(self.tensorflow, index, gpus[index])
+
+    def build(self, case: Case, device: Device) -> TensorFlowModel:
+        """The model with its variables made, in the case's dtype, on the device."""
+        self.keras.utils.set_random_seed(case.seed % 2**32)
+        config = make_config(self.transformers, case)
+        model_class = self._model_class(config, case)
+        if case.attention not in ("default", "eager"):
+            raise Unsupported(
+                f"attention {case.attention} is not one that TensorFlow models have; use eager"
+            )
+        dtype = case.dtype
+        if dtype == "auto":
+            dtype = str(getattr(config, "torch_dtype", None) or "float32").replace("torch.", "")
+        self.keras.mixed_precision.set_global_policy(_MIXED.get(dtype, dtype))
+        model = model_class(config)
+        model.build_in_name_scope()
+        return TensorFlowModel(self.tensorflow, model, case)
+
+    def is_out_of_memory(self, error: BaseException) -> bool:
+        """TensorFlow has an error of its own for the allocators of all devices."""
+        return isinstance(error, (MemoryError, self.tensorflow.errors.ResourceExhaustedError))
+
+    def _model_class(self, config: Any, case: Case) -> Any:
+        """The TensorFlow twin of the class that the config names, or the base model."""
+        transformers, version = self.transformers, self.transformers.__version__
+        named = named_architecture(config, case.model_class)
+        if named is not None:
+            found = getattr(transformers, f"TF{named}", None)
+        else:
+            found = mapped(transformers.TFAutoModel._model_mapping, config)
+        if found is None:
+            raise Unsupported(
+                f"{named or config.model_type} has no TensorFlow class in transformers {version}; "
+                f"measure it with frameworks pytorch"
+            )
+        return found
+
+
+class TensorFlowModel:
+    """A Transformers model and the inputs of its case."""
+
+    def __init__(self, tensorflow: Any, model: Any, case: Case) -> None:
+        self._tensorflow, self._model, self._case = tensorflow, model, case
+        self.architecture = type(model).__name__
+        self.execution = "graph" if case.execution == "default" else case.execution
+        self.dtype = str(model.dtype_policy.name)
+        variables = {id(variable): variable for variable in model.variables}.values()
+        self.parameter_count = sum(v.shape.num_elements() for v in model.weights)
+        self.parameter_bytes = sum(v.shape.num_elements() * v.dtype.size for v in variables)
+
+    def prepare(self) -> tuple[Call, Optional[int]]:
+        """One forward pass in inference mode, on seeded inputs."""
+        tensorflow, model, case = self._tensorflow, self._model, self._case
+        described = describe_inputs(
+            inspect.signature(model.call).parameters,
+            model.config,
+            model=case.model,
+            batch_size=case.batch_size,
+            sequence_length=case.sequence_length,
+        )
+        generator = tensorflow.random.Generator.from_seed(case.seed % 2**63)
+        inputs = {spec.name: self._tensor(spec, generator) for spec in described.tensors}
+
+        def forward(given: Any) -> Any:
+            return model(given, training=False)
+
+        if self.execution != "eager":
+            xla = self.execution == "xla"
+            forward = tensorflow.function(forward, jit_compile=True if xla else None)
+        return lambda: forward(inputs), described.tokens
+
+    def _tensor(self, spec: Input, generator: Any) -> Any:
+        tensorflow = self._tensorflow
+        if spec.kind == "ids":
+            return generator.uniform(spec.shape, 0, spec.bound, tensorflow.int32)
+        if spec.kind == "ones":
+            return tensorflow.ones(spec.shape, tensorflow.int32)
+        return generator.normal(spec.shape)
+
+
+class CpuDevice:
+    """The processor; a call returns when its work is done, and the kernel knows the memory."""
+
+    name = "cpu"
+
+    def __init__(self, mark_works: bool) -> None:
+        self.stopwatch = wall_stopwatch()
+        self.memory = ProcessMemory(mark_works)

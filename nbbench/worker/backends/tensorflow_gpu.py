@@ -1,0 +1,73 @@
+"""A CUDA device under TensorFlow: the wall clock for time, the allocator and NVML for memory."""
+
+from __future__ import annotations
+
+import os
+from typing import Any, Optional
+
+from .. import nvml
+from ..measure import wall_stopwatch
+from ..messages import MemoryProfile
+
+
+class GpuDevice:
+    """One CUDA device, which is the only one that TensorFlow sees in this process."""
+
+    def __init__(self, tensorflow: Any, index: int, physical: Any) -> None:
+        self.name = f"cuda:{index}"
+        self.stopwatch = wall_stopwatch(lambda output: read_an_element(tensorflow, output))
+        self.memory = GpuMemory(tensorflow, physical)
+
+
+def read_an_element(tensorflow: Any, output: Any) -> None:
+    """Wait for a call: one element of one of its outputs is copied to the host."""
+    tensors = [part for part in tensorflow.nest.flatten(output) if hasattr(part, "dtype")]
+    if tensors:
+        tensorflow.reshape(tensors[0], [-1])[:1].numpy()
+
+
+class GpuMemory:
+    """The allocator's exact peaks, and the driver's figure for this process."""
+
+    free = True
+
+    def __init__(self, tensorflow: Any, physical: Any) -> None:
+        self._tensorflow, self._experimental = tensorflow, tensorflow.config.experimental
+        self._uuid = _uuid(self._experimental.get_device_details(physical))
+        self._baseline: Optional[int] = None
+        self._weights = 0
+
+    def before_model(self) -> None:
+        """Create the context and take what it costs."""
+        self._tensorflow.zeros(1).numpy()
+        self._baseline = self._process_bytes()
+
+    def after_model(self) -> None:
+        """Take the weights: what the allocator has given out."""
+        self._weights = self._experimental.get_memory_info("GPU:0")["current"]
+
+    def start(self) -> None:
+        """Reset the allocator's peak."""
+        self._experimental.reset_memory_stats("GPU:0")
+
+    def stop(self, parameters: Optional[int]) -> MemoryProfile:
+        """The profile of the calls since `start`."""
+        peak = self._experimental.get_memory_info("GPU:0")["peak"]
+        return MemoryProfile(
+            method="TensorFlow allocator",
+            baseline=self._baseline,
+            parameters=parameters,
+            weights=self._weights,
+            activations=peak - self._weights,
+            peak=peak,
+            process=self._process_bytes(),
+        )
+
+    def _process_bytes(self) -> Optional[int]:
+        return None if self._uuid is None else nvml.process_bytes(self._uuid, os.getpid())
+
+
+def _uuid(details: dict[str, Any]) -> Optional[str]:
+    """The device's UUID; TensorFlow does not tell it, so NVML is asked by the PCI bus id."""
+    bus = details.get("pci_bus_id")
+    return None if bus is None else nvml.uuid_at(bus)
