@@ -84,6 +84,7 @@ class Report:
         sources = {result.case.model: result.case.config_source for result in results}
         devices = sorted({result.outcome.device for result in results if result.outcome.device})
         return {
+            "environment": label,
             **self._environments.get((framework, label), {}),
             **self._machine,
             "device": ", ".join(devices),

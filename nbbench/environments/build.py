@@ -318,14 +318,16 @@ def _explained(said: str) -> str:
 
 
 def _shortened(text: str, most: int = 400) -> str:
-    """On one line, without colours, decoration and warnings."""
+    """On one line, without colours, decoration and warnings; a long one loses its middle."""
+    text = re.sub(r"^warning:.*\n(?:[ \t]+.*\n?)*", "", _without_colour(text), flags=re.MULTILINE)
     kept = [
-        re.sub(r"^[\s×╰─▶├│·]+|^error: ", "", _without_colour(line)).strip()
+        re.sub(r"^[\s×╰─▶├│·]+|^error: ", "", line).strip()
         for line in text.splitlines()
-        if line.strip() and not line.startswith(("warning:", "Resolved", "Using ", "Downloading"))
+        if line.strip() and not line.startswith(("Resolved", "Using ", *_TOLD))
     ]
-    joined = " ".join(kept)
-    return joined if len(joined) <= most else joined[: most - 1] + "…"
+    joined = " ".join(kept).rstrip(".")
+    half = most // 2
+    return joined if len(joined) <= most else f"{joined[:half]} … {joined[-half:]}"
 
 
 def _without_colour(text: str) -> str:

@@ -36,7 +36,6 @@ class Environment:
     requirements) or "layer" (made, over packages of this one).
     """
 
-    label: str
     python: str
     kind: str
     borrowed: tuple[str, ...] = ()
@@ -49,7 +48,7 @@ class Environment:
             "made": "made from requirements",
             "layer": "a layer over the kernel's " + " and ".join(self.borrowed),
         }
-        return {"environment": self.label, "interpreter": said[self.kind]}
+        return {"interpreter": said[self.kind]}
 
 
 def choose(said: str, framework: str) -> str:
@@ -77,11 +76,11 @@ def prepare(
     `ArgumentError` for words that are neither a path, nor a name, nor requirements.
     """
     if said == "kernel":
-        return Environment(said, sys.executable, "kernel")
+        return Environment(sys.executable, "kernel")
     if is_path(said):
-        return Environment(said, interpreter(said), "path")
+        return Environment(interpreter(said), "path")
     needs = _needs(said, find_backend(framework))
-    return _made(said, _ready(Plan.of(said, framework, needs), say, cancelled))
+    return _made(_ready(Plan.of(said, framework, needs), say, cancelled))
 
 
 def create(
@@ -107,14 +106,14 @@ def create(
     needs = needs_of(find_backend(framework)).with_own(own)
     if not needs.requirements:
         raise ArgumentError(f"env create: {framework} says nothing of what it needs; give it here")
-    return _made(name, _ready(Plan.of(name, framework, needs, own), say, lambda: False))
+    return _made(_ready(Plan.of(name, framework, needs, own), say, lambda: False))
 
 
-def _made(label: str, record: Record) -> Environment:
+def _made(record: Record) -> Environment:
     """A finished environment, with what it borrows of the heavy packages."""
     heavy = {name for group in HEAVY for name in (group, *SAME_AS.get(group, ()))}
     borrowed = tuple(f"{n} {version}" for n, version in record.borrowed.items() if n in heavy)
-    return Environment(label, record.python, "layer" if record.borrowed else "made", borrowed)
+    return Environment(record.python, "layer" if record.borrowed else "made", borrowed)
 
 
 def _needs(said: str, backend: BackendFile) -> Needs:

@@ -32,11 +32,19 @@ spec = importlib.util.spec_from_file_location(
     "nbbench.worker", folder + "/__init__.py", submodule_search_locations=[folder])
 sys.modules["nbbench.worker"] = worker = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(worker)
-from nbbench.worker.__main__ import main
-main()
 """
 """Loads the worker's folder as the package nbbench.worker and nothing else of nbbench, whether or
 not the interpreter has nbbench installed, and without the current folder on its path."""
+
+_MAIN = """
+from nbbench.worker.__main__ import main
+main()
+"""
+
+
+def boot_command(python: str, code: str, *words: str) -> list[str]:
+    """The command that runs code, and words for its ``sys.argv``, where nbbench.worker is known."""
+    return [python, "-c", _BOOT + code, str(_WORKER), *words]
 
 
 class WorkerProcess:
@@ -58,7 +66,7 @@ class WorkerProcess:
             "idle_limit": idle_limit,
         }
         self._process = subprocess.Popen(
-            [python, "-c", _BOOT, str(_WORKER), json.dumps(settings)],
+            boot_command(python, _MAIN, json.dumps(settings)),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._log,

@@ -1,0 +1,333 @@
+"""Keras 3 over keras-hub, on TensorFlow, JAX or PyTorch.
+
+keras-hub reads a Hugging Face configuration and makes its own backbone of it: the model without a
+head. Its inputs are named as Keras names them.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import re
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Optional
+
+from ..inputs import longest_sequence
+from ..measure import Call, wall_stopwatch
+from ..memory import ProcessMemory
+from ..messages import Case
+from ..processors import default_threads
+from . import Device, Unsupported
+from .tensorflow import TensorFlowBackend
+from .torch import TorchBackend
+from .transformers_models import make_config, quieten
+
+_MIXED = {"float16": "mixed_float16", "bfloat16": "mixed_bfloat16"}
+
+
+class _KerasOver:
+    """What the three have in common; each says what lies underneath.
+
+    The first of ``executions`` is the default. Transformers fills in what a configuration leaves
+    to its defaults and keras-hub insists on.
+    """
+
+    below: str
+    """What ``KERAS_BACKEND`` is set to; also the name of the package underneath."""
+
+    executions: Sequence[str]
+
+    def load(self) -> None:
+        """Import Keras, keras-hub and what lies underneath, without running any of it."""
+        quieten()
+        os.environ["KERAS_BACKEND"] = self.below
+        self.framework: Any = self._import_below()
+        import keras
+        import keras_hub
+        import transformers
+
+        self.keras: Any = keras
+        self.keras_hub: Any = keras_hub
+        self.transformers: Any = transformers
+
+    def environment(self) -> dict[str, Any]:
+        """Versions and settings that change what Keras does."""
+        return {
+            "framework": "Keras",
+            "framework_version": self.keras.__version__,
+            "keras_hub_version": self.keras_hub.__version__,
+            "keras_backend": self.below,
+            f"{self.below}_version": self.framework.__version__,
+            "transformers_version": self.transformers.__version__,
+            "threads": default_threads(),
+        }
+
+    def import_model(self, case: Case) -> None:
+        """Import the module of the case's configuration; keras-hub has imported its models."""
+        make_config(self.transformers, case)
+
+    def build(self, case: Case, device: Device) -> KerasModel:
+        """The backbone with random weights, in the dtype policy that the case's dtype means."""
+        self._refuse_what_keras_has_not(case)
+        self.keras.utils.set_random_seed(case.seed % 2**32)
+        config = make_config(self.transformers, case)
+        dtype = case.dtype
+        if dtype == "auto":
+            dtype = str(getattr(config, "dtype", None) or "float32").replace("torch.", "")
+        self.keras.config.set_dtype_policy(_MIXED.get(dtype, dtype))
+        return KerasModel(self, self._backbone(config, case), config, case)
+
+    def forward(self, model: Any, execution: str, inputs: Any) -> Call:
+        """The call of a model on inputs, executed so; nothing of it is traced or compiled yet."""
+        raise NotImplementedError
+
+    def _import_below(self) -> Any:
+        """Import what lies underneath; the module."""
+        raise NotImplementedError
+
+    def _refuse_what_keras_has_not(self, case: Case) -> None:
+        """Raise `Unsupported` for arguments that have no meaning here."""
+        if case.execution not in ("default", *self.executions):
+            raise Unsupported(
+                f"execution {case.execution} is not one that Keras on {self.below} has; use "
+                f"{' or '.join(self.executions)}"
+            )
+        if case.attention != "default":
+            raise Unsupported(
+                f"attention {case.attention} cannot be chosen in Keras; leave it at default"
+            )
+        if case.model_class == "architecture":
+            raise Unsupported(
+                f"{case.framework} measures the backbone alone; give model_class auto or base"
+            )
+
+    def _backbone(self, config: Any, case: Case) -> Any:
+        """The model that keras-hub makes of a Transformers configuration; no weights are read."""
+        complete = {**json.loads(config.to_json_string(use_diff=False)), **json.loads(case.config)}
+        with tempfile.TemporaryDirectory() as folder:
+            text = json.dumps(complete)
+            (Path(folder) / "config.json").write_text(text, encoding="utf-8")
+            try:
+                return self.keras_hub.models.Backbone.from_preset(folder, load_weights=False)
+            except ValueError as error:
+                if "no converter" not in str(error):
+                    raise
+        raise Unsupported(
+            f"model type {complete['model_type']!r} has no converter in keras-hub "
+            f"{self.keras_hub.__version__}; measure it with frameworks pytorch"
+        )
+
+
+class KerasBackend(_KerasOver):
+    """The ``keras`` framework: Keras on TensorFlow.
+
+    Inference of the backbone, without a head. Executed as a graph (``tf.function``) by default.
+    """
+
+    REQUIREMENTS = ("tensorflow>=2.16", "keras>=3.5", "keras-hub>=0.18", "transformers>=4.50")
+    PYTHON = ">=3.10,<3.14"
+
+    below = "tensorflow"
+    executions = ("graph", "eager", "xla")
+
+    def open(self, case: Case, *, mark_works: bool) -> Device:
+        """``cpu``, or a CUDA device by its number; ``auto`` takes CUDA where there is one."""
+        return self._tensorflow.open(case, mark_works=mark_works)
+
+    def is_out_of_memory(self, error: BaseException) -> bool:
+        """TensorFlow has an error of its own for the allocators of all devices."""
+        return self._tensorflow.is_out_of_memory(error)
+
+    def forward(self, model: Any, execution: str, inputs: Any) -> Call:
+        """One forward pass: operation by operation, as a graph, or compiled by XLA."""
+
+        def forward(given: Any) -> Any:
+            return model(given, training=False)
+
+        if execution != "eager":
+            xla = True if execution == "xla" else None
+            forward = self.framework.function(forward, jit_compile=xla)
+        return lambda: forward(inputs)
+
+    def _import_below(self) -> Any:
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+        import tensorflow
+
+        self._tensorflow = TensorFlowBackend()
+        self._tensorflow.tensorflow = tensorflow
+        return tensorflow
+
+
+class KerasJaxBackend(_KerasOver):
+    """The ``keras-jax`` framework: Keras on JAX, on the CPU alone.
+
+    Inference of the backbone, without a head. Compiled by XLA (``jax.jit``) by default.
+    """
+
+    REQUIREMENTS = ("jax>=0.4.30", "keras>=3.5", "keras-hub>=0.18", "transformers>=4.50")
+    PYTHON = ">=3.10,<3.14"
+
+    below = "jax"
+    executions = ("xla", "eager")
+
+    def open(self, case: Case, *, mark_works: bool) -> Device:
+        """``cpu``, which ``auto`` means, too."""
+        if case.device not in ("auto", "cpu"):
+            raise Unsupported(
+                f"device {case.device} was asked for, but {case.framework} runs on the CPU alone"
+            )
+        self.framework.config.update("jax_platforms", "cpu")
+        os.environ["NPROC"] = str(case.threads or default_threads())  # XLA sizes its pool by it
+        return CpuDevice(mark_works)
+
+    def is_out_of_memory(self, error: BaseException) -> bool:
+        """XLA tells of memory by the first word of its error."""
+        return isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error)
+
+    def forward(self, model: Any, execution: str, inputs: Any) -> Call:
+        """One forward pass, waited for: JAX would else begin the next beside it."""
+        finish = self.framework.block_until_ready
+        if execution == "eager":
+            return lambda: finish(model(inputs, training=False))
+
+        def stateless(trainable: Any, others: Any, given: Any) -> Any:
+            return model.stateless_call(trainable, others, given, training=False)[0]
+
+        compiled = self.framework.jit(stateless)
+        trainable = [variable.value for variable in model.trainable_variables]
+        others = [variable.value for variable in model.non_trainable_variables]
+        return lambda: finish(compiled(trainable, others, inputs))
+
+    def _import_below(self) -> Any:
+        _leave_tensorflow_out()
+        import jax
+
+        return jax
+
+
+class KerasTorchBackend(_KerasOver):
+    """The ``keras-torch`` framework: Keras on PyTorch.
+
+    Inference of the backbone, without a head, operation by operation.
+    """
+
+    REQUIREMENTS = ("torch>=2.4", "keras>=3.5", "keras-hub>=0.18", "transformers>=4.50")
+    PYTHON = ">=3.10,<3.14"
+
+    below = "torch"
+    executions = ("eager",)
+
+    def open(self, case: Case, *, mark_works: bool) -> Device:
+        """``cpu``, or a CUDA device by its number; ``auto`` takes CUDA where there is one."""
+        device = self._pytorch.open(case, mark_works=mark_works)
+        self.keras.device(device.name).__enter__()  # for as long as this process lives
+        if case.threads is not None:
+            self.framework.set_num_threads(case.threads)
+        return device
+
+    def is_out_of_memory(self, error: BaseException) -> bool:
+        """PyTorch tells of the host's memory only by the words of a RuntimeError."""
+        return self._pytorch.is_out_of_memory(error)
+
+    def forward(self, model: Any, execution: str, inputs: Any) -> Call:
+        """One forward pass under inference mode."""
+        torch = self.framework
+
+        def forward() -> object:
+            with torch.inference_mode():
+                return model(inputs, training=False)
+
+        return forward
+
+    def _import_below(self) -> Any:
+        os.environ["KERAS_TORCH_DEVICE"] = "cpu"  # else importing Keras looks for accelerators
+        _leave_tensorflow_out()
+        import torch
+
+        self._pytorch = TorchBackend()
+        self._pytorch.torch = torch
+        return torch
+
+
+class KerasModel:
+    """A backbone of keras-hub and the inputs of its case."""
+
+    def __init__(self, backend: _KerasOver, model: Any, config: Any, case: Case) -> None:
+        self._backend, self._model, self._config, self._case = backend, model, config, case
+        self.architecture = type(model).__name__
+        self.execution = backend.executions[0] if case.execution == "default" else case.execution
+        self.dtype = str(model.dtype_policy.name)
+        variables = {id(variable): variable for variable in model.variables}.values()
+        self.parameter_count = int(model.count_params())
+        self.parameter_bytes = sum(_bytes_of(variable) for variable in variables)
+
+    def prepare(self) -> tuple[Call, Optional[int]]:
+        """One forward pass in inference mode, on seeded inputs."""
+        given, case = self._model.input, self._case
+        specs = given if isinstance(given, Mapping) else {given.name: given}
+        takes_length = any(name.endswith("token_ids") for name in specs)
+        if takes_length:
+            self._check_length()
+        made: Any = {name: self._input(name, spec) for name, spec in specs.items()}
+        inputs = made if isinstance(given, Mapping) else made[given.name]
+        tokens = case.batch_size * (case.sequence_length or 0) if takes_length else None
+        return self._backend.forward(self._model, self.execution, inputs), tokens
+
+    def _check_length(self) -> None:
+        length, longest = self._case.sequence_length, longest_sequence(self._config)
+        if length is None:
+            raise Unsupported(f"{self._case.model} takes sequences; give sequence_lengths")
+        if longest is not None and length > longest:
+            raise Unsupported(
+                f"sequence length {length} is more than {self._case.model} takes ({longest}); "
+                f"lower sequence_lengths"
+            )
+
+    def _input(self, name: str, spec: Any) -> Any:
+        """One tensor: ids below the vocabulary, a mask of ones, segments of zeros, or noise."""
+        keras, seed = self._backend.keras, self._case.seed % 2**31
+        if name.endswith("token_ids"):
+            bound = getattr(self._model, "vocabulary_size", None) or self._config.vocab_size
+            return keras.random.randint(self._text(), 0, bound, spec.dtype, seed=seed)
+        if name.endswith("padding_mask"):
+            return keras.ops.ones(self._text(), spec.dtype)
+        if name == "segment_ids":
+            return keras.ops.zeros(self._text(), spec.dtype)
+        if name in ("images", "pixel_values"):
+            return keras.random.normal(self._image(spec), dtype=spec.dtype, seed=seed)
+        raise Unsupported(
+            f"nbbench cannot make the inputs that {self._case.model} takes in Keras ({name})"
+        )
+
+    def _text(self) -> tuple[int, int]:
+        return self._case.batch_size, self._case.sequence_length or 0
+
+    def _image(self, spec: Any) -> tuple[int, ...]:
+        """The input's own shape, with the configuration's size where it is open."""
+        size = self._config.image_size
+        return (self._case.batch_size, *(size if side is None else side for side in spec.shape[1:]))
+
+
+class CpuDevice:
+    """The processor; a call returns when its work is done, and the kernel knows the memory."""
+
+    name = "cpu"
+
+    def __init__(self, mark_works: bool) -> None:
+        self.stopwatch = wall_stopwatch()
+        self.memory = ProcessMemory(mark_works)
+
+
+def _bytes_of(variable: Any) -> int:
+    """The size of a variable, from its shape and the bits in the name of its dtype."""
+    bits = re.search(r"\d+", str(variable.dtype))
+    return math.prod(variable.shape) * (int(bits.group()) // 8 if bits else 1)
+
+
+def _leave_tensorflow_out() -> None:
+    """Have ``import tensorflow`` fail: keras-hub would load it, for its tokenizers alone."""
+    sys.modules.setdefault("tensorflow", None)  # type: ignore[arg-type]

@@ -1,0 +1,333 @@
+"""Environments: chosen, made once, proven, never half-made; and what is said when one cannot be.
+
+The packages here are made on the spot and served from a folder, so uv does its real work without
+an index.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+import zipfile
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+
+import nbbench
+from nbbench import ArgumentError, NbbenchError, environments
+from nbbench.backends import BackendFile, find_backend
+from nbbench.cli import main
+from nbbench.environments import build, interpreters, requirements, store
+from nbbench.environments.build import EnvironmentNotReady
+from nbbench.environments.requirements import Needs, installed, missing_here, needs_of
+
+
+def make_wheel(folder, name, version, requires=(), mib=0):
+    """A wheel with one module, and as much ballast as is asked for."""
+    stem = f"{name}-{version}"
+    with zipfile.ZipFile(folder / f"{stem}-py3-none-any.whl", "w") as wheel:
+        wheel.writestr(f"{name}.py", f"version = {version!r}\n")
+        if mib:
+            wheel.writestr(f"{name}_ballast.bin", os.urandom(mib << 20))
+        needs = "".join(f"Requires-Dist: {need}\n" for need in requires)
+        wheel.writestr(
+            f"{stem}.dist-info/METADATA",
+            f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n{needs}",
+        )
+        wheel.writestr(
+            f"{stem}.dist-info/WHEEL",
+            "Wheel-Version: 1.0\nGenerator: tests\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        )
+        wheel.writestr(f"{stem}.dist-info/RECORD", "")
+
+
+@pytest.fixture
+def shop(tmp_path, monkeypatch):
+    """A folder of wheels for uv, and a cache of the test's own."""
+    wheels = tmp_path / "wheels"
+    wheels.mkdir()
+    make_wheel(wheels, "small", "1.0", requires=["smaller>=1"])
+    make_wheel(wheels, "small", "2.0", requires=["smaller>=2"])
+    make_wheel(wheels, "smaller", "1.5")
+    make_wheel(wheels, "large", "1.0", mib=40)
+    monkeypatch.setenv("UV_FIND_LINKS", str(wheels))
+    monkeypatch.setenv("UV_NO_INDEX", "1")
+    monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "uv"))
+    monkeypatch.setenv("NBBENCH_CACHE", str(tmp_path / "cache"))
+    return wheels
+
+
+def create(name, *wanted, framework="probe", said=None):
+    told = [] if said is None else said
+    return environments.create(name, framework, wanted, told.append)
+
+
+def command(*words):
+    """nbbench env, in a process of its own that knows the probe framework."""
+    site = next(path for path in sys.path if (Path(path) / "probe_backends").is_dir())
+    return subprocess.Popen(
+        [sys.executable, "-m", "nbbench", "env", *words, "--framework", "probe"],
+        env={**os.environ, "PYTHONPATH": site},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def leftovers():
+    """Folders of environments that no record is of."""
+    recorded = {record.folder for record in environments.list_environments()}
+    return [p for p in store.store_folder().iterdir() if p.is_dir() and p.name not in recorded]
+
+
+pytestmark = pytest.mark.usefixtures("probe")
+
+
+def test_what_a_backend_needs_is_read_from_its_source():
+    needs = needs_of(find_backend("tensorflow"))
+    assert Requirement("transformers>=4.50,<5") in needs.requirements
+    assert "3.12" in needs.python
+    assert "3.14" not in needs.python
+    assert needs_of(find_backend("probe")) == Needs((), SpecifierSet(""))
+
+
+def test_a_class_says_more_than_its_module(tmp_path):
+    file = tmp_path / "backend.py"
+    file.write_text(
+        'REQUIREMENTS = ("a",)\nclass One:\n    REQUIREMENTS = ("b>=1",)\nclass Other:\n    pass\n'
+    )
+    for name, needed in {"One": "b>=1", "Other": "a"}.items():
+        needs = needs_of(BackendFile("x", str(file), name))
+        assert needs.requirements == (Requirement(needed),)
+
+
+def test_the_kernel_serves_where_all_that_is_needed_is_installed():
+    pytest.importorskip("torch")
+    assert environments.choose("auto", "pytorch") == "kernel"
+    assert environments.choose("auto", "probe") == "kernel"
+    assert environments.choose("kernel", "tensorflow") == "kernel"
+    here = {"tensorflow-cpu": "2.20.0", "tf-keras": "2.20.1", "transformers": "5.15.0"}
+    missing = missing_here(needs_of(find_backend("tensorflow")), here)
+    assert [r.name for r in missing] == ["transformers"]
+
+
+def test_requirements_are_made_into_an_environment_once(shop):
+    said = []
+    made = create("mine", "small==1.0", said=said)
+    assert made.kind == "made"
+    assert any("2 packages with small 1.0" in line for line in said)
+    code = "import small, smaller; print(small.version, smaller.version)"
+    shown = subprocess.run([made.python, "-c", code], capture_output=True, text=True, check=True)
+    assert shown.stdout.split() == ["1.0", "1.5"]
+    begin, again = time.monotonic(), []
+    assert create("mine", "small==1.0", said=again).python == made.python
+    assert time.monotonic() - begin < 3
+    assert not again
+    assert environments.environment_path("mine") == made.python
+    assert [record.name for record in environments.list_environments()] == ["mine"]
+
+
+def test_it_runs_cases_and_the_report_says_what_it_was(shop):
+    configs = [{"model_type": "probe"}]
+    arguments = {"configs": configs, "sequence_lengths": [8], "max_time": 0.1, "progress": False}
+    report = nbbench.run(frameworks=["probe"], environments=["kernel", "small==1.0"], **arguments)
+    assert report.speed.status.tolist() == ["ok", "ok"]
+    assert report.speed.environment.tolist() == ["kernel", "small==1.0"]
+    columns = report.environment
+    assert list(columns) == ["probe (kernel)", "probe (small==1.0)"]
+    assert columns.loc["interpreter"].tolist() == ["the kernel's own", "made from requirements"]
+    report = nbbench.run(
+        frameworks=["probe"], environment=environments.environment_path("small==1.0"), **arguments
+    )
+    assert report.speed.environment.tolist() == ["path 1"]
+    told = report.environment.to_dict()["probe"]
+    assert not [key for key, value in told.items() if str(shop.parent) in str(value)]
+
+
+def test_a_layer_borrows_what_is_here_and_installs_the_rest(shop, monkeypatch):
+    monkeypatch.setattr(requirements, "HEAVY", ("pandas",))
+    make_wheel(shop, "needy", "1.0", requires=["pandas>=1", "small==1.0"])
+    monkeypatch.setattr(
+        interpreters,
+        "needs_of",
+        lambda _: Needs((Requirement("pandas>=1"),), SpecifierSet("")),
+    )
+    made = create("layered", "needy==1.0")
+    assert made.kind == "layer"
+    (record,) = environments.list_environments()
+    assert set(record.installed) == {"needy", "small", "smaller"}
+    assert record.borrowed["pandas"] == installed()["pandas"]
+    code = "import needy, small, pandas; print(pandas.__version__)"
+    shown = subprocess.run([made.python, "-c", code], capture_output=True, text=True, check=True)
+    assert shown.stdout.strip() == installed()["pandas"]
+    # What it borrows changes: it is made anew.
+    file = store.store_folder() / f"{record.key}.json"
+    values = json.loads(file.read_text())
+    file.write_text(json.dumps({**values, "borrowed": {"pandas": "0.1"}}))
+    assert store.find_record(record.key) is None
+
+
+@pytest.mark.parametrize("damage", ["python", "package", "record"])
+def test_a_damaged_one_is_never_used_and_made_anew(shop, damage):
+    made = create("mine", "small==1.0")
+    (record,) = environments.list_environments()
+    if damage == "python":
+        Path(made.python).unlink()
+    elif damage == "package":
+        shutil.rmtree(store.site_packages(record.path) / "smaller-1.5.dist-info")
+    else:
+        (store.store_folder() / f"{record.key}.json").write_text('{"key": ')
+    anew = create("mine", "small==1.0")
+    assert anew.python != made.python
+    subprocess.run([anew.python, "-c", "import small, smaller"], check=True)
+    assert not leftovers()
+
+
+def test_killing_a_build_at_any_moment_leaves_a_working_one_at_the_next_try(shop):
+    killed = 0
+    for wait in (0.3, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.2):
+        process = command("create", "mine", "large==1.0", "small==1.0")
+        time.sleep(wait)
+        killed += process.poll() is None
+        process.kill()
+        process.communicate()
+        for record in environments.list_environments():  # it was done before it was killed
+            environments.remove_environment(record.name)
+    assert killed >= 2
+    process = command("create", "mine", "large==1.0", "small==1.0")
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 0, err
+    subprocess.run([out.strip(), "-c", "import small, smaller, large"], check=True)
+    time.sleep(1)  # for an orphan of the killed ones to end
+    assert len(leftovers()) <= 1
+
+
+def test_two_at_once_make_one(shop):
+    both = [command("create", "mine", "large==1.0") for _ in range(2)]
+    outputs = [process.communicate(timeout=60) for process in both]
+    assert [process.returncode for process in both] == [0, 0], outputs
+    assert outputs[0][0] == outputs[1][0]
+    assert len(environments.list_environments()) == 1
+    assert not leftovers()
+
+
+def test_a_full_disk_is_a_clear_error_and_leaves_nothing(shop, tmp_path, monkeypatch):
+    small_disk = tmp_path / "disk"
+    small_disk.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=20m", "tmpfs", str(small_disk)],
+        capture_output=True,
+        check=False,
+    )
+    if mounted.returncode:
+        pytest.skip("mounting a small disk takes rights that this process has not")
+    try:
+        monkeypatch.setenv("NBBENCH_CACHE", str(small_disk))
+        monkeypatch.setattr("nbbench.environments.build._refuse_full_disk", lambda _: None)
+        with pytest.raises(EnvironmentNotReady, match=r"No space left.*NBBENCH_CACHE"):
+            create("mine", "large==1.0")
+        assert not environments.list_environments()
+        assert not leftovers()
+        monkeypatch.undo()
+    finally:
+        subprocess.run(["umount", str(small_disk)], check=True)
+
+
+def test_what_is_too_large_for_the_disk_is_refused_before(shop, monkeypatch):
+    usage = shutil.disk_usage(shop)
+    resolve = build.resolve
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=1_000_000))
+    monkeypatch.setattr(  # a folder of wheels tells no sizes, as an index does
+        build, "resolve", lambda *given: replace(resolve(*given), download=42_000_000)
+    )
+    with pytest.raises(EnvironmentNotReady, match="42 MB are to be installed and 1 MB are free"):
+        create("mine", "large==1.0")
+
+
+@pytest.mark.parametrize(
+    ("wanted", "said"),
+    [
+        (["nothing==1.0"], "no version of nothing==1.0.*; change the requirements"),
+        (["small==1.0", "smaller==0.1"], "require smaller==0.1.*unsatisfiable; change the"),
+        (["small==2.0"], "small==2.0.*; change the requirements"),
+    ],
+)
+def test_what_cannot_be_resolved_says_why_in_the_resolvers_words(shop, wanted, said):
+    with pytest.raises(EnvironmentNotReady, match=said) as caught:
+        create("mine", *wanted)
+    assert "\n" not in str(caught.value)
+    assert str(caught.value).startswith("environment mine cannot be made: ")
+    assert not leftovers()
+
+
+def test_offline_with_nothing_cached_is_a_clear_error(shop, monkeypatch):
+    monkeypatch.delenv("UV_NO_INDEX")
+    monkeypatch.setenv("UV_OFFLINE", "1")
+    with pytest.raises(EnvironmentNotReady, match=r"network was disabled.*go online once"):
+        create("mine", "attrs==23.1.0")
+
+
+def test_cases_whose_environment_cannot_be_made_are_rows_and_the_others_stay(shop):
+    report = nbbench.run(
+        frameworks=["probe"],
+        configs=[{"model_type": "probe"}],
+        environments=["nothing==1.0", "kernel", "nonsense"],
+        sequence_lengths=[8, 16],
+        max_time=0.1,
+        progress=False,
+    )
+    assert report.speed.status.tolist() == ["error", "error", "ok", "ok", "error", "error"]
+    assert report.speed.phase.tolist()[0] == "preparing"
+    assert "cannot be made: No solution found" in report.speed.reason[0]
+    assert "'nonsense' is no environment" in report.speed.reason[4]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["create"], "env create needs a name"),
+        (["create", "tensorfow"], "did you mean 'tensorflow'"),
+        (["create", "mine", "small =="], "'small' is no requirement|is no requirement"),
+        (["create", "mine", "small==1", "--framework", "torch"], "--framework: 'torch' is not"),
+        (["create", "tensorflow", "small==1.0"], "give another name"),
+        (["create", "kernel"], "cannot be a name"),
+        (["remove"], "env remove needs a name"),
+        (["remove", "mine"], "no environment 'mine' has been made (there are: none)"),
+        (["path", "mine"], "no environment 'mine' has been made"),
+        (["crate"], "there is no command env crate; did you mean 'create'?"),
+    ],
+)
+def test_the_command_line_says_what_is_wrong(shop, capsys, words, said):
+    assert main(["env", *words]) == 2
+    error = capsys.readouterr().err
+    assert any(part in error for part in said.split("|"))
+    assert error.count("\n") == 1
+
+
+def test_the_command_line_lists_and_removes(shop, capsys):
+    assert main(["env", "list"]) == 0
+    assert "no environment has been made yet" in capsys.readouterr().out
+    path = create("mine", "small==1.0").python
+    assert main(["env", "list"]) == 0
+    shown = capsys.readouterr().out
+    assert "mine" in shown
+    assert "small==1.0" in shown
+    assert main(["env", "path", "mine"]) == 0
+    assert capsys.readouterr().out.strip() == path
+    assert main(["env", "remove", "mine"]) == 0
+    assert not Path(path).exists()
+    assert not environments.list_environments()
+
+
+def test_an_environment_of_another_framework_is_refused():
+    with pytest.raises(ArgumentError, match="is for the framework of that name"):
+        environments.prepare("tensorflow", "pytorch")
+    with pytest.raises(NbbenchError, match="is no requirement"):
+        environments.prepare("transformers=4", "pytorch")
