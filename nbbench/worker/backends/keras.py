@@ -325,7 +325,7 @@ class CpuDevice:
 def _bytes_of(variable: Any) -> int:
     """The size of a variable, from its shape and the bits in the name of its dtype."""
     bits = re.search(r"\d+", str(variable.dtype))
-    return math.prod(variable.shape) * (int(bits.group()) // 8 if bits else 1)
+    return int(math.prod(variable.shape)) * (int(bits.group()) // 8 if bits else 1)
 
 
 def _leave_tensorflow_out() -> None:
