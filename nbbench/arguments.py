@@ -44,11 +44,13 @@ def _no_truth(value: Any) -> Any:
 
 def _as_text(value: Any) -> Any:
     """Let a path stand for its text."""
+    if isinstance(value, Mapping) or hasattr(value, "to_dict"):
+        raise ValueError("a configuration was given for a name; give it as configs")
     return os.fspath(value) if isinstance(value, os.PathLike) else value
 
 
 _List = BeforeValidator(_as_list)
-_Size = Annotated[int, Field(gt=0), BeforeValidator(_no_truth)]
+_Size = Annotated[int, Field(gt=0, lt=2**31), BeforeValidator(_no_truth)]
 _Name = Annotated[str, Field(min_length=1), BeforeValidator(_as_text)]
 _DType = Literal["float32", "float16", "bfloat16", "float64", "auto"]
 
@@ -156,6 +158,8 @@ class BenchmarkArguments(BaseModel):
         """The arguments of a call whose models may be given by position."""
         if models and "models" in values:
             raise ArgumentError("models are given by position and by name; keep one")
+        if len(models) == 1 and isinstance(models[0], (list, tuple)):
+            models = models[0]
         return cls(**({"models": models} if models else {}), **values)
 
     def __init__(self, /, **values: Any) -> None:
@@ -226,7 +230,7 @@ class BenchmarkArguments(BaseModel):
     @classmethod
     def _above_zero(cls, value: float, info: Any) -> float:
         if not 0 < value < float("inf"):
-            raise ValueError(f"{info.field_name}: {value:g} is not a number above 0")
+            raise ValueError(f"{info.field_name}: {value:g} is not a finite number above 0")
         if info.field_name == "precision" and value >= 1:
             raise ValueError(f"precision: {value:g} is not a fraction below 1; 0.02 means ±2 %")
         return value
@@ -301,6 +305,11 @@ def _refuse_twice(name: str, values: list[Any]) -> None:
 
 def _config_as_dict(config: Any, place: int) -> dict[str, Any]:
     """A config as plain JSON values, whether it is a dict or an object with ``to_dict``."""
+    if isinstance(config, type):
+        raise ValueError(
+            f"configs: number {place} is the class {config.__name__}; give an object of it, "
+            f"{config.__name__}()"
+        )
     values = config.to_dict() if hasattr(config, "to_dict") else config
     if not isinstance(values, Mapping):
         raise ValueError(
@@ -329,6 +338,7 @@ def _sentence(error: ValidationError) -> str:
         return unknown_argument(name)
     wanted = {
         "greater_than": "a whole number above 0",
+        "less_than": "below 2147483648, which is more than any machine takes",
         "int_parsing": "a whole number",
         "int_type": "a whole number",
         "int_from_float": "a whole number",

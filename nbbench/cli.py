@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import io
+import os
+import signal
 import sys
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 from .errors import NbbenchError
 
@@ -22,6 +27,8 @@ _RUN = "Measure speed and memory of models: one forward pass, on random weights.
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns 0, or 1 if a case failed, 2 for bad input, 130 if interrupted."""
     words = list(sys.argv[1:] if arguments is None else arguments)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # where the terminal has no ±
     commands: dict[str, Callable[[list[str]], int]] = {
         "run": _run,
         "models": _models,
@@ -42,10 +49,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
             hint = did_you_mean(words[0], commands)
             raise ArgumentError(f"there is no command {words[0]!r}{hint}; try nbbench --help")
-        return command(words[1:])
+        code = command(words[1:])
+        sys.stdout.flush()
+        return code
     except NbbenchError as error:
         print(f"nbbench: error: {error}", file=sys.stderr)
         return 2
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # else Python tries again as it ends
+        if not isinstance(error, BrokenPipeError):  # which is what head does to a list
+            print(f"nbbench: error: the output cannot be written: {error}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         return 130
 
@@ -68,19 +82,47 @@ def _run(words: list[str]) -> int:
         check_writable(save, folder=False)
     if csv is not None:
         check_writable(csv, folder=True)
-    report = run(**values)
+    with _interrupted_once():
+        report = run(**values)
+        if save is not None:
+            report.save(save)
+        if csv is not None:
+            report.to_csv(csv)
     print(report)
-    if save is not None:
-        report.save(save)
-    if csv is not None:
-        report.to_csv(csv)
     statuses = {result.outcome.status for result in report.results}
     if statuses & {Status.CANCELLED, Status.SKIPPED}:
         return 130
     return 0 if statuses == {Status.OK} else 1
 
 
+@contextmanager
+def _interrupted_once() -> Iterator[None]:
+    """Have the first Ctrl-C, SIGTERM or SIGHUP interrupt, and what follows it change nothing.
+
+    A scheduler's time limit then keeps what was measured as Ctrl-C does, and a second Ctrl-C cannot
+    come between a run that is ending and its file.
+    """
+    names = [name for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    numbers = [getattr(signal, name) for name in names]
+
+    def interrupt(*_: object) -> None:
+        for number in numbers:
+            signal.signal(number, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, interrupt) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
 def _models(words: list[str]) -> int:
+    from .errors import ArgumentError
     from .models import catalogue
 
     if words in (["-h"], ["--help"]):
@@ -88,6 +130,8 @@ def _models(words: list[str]) -> int:
             "usage: nbbench models\n\nList the names of the built-in catalogue, with their types."
         )
         return 0
+    if words:
+        raise ArgumentError(f"nbbench models takes no arguments, and {words[0]!r} was given")
     for name, config in catalogue().items():
         print(f"{name:34}{config['model_type']}")
     return 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, Protocol
 
@@ -73,21 +74,22 @@ class LineDisplay:
     def update(self) -> None:
         """Tell of what was made and of the cases that have ended since the last time."""
         for notice in self._progress.notices[self._noticed :]:
-            print(notice, file=sys.stderr, flush=True)
+            self._print(notice)
             self._noticed += 1
         results = self._progress.results
         for number, result in enumerate(results[self._told :], self._told + 1):
             status = result.outcome.status.value
-            print(
-                f"{number} of {len(self._progress.cases)} · {result.case.label} · {status}",
-                file=sys.stderr,
-                flush=True,
-            )
+            self._print(f"{number} of {len(self._progress.cases)} · {result.case.label} · {status}")
             self._told = number
 
     def __exit__(self, *_: object) -> None:
         self.update()
-        print(self._progress.summary(), file=sys.stderr, flush=True)
+        self._print(self._progress.summary())
+
+    def _print(self, line: str) -> None:
+        with suppress(OSError):  # a log that cannot be written is no reason to lose the run
+            encoding = sys.stderr.encoding or "utf-8"
+            print(line.encode(encoding, "replace").decode(encoding), file=sys.stderr, flush=True)
 
 
 class TerminalDisplay:

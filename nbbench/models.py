@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import threading
+import warnings
 from collections.abc import Callable
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
@@ -149,7 +150,9 @@ def _read_config(path: Path, name: str) -> dict[str, Any]:
 
 def _download_config(name: str) -> Path:
     """The hub's config.json of a model, from the hub's cache where it is fresh."""
-    from huggingface_hub import errors
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of a missing progress bar, which is not wanted here
+        from huggingface_hub import errors
 
     try:
         return _within(HUB_TIMEOUT_S, lambda: _fetch_config(name))

@@ -153,20 +153,26 @@ class Report:
             raise OutputError(f"{str(file)!r} cannot be read as a report: {error}") from None
         if not isinstance(content, dict) or content.get("format") != _FORMAT:
             raise OutputError(f"{str(file)!r} is no nbbench report; give a file that save wrote")
-        if content["version"] != _VERSION:
+        if content.get("version") != _VERSION:
             raise OutputError(
-                f"{str(file)!r} is a report of version {content['version']}, and this nbbench "
-                f"reads version {_VERSION}; upgrade nbbench"
+                f"{str(file)!r} is a report of version {content.get('version')!r}, and this "
+                f"nbbench reads version {_VERSION}; upgrade nbbench"
             )
-        results = [
-            Result(Case(**entry["case"]), Outcome.from_dict(entry["outcome"]))
-            for entry in content["results"]
-        ]
-        environments = {
-            (entry["framework"], entry["environment"]): entry["facts"]
-            for entry in content["environments"]
-        }
-        return cls(results, content["machine"], environments)
+        try:
+            results = [
+                Result(Case(**entry["case"]), Outcome.from_dict(entry["outcome"]))
+                for entry in content["results"]
+            ]
+            environments = {
+                (entry["framework"], entry["environment"]): entry["facts"]
+                for entry in content["environments"]
+            }
+            return cls(results, content["machine"], environments)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise OutputError(
+                f"{str(file)!r} is a damaged report ({type(error).__name__}: {error}); "
+                f"give a file as save wrote it"
+            ) from None
 
     def __repr__(self) -> str:
         from .table import as_text
@@ -198,6 +204,8 @@ def check_writable(path: str | Path, *, folder: bool) -> None:
 
     A folder is made; a file that does not exist is made for a moment and removed.
     """
+    if not str(path):
+        raise OutputError("the place to write to is empty; give a file or a folder")
     path = Path(path)
     try:
         if folder:

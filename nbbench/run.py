@@ -48,12 +48,13 @@ def run(
     """
     job = start(BenchmarkArguments.of(models, arguments), on_result)
     with display_for(job.progress, shown=progress) as display:
-        try:
-            while not job.wait(_REFRESH_S):
-                display.update()
-        except KeyboardInterrupt:
-            job.cancel()
-            job.wait()
+        while True:
+            try:
+                while not job.wait(_REFRESH_S):
+                    display.update()
+                break
+            except KeyboardInterrupt:  # a second one must not lose what the first has saved
+                job.cancel()
     return job.report()
 
 

@@ -51,7 +51,7 @@ def _summary(report: Report) -> pd.DataFrame:
         name
         for name in rows[0]
         if name in _ALWAYS
-        or (name in _VARYING and len({row[name] for row in rows}) > 1)
+        or (name in _VARYING and len({row[name] for row in rows} - {""}) > 1)
         or (name not in _VARYING and any(row[name] for row in rows))
     ]
     if all(result.outcome.status == "ok" for result in report.results):
@@ -80,8 +80,8 @@ def _row(result: Result) -> dict[str, str]:
         "mode": case.mode,
         "dtype": outcome.dtype or case.dtype,
         "attention": case.attention,
-        "execution": outcome.execution or case.execution,
-        "device": outcome.device or case.device,
+        "execution": outcome.execution,
+        "device": outcome.device,
         "batch": str(case.batch_size),
         "length": "" if case.sequence_length is None else str(case.sequence_length),
         "time": "" if timing is None else _time(timing),
@@ -95,15 +95,18 @@ def _row(result: Result) -> dict[str, str]:
 
 
 def _time(timing: Timing) -> str:
-    """The median with the wider half of its interval: 4.50 s ±1.3 %."""
+    """The median with the wider half of its interval: 4.50 s ±1.3%; a noisy one with its ends."""
     for unit, scale in (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6)):
         if timing.median_s >= scale or unit == "µs":
             break
     text = f"{_rounded(timing.median_s / scale)} {unit}"
-    if timing.ci_low_s is not None and timing.ci_high_s is not None:
-        half = max(timing.ci_high_s - timing.median_s, timing.median_s - timing.ci_low_s)
-        text += f" ±{half / timing.median_s:.1%}"
-    return text + (" noisy" if timing.noisy else "")
+    if timing.ci_low_s is None or timing.ci_high_s is None:
+        return f"{text} noisy"
+    if timing.noisy:
+        low, high = (_rounded(end / scale) for end in (timing.ci_low_s, timing.ci_high_s))
+        return f"{text} [{low}, {high}] noisy"
+    half = max(timing.ci_high_s - timing.median_s, timing.median_s - timing.ci_low_s)
+    return f"{text} ±{half / timing.median_s:.1%}"
 
 
 def _rounded(value: float) -> str:

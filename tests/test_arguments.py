@@ -39,7 +39,7 @@ def refused(**values):
         ({"dtype": "flaot32"}, "did you mean 'float32'?"),
         ({"device": "gpu"}, "device: 'gpu' is not one of auto, cpu, cuda"),
         ({"precision": 2}, "precision: 2 is not a fraction below 1; 0.02 means ±2 %"),
-        ({"max_time": 0}, "max_time: 0 is not a number above 0"),
+        ({"max_time": 0}, "max_time: 0 is not a finite number above 0"),
         ({"inference": False}, "nothing to measure"),
         ({"speed": False, "memory": False}, "nothing to measure"),
         ({"models": []}, "no model was named"),
@@ -80,6 +80,28 @@ def test_arrays_scalars_of_numpy_and_paths_are_taken():
 def test_models_by_position_and_by_name_are_refused():
     with pytest.raises(ArgumentError, match="by position and by name"):
         nbbench.run("gpt2", models=["a"])
+
+
+def test_a_list_of_models_by_position_is_taken_as_models():
+    assert BenchmarkArguments.of((["a", "b"],), {}).models == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        ({"models": [{"model_type": "bert"}]}, "a configuration was given for a name"),
+        ({"configs": type("BertConfig", (), {"to_dict": dict})}, "is the class BertConfig"),
+        ({"batch_sizes": 10**30}, "more than any machine takes"),
+        ({"environment": "a", "environments": "b"}, "are the same; keep one"),
+        ({"eager_mode": True, "use_xla": True}, "exclude each other"),
+        ({"use_xla": True, "execution": "eager"}, "keep one of them"),
+        ({"threads": 0}, "threads: 0 is not a whole number above 0"),
+    ],
+)
+def test_more_bad_values_are_one_sentence(values, sentence):
+    with pytest.raises(ArgumentError) as caught:
+        BenchmarkArguments(**{"models": "a", **values})
+    assert sentence in str(caught.value)
 
 
 def test_defaults_belong_to_each_instance():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -68,7 +69,8 @@ def test_help_version_and_catalogue(capsys):
     assert "bert-base-uncased" in shown
 
 
-def test_ctrl_c_keeps_what_is_finished_and_leaves_no_process(probe, tmp_path):
+@pytest.mark.parametrize("signals", [["SIGINT"], ["SIGINT", "SIGINT"], ["SIGTERM"], ["SIGHUP"]])
+def test_ending_it_keeps_what_is_finished_and_leaves_no_process(probe, tmp_path, signals):
     for name, text in (("done", "{}"), ("hangs", '{"call": "hang"}'), ("never", "{}")):
         (tmp_path / name).mkdir()
         content = text.replace("{", '{"model_type": "probe", ', 1).replace(", }", "}")
@@ -78,14 +80,17 @@ def test_ctrl_c_keeps_what_is_finished_and_leaves_no_process(probe, tmp_path):
         [sys.executable, "-m", "nbbench", "run", "done", "hangs", "never", *FLAGS,
          "--save", str(saved)],
         cwd=tmp_path,
-        env={**__import__("os").environ, "PYTHONPATH": str(probe)},
+        env={**os.environ, "PYTHONPATH": str(probe)},
         stdout=subprocess.PIPE,
         text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )  # fmt: skip
-    time.sleep(5)
+    time.sleep(4)
     started = psutil.Process(process.pid).children(recursive=True)
     assert len(started) >= 3  # the server, the case, and what the case has started
-    process.send_signal(signal.SIGINT)
+    for name in signals:
+        process.send_signal(getattr(signal, name))
+        time.sleep(0.1)
     output, _ = process.communicate(timeout=20)
     assert process.returncode == 130
     assert "cancelled" in output
@@ -93,3 +98,24 @@ def test_ctrl_c_keeps_what_is_finished_and_leaves_no_process(probe, tmp_path):
     assert report.speed.status.tolist() == ["ok", "cancelled", "skipped"]
     _, alive = psutil.wait_procs(started, timeout=5)
     assert not alive
+
+
+@pytest.mark.parametrize("output", ["/dev/full", "closed", "ascii"])
+def test_a_report_is_saved_even_where_it_cannot_be_printed(probe, model, tmp_path, output):
+    saved = tmp_path / "x.json"
+    words = [sys.executable, "-m", "nbbench", "run", model, *FLAGS, "--save", str(saved)]
+    reader, writer = os.pipe()
+    os.close(reader)
+    out = open("/dev/full", "wb") if output == "/dev/full" else os.fdopen(writer, "wb")  # noqa: SIM115
+    with out:
+        done = subprocess.run(
+            words,
+            env={**os.environ, "PYTHONPATH": str(probe), "PYTHONIOENCODING": "ascii"},
+            stdout=subprocess.PIPE if output == "ascii" else out,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert nbbench.Report.load(saved).speed.status.tolist() == ["ok"]
+    assert "Traceback" not in done.stderr
+    assert done.returncode == (0 if output == "ascii" else 1)

@@ -72,7 +72,7 @@ def test_the_report_is_in_the_underscore(shell, folder):
         ("--batch-size 1", None, "did you mean '--batch-sizes'?"),
         ("gpt2 -b 0", None, "batch_sizes: '0' is not a whole number above 0"),
         ("gpt2 --out 1x", None, "'1x' is no name for a variable"),
-        ("gpt2 'open", None, "No closing quotation"),
+        ("gpt2 'open", None, "the line cannot be read: no closing quotation"),
         ("", None, "no model was named"),
     ],
 )

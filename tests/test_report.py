@@ -155,3 +155,14 @@ def test_a_place_that_cannot_be_written_is_one_sentence(report, tmp_path):
         report.to_csv(tmp_path / "file" / "folder")
     with pytest.raises(nbbench.OutputError, match="cannot be written: "):
         report.save(tmp_path / "nowhere" / "x.json")
+
+
+@pytest.mark.parametrize("damage", ["results", "case", "text"])
+def test_a_damaged_report_is_refused_in_one_sentence(tmp_path, damage):
+    file = tmp_path / "x.nbbench.json"
+    content = {"format": "nbbench report", "version": 1, "machine": {}, "environments": []}
+    if damage != "results":
+        content["results"] = [{}] if damage == "case" else "abc"
+    file.write_text(json.dumps(content))
+    with pytest.raises(nbbench.OutputError, match="is a damaged report"):
+        nbbench.Report.load(file)

@@ -90,7 +90,7 @@ def test_an_interpreter_that_is_none_is_one_sentence():
         progress=False,
     )
     assert report.speed.status.tolist() == ["error"]
-    assert "the interpreter cannot be started: No such file" in report.speed.reason[0]
+    assert "there is no python at '/nowhere/python'" in report.speed.reason[0]
 
 
 def test_cancelling_ends_the_running_case_at_once_and_keeps_the_finished(isolation):

@@ -15,7 +15,7 @@ from filelock import Timeout
 
 from ..backends import BackendFile, backend_names, find_backend
 from ..errors import ArgumentError, did_you_mean
-from .build import BuildCancelled, Plan, Say, build
+from .build import BuildCancelled, EnvironmentNotReady, Plan, Say, build
 from .requirements import (
     HEAVY,
     SAME_AS,
@@ -78,7 +78,13 @@ def prepare(
     if said == "kernel":
         return Environment(sys.executable, "kernel")
     if is_path(said):
-        return Environment(interpreter(said), "path")
+        python = interpreter(said)
+        if not os.access(python, os.X_OK) or Path(python).is_dir():
+            raise EnvironmentNotReady(
+                f"there is no python at {said!r}; give the path of a python or of a virtual "
+                f"environment"
+            )
+        return Environment(python, "path")
     needs = _needs(said, find_backend(framework))
     return _made(_ready(Plan.of(said, framework, needs), say, cancelled))
 

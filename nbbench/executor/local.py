@@ -209,9 +209,10 @@ class LocalExecutor:
                 )
             heard = True
             if event is None:
-                return Outcome(
-                    Status.CRASHED, f"{worker.exit_reason()} while {phase.value}", phase.value
-                )
+                reason = f"{worker.exit_reason()} while {phase.value}"
+                if phase is Phase.STARTING:
+                    reason += "; check that environments names a Python that works"
+                return Outcome(Status.CRASHED, reason, phase.value)
             if isinstance(event, Failed):
                 outcome = self._startup_failure(event, case.framework)
                 self._failures[case.framework] = outcome

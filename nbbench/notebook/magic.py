@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import keyword
 import shlex
 from typing import TYPE_CHECKING, Any
 
@@ -53,13 +54,13 @@ def _tfbench(ipython: Any, line: str, cell: str | None) -> Report | None:
     from ..errors import ArgumentError, NbbenchError
 
     try:
-        words = shlex.split(line)
+        words = _split(line)
         if "-h" in words or "--help" in words:
             print(_help())
             return None
         values = _parser().read(words)
         out = values.pop("out", None)
-        if out is not None and not out.isidentifier():
+        if out is not None and (not out.isidentifier() or keyword.iskeyword(out)):
             raise ArgumentError(f"--out: {out!r} is no name for a variable")
         if cell is not None:
             assigned = read_body(cell, ipython.user_ns)
@@ -77,6 +78,16 @@ def _tfbench(ipython: Any, line: str, cell: str | None) -> Report | None:
     return report
 
 
+def _split(line: str) -> list[str]:
+    """The words of a line, as a shell takes them apart."""
+    try:
+        return shlex.split(line)
+    except ValueError as error:
+        from ..errors import ArgumentError
+
+        raise ArgumentError(f"the line cannot be read: {error}".lower()) from None
+
+
 def read_body(body: str, namespace: dict[str, Any]) -> dict[str, Any]:
     """The arguments that a cell's body assigns.
 
@@ -90,6 +101,7 @@ def read_body(body: str, namespace: dict[str, Any]) -> dict[str, Any]:
     known = BenchmarkArguments.model_fields
     try:
         tree = ast.parse(body)
+        code = compile(tree, "<%%tfbench>", "exec")
     except SyntaxError as error:
         raise ArgumentError(
             f"line {error.lineno} of the cell's body is not Python: {error.msg}"
@@ -109,7 +121,7 @@ def read_body(body: str, namespace: dict[str, Any]) -> dict[str, Any]:
             )
     own = {name: value for name, value in namespace.items() if name not in known}
     try:
-        exec(compile(tree, "<%%tfbench>", "exec"), own)
+        exec(code, own)
     except Exception as error:
         frames = error.__traceback__
         while frames is not None and frames.tb_frame.f_code.co_filename != "<%%tfbench>":

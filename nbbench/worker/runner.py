@@ -82,9 +82,17 @@ def run_case(
         return failed(Status.CANCELLED, f"cancelled while {phase.value}", error)
     except BaseException as error:
         if backend.is_out_of_memory(error):
-            return failed(
-                Status.OOM, f"memory ran out while {phase.value}: {first_line(error)}", error
+            reason = (
+                f"memory ran out while {phase.value}: {first_line(error)}; lower batch_sizes or "
+                f"sequence_lengths"
             )
+            return failed(Status.OOM, reason, error)
+        if phase is Phase.BUILDING:
+            reason = (
+                f"the model cannot be built from its configuration "
+                f"({type(error).__name__}: {first_line(error)})"
+            )
+            return failed(Status.ERROR, reason, error)
         return failed(Status.ERROR, f"{type(error).__name__}: {first_line(error)}", error)
 
 
@@ -140,5 +148,8 @@ def _memory_of_calls(device: Device, model: Model, call: Call) -> MemoryProfile:
 
 def first_line(error: BaseException) -> str:
     """What an exception says, cut to one line of at most 300 characters."""
-    text = str(error).strip().partition("\n")[0] or type(error).__name__
+    first, _, rest = str(error).strip().partition("\n")
+    if first.endswith(":"):  # it only announces what comes
+        first += " " + rest.strip().partition("\n")[0]
+    text = first or type(error).__name__
     return text if len(text) <= 300 else text[:299] + "…"

@@ -107,7 +107,9 @@ class _KerasOver:
 
     def _backbone(self, config: Any, case: Case) -> Any:
         """The model that keras-hub makes of a Transformers configuration; no weights are read."""
-        complete = {**json.loads(config.to_json_string(use_diff=False)), **json.loads(case.config)}
+        complete = {name: getattr(config, name, None) for name in config.attribute_map}
+        complete.update(json.loads(config.to_json_string(use_diff=False)))
+        complete.update(json.loads(case.config))
         with tempfile.TemporaryDirectory() as folder:
             text = json.dumps(complete)
             (Path(folder) / "config.json").write_text(text, encoding="utf-8")
@@ -182,7 +184,14 @@ class KerasJaxBackend(_KerasOver):
             )
         self.framework.config.update("jax_platforms", "cpu")
         os.environ["NPROC"] = str(case.threads or default_threads())  # XLA sizes its pool by it
+        self.keras.random.normal((1,), seed=0)  # starts JAX, which is no part of the weights
         return CpuDevice(mark_works)
+
+    def build(self, case: Case, device: Device) -> KerasModel:
+        """The backbone; what XLA compiled to draw its weights is thrown away."""
+        model = super().build(case, device)
+        self.framework.clear_caches()
+        return model
 
     def is_out_of_memory(self, error: BaseException) -> bool:
         """XLA tells of memory by the first word of its error."""

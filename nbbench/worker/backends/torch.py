@@ -62,13 +62,17 @@ class TorchBackend:
             return CpuDevice(mark_works)
         if not self.torch.cuda.is_available():
             built = "sees no CUDA device" if self.torch.version.cuda else "was built without CUDA"
-            raise Unsupported(f"device {wanted} was asked for, but PyTorch here {built}")
+            raise Unsupported(
+                f"device {wanted} was asked for, but PyTorch here {built}; give device cpu or auto"
+            )
         from .torch_cuda import CudaDevice
 
         index = int(wanted.partition(":")[2] or 0)
         if index >= self.torch.cuda.device_count():
             count = self.torch.cuda.device_count()
-            raise Unsupported(f"device {wanted} was asked for, but PyTorch sees {count} of them")
+            raise Unsupported(
+                f"device {wanted} was asked for, but PyTorch sees {count} of them; count from 0"
+            )
         return CudaDevice(self.torch, index)
 
     def build(self, case: Case, device: Device) -> TorchModel:

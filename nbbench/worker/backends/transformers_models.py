@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 import os
 from typing import Any, Optional
@@ -24,8 +25,10 @@ def make_config(transformers: Any, case: Case) -> Any:
     model_type = values.pop("model_type")
     known = transformers.models.auto.configuration_auto.CONFIG_MAPPING
     if model_type not in known:
+        near = difflib.get_close_matches(model_type, list(known), n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
         raise Unsupported(
-            f"model type {model_type!r} is unknown to transformers {transformers.__version__}"
+            f"model type {model_type!r} is unknown to transformers {transformers.__version__}{hint}"
         )
     values.pop("transformers_version", None)
     return transformers.AutoConfig.for_model(model_type, **values)
