@@ -88,7 +88,7 @@ def _run(words: list[str]) -> int:
             report.save(save)
         if csv is not None:
             report.to_csv(csv)
-    print(report)
+        print(report, flush=True)
     statuses = {result.outcome.status for result in report.results}
     if statuses & {Status.CANCELLED, Status.SKIPPED}:
         return 130
