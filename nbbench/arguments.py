@@ -95,6 +95,10 @@ class BenchmarkArguments(BaseModel):
         short="s",
     )
     inference: bool = _option(True, "measure one forward pass")
+    training: bool = _option(
+        False, "measure a training step: one forward and one backward pass, gradients freed first"
+    )
+    optimizer: bool = _option(False, "have a training step end with one of AdamW")
     speed: bool = _option(True, "measure time")
     memory: bool = _option(True, "measure memory")
     device: str = _option(
@@ -246,8 +250,10 @@ class BenchmarkArguments(BaseModel):
     def _something_to_measure(self) -> BenchmarkArguments:
         if not self.models and not self.configs:
             raise ValueError("no model was named; name at least one, like bert-base-uncased")
-        if not self.inference:
-            raise ValueError("inference is off, which leaves nothing to measure; leave it on")
+        if not self.inference and not self.training:
+            raise ValueError("inference and training are both off, which leaves nothing to measure")
+        if self.optimizer and not self.training:
+            raise ValueError("optimizer is a part of training, which is off; switch training on")
         if not self.speed and not self.memory:
             raise ValueError("speed and memory are both off, which leaves nothing to measure")
         return self
@@ -259,6 +265,10 @@ class BenchmarkArguments(BaseModel):
         if (self.eager_mode or self.use_xla) and self.execution != ["default"]:
             raise ValueError("eager_mode and use_xla say what execution says; keep one of them")
         return self
+
+    def modes(self) -> list[str]:
+        """What to measure of each model: ``inference``, ``training`` or both."""
+        return [mode for mode in ("inference", "training") if getattr(self, mode)]
 
     def executions(self, framework: str) -> list[str]:
         """How calls of this framework are executed, ``eager_mode`` and ``use_xla`` taken in."""

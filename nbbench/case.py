@@ -42,8 +42,13 @@ def expand(
     model that takes no sequence has one case for all lengths.
     """
     cases = []
-    for (framework, environment), model, dtype, attention, batch_size in itertools.product(
-        interpreters, models, arguments.dtype, arguments.attention, arguments.batch_sizes
+    for (framework, environment), model, mode, dtype, attention, batch_size in itertools.product(
+        interpreters,
+        models,
+        arguments.modes(),
+        arguments.dtype,
+        arguments.attention,
+        arguments.batch_sizes,
     ):
         for execution, length in itertools.product(
             arguments.executions(framework),
@@ -62,6 +67,8 @@ def expand(
                     model_class=arguments.model_class,
                     device=arguments.device,
                     environment=environment,
+                    mode=mode,
+                    optimizer=arguments.optimizer and mode == "training",
                     execution=execution,
                     threads=arguments.threads,
                     speed=arguments.speed,

@@ -270,8 +270,11 @@ def _memory(result: Result) -> dict[str, Any]:
     memory = result.outcome.memory
     names = (
         "baseline", "parameters", "weights", "activations", "peak", "reserved", "process",
+        "gradients",
     )  # fmt: skip
     taken = {name: None if memory is None else getattr(memory, name) for name in names}
+    for name in ("forward", "backward", "optimizer"):
+        taken[f"{name}_peak"] = None if memory is None else memory.phases.get(name)
     return {
         **{f"{name}_mib": None if size is None else size / _MIB for name, size in taken.items()},
         "method": "" if memory is None else memory.method,

@@ -182,6 +182,7 @@ def test_one_seed_is_one_result_and_threads_are_kept_to(framework):
     assert cores < 1.3
 
 
+@pytest.mark.timeout(900)
 def test_thirty_forks_of_one_server_all_end_well(framework):
     lengths = list(range(8, 38))
     report = measure(

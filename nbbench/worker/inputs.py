@@ -159,13 +159,18 @@ def _token_inputs(
     batch_size: int,
     length: int,
 ) -> list[Input]:
-    vocabulary = getattr(_text_config(config), "vocab_size", None)
-    if not vocabulary:
-        raise Unsupported(f"the configuration of {config.model_type} names no vocab_size")
-    tensors = [Input(ids, "ids", (batch_size, length), int(vocabulary))]
+    tensors = [Input(ids, "ids", (batch_size, length), vocabulary_size(config))]
     if mask in parameters:
         tensors.append(Input(mask, "ones", (batch_size, length)))
     return tensors
+
+
+def vocabulary_size(config: Any) -> int:
+    """How many tokens a model knows; raises `Unsupported` where its configuration does not say."""
+    size = getattr(_text_config(config), "vocab_size", None) or getattr(config, "vocab_size", None)
+    if not size:
+        raise Unsupported(f"the configuration of {config.model_type} names no vocab_size")
+    return int(size)
 
 
 def _sees_images(parameters: Mapping[str, inspect.Parameter], config: Any) -> bool:

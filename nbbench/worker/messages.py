@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Optional, Union
 
@@ -65,6 +65,7 @@ class Case:
     device: str = "auto"
     environment: str = "kernel"
     execution: str = "default"
+    optimizer: bool = False
     threads: Optional[int] = None
     speed: bool = True
     memory: bool = True
@@ -121,7 +122,9 @@ class MemoryProfile:
     buffers, ``weights`` what the process (or the device's allocator) grew by while building,
     ``activations`` what the call needed on top, ``peak`` the highest during the call,
     ``reserved`` the allocator's peak reservation and ``process`` the driver's figure for this
-    process. ``method`` names the source of the peak.
+    process. ``method`` names the source of the peak. For training, ``gradients`` are the bytes of
+    all gradients and ``phases`` the peaks of forward, backward and optimizer step by name, taken in
+    a step of its own after the timing.
     """
 
     method: str
@@ -132,6 +135,8 @@ class MemoryProfile:
     peak: Optional[int] = None
     reserved: Optional[int] = None
     process: Optional[int] = None
+    gradients: Optional[int] = None
+    phases: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ import gc
 import time
 import traceback
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Optional
 
 from .backends import Backend, Device, Model, Unsupported
@@ -75,6 +76,9 @@ def run_case(
         if case.memory and memory is None:
             enter(Phase.MEMORY)
             memory = _memory_of_calls(device, model, call)
+        if memory is not None and case.mode == "training" and device.memory.free:
+            enter(Phase.MEMORY)
+            memory = _by_phase(device, model, memory)
         return Outcome(Status.OK, phase="", timing=timing, memory=memory, **known)
     except Unsupported as error:
         return failed(Status.UNSUPPORTED, str(error), error)
@@ -144,6 +148,16 @@ def _memory_of_calls(device: Device, model: Model, call: Call) -> MemoryProfile:
     device.memory.start()
     device.stopwatch(call, calls)
     return device.memory.stop(model.parameter_bytes)
+
+
+def _by_phase(device: Device, model: Model, memory: MemoryProfile) -> MemoryProfile:
+    """Add the peak of each phase of one more training step."""
+    peaks = {}
+    for name, part in model.training_phases():
+        device.memory.start()
+        device.stopwatch(part, 1)
+        peaks[name] = device.memory.stop(model.parameter_bytes).peak or 0
+    return replace(memory, phases=peaks, gradients=model.gradient_bytes())
 
 
 def first_line(error: BaseException) -> str:

@@ -67,6 +67,12 @@ class ProbeModel:
     def prepare(self):
         return getattr(self, "call_" + self.config.get("call", "nothing")), 16
 
+    def training_phases(self):
+        return []
+
+    def gradient_bytes(self):
+        return None
+
     def call_nothing(self):
         pass
 

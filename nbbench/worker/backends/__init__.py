@@ -47,6 +47,15 @@ class Model(Protocol):
     def prepare(self) -> tuple[Call, Optional[int]]:
         """Make the inputs on the device; the call to measure, and the tokens it puts through."""
 
+    def training_phases(self) -> list[tuple[str, Call]]:
+        """The parts of a training step by name, in order, once `prepare` has made its inputs.
+
+        Empty where the step is one piece, as a graph is.
+        """
+
+    def gradient_bytes(self) -> Optional[int]:
+        """Bytes of the gradients that the last step has left; None where none are kept."""
+
 
 class Backend(Protocol):
     """One framework in the worker.

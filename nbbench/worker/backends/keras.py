@@ -96,6 +96,10 @@ class _KerasOver:
                 f"execution {case.execution} is not one that Keras on {self.below} has; use "
                 f"{' or '.join(self.executions)}"
             )
+        if case.mode == "training":
+            raise Unsupported(
+                f"{case.framework} measures inference alone; train with pytorch or tensorflow"
+            )
         if case.attention != "default":
             raise Unsupported(
                 f"attention {case.attention} cannot be chosen in Keras; leave it at default"
@@ -285,6 +289,14 @@ class KerasModel:
         inputs = made if isinstance(given, Mapping) else made[given.name]
         tokens = case.batch_size * (case.sequence_length or 0) if takes_length else None
         return self._backend.forward(self._model, self.execution, inputs), tokens
+
+    def training_phases(self) -> list[tuple[str, Call]]:
+        """None, since nothing is trained here."""
+        return []
+
+    def gradient_bytes(self) -> Optional[int]:
+        """None, since nothing is trained here."""
+        return None
 
     def _check_length(self) -> None:
         length, longest = self._case.sequence_length, longest_sequence(self._config)

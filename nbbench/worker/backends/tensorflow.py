@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import inspect
 import os
+from collections.abc import Callable
 from typing import Any, Optional
 
 from ..inputs import Input, describe_inputs
+from ..labels import describe_labels
 from ..measure import Call, wall_stopwatch
 from ..memory import ProcessMemory
 from ..messages import Case
 from ..processors import default_threads
 from . import Device, Unsupported
-from .transformers_models import make_config, mapped, named_architecture, quieten
+from .transformers_models import make_config, named_architecture, quieten, unnamed_class
 
 REQUIREMENTS = ("tensorflow>=2.16", "tf-keras>=2.16", "transformers>=4.50,<5")
 """What must be installed; transformers 5 has no TensorFlow models."""
@@ -102,7 +104,7 @@ class TensorFlowBackend:
         self.keras.mixed_precision.set_global_policy(_MIXED.get(dtype, dtype))
         model = model_class(config)
         model.build_in_name_scope()
-        return TensorFlowModel(self.tensorflow, model, case)
+        return TensorFlowModel(self.tensorflow, self.keras, model, case)
 
     def is_out_of_memory(self, error: BaseException) -> bool:
         """TensorFlow has an error of its own for the allocators of all devices."""
@@ -111,11 +113,11 @@ class TensorFlowBackend:
     def _model_class(self, config: Any, case: Case) -> Any:
         """The TensorFlow twin of the class that the config names, or the base model."""
         transformers, version = self.transformers, self.transformers.__version__
-        named = named_architecture(config, case.model_class)
+        named = named_architecture(config, case)
         if named is not None:
             found = getattr(transformers, f"TF{named}", None)
         else:
-            found = mapped(transformers.TFAutoModel._model_mapping, config)
+            found = unnamed_class(transformers, config, case, "TF")
         if found is None:
             raise Unsupported(
                 f"{named or config.model_type} has no TensorFlow class in transformers {version}; "
@@ -127,8 +129,8 @@ class TensorFlowBackend:
 class TensorFlowModel:
     """A Transformers model and the inputs of its case."""
 
-    def __init__(self, tensorflow: Any, model: Any, case: Case) -> None:
-        self._tensorflow, self._model, self._case = tensorflow, model, case
+    def __init__(self, tensorflow: Any, keras: Any, model: Any, case: Case) -> None:
+        self._tensorflow, self._keras, self._model, self._case = tensorflow, keras, model, case
         self.architecture = type(model).__name__
         self.execution = "graph" if case.execution == "default" else case.execution
         self.dtype = str(model.dtype_policy.name)
@@ -137,25 +139,65 @@ class TensorFlowModel:
         self.parameter_bytes = sum(v.shape.num_elements() * v.dtype.size for v in variables)
 
     def prepare(self) -> tuple[Call, Optional[int]]:
-        """One forward pass in inference mode, on seeded inputs."""
+        """One forward pass in inference mode, or one training step, on seeded inputs."""
         tensorflow, model, case = self._tensorflow, self._model, self._case
+        parameters = inspect.signature(model.call).parameters
         described = describe_inputs(
-            inspect.signature(model.call).parameters,
+            parameters,
             model.config,
             model=case.model,
             batch_size=case.batch_size,
             sequence_length=case.sequence_length,
         )
+        specs = described.tensors
+        if case.mode == "training":
+            specs += describe_labels(
+                parameters,
+                model.config,
+                architecture=self.architecture,
+                batch_size=case.batch_size,
+                sequence_length=case.sequence_length,
+            )
         generator = tensorflow.random.Generator.from_seed(case.seed % 2**63)
-        inputs = {spec.name: self._tensor(spec, generator) for spec in described.tensors}
-
-        def forward(given: Any) -> Any:
-            return model(given, training=False)
-
+        inputs = {spec.name: self._tensor(spec, generator) for spec in specs}
+        call = self._step() if case.mode == "training" else self._forward
         if self.execution != "eager":
             xla = self.execution == "xla"
-            forward = tensorflow.function(forward, jit_compile=True if xla else None)
-        return lambda: forward(inputs), described.tokens
+            call = tensorflow.function(call, jit_compile=True if xla else None)
+        return lambda: call(inputs), described.tokens
+
+    def training_phases(self) -> list[tuple[str, Call]]:
+        """None: a graph is one piece, and so is the step that is recorded eagerly."""
+        return []
+
+    def gradient_bytes(self) -> Optional[int]:
+        """Bytes of a gradient for each trainable variable, which a step returns."""
+        variables = self._model.trainable_variables
+        return int(sum(v.shape.num_elements() * v.dtype.size for v in variables))
+
+    def _forward(self, given: Any) -> Any:
+        return self._model(given, training=False)
+
+    def _step(self) -> Callable[[Any], Any]:
+        """Forward and backward, and the optimizer's step if there is one."""
+        tensorflow, model = self._tensorflow, self._model
+        variables = model.trainable_variables
+        optimizer = None
+        if self._case.optimizer:
+            optimizer = self._keras.optimizers.AdamW(1e-6)
+            optimizer.build(variables)
+
+        def step(given: Any) -> Any:
+            with tensorflow.GradientTape() as tape:
+                loss = tensorflow.reduce_mean(model(given, training=True)[0])
+            gradients = tape.gradient(loss, variables)
+            if optimizer is None:
+                return loss, gradients
+            used = [(g, v) for g, v in zip(gradients, variables) if g is not None]
+            optimizer.apply_gradients(used)
+            return loss
+
+        return step
 
     def _tensor(self, spec: Input, generator: Any) -> Any:
         tensorflow = self._tensorflow

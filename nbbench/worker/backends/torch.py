@@ -7,12 +7,13 @@ import itertools
 from typing import Any, Optional
 
 from ..inputs import Input, describe_inputs
+from ..labels import describe_labels
 from ..measure import Call, wall_stopwatch
 from ..memory import ProcessMemory
 from ..messages import Case
 from . import Device, Unsupported
 from .torch_weights import repeating_draws
-from .transformers_models import make_config, mapped, named_architecture, quieten
+from .transformers_models import make_config, named_architecture, quieten, unnamed_class
 
 REQUIREMENTS = ("torch>=2.4", "transformers>=4.50")
 """What must be installed; read from this source by what has not imported it."""
@@ -95,7 +96,7 @@ class TorchBackend:
             if options:  # this model has no such attention, or its package is missing
                 raise Unsupported(_first_sentence(error)) from error
             raise
-        model = model.eval().to(device.name)
+        model = model.train(case.mode == "training").to(device.name)
         return TorchModel(torch, model, case, device.name)
 
     def is_out_of_memory(self, error: BaseException) -> bool:
@@ -115,14 +116,15 @@ class TorchBackend:
     def _model_class(self, config: Any, case: Case) -> Any:
         """The class that the config names, or the base model."""
         transformers, version = self.transformers, self.transformers.__version__
-        named = named_architecture(config, case.model_class)
+        named = named_architecture(config, case)
         if named is None:
-            base = mapped(transformers.AutoModel._model_mapping, config)
-            if base is None:
+            found = unnamed_class(transformers, config, case)
+            if found is None:
+                what = "model" if case.mode == "inference" else "model with a head to train"
                 raise Unsupported(
-                    f"{config.model_type} has no PyTorch model in transformers {version}"
+                    f"{config.model_type} has no PyTorch {what} in transformers {version}"
                 )
-            return base
+            return found
         try:
             return getattr(transformers, named)
         except AttributeError:
@@ -151,25 +153,70 @@ class TorchModel:
         }
         self.parameter_bytes = sum(storages.values())
         self.dtype = str(model.dtype).replace("torch.", "")
+        self._inputs: dict[str, Any] = {}
+        self._optimizer: Any = None
+        self._loss: Any = None
 
     def prepare(self) -> tuple[Call, Optional[int]]:
-        """One forward pass under inference mode, on seeded inputs."""
+        """One forward pass under inference mode, or one training step, on seeded inputs."""
         torch, model, case = self._torch, self._model, self._case
+        parameters = inspect.signature(model.forward).parameters
         inputs = describe_inputs(
-            inspect.signature(model.forward).parameters,
+            parameters,
             model.config,
             model=case.model,
             batch_size=case.batch_size,
             sequence_length=case.sequence_length,
         )
+        specs = inputs.tensors
+        if case.mode == "training":
+            specs += describe_labels(
+                parameters,
+                model.config,
+                architecture=self.architecture,
+                batch_size=case.batch_size,
+                sequence_length=case.sequence_length,
+            )
         generator = torch.Generator().manual_seed(case.seed)
-        tensors = {spec.name: self._tensor(spec, generator) for spec in inputs.tensors}
+        self._inputs = {spec.name: self._tensor(spec, generator) for spec in specs}
+        if case.mode == "training":
+            if case.optimizer:
+                self._optimizer = torch.optim.AdamW(model.parameters(), lr=1e-6)
+            return self._step, inputs.tokens
+        tensors = self._inputs
 
         def forward() -> object:
             with torch.inference_mode():
                 return model(**tensors)
 
         return forward, inputs.tokens
+
+    def training_phases(self) -> list[tuple[str, Call]]:
+        """Forward, backward and, where there is one, the optimizer's step."""
+        phases: list[tuple[str, Call]] = [("forward", self._forward), ("backward", self._backward)]
+        if self._optimizer is not None:
+            phases.append(("optimizer", self._optimizer.step))
+        return phases
+
+    def gradient_bytes(self) -> Optional[int]:
+        """Bytes of the gradients that the parameters hold."""
+        gradients = (p.grad for p in self._model.parameters() if p.grad is not None)
+        return int(sum(g.numel() * g.element_size() for g in gradients))
+
+    def _step(self) -> None:
+        self._forward()
+        self._backward()
+        if self._optimizer is not None:
+            self._optimizer.step()
+
+    def _forward(self) -> None:
+        """Free the last step's gradients, and run the model to its loss."""
+        self._model.zero_grad(set_to_none=True)
+        self._loss = self._model(**self._inputs)[0]
+
+    def _backward(self) -> None:
+        loss, self._loss = self._loss, None
+        loss.backward()
 
     def _tensor(self, spec: Input, generator: Any) -> Any:
         torch = self._torch

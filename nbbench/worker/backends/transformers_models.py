@@ -34,18 +34,47 @@ def make_config(transformers: Any, case: Case) -> Any:
     return transformers.AutoConfig.for_model(model_type, **values)
 
 
-def named_architecture(config: Any, model_class: str) -> Optional[str]:
-    """The architecture to run, or None for the base model.
+TRAINED_AS = (
+    "AutoModelForCausalLM", "AutoModelForSeq2SeqLM", "AutoModelForSpeechSeq2Seq",
+    "AutoModelForMaskedLM", "AutoModelForCTC", "AutoModelForImageClassification",
+    "AutoModelForSequenceClassification",
+)  # fmt: skip
+"""Where a head is looked for, after the likeliest, for a model that names none and is trained."""
+
+
+def named_architecture(config: Any, case: Case) -> Optional[str]:
+    """The architecture to run, or None for the base model (in training: one with a head).
 
     A head that serves pretraining alone (masked language modelling and the like) is left away
-    unless it is asked for: nobody deploys it, and it would take a quarter of the time.
+    in inference unless it is asked for: nobody deploys it, and it would take a quarter of the time.
     """
     named: Optional[str] = (config.architectures or [None])[0]
-    if named is None or model_class == "base":
+    if named is None or case.model_class == "base":
         return None
-    if model_class == "auto" and named.endswith(_PRETRAINING_HEADS):
+    if case.mode == "training":
+        return named if "For" in named or named.endswith(("HeadModel", "MTModel")) else None
+    if case.model_class == "auto" and named.endswith(_PRETRAINING_HEADS):
         return None
     return named
+
+
+def unnamed_class(transformers: Any, config: Any, case: Case, prefix: str = "") -> Optional[Any]:
+    """The class for a configuration that names none: the base model, or one to be trained.
+
+    ``prefix`` is "TF" for TensorFlow's classes. None where there is no such class.
+    """
+    if case.mode == "inference":
+        return mapped(getattr(transformers, f"{prefix}AutoModel")._model_mapping, config)
+    likely = "AutoModelForSeq2SeqLM"
+    if not config.is_encoder_decoder:  # most encoders could be run as decoders, too
+        decodes = getattr(config, "is_decoder", False)
+        likely = "AutoModelForCausalLM" if decodes else "AutoModelForMaskedLM"
+    for name in (likely, *TRAINED_AS):
+        auto = getattr(transformers, f"{prefix}{name}", None)
+        found = None if auto is None else mapped(auto._model_mapping, config)
+        if found is not None:
+            return found
+    return None
 
 
 def mapped(mapping: Any, config: Any) -> Optional[Any]:
