@@ -137,12 +137,13 @@ class BenchmarkArguments(BaseModel):
         also="environment",
     )
     execution: Annotated[
-        list[Literal["default", "eager", "graph", "xla"]],
+        list[Literal["default", "eager", "graph", "xla", "compile", "torchscript"]],
         _List,
     ] = _option(
         ["default"],
-        "how calls are executed: eager, graph (tf.function), xla (tf.function compiled by XLA), or "
-        "the framework's default (PyTorch: eager, TensorFlow: graph)",
+        "how calls are executed: eager, graph (tf.function), xla (tf.function compiled by XLA), "
+        "compile (torch.compile), torchscript (traced), or the framework's default (PyTorch: "
+        "eager, TensorFlow: graph)",
     )
     eager_mode: bool = _option(False, "TensorFlow: the same as execution eager")
     use_xla: bool = _option(False, "TensorFlow: the same as execution xla")

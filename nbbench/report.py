@@ -101,6 +101,12 @@ class Report:
         """The results that are not ok; ``outcome.detail`` has the traceback or the log's end."""
         return tuple(r for r in self.results if r.outcome.status is not Status.OK)
 
+    def print_tables(self) -> None:
+        """Print the report in the layout of Transformers' former benchmark."""
+        from .original_tables import original_tables
+
+        print(original_tables(self), end="")
+
     def to_csv(self, folder: str | Path) -> list[Path]:
         """Write speed.csv, memory.csv and environment.csv into a folder, made if need be."""
         folder = Path(folder)

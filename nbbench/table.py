@@ -80,7 +80,7 @@ def _row(result: Result) -> dict[str, str]:
         "mode": case.mode,
         "dtype": outcome.dtype or case.dtype,
         "attention": case.attention,
-        "execution": outcome.execution,
+        "execution": outcome.execution or case.execution.replace("default", ""),
         "device": outcome.device,
         "batch": str(case.batch_size),
         "length": "" if case.sequence_length is None else str(case.sequence_length),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 import nbbench
+from tests.conftest import TINY_BERT
 
 SMALLEST = (
     "albert-base-v2", "bart-base", "bert-tiny", "bloom-560m", "clip-vit-base-patch32",
@@ -58,3 +59,38 @@ def test_positions_are_counted_as_each_family_counts_them():
         )
         assert report.speed.status.tolist() == ["ok", "unsupported"], name
         assert f"({length})" in report.speed.reason[1]
+
+
+def executed(*executions, **arguments):
+    pytest.importorskip("torch")
+    configs = [{**TINY_BERT, "architectures": ["BertForSequenceClassification"]},
+               {"model_type": "gpt2", "n_embd": 64, "n_layer": 2, "n_head": 2, "vocab_size": 500,
+                "architectures": ["GPT2LMHeadModel"]}]  # fmt: skip
+    return nbbench.run(
+        configs=configs,
+        execution=list(executions),
+        batch_sizes=[2],
+        sequence_lengths=[8],
+        max_time=0.1,
+        device="cpu",
+        progress=False,
+        **arguments,
+    )
+
+
+def test_a_traced_model_runs_and_pytorch_says_what_it_has_not():
+    report = executed("eager", "torchscript", "xla")
+    assert report.speed.status.tolist() == ["ok", "ok", "unsupported"] * 2
+    assert report.speed.execution.tolist() == ["eager", "torchscript", "xla"] * 2
+    assert "use eager, compile, torchscript" in report.speed.reason[2]
+    first = report.speed.first_call_s / report.speed.median_s
+    assert first[1] > first[0]  # tracing shows in the first call
+    trained = executed("torchscript", training=True, inference=False)
+    assert "torchscript is for inference" in trained.speed.reason[0]
+
+
+@pytest.mark.slow
+def test_a_compiled_model_runs_and_compiling_shows_in_the_first_call():
+    report = executed("compile", training=True)
+    assert report.speed.status.tolist() == ["ok"] * 4, report.failures
+    assert (report.speed.first_call_s > 20 * report.speed.median_s).all()

@@ -83,7 +83,8 @@ class Case:
     def label(self) -> str:
         """The case in a few words, for progress and messages."""
         length = "" if self.sequence_length is None else f" × length {self.sequence_length}"
-        return f"{self.model} {self.framework} {self.mode}, batch {self.batch_size}{length}"
+        how = "" if self.execution == "default" else f", {self.execution}"
+        return f"{self.model} {self.framework} {self.mode}, batch {self.batch_size}{length}{how}"
 
 
 @dataclass(frozen=True)

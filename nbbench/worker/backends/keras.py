@@ -134,7 +134,7 @@ class KerasBackend(_KerasOver):
     Inference of the backbone, without a head. Executed as a graph (``tf.function``) by default.
     """
 
-    REQUIREMENTS = ("tensorflow>=2.16", "keras>=3.5", "keras-hub>=0.18", "transformers>=4.50")
+    REQUIREMENTS = ("tensorflow>=2.16", "keras>=3.8", "keras-hub>=0.22", "transformers>=4.50")
     PYTHON = ">=3.10,<3.14"
 
     below = "tensorflow"
@@ -174,7 +174,7 @@ class KerasJaxBackend(_KerasOver):
     Inference of the backbone, without a head. Compiled by XLA (``jax.jit``) by default.
     """
 
-    REQUIREMENTS = ("jax>=0.4.30", "keras>=3.5", "keras-hub>=0.18", "transformers>=4.50")
+    REQUIREMENTS = ("jax>=0.4.30", "keras>=3.8", "keras-hub>=0.22", "transformers>=4.50")
     PYTHON = ">=3.10,<3.14"
 
     below = "jax"
@@ -228,7 +228,7 @@ class KerasTorchBackend(_KerasOver):
     Inference of the backbone, without a head, operation by operation.
     """
 
-    REQUIREMENTS = ("torch>=2.4", "keras>=3.5", "keras-hub>=0.18", "transformers>=4.50")
+    REQUIREMENTS = ("torch>=2.4", "keras>=3.8", "keras-hub>=0.22", "transformers>=4.50")
     PYTHON = ">=3.10,<3.14"
 
     below = "torch"

@@ -19,6 +19,9 @@ REQUIREMENTS = ("torch>=2.4", "transformers>=4.50")
 """What must be installed; read from this source by what has not imported it."""
 
 
+_EXECUTIONS = ("eager", "compile", "torchscript")
+
+
 class TorchBackend:
     """The ``pytorch`` framework."""
 
@@ -79,8 +82,13 @@ class TorchBackend:
     def build(self, case: Case, device: Device) -> TorchModel:
         """The model in the case's dtype, in evaluation mode, on the device."""
         torch = self.torch
-        if case.execution not in ("default", "eager"):
-            raise Unsupported(f"execution {case.execution} is not one that PyTorch has; use eager")
+        if case.execution not in ("default", *_EXECUTIONS):
+            raise Unsupported(
+                f"execution {case.execution} is not one that PyTorch has; use "
+                f"{', '.join(_EXECUTIONS)}"
+            )
+        if case.execution == "torchscript" and case.mode == "training":
+            raise Unsupported("execution torchscript is for inference; train with eager or compile")
         if case.threads is not None:
             torch.set_num_threads(case.threads)
         torch.manual_seed(case.seed)
@@ -88,6 +96,8 @@ class TorchBackend:
         model_class = self._model_class(config, case)
         config.name_or_path = ""
         self._set_dtype(config, case.dtype)
+        if case.execution == "torchscript":
+            config.use_cache = False  # a trace gives tensors and no cache object
         options = {} if case.attention == "default" else {"attn_implementation": case.attention}
         try:
             with repeating_draws(torch):
@@ -145,7 +155,9 @@ class TorchModel:
 
     def __init__(self, torch: Any, model: Any, case: Case, device: str) -> None:
         self._torch, self._model, self._case, self._device = torch, model, case, device
-        self.architecture, self.execution = type(model).__name__, "eager"
+        self.architecture = type(model).__name__
+        self.execution = "eager" if case.execution == "default" else case.execution
+        self._run = torch.compile(model) if self.execution == "compile" else model
         self.parameter_count = sum(p.numel() for p in model.parameters())
         storages = {
             tensor.untyped_storage().data_ptr(): tensor.untyped_storage().nbytes()
@@ -183,13 +195,28 @@ class TorchModel:
             if case.optimizer:
                 self._optimizer = torch.optim.AdamW(model.parameters(), lr=1e-6)
             return self._step, inputs.tokens
-        tensors = self._inputs
+        return self._inference(), inputs.tokens
+
+    def _inference(self) -> Call:
+        """One forward pass; what has to be traced is traced in the first."""
+        torch, inputs = self._torch, self._inputs
 
         def forward() -> object:
             with torch.inference_mode():
-                return model(**tensors)
+                return self._run(**inputs)
 
-        return forward, inputs.tokens
+        def traced() -> object:
+            if self._run is self._model:
+                with torch.no_grad():  # what is traced in inference mode runs in no other
+                    run = torch.jit.trace(
+                        _tensors_alone(torch, self._model, list(inputs)),
+                        tuple(inputs.values()),
+                        check_trace=False,
+                    )
+                self._run = lambda **given: run(*given.values())
+            return forward()
+
+        return traced if self.execution == "torchscript" else forward
 
     def training_phases(self) -> list[tuple[str, Call]]:
         """Forward, backward and, where there is one, the optimizer's step."""
@@ -212,7 +239,7 @@ class TorchModel:
     def _forward(self) -> None:
         """Free the last step's gradients, and run the model to its loss."""
         self._model.zero_grad(set_to_none=True)
-        self._loss = self._model(**self._inputs)[0]
+        self._loss = self._run(**self._inputs)[0]
 
     def _backward(self) -> None:
         loss, self._loss = self._loss, None
@@ -228,6 +255,24 @@ class TorchModel:
             made = torch.randn(spec.shape, generator=generator, dtype=torch.float32)
             made = made.to(self._model.dtype)
         return made.to(self._device)
+
+
+def _tensors_alone(torch: Any, model: Any, names: list[str]) -> Any:
+    """A module that takes the named inputs in order, and returns the output's tensors in a tuple.
+
+    More than tensors a trace cannot return.
+    """
+
+    class Traceable(torch.nn.Module):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.model = model
+
+        def forward(self, *tensors: Any) -> tuple[Any, ...]:
+            output = self.model(**dict(zip(names, tensors)))
+            return tuple(part for part in output.to_tuple() if isinstance(part, torch.Tensor))
+
+    return Traceable()
 
 
 class CpuDevice:
