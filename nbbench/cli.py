@@ -181,8 +181,9 @@ def _env_list(words: list[str]) -> None:
         print("no environment has been made yet; nbbench env create tensorflow makes one")
     for record in records:
         kind = "layer" if record.borrowed else "whole"
+        kind = kind if record.is_whole() else "damaged"
         print(
-            f"{record.name:24} {record.framework:12} {kind:6} {record.size / 1e6:8,.0f} MB  "
+            f"{record.name:24} {record.framework:12} {kind:7} {record.size / 1e6:8,.0f} MB  "
             f"{', '.join(record.requirements)}"
         )
 

@@ -68,7 +68,12 @@ def benchmark_parser(prog: str, description: str, epilog: str = "") -> FlagParse
             )
         elif get_origin(field.annotation) is list:
             parser.add_argument(
-                *options, dest=name, nargs="+", metavar=_metavar(field), help=described
+                *options,
+                dest=name,
+                nargs="+",
+                action="extend",
+                metavar=_metavar(field),
+                help=described,
             )
         else:
             parser.add_argument(*options, metavar=_metavar(field), help=described)

@@ -103,7 +103,6 @@ class Plan:
     @classmethod
     def of(cls, arguments: BenchmarkArguments) -> Plan:
         """Find the models and the frameworks' interpreters, and lay the cases out."""
-        models = find_models(arguments)
         interpreters = {
             (framework, label(said, number)): said
             for framework in arguments.frameworks
@@ -111,6 +110,7 @@ class Plan:
                 dict.fromkeys(choose(said, framework) for said in arguments.environments), 1
             )
         }
+        models = find_models(arguments)
         cases = expand(arguments, models, list(interpreters))
         problems = {model.name: model.problem for model in models if model.problem}
         return cls(arguments, cases, interpreters, problems)

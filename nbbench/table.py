@@ -139,10 +139,10 @@ def _footer(report: Report) -> str:
         environment.get("gpu") if environment.get("use_gpu") else environment.get("cpu"),
         f"{cores} threads" if cores else None,
     ]
-    for column in frame.columns:
-        name, version = frame[column].get("framework"), frame[column].get("framework_version")
-        if name:
-            parts.append(f"{name} {version}")
-            parts.append(f"transformers {frame[column].get('transformers_version')}")
+    versions: dict[str, dict[str, None]] = defaultdict(dict)  # in order, each once
+    for _, column in frame.items():
+        versions[str(column.get("framework") or "")][str(column.get("framework_version"))] = None
+        versions["transformers"][str(column.get("transformers_version") or "")] = None
+    parts += [f"{name} {', '.join(filter(None, told))}" for name, told in versions.items() if name]
     parts.append(f"nbbench {environment.get('nbbench_version')}")
     return " · ".join(str(part) for part in parts if part)

@@ -142,6 +142,11 @@ def test_flags_are_the_arguments_names():
     assert BenchmarkArguments(**values).batch_sizes == [1, 8]
 
 
+def test_a_flag_given_twice_adds_to_its_list():
+    assert read("gpt2 -b 1 -b 2 4 -e kernel --environment a==1")["batch_sizes"] == ["1", "2", "4"]
+    assert read("gpt2 -e kernel --environment a==1")["environments"] == ["kernel", "a==1"]
+
+
 def test_models_may_stand_after_a_flag():
     assert read("--no-memory gpt2")["models"] == ["gpt2"]
 

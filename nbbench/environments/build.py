@@ -117,14 +117,15 @@ class Resolved:
 
     def sentence(self, plan: Plan) -> str:
         """What is about to happen, for the user."""
-        what = ", ".join(f"{r.name} {self.install[n]}" for r, n in _leading(plan, self.install))
+        leading = [f"{r.name} {self.install[n]}" for r, n in _leading(plan, self.install)]
+        what = f" with {', '.join(leading)}" if leading else ""
         size = f" (at most {self.download / 1e6:,.0f} MB to download)" if self.download else ""
         over = ""
         if plan.is_layer:
             over = " over this interpreter's " + ", ".join(
                 f"{name} {version}" for name, version in plan.heavy_versions().items()
             )
-        return f"{len(self.install)} packages with {what}{size}{over}"
+        return f"{len(self.install)} packages{what}{size}{over}"
 
 
 def _leading(plan: Plan, install: dict[str, str]) -> Iterable[tuple[Requirement, str]]:
@@ -309,7 +310,7 @@ def _explained(said: str) -> str:
             "that has what is needed"
         )
     elif re.search(r"No solution found|not found in the package registry|no versions", said):
-        todo = "change the requirements so that they can be met together"
+        todo = "check the names and versions of the requirements"
     elif re.search(r"No interpreter found|No Python", said):
         todo = "install one of those versions, or give environments the path of a python"
     else:

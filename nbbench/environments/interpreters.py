@@ -12,14 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from filelock import Timeout
+from packaging.requirements import Requirement
 
-from ..backends import BackendFile, backend_names, find_backend
+from ..backends import backend_names, find_backend
 from ..errors import ArgumentError, did_you_mean
 from .build import BuildCancelled, EnvironmentNotReady, Plan, Say, build
 from .requirements import (
     HEAVY,
     SAME_AS,
-    Needs,
     installed,
     missing_here,
     needs_of,
@@ -54,14 +54,15 @@ class Environment:
 def choose(said: str, framework: str) -> str:
     """What ``auto`` stands for: this interpreter where it can serve, else the ready-made one.
 
-    A framework whose backend says nothing of its needs is taken to be served here.
+    A framework whose backend says nothing of its needs is taken to be served here. Raises
+    `ArgumentError` for words that are neither a path, nor a name, nor requirements.
     """
-    if said != "auto":
-        return said
-    needs = needs_of(find_backend(framework))
-    if not missing_here(needs, installed()):
-        return "kernel"
-    return framework
+    if said == "auto":
+        needs = needs_of(find_backend(framework))
+        return framework if missing_here(needs, installed()) else "kernel"
+    if said != "kernel" and not is_path(said):
+        _own_requirements(said, framework)
+    return said
 
 
 def prepare(
@@ -85,8 +86,10 @@ def prepare(
                 f"environment"
             )
         return Environment(python, "path")
-    needs = _needs(said, find_backend(framework))
-    return _made(_ready(Plan.of(said, framework, needs), say, cancelled))
+    own, kept = _own_requirements(said, framework)
+    needs = needs_of(find_backend(framework)).with_own(own)
+    plan = Plan.of(said, framework, needs, own if kept else ())
+    return _made(_ready(plan, say, cancelled))
 
 
 def create(
@@ -97,7 +100,10 @@ def create(
     Without ``requirements`` it holds what the framework needs; raises as `prepare` does.
     """
     if is_path(name) or name in ("auto", "kernel"):
-        raise ArgumentError(f"env create: {name!r} cannot be a name; give one without slashes")
+        raise ArgumentError(
+            f"env create: {name!r} cannot be a name, since environments takes it for something "
+            f"else; give another"
+        )
     if name in backend_names() and (requirements or framework != name):
         raise ArgumentError(
             f"env create: {name} is the environment that the framework of that name needs; "
@@ -112,7 +118,11 @@ def create(
     needs = needs_of(find_backend(framework)).with_own(own)
     if not needs.requirements:
         raise ArgumentError(f"env create: {framework} says nothing of what it needs; give it here")
-    return _made(_ready(Plan.of(name, framework, needs, own), say, lambda: False))
+    made = _ready(Plan.of(name, framework, needs, own), say, lambda: False)
+    for record in list_environments():  # a name stands for the last that was made under it
+        if (record.name, record.framework) == (name, framework) and record.key != made.key:
+            discard(record.key)
+    return _made(made)
 
 
 def _made(record: Record) -> Environment:
@@ -122,26 +132,27 @@ def _made(record: Record) -> Environment:
     return Environment(record.python, "layer" if record.borrowed else "made", borrowed)
 
 
-def _needs(said: str, backend: BackendFile) -> Needs:
-    """What the environment must hold: the backend's needs, with the user's in their place."""
-    needs = needs_of(backend)
-    if said == backend.framework:
-        return needs
+def _own_requirements(said: str, framework: str) -> tuple[tuple[Requirement, ...], bool]:
+    """The user's own requirements, and whether they were kept under a name of the user's."""
+    if said == framework:
+        return (), False
     if said in backend_names():
         raise ArgumentError(
-            f"environment {said} is for the framework of that name, not for "
-            f"{backend.framework}; give environments auto"
+            f"environment {said} is for the framework of that name, not for {framework}; give "
+            f"environments auto"
         )
-    for record in list_environments():
-        if record.name == said:
-            return needs.with_own(parse_requirements(" ".join(record.own)))
+    names = {record.name: record for record in list_environments() if record.own}
+    if said in names:
+        return parse_requirements(" ".join(names[said].own)), True
     own = parse_requirements(said)
     if any(not (r.specifier or r.url) for r in own):
+        known = ["auto", "kernel", *backend_names(), *names]
         raise ArgumentError(
-            f"{said!r} is no environment: neither auto, kernel, a framework, a path, nor one that "
-            f"nbbench env list tells; requirements name versions, like transformers==4.57.6"
+            f"environments: {said!r} is neither auto, kernel, a framework, a path (./{said}), nor "
+            f"a name that nbbench env list tells{did_you_mean(said, known)}; requirements name "
+            f"versions, like transformers==4.57.6"
         )
-    return needs.with_own(own)
+    return own, False
 
 
 def _ready(plan: Plan, say: Say, cancelled: Callable[[], bool]) -> Record:

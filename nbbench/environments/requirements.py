@@ -78,8 +78,12 @@ def parse_requirements(text: str) -> tuple[Requirement, ...]:
         except InvalidRequirement as error:
             raise ArgumentError(
                 f"environments: {word!r} is no requirement ({str(error).splitlines()[0]}); "
-                f"write it like transformers==4.57.6, without spaces"
+                f"write it like transformers==4.57.6"
             ) from None
+        if parsed[-1].marker is not None and not parsed[-1].marker.evaluate():
+            raise ArgumentError(
+                f"environments: {word!r} does not apply here, by its own marker; leave it out"
+            )
     return tuple(parsed)
 
 

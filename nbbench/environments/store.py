@@ -90,18 +90,29 @@ def site_packages(folder: Path) -> Path:
 
 def find_record(key: str) -> Record | None:
     """The finished environment with this key; None where there is none, or it is damaged."""
+    record = read_record(key)
+    return record if record is not None and record.is_whole() else None
+
+
+def read_record(key: str) -> Record | None:
+    """The record with this key, whatever has become of its folder since it was written."""
     try:
         values = json.loads((store_folder() / f"{key}.json").read_text(encoding="utf-8"))
         lists = {name: tuple(values[name]) for name in ("requirements", "own")}
-        record = Record(**{**values, **lists})
+        return Record(**{**values, **lists})
     except (OSError, ValueError, TypeError, KeyError):
         return None
-    return record if record.is_whole() else None
 
 
 def build_lock(key: str) -> FileLock:
     """What keeps two builds of one environment apart; the system frees it when its holder dies."""
-    store_folder().mkdir(parents=True, exist_ok=True)
+    try:
+        store_folder().mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise NbbenchError(
+            f"environments cannot be kept in {str(store_folder())!r} ({error.strerror}); set "
+            f"NBBENCH_CACHE to a folder that can be written"
+        ) from None
     return FileLock(store_folder() / f"{key}.lock")
 
 
@@ -113,9 +124,9 @@ def discard(key: str) -> None:
 
 
 def list_environments() -> list[Record]:
-    """The finished environments, by name."""
+    """The environments that were finished, by name; one may have been damaged since."""
     keys = [file.stem for file in store_folder().glob("*.json")]
-    return sorted(filter(None, map(find_record, keys)), key=lambda r: (r.name, r.key))
+    return sorted(filter(None, map(read_record, keys)), key=lambda r: (r.name, r.key))
 
 
 def named(name: str) -> list[Record]:

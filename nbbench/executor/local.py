@@ -232,7 +232,8 @@ class LocalExecutor:
         where = "this interpreter"
         if self.python != sys.executable:
             where = "the interpreter that environments names"
-        hint = f'install it there (pip install "nbbench[{_extra(framework)}]"), or give another one'
+        extra = f'pip install "nbbench[{_extra(framework)}]"'
+        hint = f"install it there ({extra}), or leave environments at auto"
         reason = f"{failed.reason} in {where}; {hint}"
         return Outcome(failed.status, reason, Phase.STARTING.value, detail=failed.detail)
 

@@ -84,6 +84,8 @@ class Case:
         """The case in a few words, for progress and messages."""
         length = "" if self.sequence_length is None else f" × length {self.sequence_length}"
         how = "" if self.execution == "default" else f", {self.execution}"
+        if self.environment not in ("kernel", self.framework):
+            how += f", in {self.environment}"
         return f"{self.model} {self.framework} {self.mode}, batch {self.batch_size}{length}{how}"
 
 

@@ -13,6 +13,7 @@ import re
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
+from importlib import metadata
 from pathlib import Path
 from typing import Any, Optional
 
@@ -350,5 +351,10 @@ def _bytes_of(variable: Any) -> int:
 
 
 def _leave_tensorflow_out() -> None:
-    """Have ``import tensorflow`` fail: keras-hub would load it, for its tokenizers alone."""
-    sys.modules.setdefault("tensorflow", None)  # type: ignore[arg-type]
+    """Have ``import tensorflow`` fail where keras-hub can do without it: from 0.32 on.
+
+    It would load it for tokenizers alone, which doubles the time and the memory of importing.
+    """
+    version = metadata.version("keras-hub").split(".")
+    if (int(version[0]), int(version[1])) >= (0, 32):
+        sys.modules.setdefault("tensorflow", None)  # type: ignore[arg-type]
