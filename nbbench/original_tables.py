@@ -6,8 +6,8 @@ original gave it. A case that has neither shows N/A; the reasons are in the repo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeAlias
 
 from .case import Result
 
@@ -30,7 +30,10 @@ def _memory(result: Result) -> str:
     return "N/A" if memory is None or memory.peak is None else str(memory.peak >> 20)
 
 
-_SECTIONS: tuple[tuple[str, str, str, Callable[[Result], str]], ...] = (
+Section: TypeAlias = tuple[str, str, str, Callable[[Result], str]]
+"""A mode, the title, the label of the last column, and what stands in it."""
+
+SECTIONS: tuple[Section, ...] = (
     ("inference", "INFERENCE - SPEED - RESULT", "Time in s", _time),
     ("inference", "INFERENCE - MEMORY - RESULT", "Memory in MB", _memory),
     ("training", "TRAIN - SPEED - RESULTS", "Time in s", _time),
@@ -40,32 +43,40 @@ _SECTIONS: tuple[tuple[str, str, str, Callable[[Result], str]], ...] = (
 
 def original_tables(report: Report) -> str:
     """The tables of speed and memory that were asked for, and the environment, as text."""
-    lines: list[str] = []
-    for mode, title, label, shown in _SECTIONS:
-        asked = "speed" if shown is _time else "memory"
-        results = [r for r in report.results if r.case.mode == mode and getattr(r.case, asked)]
-        if results:
-            lines += _section(title, label, [(r, shown(r)) for r in results])
-    lines += [*_title("ENVIRONMENT INFORMATION"), *_environment(report)]
-    return "\n".join(lines) + "\n"
+    tables = [section(report, kind) for kind in SECTIONS]
+    return "\n".join(filter(None, [*tables, environment_table(report)])) + "\n"
 
 
-def _title(title: str) -> list[str]:
-    return ["", "=" * 20 + title.center(40) + "=" * 20]
-
-
-def _section(title: str, label: str, rows: list[tuple[Result, str]]) -> Iterator[str]:
+def section(report: Report, kind: Section) -> str:
+    """One table; empty where nothing of its kind was asked for."""
+    mode, title, label, shown = kind
+    asked = "speed" if shown is _time else "memory"
+    results = [r for r in report.results if r.case.mode == mode and getattr(r.case, asked)]
+    if not results:
+        return ""
     rule = "-" * 80
-    yield from _title(title)
-    yield rule
     heads = ("Model Name", "Batch Size", "Seq Length", label)
-    yield "".join(head.center(width) for head, width in zip(heads, _WIDTHS, strict=True))
-    yield rule
-    names = _names([result for result, _ in rows])
-    for (result, text), name in zip(rows, names, strict=True):
-        length = result.case.sequence_length
-        yield _row(name, str(result.case.batch_size), "" if length is None else str(length), text)
-    yield rule
+    head = "".join(text.center(width) for text, width in zip(heads, _WIDTHS, strict=True))
+    rows = [_line(name, r, shown(r)) for name, r in zip(_names(results), results, strict=True)]
+    return "\n".join([_title(title), rule, head, rule, *rows, rule])
+
+
+def environment_table(report: Report) -> str:
+    """``- key: value`` for every key, all frameworks' values where they differ."""
+    lines = [_title("ENVIRONMENT INFORMATION")]
+    for key, row in report.environment.iterrows():
+        values = list(dict.fromkeys("" if value is None else str(value) for value in row))
+        lines.append(f"- {key}: {', '.join(values)}")
+    return "\n".join(lines)
+
+
+def _title(title: str) -> str:
+    return "\n" + "=" * 20 + title.center(40) + "=" * 20
+
+
+def _line(name: str, result: Result, text: str) -> str:
+    length = result.case.sequence_length
+    return _row(name, str(result.case.batch_size), "" if length is None else str(length), text)
 
 
 def _row(*cells: str) -> str:
@@ -90,10 +101,3 @@ def _name(result: Result, results: list[Result]) -> str:
         if len({getattr(other.case, name) for other in results}) > 1:
             parts.append(str(getattr(case, name)))
     return " ".join(parts)
-
-
-def _environment(report: Report) -> Iterator[str]:
-    """``- key: value`` for every key, all frameworks' values where they differ."""
-    for key, row in report.environment.iterrows():
-        values = list(dict.fromkeys("" if value is None else str(value) for value in row))
-        yield f"- {key}: {', '.join(values)}"

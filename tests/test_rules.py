@@ -54,7 +54,8 @@ def test_imports_go_one_way():
     order = {  # a module may import those with a lower number
         "errors": 0, "backends": 1, "arguments": 2, "models": 3, "case": 4, "machine": 4,
         "environments": 4, "executor": 5, "table": 6, "original_tables": 6, "report": 6,
-        "progress": 6, "flags": 6, "display": 7, "notebook": 7, "job": 8, "run": 9, "cli": 10,
+        "progress": 6, "flags": 6, "display": 7, "notebook": 7, "job": 8, "run": 9, "hf": 10,
+        "cli": 10,
     }  # fmt: skip
     lazily = {
         ("display", "notebook"),

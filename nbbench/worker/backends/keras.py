@@ -162,6 +162,7 @@ class KerasBackend(_KerasOver):
 
     def _import_below(self) -> Any:
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+        _leave_out("tensorflow_text")  # made for one line of TensorFlow, it breaks under another
         import tensorflow
 
         self._tensorflow = TensorFlowBackend()
@@ -351,10 +352,15 @@ def _bytes_of(variable: Any) -> int:
 
 
 def _leave_tensorflow_out() -> None:
-    """Have ``import tensorflow`` fail where keras-hub can do without it: from 0.32 on.
+    """Have keras-hub do without TensorFlow where it can, from 0.32 on.
 
-    It would load it for tokenizers alone, which doubles the time and the memory of importing.
+    To import it besides would take as long, and as much memory, as all the rest.
     """
     version = metadata.version("keras-hub").split(".")
     if (int(version[0]), int(version[1])) >= (0, 32):
-        sys.modules.setdefault("tensorflow", None)  # type: ignore[arg-type]
+        _leave_out("tensorflow")
+
+
+def _leave_out(package: str) -> None:
+    """Have importing a package fail, which keras-hub takes well: its tokenizers want it alone."""
+    sys.modules.setdefault(package, None)  # type: ignore[arg-type]
