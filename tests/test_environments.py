@@ -151,13 +151,15 @@ def test_it_runs_cases_and_the_report_says_what_it_was(shop):
     assert not [key for key, value in told.items() if str(shop.parent) in str(value)]
 
 
-def test_a_layer_borrows_what_is_here_and_installs_the_rest(shop, monkeypatch):
-    monkeypatch.setattr(requirements, "HEAVY", ("pandas",))
+@pytest.mark.parametrize("name", ["pandas", "frames"])
+def test_a_layer_borrows_what_is_here_and_installs_the_rest(shop, monkeypatch, name):
+    monkeypatch.setattr(requirements, "HEAVY", (name,))
+    monkeypatch.setitem(requirements.SAME_AS, "frames", ("pandas",))  # as with tensorflow-cpu
     make_wheel(shop, "needy", "1.0", requires=["pandas>=1", "small==1.0"])
     monkeypatch.setattr(
         interpreters,
         "needs_of",
-        lambda _: Needs((Requirement("pandas>=1"),), SpecifierSet("")),
+        lambda _: Needs((Requirement(f"{name}>=1"),), SpecifierSet("")),
     )
     made = create("layered", "needy==1.0")
     assert made.kind == "layer"

@@ -32,7 +32,6 @@ from .requirements import (
     heavy_here,
     installed,
     python_for,
-    version_here,
 )
 from .store import Record, python_in, site_packages, store_folder
 
@@ -102,7 +101,7 @@ class Plan:
         for requirement in self.heavy:
             name = canonicalize_name(requirement.name)
             for candidate in (name, *SAME_AS.get(name, ())):
-                if version_here(Requirement(candidate), self.here) is not None:
+                if candidate in self.here:
                     versions[candidate] = self.here[candidate]
         return versions
 

@@ -27,6 +27,9 @@ from ..worker.messages import (
 from .base import CaseEnd, CaseEvent, ExecutorEvent
 from .process import WorkerProcess
 
+_EXTRAS = {"pytorch": "torch", "tensorflow": "tensorflow"}
+"""nbbench's extras that install a framework."""
+
 _LISTEN_S = 0.1
 _STOP_GRACE_S = 2.0
 """Seconds that a worker has to end its case before it is ended itself."""
@@ -232,8 +235,9 @@ class LocalExecutor:
         where = "this interpreter"
         if self.python != sys.executable:
             where = "the interpreter that environments names"
-        extra = f'pip install "nbbench[{_extra(framework)}]"'
-        hint = f"install it there ({extra}), or leave environments at auto"
+        extra = _EXTRAS.get(framework)
+        install = f' (pip install "nbbench[{extra}]")' if extra else ""
+        hint = f"install it there{install}, or leave environments at auto"
         reason = f"{failed.reason} in {where}; {hint}"
         return Outcome(failed.status, reason, Phase.STARTING.value, detail=failed.detail)
 
@@ -258,10 +262,6 @@ class LocalExecutor:
                     time.sleep(0.01)
         worker.close()
         return outcome
-
-
-def _extra(framework: str) -> str:
-    return "torch" if framework == "pytorch" else framework
 
 
 def _cancelled(phase: Phase) -> Outcome:
