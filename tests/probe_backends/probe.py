@@ -77,7 +77,11 @@ class ProbeModel:
         pass
 
     def call_wait(self):
-        time.sleep(self.config["wait_s"])
+        """Wait to the microsecond: sleep alone oversleeps by a tenth of a millisecond and more."""
+        end = time.perf_counter() + self.config["wait_s"]
+        time.sleep(max(self.config["wait_s"] - 0.002, 0))
+        while time.perf_counter() < end:
+            pass
 
     def call_touch(self):
         touch(self.config["touch_mib"])
