@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from typing import Any, Optional
 
 from .backends import Unsupported
-from .inputs import Input, vocabulary_size
+from .inputs import Input, Inputs, describe_inputs, vocabulary_size
+from .messages import Case
 
 _TOKEN_HEADS = (
     "ForCausalLM", "ForMaskedLM", "LMHeadModel", "WithLMHeadModel", "ForConditionalGeneration",
@@ -21,6 +22,32 @@ _CLASS_HEADS = (
     "ForSequenceClassification", "ForImageClassification", "ForAudioClassification",
     "DoubleHeadsModel",
 )  # fmt: skip
+
+
+def describe_case(
+    parameters: Mapping[str, inspect.Parameter], config: Any, case: Case, architecture: str
+) -> Inputs:
+    """The inputs of one call of a case, in training with labels; raises `Unsupported` as they do.
+
+    ``parameters`` are those of the model's forward method, ``architecture`` its class's name.
+    """
+    inputs = describe_inputs(
+        parameters,
+        config,
+        model=case.model,
+        batch_size=case.batch_size,
+        sequence_length=case.sequence_length,
+    )
+    if case.mode != "training":
+        return inputs
+    labels = describe_labels(
+        parameters,
+        config,
+        architecture=architecture,
+        batch_size=case.batch_size,
+        sequence_length=case.sequence_length,
+    )
+    return Inputs((*inputs.tensors, *labels), inputs.tokens)
 
 
 def describe_labels(

@@ -7,8 +7,8 @@ import os
 from collections.abc import Callable
 from typing import Any, Optional
 
-from ..inputs import Input, describe_inputs
-from ..labels import describe_labels
+from ..inputs import Input
+from ..labels import describe_case
 from ..measure import Call, wall_stopwatch
 from ..memory import ProcessMemory
 from ..messages import Case
@@ -142,24 +142,9 @@ class TensorFlowModel:
         """One forward pass in inference mode, or one training step, on seeded inputs."""
         tensorflow, model, case = self._tensorflow, self._model, self._case
         parameters = inspect.signature(model.call).parameters
-        described = describe_inputs(
-            parameters,
-            model.config,
-            model=case.model,
-            batch_size=case.batch_size,
-            sequence_length=case.sequence_length,
-        )
-        specs = described.tensors
-        if case.mode == "training":
-            specs += describe_labels(
-                parameters,
-                model.config,
-                architecture=self.architecture,
-                batch_size=case.batch_size,
-                sequence_length=case.sequence_length,
-            )
+        described = describe_case(parameters, model.config, case, self.architecture)
         generator = tensorflow.random.Generator.from_seed(case.seed % 2**63)
-        inputs = {spec.name: self._tensor(spec, generator) for spec in specs}
+        inputs = {spec.name: self._tensor(spec, generator) for spec in described.tensors}
         call = self._step() if case.mode == "training" else self._forward
         if self.execution != "eager":
             xla = self.execution == "xla"

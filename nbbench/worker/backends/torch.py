@@ -6,8 +6,8 @@ import inspect
 import itertools
 from typing import Any, Optional
 
-from ..inputs import Input, describe_inputs
-from ..labels import describe_labels
+from ..inputs import Input
+from ..labels import describe_case
 from ..measure import Call, wall_stopwatch
 from ..memory import ProcessMemory
 from ..messages import Case
@@ -173,24 +173,9 @@ class TorchModel:
         """One forward pass under inference mode, or one training step, on seeded inputs."""
         torch, model, case = self._torch, self._model, self._case
         parameters = inspect.signature(model.forward).parameters
-        inputs = describe_inputs(
-            parameters,
-            model.config,
-            model=case.model,
-            batch_size=case.batch_size,
-            sequence_length=case.sequence_length,
-        )
-        specs = inputs.tensors
-        if case.mode == "training":
-            specs += describe_labels(
-                parameters,
-                model.config,
-                architecture=self.architecture,
-                batch_size=case.batch_size,
-                sequence_length=case.sequence_length,
-            )
+        inputs = describe_case(parameters, model.config, case, self.architecture)
         generator = torch.Generator().manual_seed(case.seed)
-        self._inputs = {spec.name: self._tensor(spec, generator) for spec in specs}
+        self._inputs = {spec.name: self._tensor(spec, generator) for spec in inputs.tensors}
         if case.mode == "training":
             if case.optimizer:
                 self._optimizer = torch.optim.AdamW(model.parameters(), lr=1e-6)
