@@ -144,7 +144,7 @@ def test_a_run_in_the_event_loop_leaves_it_free(kernel):
         ticking = asyncio.ensure_future(tick())
         configs = [{"model_type": "probe", "call": "wait", "wait_s": 0.05}]
         report = await nbbench.arun(frameworks=["probe"], configs=configs, sequence_lengths=[8],
-                                    max_time=1, precision=0.0001)
+                                    max_time=1, precision=1e-9)
         ticking.cancel()
         print(report.speed.status[0], ticks > 20)
     """)
@@ -175,7 +175,7 @@ def test_progress_is_shown_below_the_cell_and_ends_as_one_line(kernel):
     kernel.client.execute_interactive(
         "import nbbench\n"
         "r = nbbench.run(frameworks=['probe'], configs=[{'model_type': 'probe', 'call': 'wait',"
-        " 'wait_s': 0.1}], sequence_lengths=[8], max_time=1.5, precision=0.0001)",
+        " 'wait_s': 0.1}], sequence_lengths=[8], max_time=1.5, precision=1e-9)",
         output_hook=lambda message: shown.append(message),
         timeout=60,
     )

@@ -139,7 +139,7 @@ def test_a_killed_server_costs_one_row_and_is_replaced():
     thread = threading.Thread(target=kill_the_server)
     thread.start()
     report = probe_run(
-        {"call": "wait", "wait_s": 0.05}, {}, isolation="fork", max_time=3.0, precision=0.0001
+        {"call": "wait", "wait_s": 0.05}, {}, isolation="fork", max_time=3.0, precision=1e-9
     )
     thread.join()
     assert report.speed.status.tolist() == ["crashed", "ok"]
