@@ -31,6 +31,7 @@ from .requirements import (
     for_this_machine,
     heavy_here,
     installed,
+    names_of,
     python_for,
 )
 from .store import Record, python_in, site_packages, store_folder
@@ -99,8 +100,7 @@ class Plan:
         """The versions here of what the layer lies over, by canonical name as installed."""
         versions = {}
         for requirement in self.heavy:
-            name = canonicalize_name(requirement.name)
-            for candidate in (name, *SAME_AS.get(name, ())):
+            for candidate in names_of(canonicalize_name(requirement.name)):
                 if candidate in self.here:
                     versions[candidate] = self.here[candidate]
         return versions

@@ -19,9 +19,9 @@ from ..errors import ArgumentError, did_you_mean
 from .build import BuildCancelled, EnvironmentNotReady, Plan, Say, build
 from .requirements import (
     HEAVY,
-    SAME_AS,
     installed,
     missing_here,
+    names_of,
     needs_of,
     parse_requirements,
 )
@@ -127,7 +127,7 @@ def create(
 
 def _made(record: Record) -> Environment:
     """A finished environment, with what it borrows of the heavy packages."""
-    heavy = {name for group in HEAVY for name in (group, *SAME_AS.get(group, ()))}
+    heavy = {name for group in HEAVY for name in names_of(group)}
     borrowed = tuple(f"{n} {version}" for n, version in record.borrowed.items() if n in heavy)
     return Environment(record.python, "layer" if record.borrowed else "made", borrowed)
 

@@ -97,10 +97,14 @@ def installed(site: Path | None = None) -> dict[str, str]:
     return found
 
 
+def names_of(package: str) -> tuple[str, ...]:
+    """The distributions that hold a package: the one of its name first."""
+    return (package, *SAME_AS.get(package, ()))
+
+
 def version_here(requirement: Requirement, here: dict[str, str]) -> str | None:
     """The version that satisfies a requirement, by whichever name; None where there is none."""
-    name = canonicalize_name(requirement.name)
-    for candidate in (name, *SAME_AS.get(name, ())):
+    for candidate in names_of(canonicalize_name(requirement.name)):
         version = here.get(candidate)
         if version is not None and requirement.specifier.contains(version, prereleases=True):
             return version

@@ -10,8 +10,7 @@ import sys
 import time
 
 from nbbench.worker.backends import Unsupported
-from nbbench.worker.measure import wall_stopwatch
-from nbbench.worker.memory import ProcessMemory
+from nbbench.worker.backends.cpu import CpuDevice
 from nbbench.worker.resident import touch
 
 
@@ -26,7 +25,7 @@ class ProbeBackend:
         pass
 
     def open(self, case, *, mark_works):
-        return ProbeDevice(mark_works and not json.loads(case.config).get("poll"))
+        return CpuDevice(mark_works and not json.loads(case.config).get("poll"))
 
     def build(self, case, device):
         return ProbeModel(json.loads(case.config), case)
@@ -38,14 +37,6 @@ class ProbeBackend:
 class MissingBackend(ProbeBackend):
     def load(self):
         import a_framework_that_nobody_has  # noqa: F401
-
-
-class ProbeDevice:
-    name = "cpu"
-
-    def __init__(self, mark_works):
-        self.stopwatch = wall_stopwatch()
-        self.memory = ProcessMemory(mark_works)
 
 
 class ProbeModel:

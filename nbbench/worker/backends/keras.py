@@ -18,16 +18,14 @@ from pathlib import Path
 from typing import Any, Optional
 
 from ..inputs import longest_sequence
-from ..measure import Call, wall_stopwatch
-from ..memory import ProcessMemory
+from ..measure import Call
 from ..messages import Case
 from ..processors import default_threads
 from . import Device, Unsupported
-from .tensorflow import TensorFlowBackend
+from .cpu import CpuDevice
+from .tensorflow import MIXED, TensorFlowBackend
 from .torch import TorchBackend
 from .transformers_models import make_config, quieten
-
-_MIXED = {"float16": "mixed_float16", "bfloat16": "mixed_bfloat16"}
 
 
 class _KerasOver:
@@ -79,7 +77,7 @@ class _KerasOver:
         dtype = case.dtype
         if dtype == "auto":
             dtype = str(getattr(config, "dtype", None) or "float32").replace("torch.", "")
-        self.keras.config.set_dtype_policy(_MIXED.get(dtype, dtype))
+        self.keras.config.set_dtype_policy(MIXED.get(dtype, dtype))
         return KerasModel(self, self._backbone(config, case), config, case)
 
     def forward(self, model: Any, execution: str, inputs: Any) -> Call:
@@ -333,16 +331,6 @@ class KerasModel:
         """The input's own shape, with the configuration's size where it is open."""
         size = self._config.image_size
         return (self._case.batch_size, *(size if side is None else side for side in spec.shape[1:]))
-
-
-class CpuDevice:
-    """The processor; a call returns when its work is done, and the kernel knows the memory."""
-
-    name = "cpu"
-
-    def __init__(self, mark_works: bool) -> None:
-        self.stopwatch = wall_stopwatch()
-        self.memory = ProcessMemory(mark_works)
 
 
 def _bytes_of(variable: Any) -> int:

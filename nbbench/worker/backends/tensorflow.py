@@ -9,11 +9,11 @@ from typing import Any, Optional
 
 from ..inputs import Input
 from ..labels import describe_case
-from ..measure import Call, wall_stopwatch
-from ..memory import ProcessMemory
+from ..measure import Call
 from ..messages import Case
 from ..processors import default_threads
 from . import Device, Unsupported
+from .cpu import CpuDevice
 from .transformers_models import make_config, named_architecture, quieten, unnamed_class
 
 REQUIREMENTS = ("tensorflow>=2.16", "tf-keras>=2.16", "transformers>=4.50,<5")
@@ -22,7 +22,8 @@ REQUIREMENTS = ("tensorflow>=2.16", "tf-keras>=2.16", "transformers>=4.50,<5")
 PYTHON = ">=3.9,<3.14"
 """The versions of Python that TensorFlow is made for."""
 
-_MIXED = {"float16": "mixed_float16", "bfloat16": "mixed_bfloat16"}
+MIXED = {"float16": "mixed_float16", "bfloat16": "mixed_bfloat16"}
+"""Keras's policies for dtypes that it computes in while it keeps weights in float32."""
 
 
 class TensorFlowBackend:
@@ -101,7 +102,7 @@ class TensorFlowBackend:
         dtype = case.dtype
         if dtype == "auto":
             dtype = str(getattr(config, "torch_dtype", None) or "float32").replace("torch.", "")
-        self.keras.mixed_precision.set_global_policy(_MIXED.get(dtype, dtype))
+        self.keras.mixed_precision.set_global_policy(MIXED.get(dtype, dtype))
         model = model_class(config)
         model.build_in_name_scope()
         return TensorFlowModel(self.tensorflow, self.keras, model, case)
@@ -191,13 +192,3 @@ class TensorFlowModel:
         if spec.kind == "ones":
             return tensorflow.ones(spec.shape, tensorflow.int32)
         return generator.normal(spec.shape)
-
-
-class CpuDevice:
-    """The processor; a call returns when its work is done, and the kernel knows the memory."""
-
-    name = "cpu"
-
-    def __init__(self, mark_works: bool) -> None:
-        self.stopwatch = wall_stopwatch()
-        self.memory = ProcessMemory(mark_works)

@@ -8,10 +8,10 @@ from typing import Any, Optional
 
 from ..inputs import Input
 from ..labels import describe_case
-from ..measure import Call, wall_stopwatch
-from ..memory import ProcessMemory
+from ..measure import Call
 from ..messages import Case
 from . import Device, Unsupported
+from .cpu import CpuDevice
 from .torch_weights import repeating_draws
 from .transformers_models import make_config, named_architecture, quieten, unnamed_class
 
@@ -258,16 +258,6 @@ def _tensors_alone(torch: Any, model: Any, names: list[str]) -> Any:
             return tuple(part for part in output.to_tuple() if isinstance(part, torch.Tensor))
 
     return Traceable()
-
-
-class CpuDevice:
-    """The processor; the wall clock times it and the kernel knows its memory."""
-
-    name = "cpu"
-
-    def __init__(self, mark_works: bool) -> None:
-        self.stopwatch = wall_stopwatch()
-        self.memory = ProcessMemory(mark_works)
 
 
 def _first_sentence(error: BaseException) -> str:

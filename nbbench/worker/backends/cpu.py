@@ -1,0 +1,16 @@
+"""The processor as a device, the same under every framework whose calls return when done."""
+
+from __future__ import annotations
+
+from ..measure import wall_stopwatch
+from ..memory import ProcessMemory
+
+
+class CpuDevice:
+    """The wall clock times it, and the kernel knows the process's memory."""
+
+    name = "cpu"
+
+    def __init__(self, mark_works: bool) -> None:
+        self.stopwatch = wall_stopwatch()
+        self.memory = ProcessMemory(mark_works)
