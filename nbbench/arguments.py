@@ -23,6 +23,7 @@ from pydantic import (
 )
 
 from .errors import ArgumentError, did_you_mean
+from .worker.messages import FEWEST_SAMPLES
 
 
 def _as_list(value: Any) -> Any:
@@ -101,8 +102,16 @@ class BenchmarkArguments(BaseModel):
     optimizer: bool = _option(False, "have a training step end with one of AdamW")
     speed: bool = _option(True, "measure time")
     memory: bool = _option(True, "measure memory")
+    trace_memory_line_by_line: bool = _option(
+        False,
+        "tell what each line of the model's library adds to memory, in one more call, which takes "
+        "many times as long (report.lines)",
+    )
     device: str = _option(
-        "auto", "where to run: cpu, cuda, cuda:N, or auto (CUDA where there is a device)", short="d"
+        "auto",
+        "where to run: cpu, cuda, cuda:N (of those that CUDA_VISIBLE_DEVICES leaves), or auto "
+        "(CUDA where there is a device); tpu is understood, and unsupported",
+        short="d",
     )
     dtype: Annotated[list[_DType], _List] = _option(
         ["float32"], "number format of weights and activations; auto is what the config names"
@@ -123,7 +132,10 @@ class BenchmarkArguments(BaseModel):
     )
     max_time: float = _option(
         10.0,
-        "seconds of calls after which a case stops, precise or not (never before 6 samples)",
+        "seconds of calls after which a case stops, precise or not (never before min_samples)",
+    )
+    min_samples: Annotated[int, BeforeValidator(_no_truth)] = _option(
+        FEWEST_SAMPLES, "the fewest samples of a case, however long they take"
     )
     timeout: float = _option(600.0, "seconds that any one phase of a case may take")
     seed: int = _option(0, "seed of the random weights and inputs")
@@ -152,9 +164,10 @@ class BenchmarkArguments(BaseModel):
         "threads that one operation may use on the CPU; by default PyTorch's own choice, and the "
         "same number in the other frameworks",
     )
-    isolation: Literal["auto", "fork", "process"] = _option(
+    isolation: Literal["auto", "fork", "process", "none"] = _option(
         "auto",
-        "what a case runs in: a fork of a warm server, a fresh process, or auto (fork on Linux)",
+        "what a case runs in: a fork of a warm server, a fresh process, auto (fork on Linux), or "
+        "none (this very process, for debugging: memory then counts all that it holds)",
     )
     idle_limit: float = _option(300.0, "seconds that an unused worker stays warm")
 
@@ -227,7 +240,9 @@ class BenchmarkArguments(BaseModel):
     @classmethod
     def _known_device(cls, device: str) -> str:
         kind, _, number = device.partition(":")
-        if device not in ("auto", "cpu", "cuda") and not (kind == "cuda" and number.isdecimal()):
+        if device not in ("auto", "cpu", "cuda", "tpu") and not (
+            kind == "cuda" and number.isdecimal()
+        ):
             raise ValueError(f"device: {device!r} is not one of auto, cpu, cuda, cuda:0, cuda:1, …")
         return device
 
@@ -239,6 +254,16 @@ class BenchmarkArguments(BaseModel):
         if info.field_name == "precision" and value >= 1:
             raise ValueError(f"precision: {value:g} is not a fraction below 1; 0.02 means ±2 %")
         return value
+
+    @field_validator("min_samples")
+    @classmethod
+    def _samples_for_an_interval(cls, count: int) -> int:
+        if not FEWEST_SAMPLES <= count <= 1000:
+            raise ValueError(
+                f"min_samples: {count} is not from {FEWEST_SAMPLES}, the fewest that an interval "
+                f"can be drawn from, to 1000"
+            )
+        return count
 
     @field_validator("seed")
     @classmethod
@@ -255,8 +280,17 @@ class BenchmarkArguments(BaseModel):
             raise ValueError("inference and training are both off, which leaves nothing to measure")
         if self.optimizer and not self.training:
             raise ValueError("optimizer is a part of training, which is off; switch training on")
-        if not self.speed and not self.memory:
+        if not (self.speed or self.memory or self.trace_memory_line_by_line):
             raise ValueError("speed and memory are both off, which leaves nothing to measure")
+        return self
+
+    @model_validator(mode="after")
+    def _none_is_here(self) -> BenchmarkArguments:
+        if self.isolation == "none" and not set(self.environments) <= {"auto", "kernel"}:
+            raise ValueError(
+                "isolation none runs cases in this process, and environments names another; "
+                "keep one"
+            )
         return self
 
     @model_validator(mode="after")

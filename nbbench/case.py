@@ -8,10 +8,11 @@ from dataclasses import dataclass
 
 from .arguments import BenchmarkArguments
 from .models import ModelConfig
-from .worker.messages import Case, MemoryProfile, Outcome, Phase, Status, Timing
+from .worker.messages import Case, LineTrace, MemoryProfile, Outcome, Phase, Status, Timing
 
 __all__ = [
     "Case",
+    "LineTrace",
     "MemoryProfile",
     "Outcome",
     "Phase",
@@ -73,6 +74,8 @@ def expand(
                     threads=arguments.threads,
                     speed=arguments.speed,
                     memory=arguments.memory,
+                    trace_memory_line_by_line=arguments.trace_memory_line_by_line,
+                    min_samples=arguments.min_samples,
                     precision=arguments.precision,
                     max_time=arguments.max_time,
                     seed=arguments.seed,

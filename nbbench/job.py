@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import threading
+import time
+import warnings
 from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 from .case import Case, Result
-from .executor.base import CaseEnd, ExecutorEvent
+from .executor.base import CaseEnd, CaseEvent, ExecutorEvent
+from .gpus import describe_gpu
 from .machine import describe_machine
 from .progress import Progress
 from .report import Report
+from .worker.messages import Opened
 
 Work = Callable[[Callable[[ExecutorEvent], None], Callable[[], bool]], None]
 """Runs cases: is given what to tell of each event, and what to ask whether to stop."""
+
+_SAVE_EVERY_S = 5.0
 
 _one_at_a_time = threading.Lock()
 
@@ -22,18 +30,28 @@ class Job:
     """Runs cases in a thread, keeps their results, and makes the report.
 
     Jobs of one process run one at a time, since two would disturb each other's timings; the others
-    wait in line. ``on_result`` is called with each `Result` as its case ends, in the job's thread.
+    wait in line. ``on_result`` is called with each `Result` as its case ends, in the job's thread;
+    one that raises is not called again, and `report` warns of it. ``save`` is a file that the
+    report is written to, at least every 5 s and at the end, so that no crash loses more.
     """
 
     def __init__(
-        self, cases: list[Case], work: Work, on_result: Callable[[Result], None] | None = None
+        self,
+        cases: list[Case],
+        work: Work,
+        on_result: Callable[[Result], None] | None = None,
+        save: str | Path | None = None,
     ) -> None:
         self.progress = Progress(cases)
         self._cases = cases
         self._work = work
         self._on_result = on_result
+        self._save = save
+        self._saved_at = time.monotonic()
+        self._trouble = ""
         self._results: dict[Case, Result] = {}
         self._environments: dict[tuple[str, str], dict[str, Any]] = {}
+        self._gpus: dict[tuple[str, str], dict[str, Any]] = {}
         self._machine: dict[str, Any] = {}
         self._cancelled = threading.Event()
         self._done = threading.Event()
@@ -52,27 +70,54 @@ class Job:
         """What was measured; raises what broke the job, should anything have."""
         if self._error is not None:
             raise self._error
+        if self._trouble:
+            warnings.warn(self._trouble, RuntimeWarning, stacklevel=3)
+            self._trouble = ""
+        return self._report()
+
+    def _report(self) -> Report:
         results = [self._results[case] for case in self._cases if case in self._results]
-        return Report(results, self._machine, self._environments)
+        return Report(results, dict(self._machine), dict(self._environments))
 
     def _run(self) -> None:
         try:
             with _one_at_a_time:
                 self._machine = describe_machine()
                 self._work(self._hear, self._cancelled.is_set)
+                self._keep()
         except BaseException as error:
             self._error = error
         finally:
             self._done.set()
 
     def _hear(self, event: ExecutorEvent) -> None:
+        if isinstance(event, CaseEvent) and isinstance(event.event, Opened):
+            place = event.case.framework, event.case.environment
+            self._gpus[place] = describe_gpu(event.event.gpu_uuid)
         if not isinstance(event, CaseEnd):
             self.progress.hear(event)
             return
         case, result = event.case, Result(event.case, event.outcome)
+        place = case.framework, case.environment
         if event.environment:
-            self._environments[case.framework, case.environment] = event.environment
+            self._environments[place] = {**event.environment, **self._gpus.get(place, {})}
         self._results[case] = result
         self.progress.end(result)
         if self._on_result is not None:
-            self._on_result(result)
+            self._guarded(partial(self._on_result, result), "on_result")
+        if time.monotonic() - self._saved_at > _SAVE_EVERY_S:
+            self._keep()
+
+    def _keep(self) -> None:
+        """Write what there is to the file, if there is one to write to."""
+        if self._save is not None:
+            self._guarded(partial(self._report().save, self._save), "saving the report")
+            self._saved_at = time.monotonic()
+
+    def _guarded(self, act: Callable[[], object], what: str) -> None:
+        """Do what is beside the measuring, and let it fail without harm to what was measured."""
+        try:
+            act()
+        except Exception as error:
+            self._trouble = f"{what} failed with {type(error).__name__}: {error}"
+            self._on_result = None if what == "on_result" else self._on_result

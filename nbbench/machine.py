@@ -1,4 +1,4 @@
-"""What is known of the machine that measures: processor, memory, GPU, load. No names, no paths."""
+"""What is known of the machine that measures: processor, memory, load. No names, no paths."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+
+from .gpus import visible_gpus
 
 _SETTINGS = (
     "CUDA_VISIBLE_DEVICES",
@@ -36,7 +38,7 @@ def describe_machine() -> dict[str, Any]:
     now = datetime.now()
     memory = psutil.virtual_memory()
     load = psutil.getloadavg()[0]
-    described = {
+    return {
         "nbbench_version": _nbbench_version(),
         "system": platform.system(),
         "kernel_release": platform.release(),
@@ -58,8 +60,8 @@ def describe_machine() -> dict[str, Any]:
         "preloaded": ", ".join(
             os.path.basename(part) for part in re.split("[ :]", os.environ.get("LD_PRELOAD", ""))
         ),
+        "num_gpus": len(visible_gpus()),
     }
-    return {**described, **_describe_gpu()}
 
 
 def _nbbench_version() -> str:
@@ -108,70 +110,3 @@ def _cpu_quota() -> float | None:
         quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
         return None if quota == "max" else round(int(quota) / int(period), 2)
     return None
-
-
-def _describe_gpu() -> dict[str, Any]:
-    """The first NVIDIA GPU that this process may use, as its driver describes it."""
-    import pynvml
-
-    nothing = dict.fromkeys(
-        (
-            "num_gpus",
-            "gpu",
-            "gpu_ram_mb",
-            "gpu_power_watts",
-            "gpu_performance_state",
-            "gpu_clock_sm_mhz",
-            "gpu_clock_sm_max_mhz",
-            "gpu_clock_memory_mhz",
-            "gpu_driver",
-            "gpu_driver_cuda",
-        )
-    )
-    try:
-        pynvml.nvmlInit()
-    except pynvml.NVMLError:
-        return {**nothing, "num_gpus": 0}
-    try:
-        return {**nothing, **_read_gpu(pynvml)}
-    except pynvml.NVMLError:
-        return nothing
-    finally:
-        pynvml.nvmlShutdown()
-
-
-def _read_gpu(nvml: Any) -> dict[str, Any]:
-    count = nvml.nvmlDeviceGetCount()
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    names = [str(i) for i in range(count)] if visible is None else visible.split(",")
-    names = [name.strip() for name in names if name.strip() not in ("", "-1")]
-    if not names:
-        return {"num_gpus": 0}
-    if names[0].isdecimal():
-        gpu = nvml.nvmlDeviceGetHandleByIndex(int(names[0]))
-    else:
-        gpu = nvml.nvmlDeviceGetHandleByUUID(names[0])
-
-    def ask(question: Any, *more: Any) -> Any:
-        with suppress(nvml.NVMLError):
-            answer = question(*more)
-            return answer.decode() if isinstance(answer, bytes) else answer
-        return None
-
-    memory = ask(nvml.nvmlDeviceGetMemoryInfo, gpu)
-    power = ask(nvml.nvmlDeviceGetPowerManagementLimit, gpu)
-    state = ask(nvml.nvmlDeviceGetPerformanceState, gpu)
-    cuda = ask(nvml.nvmlSystemGetCudaDriverVersion)
-    sm = nvml.NVML_CLOCK_SM
-    return {
-        "num_gpus": len(names),
-        "gpu": ask(nvml.nvmlDeviceGetName, gpu),
-        "gpu_ram_mb": None if memory is None else memory.total >> 20,
-        "gpu_power_watts": None if power is None else power / 1000,
-        "gpu_performance_state": None if state is None else f"P{state}",
-        "gpu_clock_sm_mhz": ask(nvml.nvmlDeviceGetClockInfo, gpu, sm),
-        "gpu_clock_sm_max_mhz": ask(nvml.nvmlDeviceGetMaxClockInfo, gpu, sm),
-        "gpu_clock_memory_mhz": ask(nvml.nvmlDeviceGetClockInfo, gpu, nvml.NVML_CLOCK_MEM),
-        "gpu_driver": ask(nvml.nvmlSystemGetDriverVersion),
-        "gpu_driver_cuda": None if cuda is None else f"{cuda // 1000}.{cuda % 1000 // 10}",
-    }

@@ -6,10 +6,11 @@ original gave it. A case that has neither shows N/A; the reasons are in the repo
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeAlias
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, NamedTuple
 
-from .case import Result
+from .case import LineTrace, Result
+from .line_memory import MemoryState, memory_summary
 
 if TYPE_CHECKING:
     from .report import Report
@@ -30,30 +31,44 @@ def _memory(result: Result) -> str:
     return "N/A" if memory is None or memory.peak is None else str(memory.peak >> 20)
 
 
-Section: TypeAlias = tuple[str, str, str, Callable[[Result], str]]
-"""A mode, the title, the label of the last column, and what stands in it."""
+class Section(NamedTuple):
+    """A block of the printed report; ``in_csv`` says whether a CSV file has the same figures."""
 
-SECTIONS: tuple[Section, ...] = (
-    ("inference", "INFERENCE - SPEED - RESULT", "Time in s", _time),
-    ("inference", "INFERENCE - MEMORY - RESULT", "Memory in MB", _memory),
-    ("training", "TRAIN - SPEED - RESULTS", "Time in s", _time),
-    ("training", "TRAIN - MEMORY - RESULTS", "Memory in MB", _memory),
+    text: str
+    in_csv: bool
+
+
+_TABLES = (
+    ("inference", "speed", "INFERENCE - SPEED - RESULT", "Time in s", _time),
+    ("inference", "memory", "INFERENCE - MEMORY - RESULT", "Memory in MB", _memory),
+    ("training", "speed", "TRAIN - SPEED - RESULTS", "Time in s", _time),
+    ("training", "memory", "TRAIN - MEMORY - RESULTS", "Memory in MB", _memory),
 )
+
+_TRACES = {
+    "inference": "INFERENCE - MEMOMRY - LINE BY LINE - SUMMARY",  # so the original spelt it
+    "training": "TRAIN - MEMOMRY - LINE BY LINE - SUMMARY",
+}
 
 
 def original_tables(report: Report) -> str:
-    """The tables of speed and memory that were asked for, and the environment, as text."""
-    tables = [section(report, kind) for kind in SECTIONS]
-    return "\n".join(filter(None, [*tables, environment_table(report)])) + "\n"
+    """The tables of what was asked for, and the environment, as text."""
+    texts = [section.text for section in sections(report)]
+    return "\n".join([*texts, environment_table(report)]) + "\n"
 
 
-def section(report: Report, kind: Section) -> str:
-    """One table; empty where nothing of its kind was asked for."""
-    mode, title, label, shown = kind
-    asked = "speed" if shown is _time else "memory"
-    results = [r for r in report.results if r.case.mode == mode and getattr(r.case, asked)]
-    if not results:
-        return ""
+def sections(report: Report) -> Iterator[Section]:
+    """The blocks of what was asked for, in the original's order, without the environment."""
+    for mode, asked, title, label, shown in _TABLES:
+        results = [r for r in report.results if r.case.mode == mode and getattr(r.case, asked)]
+        if results:
+            yield Section(_table(results, title, label, shown), in_csv=True)
+        traced = [r for r in report.results if r.case.mode == mode and r.outcome.lines is not None]
+        if asked == "memory" and traced:
+            yield Section(_line_by_line(traced, _TRACES[mode]), in_csv=False)
+
+
+def _table(results: list[Result], title: str, label: str, shown: Callable[[Result], str]) -> str:
     rule = "-" * 80
     heads = ("Model Name", "Batch Size", "Seq Length", label)
     head = "".join(text.center(width) for text, width in zip(heads, _WIDTHS, strict=True))
@@ -61,13 +76,51 @@ def section(report: Report, kind: Section) -> str:
     return "\n".join([_title(title), rule, head, rule, *rows, rule])
 
 
+def _line_by_line(results: list[Result], title: str) -> str:
+    """The summaries of all traced cases; where there are several, each below its case's name."""
+    blocks = [_title(title)]
+    for result in results:
+        trace = result.outcome.lines
+        if trace is None:
+            continue
+        summary = memory_summary(trace)
+        if len(results) > 1:
+            blocks.append(f"\n{result.case.label}")
+        blocks += [
+            _states("Line by line memory consumption:", summary.sequential, ""),
+            _states("Lines with top memory consumption:", summary.cumulative[:6], "=> "),
+            _states("Lines with lowest memory consumption:", summary.cumulative[-6:], "=> "),
+            f"\nTotal memory increase: {summary.total}",
+            _cost_of_tracing(result, trace),
+        ]
+    return "\n".join(blocks)
+
+
+def _states(head: str, states: list[MemoryState], mark: str) -> str:
+    lines = [
+        f"{mark}{state.frame.filename}:{state.frame.line_number}: mem {state.cpu_gpu}: "
+        f"{state.frame.line_text}"
+        for state in states
+    ]
+    return "\n".join([f"\n{head}", *lines])
+
+
+def _cost_of_tracing(result: Result, trace: LineTrace) -> str:
+    said = f"The traced call took {trace.traced_s:.3g} s"
+    if result.outcome.timing is not None:
+        times = trace.traced_s / result.outcome.timing.median_s
+        said += f", {times:.3g} times as long as one without tracing"
+    return said + ("." if trace.whole else "; it ran more lines than were kept.")
+
+
 def environment_table(report: Report) -> str:
-    """``- key: value`` for every key, all frameworks' values where they differ."""
+    """``- key: value`` for all that is known, and a blank line; all values where they differ."""
     lines = [_title("ENVIRONMENT INFORMATION")]
     for key, row in report.environment.iterrows():
-        values = list(dict.fromkeys("" if value is None else str(value) for value in row))
-        lines.append(f"- {key}: {', '.join(values)}")
-    return "\n".join(lines)
+        values = list(dict.fromkeys(str(value) for value in row if value is not None))
+        if values:
+            lines.append(f"- {key}: {', '.join(values)}")
+    return "\n".join(lines) + "\n"
 
 
 def _title(title: str) -> str:

@@ -10,17 +10,23 @@ from typing import TYPE_CHECKING, Any
 
 from .case import Case, Outcome, Result, Status
 from .errors import OutputError
+from .frames import lines_frame, memory_frame, speed_frame
+from .gpus import GPU_KEYS
 
 if TYPE_CHECKING:
     import pandas as pd
 
 _FORMAT, _VERSION = "nbbench report", 1
-_MIB = 2**20
 
-_WHOLE = ("sequence_length", "n")
-_TRUTH = ("noisy",)
-_NUMBERS = ("_s", "_mib")
-"""Endings of the columns that are numbers, missing ones included."""
+_ORIGINAL_KEYS = (
+    "transformers_version", "framework", "use_torchscript", "eager_mode", "use_xla",
+    "framework_version", "python_version", "system", "cpu", "architecture", "date", "time", "fp16",
+    "use_multiprocessing", "only_pretrain_model", "cpu_ram_mb", "use_gpu", "num_gpus", "gpu",
+    "gpu_ram_mb", "gpu_power_watts", "gpu_performance_state", "use_tpu",
+)  # fmt: skip
+"""The environment's keys that Transformers' former benchmark had, in its order."""
+
+_TENSORFLOW_SWITCHES = (("eager_mode", "eager"), ("use_xla", "xla"))
 
 
 class Report:
@@ -43,12 +49,21 @@ class Report:
     @property
     def speed(self) -> pd.DataFrame:
         """Time of each case: median with its 95 % interval, spread, and throughput."""
-        return _frame([{**_identity(result), **_speed(result)} for result in self.results])
+        return speed_frame(self.results)
 
     @property
     def memory(self) -> pd.DataFrame:
         """Memory of each case in MiB; ``method`` says where the peak was read."""
-        return _frame([{**_identity(result), **_memory(result)} for result in self.results])
+        return memory_frame(self.results)
+
+    @property
+    def lines(self) -> pd.DataFrame:
+        """What each line added to memory, where ``trace_memory_line_by_line`` was asked for.
+
+        One row for each line that a case ran, in order: ``cpu_mib`` and ``gpu_mib`` are what it
+        added (or freed: negative), ``held_cpu_mib`` and ``held_gpu_mib`` what was held after it.
+        """
+        return lines_frame(self.results)
 
     @property
     def environment(self) -> pd.DataFrame:
@@ -83,18 +98,25 @@ class Report:
         ]
         sources = {result.case.model: result.case.config_source for result in results}
         devices = sorted({result.outcome.device for result in results if result.outcome.device})
-        return {
+        executions = {result.outcome.execution for result in results}
+        own = {"pytorch": {"use_torchscript": "torchscript" in executions}}
+        own["tensorflow"] = {name: how in executions for name, how in _TENSORFLOW_SWITCHES}
+        facts = {
             "environment": label,
-            **self._environments.get((framework, label), {}),
+            **own.get(framework, {}),
+            **dict.fromkeys(GPU_KEYS),
             **self._machine,
+            "use_multiprocessing": True,
+            **self._environments.get((framework, label), {}),
             "device": ", ".join(devices),
             "use_gpu": any(device != "cpu" for device in devices),
             "use_tpu": False,
-            "use_multiprocessing": True,
-            "fp16": any(result.outcome.dtype == "float16" for result in results),
+            "fp16": any(result.case.dtype == "float16" for result in results),
             "only_pretrain_model": any(result.case.model_class == "base" for result in results),
             "config_sources": ", ".join(f"{model}: {src}" for model, src in sources.items() if src),
         }
+        first = {name: facts[name] for name in _ORIGINAL_KEYS if facts.get(name) is not None}
+        return {**first, **{name: value for name, value in facts.items() if name not in first}}
 
     @property
     def failures(self) -> tuple[Result, ...]:
@@ -125,7 +147,21 @@ class Report:
 
         Tracebacks and logs stay behind, since they name folders.
         """
-        content = {
+        file, text = Path(file), json.dumps(self.to_dict())
+        try:
+            if file.exists() and not file.is_file():  # a device, a pipe
+                file.write_text(text, encoding="utf-8")
+            else:  # at once, so that no crash leaves half a file
+                part = file.with_name(file.name + ".part")
+                part.write_text(text, encoding="utf-8")
+                part.replace(file)
+        except OSError as error:
+            raise _cannot_write(file, error) from None
+        return file
+
+    def to_dict(self) -> dict[str, Any]:
+        """All of the report as JSON values, as `save` writes them."""
+        return {
             "format": _FORMAT,
             "version": _VERSION,
             "machine": self._machine,
@@ -141,12 +177,6 @@ class Report:
                 for result in self.results
             ],
         }
-        file = Path(file)
-        try:
-            file.write_text(json.dumps(content, indent=1), encoding="utf-8")
-        except OSError as error:
-            raise _cannot_write(file, error) from None
-        return file
 
     @classmethod
     def load(cls, file: str | Path) -> Report:
@@ -231,72 +261,3 @@ def check_writable(path: str | Path, *, folder: bool) -> None:
 
 def _cannot_write(path: Path, error: OSError) -> OutputError:
     return OutputError(f"{str(path)!r} cannot be written: {error.strerror}; give another place")
-
-
-def _identity(result: Result) -> dict[str, Any]:
-    case, outcome = result.case, result.outcome
-    return {
-        "framework": case.framework,
-        "model": case.model,
-        "mode": case.mode,
-        "batch_size": case.batch_size,
-        "sequence_length": case.sequence_length,
-        "dtype": outcome.dtype or case.dtype,
-        "attention": case.attention,
-        "architecture": outcome.architecture,
-        "device": outcome.device or case.device,
-        "environment": case.environment,
-        "execution": outcome.execution or case.execution,
-        "config_source": case.config_source,
-        "status": outcome.status.value,
-        "reason": outcome.reason,
-        "phase": outcome.phase,
-    }
-
-
-def _speed(result: Result) -> dict[str, Any]:
-    outcome, timing = result.outcome, result.outcome.timing
-    names = (
-        "median_s", "ci_low_s", "ci_high_s", "min_s", "mean_s", "std_s", "p90_s", "p99_s", "n",
-        "noisy", "first_call_s",
-    )  # fmt: skip
-    drawn = {name: None if timing is None else getattr(timing, name) for name in names}
-    per_second = None if timing is None else 1 / timing.median_s
-    tokens = outcome.tokens_per_call
-    return {
-        **drawn,
-        "build_s": outcome.build_s,
-        "wall_s": outcome.wall_s,
-        "samples_per_s": None if per_second is None else result.case.batch_size * per_second,
-        "tokens_per_s": None if per_second is None or tokens is None else tokens * per_second,
-    }
-
-
-def _memory(result: Result) -> dict[str, Any]:
-    memory = result.outcome.memory
-    names = (
-        "baseline", "parameters", "weights", "activations", "peak", "reserved", "process",
-        "gradients",
-    )  # fmt: skip
-    taken = {name: None if memory is None else getattr(memory, name) for name in names}
-    for name in ("forward", "backward", "optimizer"):
-        taken[f"{name}_peak"] = None if memory is None else memory.phases.get(name)
-    return {
-        **{f"{name}_mib": None if size is None else size / _MIB for name, size in taken.items()},
-        "method": "" if memory is None else memory.method,
-    }
-
-
-def _frame(rows: list[dict[str, Any]]) -> pd.DataFrame:
-    """Rows as a frame whose column types do not depend on what is missing."""
-    import pandas as pd
-
-    frame = pd.DataFrame(rows)
-    for name in frame.columns:
-        if name in _WHOLE:
-            frame[name] = frame[name].astype("Int64")
-        elif name in _TRUTH:
-            frame[name] = frame[name].astype("boolean")
-        elif name.endswith(_NUMBERS):
-            frame[name] = frame[name].astype("float64")
-    return frame

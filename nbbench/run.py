@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from itertools import groupby, repeat
+from pathlib import Path
 from typing import Any
 
 from .arguments import BenchmarkArguments
@@ -14,11 +15,11 @@ from .case import Case, Outcome, Phase, Result, Status, expand
 from .display import display_for
 from .environments import BuildCancelled, choose, label, prepare
 from .errors import NbbenchError
+from .executor import executor_for
 from .executor.base import CaseEnd, EnvironmentEvent, ExecutorEvent
-from .executor.local import LocalExecutor
 from .job import Job
 from .models import find_models
-from .report import Report
+from .report import Report, check_writable
 
 OnResult = Callable[[Result], None]
 
@@ -26,7 +27,11 @@ _REFRESH_S = 0.2
 
 
 def run(
-    *models: str, progress: bool = True, on_result: OnResult | None = None, **arguments: Any
+    *models: str,
+    progress: bool = True,
+    on_result: OnResult | None = None,
+    save: str | Path | None = None,
+    **arguments: Any,
 ) -> Report:
     """Measure models, and report.
 
@@ -38,6 +43,8 @@ def run(
         Show live progress: in a notebook below the cell, else on stderr.
     on_result
         Called with each `Result` as its case ends.
+    save
+        File to write the report to, while it runs and at the end; see `Report.save`.
     **arguments
         The fields of `BenchmarkArguments`.
 
@@ -46,7 +53,17 @@ def run(
     that make no sense and `ModelNotFound` if no model has a configuration; whatever goes wrong
     with a case is a row of the report.
     """
-    job = start(BenchmarkArguments.of(models, arguments), on_result)
+    return run_arguments(BenchmarkArguments.of(models, arguments), progress, on_result, save)
+
+
+def run_arguments(
+    arguments: BenchmarkArguments,
+    progress: bool = True,
+    on_result: OnResult | None = None,
+    save: str | Path | None = None,
+) -> Report:
+    """`run` for arguments that are one object already."""
+    job = start(arguments, on_result, save)
     with display_for(job.progress, shown=progress) as display:
         while True:
             try:
@@ -59,14 +76,18 @@ def run(
 
 
 async def arun(
-    *models: str, progress: bool = True, on_result: OnResult | None = None, **arguments: Any
+    *models: str,
+    progress: bool = True,
+    on_result: OnResult | None = None,
+    save: str | Path | None = None,
+    **arguments: Any,
 ) -> Report:
     """`run` for an event loop, which stays free meanwhile.
 
     Cancelling the task ends the running case before ``CancelledError`` is raised; what was
-    measured until then has gone to ``on_result``.
+    measured until then has gone to ``on_result`` and ``save``.
     """
-    job = start(BenchmarkArguments.of(models, arguments), on_result)
+    job = start(BenchmarkArguments.of(models, arguments), on_result, save)
     with display_for(job.progress, shown=progress) as display:
         try:
             while not await asyncio.to_thread(job.wait, _REFRESH_S):
@@ -78,13 +99,20 @@ async def arun(
     return job.report()
 
 
-def start(arguments: BenchmarkArguments, on_result: OnResult | None = None) -> Job:
+def start(
+    arguments: BenchmarkArguments,
+    on_result: OnResult | None = None,
+    save: str | Path | None = None,
+) -> Job:
     """Begin a benchmark in a thread of its own, or put it in line behind the one that runs.
 
-    Raises what `BenchmarkArguments` and `find_models` raise, before anything is started.
+    Raises what `BenchmarkArguments` and `find_models` raise, and `OutputError` for a file that
+    cannot be written, before anything is started.
     """
+    if save is not None:
+        check_writable(save, folder=False)
     plan = Plan.of(arguments)
-    return Job(plan.cases, lambda hear, cancelled: measure(plan, hear, cancelled), on_result)
+    return Job(plan.cases, lambda hear, cancelled: measure(plan, hear, cancelled), on_result, save)
 
 
 @dataclass(frozen=True)
@@ -107,13 +135,18 @@ class Plan:
             (framework, label(said, number)): said
             for framework in arguments.frameworks
             for number, said in enumerate(
-                dict.fromkeys(choose(said, framework) for said in arguments.environments), 1
+                dict.fromkeys(choose(said, framework) for said in _places(arguments)), 1
             )
         }
         models = find_models(arguments)
         cases = expand(arguments, models, list(interpreters))
         problems = {model.name: model.problem for model in models if model.problem}
         return cls(arguments, cases, interpreters, problems)
+
+
+def _places(arguments: BenchmarkArguments) -> list[str]:
+    """The environments that are asked for; without isolation it is this process's own."""
+    return ["kernel"] if arguments.isolation == "none" else arguments.environments
 
 
 def measure(
@@ -132,7 +165,7 @@ def measure(
             for outcome, case in zip(_unprepared(error), runnable, strict=False):
                 hear(CaseEnd(case, outcome))
             continue
-        executor = LocalExecutor.of(plan.arguments, environment)
+        executor = executor_for(plan.arguments, environment)
         for event in executor.run(runnable, cancelled):
             hear(event)
 

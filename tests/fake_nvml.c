@@ -1,4 +1,4 @@
-/* A fake NVIDIA management library: one GPU, one process on it (this one, with 1234 MiB). */
+/* A fake NVIDIA management library: two GPUs, and a process on the second (this one, with 1234 MiB). */
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -6,25 +6,27 @@
 typedef struct { unsigned pid; unsigned long long used; unsigned gi, ci; } process_t;
 typedef struct { unsigned long long total, free, used; } memory_t;
 
-static int uuid_seen;
+static int gpus[2];
 int nvmlInit_v2(void) { return 0; }
 int nvmlInitWithFlags(unsigned flags) { return 0; }
 int nvmlShutdown(void) { return 0; }
 const char *nvmlErrorString(int code) { return "fake"; }
-int nvmlDeviceGetCount_v2(unsigned *count) { *count = 1; return 0; }
-int nvmlDeviceGetHandleByIndex_v2(unsigned index, void **device) { *device = &uuid_seen; return index ? 2 : 0; }
+int nvmlDeviceGetCount_v2(unsigned *count) { *count = 2; return 0; }
+int nvmlDeviceGetHandleByIndex_v2(unsigned index, void **device) { *device = &gpus[index]; return index > 1 ? 2 : 0; }
 int nvmlDeviceGetHandleByUUID(const char *uuid, void **device) {
-    *device = &uuid_seen;
-    return strcmp(uuid, "GPU-fa4e") ? 6 : 0;
+    int first = !strcmp(uuid, "GPU-510w");
+    *device = &gpus[first ? 0 : 1];
+    return first || !strcmp(uuid, "GPU-fa4e") ? 0 : 6;
 }
 int nvmlDeviceGetComputeRunningProcesses_v3(void *device, unsigned *count, process_t *infos) {
+    if (device == &gpus[0]) { *count = 0; return 0; }
     if (!infos || *count < 100) { *count = 100; return 7; } /* ask again with more room */
     *count = 2;
     infos[0] = (process_t){1, 99ull << 20, 0, 0};
     infos[1] = (process_t){(unsigned)getpid(), 1234ull << 20, 0, 0};
     return 0;
 }
-int nvmlDeviceGetName(void *device, char *name, unsigned size) { snprintf(name, size, "Fake GPU"); return 0; }
+int nvmlDeviceGetName(void *device, char *name, unsigned size) { snprintf(name, size, device == &gpus[0] ? "Slow GPU" : "Fake GPU"); return 0; }
 int nvmlDeviceGetMemoryInfo(void *device, memory_t *memory) {
     *memory = (memory_t){80ull << 30, 70ull << 30, 10ull << 30};
     return 0;

@@ -61,26 +61,55 @@ def test_without_a_driver_the_figure_is_missing():
 
 
 @pytest.mark.parametrize(
-    ("visible", "number"), [(None, 1), ("0", 1), ("GPU-fa4e", 1), ("", 0), ("-1", 0)]
+    ("visible", "number"),
+    [(None, 2), ("0", 1), ("1,0", 2), ("GPU-fa4e", 1), ("", 0), ("-1", 0), ("0,-1,1", 1), ("7", 0)],
 )
-def test_the_machine_tells_of_the_gpu_that_may_be_used(fake_driver, visible, number):
+def test_the_gpus_that_may_be_used_are_those_that_cuda_sees(fake_driver, visible, number):
     code = """
 import json
+from nbbench.hf import PyTorchBenchmarkArguments, TensorFlowBenchmarkArguments
 from nbbench.machine import describe_machine
-print(json.dumps({k: v for k, v in describe_machine().items() if "gpu" in k}))
+one, other = PyTorchBenchmarkArguments(), TensorFlowBenchmarkArguments(device_idx=1)
+print(json.dumps([describe_machine()["num_gpus"], one.n_gpu, one.is_gpu, one.device,
+                  one.device_idx, one.is_tpu, other.gpu_list, other.strategy,
+                  PyTorchBenchmarkArguments(cuda=False).n_gpu]))
 """
     environment = {} if visible is None else {"CUDA_VISIBLE_DEVICES": visible}
-    told = with_driver(fake_driver, code, **environment)
-    assert told["num_gpus"] == number
-    if number:
-        assert told["gpu"] == "Fake GPU"
-        assert told["gpu_ram_mb"] == 80 * 1024
-        assert told["gpu_power_watts"] == 700
-        assert told["gpu_performance_state"] == "P2"
-        assert told["gpu_clock_sm_mhz"] == 1980
-        assert told["gpu_clock_memory_mhz"] == 2619
-        assert told["gpu_driver"] == "580.1"
-        assert told["gpu_driver_cuda"] == "13.1"
+    names = [f"/physical_device:GPU:{number}" for number in range(number)]
+    device, strategy = ("cuda:0", "/gpu:1") if number else ("cpu", "/cpu:1")
+    assert with_driver(fake_driver, code, **environment) == [
+        number, number, number > 0, device, 0, False, names, strategy, 0,
+    ]  # fmt: skip
+
+
+def test_the_gpu_that_a_case_ran_on_is_described_by_its_uuid(fake_driver):
+    code = """
+import json
+from nbbench.gpus import describe_gpu
+print(json.dumps([describe_gpu("GPU-fa4e"), describe_gpu("GPU-510w"), describe_gpu("GPU-0")]))
+"""
+    # CUDA's first GPU need not be NVML's: nothing may go by CUDA's numbers
+    told, slow, unknown = with_driver(fake_driver, code, CUDA_VISIBLE_DEVICES="0")
+    assert told == {
+        "gpu": "Fake GPU", "gpu_ram_mb": 80 * 1024, "gpu_power_watts": 700,
+        "gpu_performance_state": "P2", "gpu_clock_sm_mhz": 1980, "gpu_clock_sm_max_mhz": 2000,
+        "gpu_clock_memory_mhz": 2619, "gpu_driver": "580.1", "gpu_driver_cuda": "13.1",
+    }  # fmt: skip
+    assert slow["gpu"] == "Slow GPU"
+    assert set(unknown.values()) == {None}
+
+
+def test_a_case_tells_which_gpu_it_runs_on(fake_driver, probe):
+    code = """
+import json, sys, nbbench
+sys.path.insert(0, sys.argv[1])
+report = nbbench.run("m", configs=[{"model_type": "x", "gpu_uuid": "GPU-fa4e"}],
+                     frameworks="probe", max_time=0.1, progress=False)
+facts = report.environment["probe"]
+print(json.dumps([report.speed.status.tolist(), facts["gpu"], "fa4e" in str(facts.to_dict())]))
+"""
+    code = code.replace("sys.argv[1]", repr(str(probe)))
+    assert with_driver(fake_driver, code) == [["ok"] * 4, "Fake GPU", False]
 
 
 class FakeCuda:

@@ -9,8 +9,9 @@ from dataclasses import fields
 import pytest
 
 from nbbench import ArgumentError
+from nbbench.cli import main
+from nbbench.errors import OutputError
 from nbbench.hf import (
-    BenchmarkOutput,
     Memory,
     PyTorchBenchmark,
     PyTorchBenchmarkArguments,
@@ -20,9 +21,6 @@ from nbbench.hf import (
 from tests.conftest import TINY_BERT
 
 GPT2 = {"model_type": "gpt2", "n_embd": 32, "n_layer": 2, "n_head": 2, "vocab_size": 300}
-BART = {"model_type": "bart", "d_model": 32, "encoder_layers": 2, "decoder_layers": 2,
-        "encoder_attention_heads": 2, "decoder_attention_heads": 2, "encoder_ffn_dim": 64,
-        "decoder_ffn_dim": 64, "vocab_size": 300}  # fmt: skip
 SMALL = {"sequence_lengths": [8], "batch_sizes": [1], "cuda": False}
 
 
@@ -31,49 +29,9 @@ def _torch():
     pytest.importorskip("torch")
 
 
-def check_results_dict_not_empty(results):
-    for result in results.values():
-        for batch_size, length in zip(result["bs"], result["ss"], strict=True):
-            assert result["result"][batch_size][length] not in (None, "N/A")
-
-
 def pytorch(config, **arguments):
     args = PyTorchBenchmarkArguments(models=["tiny"], **{**SMALL, **arguments})
     return PyTorchBenchmark(args, configs=[config]).run()
-
-
-@pytest.mark.parametrize(
-    ("config", "arguments"),
-    [
-        (GPT2, {}),
-        ({**TINY_BERT, "architectures": ["BertForSequenceClassification"]}, {}),
-        (TINY_BERT, {"only_pretrain_model": True}),
-        (GPT2, {"torchscript": True}),
-        ({**GPT2, "architectures": None}, {"training": True}),
-        (GPT2, {"training": True, "inference": False}),
-        (BART, {}),
-        (BART, {"training": True}),
-    ],
-)
-def test_pytorch(config, arguments):
-    output = pytorch(config, **arguments)
-    assert isinstance(output, BenchmarkOutput)
-    if arguments.get("inference", True):
-        check_results_dict_not_empty(output.time_inference_result)
-        check_results_dict_not_empty(output.memory_inference_result)
-    if arguments.get("training"):
-        check_results_dict_not_empty(output.time_train_result)
-        check_results_dict_not_empty(output.memory_train_result)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("arguments", [{}, {"eager_mode": True}, {"training": True}])
-def test_tensorflow(arguments):
-    args = TensorFlowBenchmarkArguments(models=["tiny"], **SMALL, **arguments)
-    output = TensorFlowBenchmark(args, [GPT2]).run()  # configs by position
-    check_results_dict_not_empty(output.time_inference_result)
-    if arguments.get("training"):
-        check_results_dict_not_empty(output.memory_train_result)
 
 
 def test_results_are_nested_dicts_of_seconds_and_memory(capsys):
@@ -149,13 +107,60 @@ def test_the_seven_old_negatives_work_in_both(kind):
     assert len(caught) == 7
 
 
-def test_what_has_no_effect_or_is_missing_says_so():
-    args = PyTorchBenchmarkArguments(models=["tiny"], multi_process=False)
-    with pytest.warns(UserWarning, match="multi_process=False has no effect"):
-        PyTorchBenchmark(args, configs=[GPT2])
-    args = PyTorchBenchmarkArguments(models=["tiny"], trace_memory_line_by_line=True)
-    with pytest.raises(ArgumentError, match="not available in nbbench yet"):
-        PyTorchBenchmark(args, configs=[GPT2])
-    args = PyTorchBenchmarkArguments(models=["a", "b"])
+def test_arguments_that_make_no_sense_are_one_sentence(tmp_path):
+    two = PyTorchBenchmarkArguments(models=["a", "b"])
     with pytest.raises(ArgumentError, match="models has 2 names"):
-        PyTorchBenchmark(args, configs=[GPT2]).run()
+        PyTorchBenchmark(two, configs=[GPT2])
+    both = TensorFlowBenchmarkArguments(models=["a"], eager_mode=True, use_xla=True)
+    with pytest.raises(ArgumentError, match="exclude each other"):
+        TensorFlowBenchmark(both, [GPT2])
+    traced = TensorFlowBenchmarkArguments(models=["a"], trace_memory_line_by_line=True)
+    with pytest.raises(ArgumentError, match="needs eager_mode=True"):
+        TensorFlowBenchmark(traced, [GPT2])
+    for wrong in ({"save_to_csv": True, "env_info_csv_file": "/nowhere/env.csv"},
+                  {"log_print": True, "log_filename": "/nowhere/log"}):  # fmt: skip
+        args = PyTorchBenchmarkArguments(models=["a"], **wrong)
+        with pytest.raises(OutputError, match=r"'/nowhere/.*' cannot be written"):
+            PyTorchBenchmark(args, configs=[GPT2]).run()
+
+
+def test_the_summary_is_the_last_cases_and_the_report_has_all(capsys):
+    args = PyTorchBenchmarkArguments(
+        models=["tiny"], sequence_lengths=[8, 16], batch_sizes=[1], cuda=False, speed=False,
+        trace_memory_line_by_line=True,
+    )  # fmt: skip
+    benchmark = PyTorchBenchmark(args, configs=[GPT2])
+    output = benchmark.run()
+    assert output.train_summary is None
+    frame = benchmark.report.lines
+    assert set(frame.sequence_length) == {8, 16}
+    last = frame[frame.sequence_length == 16]
+    assert len(output.inference_summary.sequential) == len(last)
+    shown = capsys.readouterr().out
+    assert shown.count("INFERENCE - MEMOMRY - LINE BY LINE - SUMMARY") == 1
+    assert shown.count("Line by line memory consumption:") == 2
+    assert "tiny pytorch inference, batch 1 × length 16" in shown
+
+
+def test_repeat_is_the_fewest_samples_where_it_is_more_than_nbbench_takes():
+    for repeat, samples in ((3, 6), (30, 30)):
+        args = PyTorchBenchmarkArguments(models=["tiny"], repeat=repeat, cuda=False)
+        assert args.benchmark_arguments([GPT2]).min_samples == samples
+
+
+def test_the_scripts_of_old_are_a_command(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    code = main(
+        ["hf", "pytorch", "--models", "bert-tiny", "--batch_sizes", "1", "2", "--sequence-lengths",
+         "8", "--no_memory", "--save_to_csv", "--inference_time_csv_file", "times.csv", "--no-cuda"]
+    )  # fmt: skip
+    assert code == 0
+    assert "INFERENCE - SPEED - RESULT" in capsys.readouterr().out
+    with open("times.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["model"], row["batch_size"]) for row in rows] == [
+        ("bert-tiny", "1"),
+        ("bert-tiny", "2"),
+    ]
+    assert main(["hf", "tensorlow"]) == 2
+    assert "did you mean 'tensorflow'?" in capsys.readouterr().err

@@ -27,7 +27,7 @@ def result(model, length, median=None, peak_mib=None, **case):
 
 
 def report(*results):
-    facts = {"framework": "PyTorch", "framework_version": "2.13.0", "use_torchscript": False}
+    facts = {"framework": "PyTorch", "framework_version": "2.13.0"}
     return Report(list(results), {"system": "Linux"}, {("pytorch", "kernel"): facts})
 
 

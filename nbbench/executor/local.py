@@ -11,10 +11,8 @@ from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from ..arguments import BenchmarkArguments
 from ..backends import BackendFile, find_backend
 from ..case import Case, Outcome, Phase, Status
-from ..environments import Environment
 from ..worker.messages import (
     Failed,
     Finished,
@@ -98,17 +96,6 @@ class LocalExecutor:
     about: dict[str, Any] = field(default_factory=dict)
     _worker: WorkerProcess | None = field(default=None, init=False)
     _failures: dict[str, Outcome] = field(default_factory=dict, init=False)
-
-    @classmethod
-    def of(cls, arguments: BenchmarkArguments, environment: Environment) -> LocalExecutor:
-        """The executor that the arguments ask for, in an environment that is ready."""
-        return cls(
-            python=environment.python,
-            isolation=arguments.isolation,
-            timeout=arguments.timeout,
-            idle_limit=arguments.idle_limit,
-            about=environment.facts(),
-        )
 
     def __post_init__(self) -> None:
         if self.isolation == "auto":

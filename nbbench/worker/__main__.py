@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import gc
-import importlib.util
 import json
 import os
 import platform
@@ -22,10 +21,10 @@ import threading
 import time
 import traceback
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, BinaryIO, Optional
 
 from .backends import Backend
+from .load import load_backend
 from .messages import (
     Event,
     Failed,
@@ -41,7 +40,7 @@ from .messages import (
     encode,
 )
 from .resident import high_water_mark_works
-from .runner import first_line, run_case
+from .runner import run_case
 
 ESCALATION = (("SIGINT", 0.2), ("SIGTERM", 0.2), ("SIGKILL", 5.0))
 """How a case is ended, and the seconds each step is given."""
@@ -64,8 +63,9 @@ def main() -> None:
     """Run until there is nothing more to do."""
     events = _claim_stdout()
     settings = Settings(**json.loads(sys.argv[1]))
-    backend = _load_backend(settings, events)
-    if backend is None:
+    backend = load_backend(settings.framework, settings.backend_file, settings.backend_class)
+    if isinstance(backend, Failed):
+        _send(events, backend)
         return
     mark_works = high_water_mark_works()
     environment = {"python_version": platform.python_version(), **backend.environment()}
@@ -85,31 +85,6 @@ def _claim_stdout() -> BinaryIO:
 
 def _send(events: BinaryIO, event: Event) -> None:
     events.write(encode(event))
-
-
-def _load_backend(settings: Settings, events: BinaryIO) -> Optional[Backend]:
-    """The backend with its framework imported; None, and an event that says why, if that fails."""
-    try:
-        name = f"{__package__}.backends.{Path(settings.backend_file).stem}"
-        spec = importlib.util.spec_from_file_location(name, settings.backend_file)
-        if spec is None or spec.loader is None:
-            raise ImportError(f"{settings.backend_file} is not a Python module")
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[name] = module
-        spec.loader.exec_module(module)
-        backend: Backend = getattr(module, settings.backend_class)()
-        backend.load()
-        return backend
-    except ImportError as error:
-        missing = getattr(error, "name", None)
-        reason = f"{settings.framework} cannot be imported: {first_line(error)}"
-        if isinstance(error, ModuleNotFoundError) and missing:
-            reason = f"{missing} is not installed"
-        _send(events, Failed(Status.UNSUPPORTED, reason, traceback.format_exc()))
-    except Exception as error:
-        reason = f"{settings.framework} cannot be started: {first_line(error)}"
-        _send(events, Failed(Status.ERROR, reason, traceback.format_exc()))
-    return None
 
 
 class Server:

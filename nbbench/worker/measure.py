@@ -17,7 +17,7 @@ from functools import partial
 from typing import Optional, Protocol
 
 from . import order_statistics
-from .messages import Sampled, Timing
+from .messages import FEWEST_SAMPLES, Sampled, Timing
 
 SHORTEST_SAMPLE_S = 1e-3
 """Calls that take less are timed in blocks that take about this long."""
@@ -113,17 +113,18 @@ def sample(
     calls_per_sample: int,
     precision: float,
     max_time: float,
+    fewest: int = FEWEST_SAMPLES,
     begun: Sequence[float] = (),
     report: Callable[[Sampled], None] = lambda _: None,
 ) -> list[float]:
     """Seconds per call, sampled until the median is known to ``precision``.
 
     Goes on from the samples that were ``begun`` with. Stops at the first look at which the
-    interval is narrow enough, after ``max_time`` seconds (but never before 6 samples), or at 1000
-    samples.
+    interval is narrow enough, after ``max_time`` seconds, or at 1000 samples, but never before
+    ``fewest`` samples.
     """
     samples = list(begun)
-    upcoming = order_statistics.looks()
+    upcoming = order_statistics.looks(fewest)
     look_at = next(upcoming)
     begin = told = time.perf_counter()
     with quiet_collector() as collect:
@@ -131,9 +132,7 @@ def sample(
             samples.append(stopwatch(call, calls_per_sample) / calls_per_sample)
             collect()
             now = time.perf_counter()
-            out_of_time = (
-                now - begin >= max_time and len(samples) >= order_statistics.FEWEST_SAMPLES
-            )
+            out_of_time = now - begin >= max_time and len(samples) >= fewest
             if now - told >= PROGRESS_EVERY_S:
                 told = now
                 ordered = sorted(samples)

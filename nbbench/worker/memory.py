@@ -11,7 +11,13 @@ from __future__ import annotations
 from typing import Optional, Protocol
 
 from .messages import MemoryProfile
-from .resident import HighWaterMark, Polling, read_resident, release_free_memory
+from .resident import (
+    HighWaterMark,
+    Polling,
+    quick_resident,
+    read_resident,
+    release_free_memory,
+)
 
 
 class MemoryGauge(Protocol):
@@ -32,6 +38,12 @@ class MemoryGauge(Protocol):
     def stop(self, parameters: Optional[int]) -> MemoryProfile:
         """Those calls are over; ``parameters`` are the model's own bytes."""
 
+    def now(self) -> tuple[int, Optional[int]]:
+        """Bytes that this process holds, and those its GPU's allocator has given out, if any.
+
+        May be called at any time, and is quick.
+        """
+
 
 class ProcessMemory:
     """The memory of this process, by the kernel's high-water mark or else by polling."""
@@ -41,6 +53,7 @@ class ProcessMemory:
         self._peak = HighWaterMark() if mark_works else Polling()
         self._anonymous_before = 0
         self._weights = 0
+        self._resident = quick_resident()
 
     def before_model(self) -> None:
         """Take the baseline."""
@@ -68,3 +81,7 @@ class ProcessMemory:
             activations=peak - baseline - self._weights,
             peak=peak,
         )
+
+    def now(self) -> tuple[int, Optional[int]]:
+        """What this process holds; there is no other device."""
+        return self._resident(), None

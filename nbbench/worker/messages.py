@@ -16,6 +16,9 @@ from typing import Any, Optional, Union
 
 PROTOCOL = 1
 
+FEWEST_SAMPLES = 6
+"""The fewest with which the median's interval exists: (min, max) of 6 has a level of 96.9 %."""
+
 
 class Status(str, Enum):
     """How a case ended; every one but ``ok`` comes with a reason and a phase."""
@@ -40,6 +43,7 @@ class Phase(str, Enum):
     WARMING = "warming"
     MEASURING = "measuring"
     MEMORY = "memory"
+    TRACING = "tracing"
 
 
 @dataclass(frozen=True)
@@ -69,6 +73,8 @@ class Case:
     threads: Optional[int] = None
     speed: bool = True
     memory: bool = True
+    trace_memory_line_by_line: bool = False
+    min_samples: int = FEWEST_SAMPLES
     precision: float = 0.02
     max_time: float = 10.0
     seed: int = 0
@@ -143,6 +149,44 @@ class MemoryProfile:
 
 
 @dataclass(frozen=True)
+class SourceLine:
+    """A line of a library's source; ``file`` begins at the package, and is no path."""
+
+    file: str
+    module: str
+    number: int
+    text: str
+
+
+@dataclass(frozen=True)
+class LineTrace:
+    """Memory before each line that one call ran.
+
+    Each of ``steps`` is the line's place in ``lines``, the bytes that the process held, and those
+    that the device's allocator had given out (None where the device is the CPU); ``end`` is the
+    same two after the call. ``traced_s`` is how long the call took with the tracing. ``whole`` is
+    false where the call ran more lines than were kept.
+    """
+
+    lines: tuple[SourceLine, ...]
+    steps: tuple[tuple[int, int, Optional[int]], ...]
+    end: tuple[int, Optional[int]]
+    traced_s: float
+    whole: bool = True
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> LineTrace:
+        """Rebuild a trace from what ``dataclasses.asdict`` made of one."""
+        return cls(
+            lines=tuple(SourceLine(**line) for line in data["lines"]),
+            steps=tuple((place, cpu, gpu) for place, cpu, gpu in data["steps"]),
+            end=(data["end"][0], data["end"][1]),
+            traced_s=data["traced_s"],
+            whole=data["whole"],
+        )
+
+
+@dataclass(frozen=True)
 class Outcome:
     """What came of a case.
 
@@ -162,6 +206,7 @@ class Outcome:
     execution: str = ""
     timing: Optional[Timing] = None
     memory: Optional[MemoryProfile] = None
+    lines: Optional[LineTrace] = None
     build_s: Optional[float] = None
     parameter_count: Optional[int] = None
     tokens_per_call: Optional[int] = None
@@ -182,8 +227,11 @@ class Outcome:
             timing = Timing(**{**timing, "samples": tuple(timing["samples"])})
         if memory is not None:
             memory = MemoryProfile(**memory)
+        lines = data.get("lines")
+        if lines is not None:
+            lines = LineTrace.from_dict(lines)
         status = Status(data["status"])
-        return cls(**{**data, "status": status, "timing": timing, "memory": memory})
+        return cls(**{**data, "status": status, "timing": timing, "memory": memory, "lines": lines})
 
 
 @dataclass(frozen=True)
@@ -234,6 +282,13 @@ class PhaseChanged:
 
 
 @dataclass(frozen=True)
+class Opened:
+    """Event: the running case has opened its device; a GPU by the driver's UUID ("GPU-…")."""
+
+    gpu_uuid: str
+
+
+@dataclass(frozen=True)
 class Sampled:
     """Event: how sampling goes; ``half_width`` is the interval's, as a fraction of the median."""
 
@@ -250,10 +305,10 @@ class Finished:
 
 
 Request = Union[RunCase, StopCase]
-Event = Union[Hello, Failed, Started, PhaseChanged, Sampled, Finished]
+Event = Union[Hello, Failed, Started, PhaseChanged, Opened, Sampled, Finished]
 _TYPES: dict[str, Any] = {
     kind.__name__: kind
-    for kind in (RunCase, StopCase, Hello, Failed, Started, PhaseChanged, Sampled, Finished)
+    for kind in (RunCase, StopCase, Hello, Failed, Started, PhaseChanged, Opened, Sampled, Finished)
 }
 
 

@@ -15,19 +15,18 @@ from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import Optional
 
+from .messages import FEWEST_SAMPLES
+
 NOMINAL_LEVEL = 0.965
 """Of the order-statistics interval; what is left at least 95 % after stopping early."""
-
-FEWEST_SAMPLES = 6
-"""The fewest with which the interval exists at all: (min, max) of 6 has a level of 96.9 %."""
 
 MOST_SAMPLES = 1000
 """More do not help: a median still uncertain then sits between two modes, or drifts."""
 
 
-def looks() -> Iterator[int]:
+def looks(fewest: int = FEWEST_SAMPLES) -> Iterator[int]:
     """The sample sizes at which to ask whether the interval is narrow enough, 10 % apart."""
-    n = FEWEST_SAMPLES
+    n = fewest
     while n < MOST_SAMPLES:
         yield n
         n = min(max(n + 1, math.ceil(1.1 * n)), MOST_SAMPLES)

@@ -12,6 +12,7 @@ import mmap
 import os
 import sys
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Optional
 
@@ -38,6 +39,14 @@ def read_resident() -> Resident:
         return Resident(fields["VmRSS"], fields.get("RssAnon", fields["VmRSS"]))
     total = _macos_resident() if sys.platform == "darwin" else _windows_resident()
     return Resident(total, total)
+
+
+def quick_resident() -> Callable[[], int]:
+    """A function that reads how many bytes this process holds; on Linux in two microseconds."""
+    if sys.platform != "linux":
+        return lambda: read_resident().total
+    descriptor = os.open("/proc/self/statm", os.O_RDONLY)
+    return lambda: int(os.pread(descriptor, 100, 0).split()[1]) * mmap.PAGESIZE
 
 
 def _read_status() -> dict[str, int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import re
 import time
 import traceback
 from collections.abc import Callable
@@ -10,17 +11,21 @@ from dataclasses import replace
 from typing import Any, Optional
 
 from .backends import Backend, Device, Model, Unsupported
+from .line_trace import trace_lines
 from .measure import Call, block_size, sample, summarize, warm_up
 from .messages import (
     Case,
     Event,
     MemoryProfile,
+    Opened,
     Outcome,
     Phase,
     PhaseChanged,
     Status,
     Timing,
 )
+
+_RAISED = re.compile(r"^\s*\w+(?:Error|Exception): (.+)$", re.MULTILINE)
 
 _MEMORY_CALLS = 3
 _POLLED_SECONDS = 0.1
@@ -58,6 +63,8 @@ def run_case(
         enter(Phase.BUILDING)
         device = backend.open(case, mark_works=mark_works)
         known["device"] = device.name
+        if device.gpu_uuid is not None:
+            emit(Opened(device.gpu_uuid))
         device.memory.before_model()
         begin = time.perf_counter()
         model = backend.build(case, device)
@@ -65,6 +72,11 @@ def run_case(
         known["architecture"], known["dtype"] = model.architecture, model.dtype
         known["execution"] = model.execution
         known["parameter_count"] = model.parameter_count
+        if case.trace_memory_line_by_line and model.execution != "eager":
+            raise Unsupported(
+                f"memory can be traced line by line where calls run line by line, and execution "
+                f"{model.execution} does not; use execution eager"
+            )
         gc.collect()
         device.memory.after_model()
 
@@ -79,7 +91,11 @@ def run_case(
         if memory is not None and case.mode == "training" and device.memory.free:
             enter(Phase.MEMORY)
             memory = _by_phase(device, model, memory)
-        return Outcome(Status.OK, phase="", timing=timing, memory=memory, **known)
+        lines = None
+        if case.trace_memory_line_by_line:
+            enter(Phase.TRACING)
+            lines = trace_lines(call, device.stopwatch, device.memory.now, model.library)
+        return Outcome(Status.OK, phase="", timing=timing, memory=memory, lines=lines, **known)
     except Unsupported as error:
         return failed(Status.UNSUPPORTED, str(error), error)
     except KeyboardInterrupt as error:
@@ -126,6 +142,7 @@ def _time(
         calls_per_sample=calls_per_sample,
         precision=case.precision,
         max_time=case.max_time - (time.perf_counter() - begin),
+        fewest=case.min_samples,
         begun=warm.samples,
         report=emit,
     )
@@ -163,6 +180,9 @@ def _by_phase(device: Device, model: Model, memory: MemoryProfile) -> MemoryProf
 def first_line(error: BaseException) -> str:
     """What an exception says, cut to one line of at most 300 characters."""
     first, _, rest = str(error).strip().partition("\n")
+    raised = _RAISED.findall(rest)
+    if first == "in user code:" and raised:  # TensorFlow's graphs: what went wrong stands last
+        first, rest = raised[-1], ""
     if first.endswith(":"):  # it only announces what comes
         first += " " + rest.strip().partition("\n")[0]
     text = first or type(error).__name__

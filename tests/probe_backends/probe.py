@@ -25,7 +25,10 @@ class ProbeBackend:
         pass
 
     def open(self, case, *, mark_works):
-        return CpuDevice(mark_works and not json.loads(case.config).get("poll"))
+        config = json.loads(case.config)
+        device = CpuDevice(mark_works and not config.get("poll"))
+        device.gpu_uuid = config.get("gpu_uuid")
+        return device
 
     def build(self, case, device):
         return ProbeModel(json.loads(case.config), case)
@@ -45,12 +48,18 @@ class ProbeModel:
     parameter_bytes = 0
     dtype = "float32"
     execution = "eager"
+    library = "probe_backends"
 
     def __init__(self, config, case):
         self.config, self.case = config, case
         behaviour = config.get("build", "")
         if behaviour == "raise":
             raise ValueError("this config cannot be built")
+        if behaviour == "memory_error":
+            raise MemoryError("no 5 GiB to be had for the weights")
+        if "build_log" in config:
+            with open(config["build_log"], "a") as log:
+                log.write("built\n")
         if behaviour == "hang":
             time.sleep(1000)
         self.held = bytearray(b"\1" * (config.get("hold_mib", 0) << 20))
@@ -66,6 +75,19 @@ class ProbeModel:
 
     def call_nothing(self):
         pass
+
+    def call_log(self):
+        """Leave a line for every call, and take long for the first."""
+        with open(self.config["call_log"], "a") as log:
+            time.sleep(0 if log.tell() else 0.3)
+            log.write("called\n")
+        touch(self.config["touch_mib"])
+
+    def call_not_implemented(self):
+        raise NotImplementedError("this model has no such layer")
+
+    def call_killed(self):
+        os.kill(os.getpid(), signal.SIGKILL)
 
     def call_wait(self):
         """Wait to the microsecond: sleep alone oversleeps by a tenth of a millisecond and more."""

@@ -17,11 +17,22 @@ class Unsupported(Exception):
     """This case cannot be run by design; the message says why, in one sentence."""
 
 
+def refuse_tpu(device: str) -> None:
+    """Raise `Unsupported` where a case asks for a TPU."""
+    if device == "tpu":
+        raise Unsupported(
+            "device tpu was asked for, and no backend of nbbench runs on TPUs; give auto, cuda "
+            "or cpu"
+        )
+
+
 class Device(Protocol):
     """Where a case runs."""
 
     name: str
     """"cpu", or "cuda:0" and the like."""
+    gpu_uuid: Optional[str]
+    """The driver's UUID of a GPU ("GPU-…"); None for the CPU, or where it is unknown."""
 
     @property
     def stopwatch(self) -> Stopwatch:
@@ -40,6 +51,8 @@ class Model(Protocol):
     dtype: str
     execution: str
     """How calls are executed: "eager", "graph", "xla", …"""
+    library: str
+    """The package that the model is from, whose lines memory is traced by."""
     parameter_count: int
     parameter_bytes: int
     """Bytes of the parameters and buffers; what is shared counts once."""

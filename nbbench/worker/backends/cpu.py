@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Optional
+
 from ..measure import wall_stopwatch
 from ..memory import ProcessMemory
 
@@ -10,6 +12,7 @@ class CpuDevice:
     """The wall clock times it, and the kernel knows the process's memory."""
 
     name = "cpu"
+    gpu_uuid: Optional[str] = None
 
     def __init__(self, mark_works: bool) -> None:
         self.stopwatch = wall_stopwatch()

@@ -12,7 +12,7 @@ from ..labels import describe_case
 from ..measure import Call
 from ..messages import Case
 from ..processors import default_threads
-from . import Device, Unsupported
+from . import Device, Unsupported, refuse_tpu
 from .cpu import CpuDevice
 from .transformers_models import make_config, named_architecture, quieten, unnamed_class
 
@@ -74,6 +74,7 @@ class TensorFlowBackend:
     def open(self, case: Case, *, mark_works: bool) -> Device:
         """``cpu``, or a CUDA device by its number; ``auto`` takes CUDA where there is one."""
         config, wanted = self.tensorflow.config, case.device
+        refuse_tpu(wanted)
         threads = case.threads or default_threads()
         config.threading.set_intra_op_parallelism_threads(threads)
         gpus = [] if wanted == "cpu" else config.list_physical_devices("GPU")
@@ -134,6 +135,7 @@ class TensorFlowModel:
         self._tensorflow, self._keras, self._model, self._case = tensorflow, keras, model, case
         self.architecture = type(model).__name__
         self.execution = "graph" if case.execution == "default" else case.execution
+        self.library = type(model).__module__.partition(".")[0]
         self.dtype = str(model.dtype_policy.name)
         variables = {id(variable): variable for variable in model.variables}.values()
         self.parameter_count = sum(v.shape.num_elements() for v in model.weights)
@@ -146,15 +148,35 @@ class TensorFlowModel:
         described = describe_case(parameters, model.config, case, self.architecture)
         generator = tensorflow.random.Generator.from_seed(case.seed % 2**63)
         inputs = {spec.name: self._tensor(spec, generator) for spec in described.tensors}
-        call = self._step() if case.mode == "training" else self._forward
+        call: Callable[[Any], Any] = self._forward
+        if case.mode == "training":
+            optimizer = self._keras.optimizers.AdamW(1e-6) if case.optimizer else None
+            call = self._step = TrainingStep(tensorflow, model, optimizer)
+        self._inputs = inputs
         if self.execution != "eager":
             xla = self.execution == "xla"
             call = tensorflow.function(call, jit_compile=True if xla else None)
         return lambda: call(inputs), described.tokens
 
     def training_phases(self) -> list[tuple[str, Call]]:
-        """None: a graph is one piece, and so is the step that is recorded eagerly."""
-        return []
+        """Forward, backward and optimizer's step where operations run one by one.
+
+        None of a graph, which is one piece.
+        """
+        if self.execution != "eager":
+            return []
+        step, made = self._step, {}
+
+        def forward() -> None:
+            made["tape"], made["loss"] = step.forward(self._inputs)
+
+        def backward() -> None:
+            made["gradients"] = step.backward(made.pop("tape"), made.pop("loss"))
+
+        phases: list[tuple[str, Call]] = [("forward", forward), ("backward", backward)]
+        if step.optimizer is not None:
+            phases.append(("optimizer", lambda: step.apply(made.pop("gradients"))))
+        return phases
 
     def gradient_bytes(self) -> Optional[int]:
         """Bytes of a gradient for each trainable variable, which a step returns."""
@@ -164,27 +186,6 @@ class TensorFlowModel:
     def _forward(self, given: Any) -> Any:
         return self._model(given, training=False)
 
-    def _step(self) -> Callable[[Any], Any]:
-        """Forward and backward, and the optimizer's step if there is one."""
-        tensorflow, model = self._tensorflow, self._model
-        variables = model.trainable_variables
-        optimizer = None
-        if self._case.optimizer:
-            optimizer = self._keras.optimizers.AdamW(1e-6)
-            optimizer.build(variables)
-
-        def step(given: Any) -> Any:
-            with tensorflow.GradientTape() as tape:
-                loss = tensorflow.reduce_mean(model(given, training=True)[0])
-            gradients = tape.gradient(loss, variables)
-            if optimizer is None:
-                return loss, gradients
-            used = [(g, v) for g, v in zip(gradients, variables) if g is not None]
-            optimizer.apply_gradients(used)
-            return loss
-
-        return step
-
     def _tensor(self, spec: Input, generator: Any) -> Any:
         tensorflow = self._tensorflow
         if spec.kind == "ids":
@@ -192,3 +193,37 @@ class TensorFlowModel:
         if spec.kind == "ones":
             return tensorflow.ones(spec.shape, tensorflow.int32)
         return generator.normal(spec.shape)
+
+
+class TrainingStep:
+    """Forward and backward, and the optimizer's step if there is one."""
+
+    def __init__(self, tensorflow: Any, model: Any, optimizer: Any) -> None:
+        self._tensorflow, self._model, self.optimizer = tensorflow, model, optimizer
+        self._variables = model.trainable_variables
+        if optimizer is not None:
+            optimizer.build(self._variables)
+
+    def __call__(self, given: Any) -> Any:
+        """The loss, and the gradients where nothing uses them up."""
+        tape, loss = self.forward(given)
+        gradients = self.backward(tape, loss)
+        if self.optimizer is None:
+            return loss, gradients
+        self.apply(gradients)
+        return loss
+
+    def forward(self, given: Any) -> tuple[Any, Any]:
+        """Run the model to its loss; the tape that keeps what the backward pass needs, and it."""
+        with self._tensorflow.GradientTape() as tape:
+            loss = self._tensorflow.reduce_mean(self._model(given, training=True)[0])
+        return tape, loss
+
+    def backward(self, tape: Any, loss: Any) -> Any:
+        """The gradient for each variable; None for one that the loss does not depend on."""
+        return tape.gradient(loss, self._variables)
+
+    def apply(self, gradients: Any) -> None:
+        """The optimizer's step."""
+        used = [(g, v) for g, v in zip(gradients, self._variables) if g is not None]
+        self.optimizer.apply_gradients(used)

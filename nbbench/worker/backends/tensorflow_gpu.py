@@ -8,6 +8,7 @@ from typing import Any, Optional
 from .. import nvml
 from ..measure import wall_stopwatch
 from ..messages import MemoryProfile
+from ..resident import quick_resident
 
 
 class GpuDevice:
@@ -16,7 +17,8 @@ class GpuDevice:
     def __init__(self, tensorflow: Any, index: int, physical: Any) -> None:
         self.name = f"cuda:{index}"
         self.stopwatch = wall_stopwatch(lambda output: read_an_element(tensorflow, output))
-        self.memory = GpuMemory(tensorflow, physical)
+        self.gpu_uuid = _uuid(tensorflow.config.experimental.get_device_details(physical))
+        self.memory = GpuMemory(tensorflow, self.gpu_uuid)
 
 
 def read_an_element(tensorflow: Any, output: Any) -> None:
@@ -31,9 +33,10 @@ class GpuMemory:
 
     free = True
 
-    def __init__(self, tensorflow: Any, physical: Any) -> None:
+    def __init__(self, tensorflow: Any, gpu_uuid: Optional[str]) -> None:
         self._tensorflow, self._experimental = tensorflow, tensorflow.config.experimental
-        self._uuid = _uuid(self._experimental.get_device_details(physical))
+        self._uuid = gpu_uuid
+        self._resident = quick_resident()
         self._baseline: Optional[int] = None
         self._weights = 0
 
@@ -62,6 +65,10 @@ class GpuMemory:
             peak=peak,
             process=self._process_bytes(),
         )
+
+    def now(self) -> tuple[int, Optional[int]]:
+        """What the process holds, and what the allocator has given out."""
+        return self._resident(), int(self._experimental.get_memory_info("GPU:0")["current"])
 
     def _process_bytes(self) -> Optional[int]:
         return None if self._uuid is None else nvml.process_bytes(self._uuid, os.getpid())

@@ -10,7 +10,7 @@ from ..inputs import Input
 from ..labels import describe_case
 from ..measure import Call
 from ..messages import Case
-from . import Device, Unsupported
+from . import Device, Unsupported, refuse_tpu
 from .cpu import CpuDevice
 from .torch_weights import repeating_draws
 from .transformers_models import make_config, named_architecture, quieten, unnamed_class
@@ -52,7 +52,6 @@ class TorchBackend:
             "cpu_capability": torch.backends.cpu.get_cpu_capability(),
             "mkldnn": torch.backends.mkldnn.is_available(),
             "float32_matmul_precision": torch.get_float32_matmul_precision(),
-            "use_torchscript": False,
         }
 
     def import_model(self, case: Case) -> None:
@@ -62,6 +61,7 @@ class TorchBackend:
     def open(self, case: Case, *, mark_works: bool) -> Device:
         """``cpu``, or a CUDA device by its number; ``auto`` takes CUDA where there is one."""
         wanted = case.device
+        refuse_tpu(wanted)
         if wanted == "cpu" or (wanted == "auto" and not self.torch.cuda.is_available()):
             return CpuDevice(mark_works)
         if not self.torch.cuda.is_available():
@@ -157,6 +157,7 @@ class TorchModel:
         self._torch, self._model, self._case, self._device = torch, model, case, device
         self.architecture = type(model).__name__
         self.execution = "eager" if case.execution == "default" else case.execution
+        self.library = type(model).__module__.partition(".")[0]
         self._run = torch.compile(model) if self.execution == "compile" else model
         self.parameter_count = sum(p.numel() for p in model.parameters())
         storages = {

@@ -8,6 +8,7 @@ from typing import Any, Optional
 from .. import nvml
 from ..measure import Call
 from ..messages import MemoryProfile
+from ..resident import quick_resident
 
 
 class CudaDevice:
@@ -17,8 +18,10 @@ class CudaDevice:
         self.name = f"cuda:{index}"
         torch.cuda.set_device(index)
         torch.cuda.init()
+        uuid = getattr(torch.cuda.get_device_properties(index), "uuid", None)
+        self.gpu_uuid = None if uuid is None else f"GPU-{uuid}"
         self.stopwatch = EventStopwatch(torch)
-        self.memory = CudaMemory(torch, index)
+        self.memory = CudaMemory(torch, index, self.gpu_uuid)
 
 
 class EventStopwatch:
@@ -46,8 +49,10 @@ class CudaMemory:
 
     free = True
 
-    def __init__(self, torch: Any, index: int) -> None:
+    def __init__(self, torch: Any, index: int, gpu_uuid: Optional[str]) -> None:
         self._torch, self._cuda, self._index = torch, torch.cuda, index
+        self._uuid = gpu_uuid
+        self._resident = quick_resident()
         self._baseline: Optional[int] = None
         self._weights = 0
 
@@ -84,6 +89,9 @@ class CudaMemory:
             process=self._process_bytes(),
         )
 
+    def now(self) -> tuple[int, Optional[int]]:
+        """What the process holds, and what the allocator has given out."""
+        return self._resident(), int(self._cuda.memory_allocated(self._index))
+
     def _process_bytes(self) -> Optional[int]:
-        uuid = getattr(self._cuda.get_device_properties(self._index), "uuid", None)
-        return None if uuid is None else nvml.process_bytes(f"GPU-{uuid}", os.getpid())
+        return None if self._uuid is None else nvml.process_bytes(self._uuid, os.getpid())

@@ -1,0 +1,61 @@
+"""The shell's front end: ``nbbench run``, ``nbbench hf``, ``nbbench models``, ``nbbench env``."""
+
+from __future__ import annotations
+
+import importlib
+import io
+import os
+import sys
+from collections.abc import Callable, Sequence
+
+from ..errors import ArgumentError, NbbenchError, did_you_mean
+
+_USAGE = """\
+usage: nbbench COMMAND …
+
+  run      measure models: nbbench run bert-base-uncased -b 1 8 -s 32 128
+  hf       the same with the arguments, tables and files of Transformers' former benchmark
+  models   list the built-in catalogue
+  env      list, create and remove the environments that frameworks run in
+
+nbbench COMMAND --help tells more; nbbench --version the version."""
+
+_COMMANDS = ("run", "hf", "models", "env")
+"""Each is a module of this package, with a function ``command``."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; returns 0, or 1 if a case failed, 2 for bad input, 130 if interrupted."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # where the terminal has no ±
+    if not words or words[0] in ("-h", "--help"):
+        print(_USAGE)
+        return 0 if words else 2
+    if words[0] == "--version":
+        from .. import __version__
+
+        print(f"nbbench {__version__}")
+        return 0
+    try:
+        code = _find(words[0])(words[1:])
+        sys.stdout.flush()
+        return code
+    except NbbenchError as error:
+        print(f"nbbench: error: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # else Python tries again as it ends
+        if not isinstance(error, BrokenPipeError):  # which is what head does to a list
+            print(f"nbbench: error: the output cannot be written: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def _find(name: str) -> Callable[[list[str]], int]:
+    if name not in _COMMANDS:
+        hint = did_you_mean(name, _COMMANDS)
+        raise ArgumentError(f"there is no command {name!r}{hint}; try nbbench --help")
+    command: Callable[[list[str]], int] = importlib.import_module(f".{name}", __name__).command
+    return command

@@ -1,0 +1,93 @@
+"""``nbbench env``."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+
+from ..backends import backend_names
+from ..environments import create, environment_path, list_environments, remove_environment
+from ..errors import ArgumentError, did_you_mean
+from ..flags import FlagParser
+
+_USAGE = """\
+usage: nbbench env list
+       nbbench env create NAME [REQUIREMENT …] [--framework FRAMEWORK]
+       nbbench env remove NAME …
+       nbbench env path NAME
+
+Environments are interpreters that are made for a framework once and kept. NAME is pytorch,
+tensorflow or keras for what that framework needs; or a name of your own for requirements like
+transformers==4.57.6, which come on top of what the framework needs. Run models in it with
+nbbench run … --environment NAME."""
+
+
+def command(words: list[str]) -> int:
+    """List, create and remove environments."""
+    commands: dict[str, Callable[[list[str]], None]] = {
+        "list": _env_list,
+        "create": _env_create,
+        "remove": _env_remove,
+        "path": _env_path,
+    }
+    if not words or words[0] in ("-h", "--help") or {"-h", "--help"} & set(words):
+        print(_USAGE)
+        return 0 if words else 2
+    chosen = commands.get(words[0])
+    if chosen is None:
+        raise ArgumentError(
+            f"there is no command env {words[0]}{did_you_mean(words[0], commands)}; "
+            f"try nbbench env --help"
+        )
+    chosen(words[1:])
+    return 0
+
+
+def _env_list(words: list[str]) -> None:
+    records = list_environments()
+    if not records:
+        print("no environment has been made yet; nbbench env create tensorflow makes one")
+    for record in records:
+        kind = "layer" if record.borrowed else "whole"
+        kind = kind if record.is_whole() else "damaged"
+        print(
+            f"{record.name:24} {record.framework:12} {kind:7} {record.size / 1e6:8,.0f} MB  "
+            f"{', '.join(record.requirements)}"
+        )
+
+
+def _env_create(words: list[str]) -> None:
+    parser = FlagParser("nbbench env create", "")
+    parser.add_argument("name", nargs="?", metavar="NAME")
+    parser.add_argument("requirements", nargs="*", metavar="REQUIREMENT")
+    parser.add_argument("--framework", "-f")
+    values = parser.read(words)
+    name = values.get("name")
+    if name is None:
+        raise ArgumentError("env create needs a name: a framework's, or one for requirements")
+    framework = values.get("framework", name if name in backend_names() else "pytorch")
+    if framework not in backend_names():
+        raise ArgumentError(
+            f"--framework: {framework!r} is not one of {', '.join(backend_names())}"
+        )
+    environment = create(
+        name,
+        framework,
+        values.get("requirements", []),
+        lambda said: print(said, file=sys.stderr, flush=True),
+    )
+    print(environment.python)
+
+
+def _env_remove(words: list[str]) -> None:
+    if not words:
+        raise ArgumentError("env remove needs a name; nbbench env list tells them")
+    for name in words:
+        for record in remove_environment(name):
+            print(f"removed {record.name} for {record.framework}, {record.size / 1e6:,.0f} MB")
+
+
+def _env_path(words: list[str]) -> None:
+    if len(words) != 1:
+        raise ArgumentError("env path needs one name; nbbench env list tells them")
+    print(environment_path(words[0]))

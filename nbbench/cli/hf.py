@@ -1,0 +1,69 @@
+"""``nbbench hf``: what the scripts ``run_benchmark.py`` and ``run_benchmark_tf.py`` did."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+from typing import Any
+
+from ..errors import ArgumentError, did_you_mean
+from ..flags import FlagParser
+from ..hf import (
+    PyTorchBenchmark,
+    PyTorchBenchmarkArguments,
+    TensorFlowBenchmark,
+    TensorFlowBenchmarkArguments,
+)
+from .interrupt import interrupted_once
+from .run import exit_code
+
+_ABOUT = """\
+Measure with the arguments, tables and files of Transformers' former benchmark.
+
+    nbbench hf pytorch --models bert-base-uncased --batch_sizes 8 --training --no-memory
+
+The framework comes first: pytorch or tensorflow."""
+
+_FRAMEWORKS: dict[str, tuple[Any, Any]] = {
+    "pytorch": (PyTorchBenchmarkArguments, PyTorchBenchmark),
+    "tensorflow": (TensorFlowBenchmarkArguments, TensorFlowBenchmark),
+}
+
+
+def command(words: list[str]) -> int:
+    """Measure, print and write as the original did."""
+    if words and words[0] in _FRAMEWORKS:
+        framework, words = words[0], words[1:]
+    elif {"-h", "--help"} & set(words):
+        framework = "pytorch"
+    else:
+        given = f", and not {words[0]!r}{did_you_mean(words[0], _FRAMEWORKS)}" if words else ""
+        raise ArgumentError(f"nbbench hf begins with pytorch or tensorflow{given}")
+    kind, benchmark = _FRAMEWORKS[framework]
+    parser = _parser(framework, kind)
+    if {"-h", "--help"} & set(words):
+        parser.print_help()
+        return 0
+    running = benchmark(kind(**parser.read(words)))
+    with interrupted_once():
+        running.run()
+    return exit_code(running.report)
+
+
+def _parser(framework: str, kind: Any) -> FlagParser:
+    """A flag for each of the original's arguments, truths with their ``--no-…``."""
+    parser = FlagParser(f"nbbench hf {framework}", _ABOUT)
+    for item in dataclasses.fields(kind):
+        default = getattr(kind(), item.name)
+        options: dict[str, Any] = {"help": item.metadata["help"], "default": None}
+        flag = "--" + item.name.replace("_", "-")
+        if isinstance(default, bool):
+            parser.add_argument(flag, action=argparse.BooleanOptionalAction, **options)
+            continue
+        if isinstance(default, list):
+            options.update(nargs="+", action="extend")
+            default = default[0] if default else ""
+        if isinstance(default, int):
+            options.update(type=int)
+        parser.add_argument(flag, metavar="N" if isinstance(default, int) else "NAME", **options)
+    return parser

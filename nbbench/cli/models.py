@@ -1,0 +1,20 @@
+"""``nbbench models``."""
+
+from __future__ import annotations
+
+from ..errors import ArgumentError
+from ..models import catalogue
+
+
+def command(words: list[str]) -> int:
+    """List the catalogue."""
+    if words in (["-h"], ["--help"]):
+        print(
+            "usage: nbbench models\n\nList the names of the built-in catalogue, with their types."
+        )
+        return 0
+    if words:
+        raise ArgumentError(f"nbbench models takes no arguments, and {words[0]!r} was given")
+    for name, config in catalogue().items():
+        print(f"{name:34}{config['model_type']}")
+    return 0

@@ -1,0 +1,81 @@
+"""``nbbench run``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ..arguments import BenchmarkArguments
+from ..case import Result, Status
+from ..flags import benchmark_parser
+from ..frames import memory_frame, speed_frame
+from ..original_tables import original_tables
+from ..report import Report, check_writable
+from ..run import run_arguments
+from .interrupt import interrupted_once
+
+_ABOUT = "Measure speed and memory of models: a forward pass or a training step, on random weights."
+
+
+def command(words: list[str]) -> int:
+    """Measure, print, and keep what is to be kept."""
+    parser = benchmark_parser("nbbench run", _ABOUT)
+    parser.add_argument("--save", metavar="FILE", help="write the whole report here, as JSON")
+    parser.add_argument("--csv", metavar="FOLDER", help="write the three tables here, as CSV")
+    parser.add_argument(
+        "--tables",
+        action="store_true",
+        default=None,
+        help="print the tables that Transformers' former benchmark printed",
+    )
+    parser.add_argument("--log", metavar="FILE", help="append what is printed to this file")
+    if "-h" in words or "--help" in words:
+        parser.print_help()
+        return 0
+    values = parser.read(words)
+    save, csv, log = (values.pop(name, None) for name in ("save", "csv", "log"))
+    tables = values.pop("tables", False)
+    if csv is not None:
+        check_writable(csv, folder=True)
+    if log is not None:
+        check_writable(log, folder=False)
+    with interrupted_once():
+        report = run_arguments(
+            BenchmarkArguments(**values),
+            on_result=None if csv is None else _CsvRows(csv).add,
+            save=save,
+        )
+        if save is not None:
+            report.save(save)  # again, for what failed while it ran to be told
+        if csv is not None:
+            report.to_csv(csv)
+        text = original_tables(report) if tables else f"{report}\n"
+        if log is not None:
+            with open(log, "a", encoding="utf-8") as file:
+                file.write(text)
+        print(text, end="", flush=True)
+    return exit_code(report)
+
+
+def exit_code(report: Report) -> int:
+    """130 if the run was interrupted, 1 if a case failed, else 0."""
+    statuses = {result.outcome.status for result in report.results}
+    if statuses & {Status.CANCELLED, Status.SKIPPED}:
+        return 130
+    return 0 if statuses == {Status.OK} else 1
+
+
+class _CsvRows:
+    """speed.csv and memory.csv, a row at a time, so that a crash loses none."""
+
+    def __init__(self, folder: str) -> None:
+        self._folder = Path(folder)
+        self._begun = False
+
+    def add(self, result: Result) -> None:
+        """Write a result's row to each."""
+        for name, frame in (("speed", speed_frame([result])), ("memory", memory_frame([result]))):
+            with (self._folder / f"{name}.csv").open(
+                "a" if self._begun else "w", newline=""
+            ) as file:
+                frame.to_csv(file, header=not self._begun, index=False)
+        self._begun = True

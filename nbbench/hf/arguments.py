@@ -1,0 +1,207 @@
+"""The original's arguments: its 31 names, their defaults and meanings, and the seven ``no_*``."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import time
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from ..arguments import BenchmarkArguments
+from ..errors import ArgumentError, did_you_mean
+from ..gpus import visible_gpus
+from ..worker.messages import FEWEST_SAMPLES
+
+
+def _argument(default: Any, help_text: str) -> Any:
+    make = (lambda: list(default)) if isinstance(default, list) else (lambda: default)
+    return field(default_factory=make, metadata={"help": help_text})
+
+
+_UNREAD = "not read, as in the original"
+
+
+@dataclass(init=False)
+class Arguments:
+    """What both classes of arguments have in common; the seven ``no_*`` names work, too.
+
+    Raises `ArgumentError`, a ``ValueError``, for a name that is none of them.
+    """
+
+    models: list[str] = _argument([], "hub ids, names of the catalogue, or labels for configs")
+    batch_sizes: list[int] = _argument([8], "how many samples a call takes")
+    sequence_lengths: list[int] = _argument([8, 32, 128, 512], "how many tokens a sample has")
+    inference: bool = _argument(True, "measure a forward pass")
+    cuda: bool = _argument(True, "use a CUDA device if there is one")
+    tpu: bool = _argument(True, "has no effect: no backend of nbbench runs on TPUs")
+    fp16: bool = _argument(False, "run in float16 (TensorFlow: mixed precision)")
+    training: bool = _argument(False, "measure a forward and a backward pass")
+    verbose: bool = _argument(False, _UNREAD)
+    speed: bool = _argument(True, "measure time")
+    memory: bool = _argument(True, "measure memory")
+    trace_memory_line_by_line: bool = _argument(False, "tell memory line by line, for every case")
+    save_to_csv: bool = _argument(False, "write the five CSV files, rows as they come")
+    log_print: bool = _argument(False, "append what is printed to log_filename")
+    env_print: bool = _argument(False, "print the environment")
+    multi_process: bool = _argument(
+        True, "measure in processes of their own; without it in this one, for debugging"
+    )
+    inference_time_csv_file: str = _argument("", "default: inference_time_<seconds>.csv")
+    inference_memory_csv_file: str = _argument("", "default: inference_memory_<seconds>.csv")
+    train_time_csv_file: str = _argument("", "default: train_time_<seconds>.csv")
+    train_memory_csv_file: str = _argument("", "default: train_memory_<seconds>.csv")
+    env_info_csv_file: str = _argument("", "default: env_info_<seconds>.csv")
+    log_filename: str = _argument("", "default: log_<seconds>.csv")
+    repeat: int = _argument(
+        3, "the fewest samples of a time; nbbench takes 6 at least, and goes on until it is precise"
+    )
+    only_pretrain_model: bool = _argument(False, "run the base model without a head")
+
+    framework: ClassVar[str]
+
+    def __init__(self, **values: Any) -> None:
+        names = [item.name for item in dataclasses.fields(self)]
+        for name, value in list(values.items()):
+            positive = name.removeprefix("no_")
+            if positive != name and positive in NEGATED:
+                warnings.warn(f"{name} is now {positive}={not value}", FutureWarning, stacklevel=2)
+                values[positive] = not values.pop(name)
+            elif name not in names:
+                raise ArgumentError(f"there is no argument {name!r}{did_you_mean(name, names)}")
+        stamp = round(time.time())
+        for item in dataclasses.fields(self):
+            default = item.default_factory()  # type: ignore[operator]
+            if item.name.endswith("_csv_file"):
+                default = f"{item.name.removesuffix('_csv_file')}_{stamp}.csv"
+            elif item.name == "log_filename":
+                default = f"log_{stamp}.csv"
+            setattr(self, item.name, values.get(item.name, default))
+
+    @property
+    def model_names(self) -> list[str]:
+        """The models; ``ArgumentError``, a ``ValueError``, if there are none."""
+        if not self.models:
+            raise ArgumentError("models is empty; name at least one, like bert-base-uncased")
+        return self.models
+
+    @property
+    def do_multi_processing(self) -> bool:
+        """Whether cases run in processes of their own."""
+        return self.multi_process
+
+    @property
+    def n_gpu(self) -> int:
+        """How many NVIDIA GPUs this process may use; 0 without ``cuda``."""
+        return len(visible_gpus()) if self.cuda else 0
+
+    @property
+    def is_gpu(self) -> bool:
+        """Whether cases run on a GPU."""
+        return self.n_gpu > 0
+
+    @property
+    def is_tpu(self) -> bool:
+        """False: no backend of nbbench runs on TPUs."""
+        return False
+
+    def to_json_string(self) -> str:
+        """All arguments as JSON text."""
+        return json.dumps(dataclasses.asdict(self), indent=2)
+
+    def benchmark_arguments(self, configs: Sequence[Any]) -> BenchmarkArguments:
+        """These arguments as nbbench's own; raises `ArgumentError` where they make no sense."""
+        return BenchmarkArguments(
+            models=self.model_names,
+            configs=list(configs),
+            frameworks=self.framework,
+            batch_sizes=self.batch_sizes,
+            sequence_lengths=self.sequence_lengths,
+            inference=self.inference,
+            training=self.training,
+            speed=self.speed,
+            memory=self.memory,
+            trace_memory_line_by_line=self.trace_memory_line_by_line,
+            min_samples=max(self.repeat, FEWEST_SAMPLES),
+            device=self._device(),
+            dtype="float16" if self.fp16 else "float32",
+            execution=self._execution(),
+            model_class="base" if self.only_pretrain_model else "architecture",
+            isolation="auto" if self.multi_process else "none",
+        )
+
+    def _execution(self) -> str:
+        """What nbbench calls the way in which calls are executed."""
+        raise NotImplementedError
+
+    def _device(self) -> str:
+        """What nbbench calls the device."""
+        return "auto" if self.cuda else "cpu"
+
+
+NEGATED = ("inference", "cuda", "tpu", "speed", "memory", "env_print", "multi_process")
+"""The arguments that an older original had with ``no_`` before them."""
+
+
+@dataclass(init=False)
+class PyTorchBenchmarkArguments(Arguments):
+    """Arguments of `PyTorchBenchmark`, with the original's names, defaults and meanings."""
+
+    torchscript: bool = _argument(False, "trace the model with TorchScript")
+    torch_xla_tpu_print_metrics: bool = _argument(False, "has no effect, as without a TPU")
+    fp16_opt_level: str = _argument("O1", _UNREAD)
+
+    framework = "pytorch"
+
+    @property
+    def device_idx(self) -> int:
+        """0: of the GPUs that CUDA_VISIBLE_DEVICES leaves, the first is used."""
+        return 0
+
+    @property
+    def device(self) -> str:
+        """``cuda:0`` or ``cpu``, as text: torch is not imported here."""
+        return "cuda:0" if self.is_gpu else "cpu"
+
+    def _execution(self) -> str:
+        return "torchscript" if self.torchscript else "default"
+
+
+@dataclass(init=False)
+class TensorFlowBenchmarkArguments(Arguments):
+    """Arguments of `TensorFlowBenchmark`, with the original's names, defaults and meanings."""
+
+    tpu_name: str | None = _argument(None, "has no effect: no backend of nbbench runs on TPUs")
+    device_idx: int = _argument(0, "number of the GPU, of those that CUDA_VISIBLE_DEVICES leaves")
+    eager_mode: bool = _argument(False, "run operation by operation, not as a graph")
+    use_xla: bool = _argument(False, "have XLA compile the graph")
+
+    framework = "tensorflow"
+
+    @property
+    def gpu_list(self) -> list[str]:
+        """TensorFlow's names of the GPUs that this process may use."""
+        return [f"/physical_device:GPU:{number}" for number in range(self.n_gpu)]
+
+    @property
+    def strategy(self) -> str:
+        """The one device that is used, as text: tensorflow is not imported here."""
+        return f"/gpu:{self.device_idx}" if self.is_gpu else f"/cpu:{self.device_idx}"
+
+    def benchmark_arguments(self, configs: Sequence[Any]) -> BenchmarkArguments:
+        """These arguments as nbbench's own; raises `ArgumentError` where they make no sense."""
+        if self.eager_mode and self.use_xla:
+            raise ArgumentError("eager_mode and use_xla exclude each other; keep one")
+        if self.trace_memory_line_by_line and not self.eager_mode:
+            raise ArgumentError(
+                "trace_memory_line_by_line needs eager_mode=True, since a graph runs no lines"
+            )
+        return super().benchmark_arguments(configs)
+
+    def _execution(self) -> str:
+        return "eager" if self.eager_mode else "xla" if self.use_xla else "default"
+
+    def _device(self) -> str:
+        return f"cuda:{self.device_idx}" if self.cuda and self.device_idx else super()._device()

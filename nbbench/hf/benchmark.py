@@ -1,0 +1,98 @@
+"""The original's two classes: run what the arguments say, print and write as it did."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ..case import Result
+from ..original_tables import environment_table, sections
+from ..report import Report, check_writable
+from ..run import run_arguments
+from .arguments import Arguments, PyTorchBenchmarkArguments, TensorFlowBenchmarkArguments
+from .csv_files import CsvFiles
+from .results import BenchmarkOutput, output_of
+
+
+class _Benchmark:
+    """One benchmark; ``report`` is nbbench's own report of the last run, None before it."""
+
+    def __init__(self, args: Arguments, configs: Sequence[Any] | None = None) -> None:
+        self.args = args
+        self.report: Report | None = None
+        self._arguments = args.benchmark_arguments(configs if configs is not None else [])
+        if not args.multi_process:
+            warnings.warn(
+                "multi_process=False measures in this process, for debugging: memory counts all "
+                "that the process holds, and a crash ends it",
+                UserWarning,
+                stacklevel=2,
+            )
+
+    def run(self) -> BenchmarkOutput:
+        """Measure, print the tables, and return the results.
+
+        Raises what `nbbench.run` raises for arguments that make no sense. A case that fails is
+        "N/A", and its reason is printed below the tables.
+        """
+        files = CsvFiles(self.args) if self.args.save_to_csv else None
+        if self.args.log_print:
+            check_writable(self.args.log_filename, folder=False)
+        begun: set[str] = set()
+
+        def heard(result: Result) -> None:
+            if files is not None:
+                files.add(result)
+            if result.case.model not in begun:
+                begun.add(result.case.model)
+                self._say(f"{len(begun)} / {len(self.args.model_names)}")
+
+        self.report = run_arguments(self._arguments, on_result=heard)
+        self._print(self.report)
+        if files is not None:
+            files.write_environment(self.environment_info)
+        return output_of(self.report, self.args)
+
+    @property
+    def environment_info(self) -> dict[str, Any]:
+        """The environment of the last run by the original's keys and more; empty before it."""
+        if self.report is None:
+            return {}
+        frame = self.report.environment
+        return {str(key): value for key, value in frame[frame.columns[0]].items()}
+
+    @property
+    def framework_version(self) -> str | None:
+        """The version of the framework of the last run; None before it."""
+        version = self.environment_info.get("framework_version")
+        return None if version is None else str(version)
+
+    def _print(self, report: Report) -> None:
+        for section in sections(report):
+            self._say(section.text)
+            if self.args.save_to_csv and section.in_csv:
+                self._say("Saving results to csv.")
+        for result in report.failures:
+            self._say(f"N/A: {result.case.label}: {result.outcome.reason}")
+        if self.args.env_print:
+            self._say(environment_table(report))
+
+    def _say(self, text: str) -> None:
+        print(text)
+        if self.args.log_print:
+            with Path(self.args.log_filename).open("a", encoding="utf-8") as log:
+                log.write(text + "\n")
+
+
+class PyTorchBenchmark(_Benchmark):
+    """``PyTorchBenchmark(args, configs=None).run()``; ``configs`` pair with ``args.models``."""
+
+    args: PyTorchBenchmarkArguments
+
+
+class TensorFlowBenchmark(_Benchmark):
+    """``TensorFlowBenchmark(args, configs=None).run()``; ``configs`` pair with ``args.models``."""
+
+    args: TensorFlowBenchmarkArguments

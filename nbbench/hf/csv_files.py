@@ -1,0 +1,55 @@
+"""The original's five CSV files; each row is written when its case has ended."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import Any
+
+from ..case import Result
+from ..report import check_writable
+from .arguments import Arguments
+from .results import KINDS, lengths_of
+
+
+class CsvFiles:
+    """Files for what the arguments ask for; raises `OutputError` at once where one cannot be."""
+
+    def __init__(self, args: Arguments) -> None:
+        names = (
+            args.inference_time_csv_file,
+            args.inference_memory_csv_file,
+            args.train_time_csv_file,
+            args.train_memory_csv_file,
+        )
+        self._environment = Path(args.env_info_csv_file)
+        self._files = {
+            (kind.mode, kind.asked): (Path(name), kind.value)
+            for kind, name in zip(KINDS, names, strict=True)
+            if getattr(args, kind.mode) and getattr(args, kind.asked)
+        }
+        self._lengths = list(args.sequence_lengths)
+        for place in (self._environment, *(file for file, _ in self._files.values())):
+            check_writable(place, folder=False)
+        for file, _ in self._files.values():
+            _write(file, "w", ["model", "batch_size", "sequence_length", "result"])
+
+    def add(self, result: Result) -> None:
+        """Write a result's rows."""
+        case = result.case
+        for (mode, _), (file, value) in self._files.items():
+            if case.mode == mode:
+                got = value(result)
+                text = f"{got:.4f}" if isinstance(got, float) else str(got)
+                for length in lengths_of(case, self._lengths):
+                    _write(file, "a", [case.model, case.batch_size, length, text])
+
+    def write_environment(self, info: dict[str, Any]) -> None:
+        """Write ``key,value`` rows without a header."""
+        with self._environment.open("w", newline="", encoding="utf-8") as file:
+            csv.writer(file).writerows(info.items())
+
+
+def _write(file: Path, mode: str, row: list[Any]) -> None:
+    with file.open(mode, newline="", encoding="utf-8") as opened:
+        csv.writer(opened).writerow(row)

@@ -1,0 +1,37 @@
+"""A backend by the file and the class that its entry point names."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+import traceback
+from pathlib import Path
+from typing import Union
+
+from .backends import Backend
+from .messages import Failed, Status
+from .runner import first_line
+
+
+def load_backend(framework: str, file: str, class_name: str) -> Union[Backend, Failed]:
+    """The backend with its framework imported; `Failed`, which says why, if that fails."""
+    try:
+        name = f"{__package__}.backends.{Path(file).stem}"
+        spec = importlib.util.spec_from_file_location(name, file)
+        if spec is None or spec.loader is None:
+            raise ImportError(f"{file} is not a Python module")
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[name] = module
+        spec.loader.exec_module(module)
+        backend: Backend = getattr(module, class_name)()
+        backend.load()
+        return backend
+    except ImportError as error:
+        missing = getattr(error, "name", None)
+        reason = f"{framework} cannot be imported: {first_line(error)}"
+        if isinstance(error, ModuleNotFoundError) and missing:
+            reason = f"{missing} is not installed"
+        return Failed(Status.UNSUPPORTED, reason, traceback.format_exc())
+    except Exception as error:
+        reason = f"{framework} cannot be started: {first_line(error)}"
+        return Failed(Status.ERROR, reason, traceback.format_exc())

@@ -1,0 +1,84 @@
+"""Isolation none: cases in this very process."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+import nbbench
+
+
+def run(*configs, **arguments):
+    arguments = {"frameworks": "probe", "sequence_lengths": [8], "batch_sizes": [1],
+                 "max_time": 0.1, "isolation": "none", "progress": False, **arguments}  # fmt: skip
+    return nbbench.run(configs=[{"model_type": "x", **config} for config in configs], **arguments)
+
+
+def test_cases_run_here_and_failures_are_rows(probe):
+    report = run({}, {"build": "raise"}, {"call": "memory_error"}, {"call": "unsupported"})
+    assert report.speed.status.tolist() == ["ok", "error", "oom", "unsupported"]
+    assert not report.environment["probe"]["use_multiprocessing"]
+
+
+def test_memory_counts_what_this_process_holds(probe):
+    held = bytearray(b"\1" * (256 << 20))
+    report = run({"hold_mib": 32})
+    assert report.memory.baseline_mib[0] > 256
+    assert report.memory.weights_mib[0] == pytest.approx(32, abs=4)
+    del held
+
+
+def test_a_framework_that_is_not_here_is_told(probe):
+    report = run({}, frameworks="missing")
+    assert report.speed.status.tolist() == ["unsupported"]
+    assert "a_framework_that_nobody_has is not installed in this process" in report.speed.reason[0]
+
+
+def test_a_case_that_takes_too_long_is_interrupted(probe):
+    report = run({"call": "wait", "wait_s": 0.2}, {}, timeout=0.3, max_time=60, precision=1e-9)
+    assert report.speed.status.tolist() == ["timeout", "ok"]
+    assert "took longer than 0.3 s; raise timeout" in report.speed.reason[0]
+
+
+def test_cancelling_interrupts_what_runs_and_leaves_the_rest(probe):
+    from nbbench.arguments import BenchmarkArguments
+    from nbbench.run import start
+
+    waiting = {"model_type": "x", "call": "wait", "wait_s": 0.1}
+    arguments = BenchmarkArguments(
+        configs=[waiting, {**waiting, "n": 2}], frameworks="probe", sequence_lengths=[8],
+        isolation="none", precision=1e-9,
+    )  # fmt: skip
+    job = start(arguments)
+    deadline = time.monotonic() + 20
+    while "measuring" not in job.progress.phase and time.monotonic() < deadline:
+        time.sleep(0.01)
+    job.cancel()
+    assert job.wait(5)
+    assert job.report().speed.status.tolist() == ["cancelled", "skipped"]
+    assert not [t for t in threading.enumerate() if t.name == "nbbench-case"]
+
+
+def test_another_environment_is_refused():
+    with pytest.raises(nbbench.ArgumentError, match="isolation none runs cases in this process"):
+        run({}, environments="/usr/bin/python3")
+
+
+def test_torch_is_imported_only_where_it_is_asked_for():
+    pytest.importorskip("torch")
+    code = """
+import os, sys, nbbench
+for isolation in ("auto", "none"):
+    report = nbbench.run("bert-tiny", batch_sizes=[1], sequence_lengths=[8], max_time=0.1,
+                         isolation=isolation, progress=False, device="cpu")
+    print(report.speed.status.tolist(), "torch" in sys.modules)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=dict(os.environ)
+    )
+    assert done.stdout.splitlines() == ["['ok'] False", "['ok'] True"], done.stderr

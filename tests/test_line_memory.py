@@ -1,0 +1,105 @@
+"""Memory line by line: what a trace sees, and what is drawn from it."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+import nbbench
+from nbbench.line_memory import Memory, line_rows, memory_summary
+from nbbench.worker.line_trace import trace_lines
+from nbbench.worker.measure import wall_stopwatch
+from nbbench.worker.memory import ProcessMemory
+from nbbench.worker.messages import LineTrace, SourceLine
+from tests.conftest import TINY_BERT
+
+MIB = 2**20
+
+
+def hold(mib):
+    kept = bytearray(mib * MIB)
+    for page in range(0, len(kept), 4096):
+        kept[page] = 1
+    return kept
+
+
+def call_that_holds_and_frees():
+    kept = hold(64)
+    del kept
+    return None
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="resident memory is exact on Linux alone")
+def test_a_line_is_charged_with_what_it_holds_and_frees():
+    read = ProcessMemory(True).now
+    trace = trace_lines(call_that_holds_and_frees, wall_stopwatch(), read, "tests")
+    assert trace.whole
+    summary = memory_summary(trace)
+    own = [state for state in summary.sequential if "kept" in state.frame.line_text]
+    grown = sum(s.cpu.bytes for s in own if "del" not in s.frame.line_text)
+    freed = sum(s.cpu.bytes for s in own if "del kept" in s.frame.line_text)
+    assert grown == pytest.approx(64 * MIB, abs=2 * MIB)
+    assert freed == pytest.approx(-64 * MIB, abs=2 * MIB)
+    assert summary.cumulative[0].frame.line_text.strip() in ("kept[page] = 1", "kept = hold(64)",
+                                                             "kept = bytearray(mib * MIB)")  # fmt: skip
+    assert all(state.frame.filename == "tests/test_line_memory.py" for state in own)
+
+
+def test_only_the_librarys_own_lines_are_seen_and_the_old_tracer_is_put_back():
+    def watcher(frame, event, argument):
+        return None
+
+    before = sys.gettrace()
+    sys.settrace(watcher)
+    try:
+        read = ProcessMemory(True).now
+        trace = trace_lines(call_that_holds_and_frees, wall_stopwatch(), read, "someone_elses")
+        after = sys.gettrace()
+    finally:
+        sys.settrace(before)
+    assert after is watcher
+    assert trace.steps == ()
+    assert memory_summary(trace) == ([], [], [], Memory(0))
+
+
+def test_sums_are_by_line_and_the_total_counts_what_was_added():
+    lines = tuple(SourceLine("a/b.py", "a.b", n, f"line {n}") for n in (1, 2))
+    held = [(0, 10, 0), (1, 14, 1), (0, 13, 1), (1, 20, 1)]
+    steps = tuple((line, cpu * MIB, gpu * MIB) for line, cpu, gpu in held)
+    trace = LineTrace(lines, steps, (20 * MIB, 4 * MIB), traced_s=1.0)
+    sequential, cumulative, current, total = memory_summary(trace)
+    assert [state.cpu_gpu.bytes // MIB for state in sequential] == [5, -1, 7, 3]
+    assert [(s.frame.line_number, s.cpu_gpu.bytes // MIB) for s in cumulative] == [(1, 12), (2, 2)]
+    assert [state.cpu_gpu.bytes // MIB for state in current] == [15, 14, 21, 24]
+    assert total == Memory(15 * MIB)
+    assert repr(total) == "15"
+    rows = line_rows(trace)
+    assert [row["gpu_mib"] for row in rows] == [1, 0, 0, 3]
+    assert rows[-1]["held_cpu_mib"] == 20
+
+
+def test_every_case_has_its_lines_and_the_cost_is_told(tmp_path):
+    pytest.importorskip("torch")
+    report = nbbench.run(
+        "tiny", configs=[TINY_BERT], batch_sizes=[1, 2], sequence_lengths=[8], device="cpu",
+        trace_memory_line_by_line=True, execution=["eager", "torchscript"], max_time=0.2,
+        progress=False,
+    )  # fmt: skip
+    assert report.speed.status.tolist() == ["ok", "unsupported"] * 2
+    assert "use execution eager" in report.speed.reason[1]
+    lines = report.lines
+    assert set(lines.batch_size) == {1, 2}
+    assert lines.file.str.startswith("transformers/models/bert/").any()
+    assert not lines.file.str.contains("site-packages").any()
+    assert lines.held_gpu_mib.isna().all()
+    held = report.memory.baseline_mib[0] + report.memory.weights_mib[0]
+    assert lines.held_cpu_mib.min() > 0.9 * held
+    assert (report.memory.traced_s > report.speed.median_s)[[0, 2]].all()
+    saved = report.save(tmp_path / "x.nbbench.json")
+    loaded = nbbench.Report.load(saved)
+    assert loaded == report
+    assert loaded.lines.equals(lines)
+    plain = nbbench.run("tiny", configs=[TINY_BERT], sequence_lengths=[8], max_time=0.1,
+                        progress=False)  # fmt: skip
+    assert plain.lines.empty
