@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -219,4 +218,3 @@ def test_10_arguments_keep_their_word(tmp_path, monkeypatch):
 
     assert describe_machine()["cpu"] not in ("", "x86_64", "arm64", None)
     assert json.dumps(describe_machine())
-    assert os.environ.get("TRANSFORMERS_USE_MULTIPROCESSING") is None

@@ -41,8 +41,7 @@ def test_a_line_is_charged_with_what_it_holds_and_frees():
     freed = sum(s.cpu.bytes for s in own if "del kept" in s.frame.line_text)
     assert grown == pytest.approx(64 * MIB, abs=2 * MIB)
     assert freed == pytest.approx(-64 * MIB, abs=2 * MIB)
-    assert summary.cumulative[0].frame.line_text.strip() in ("kept[page] = 1", "kept = hold(64)",
-                                                             "kept = bytearray(mib * MIB)")  # fmt: skip
+    assert summary.cumulative[0].frame.line_text.strip().startswith("kept")
     assert all(state.frame.filename == "tests/test_line_memory.py" for state in own)
 
 

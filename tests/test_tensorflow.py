@@ -138,6 +138,34 @@ def test_a_hundred_forks_of_one_server_all_end_well(interpreter):
     assert report.speed.status.tolist() == ["ok"] * 100, report.failures
 
 
+@pytest.mark.slow
+def test_memory_of_training_is_told_by_phase_where_operations_run_one_by_one():
+    large = {**TINY_BERT, "hidden_size": 512, "intermediate_size": 2048, "vocab_size": 20000}
+    report = measure(
+        large, training=True, inference=False, optimizer=True, sequence_lengths=[64],
+        execution=["eager", "graph"], max_time=0.2,
+    )  # fmt: skip
+    eager, graph = report.memory.iloc[0], report.memory.iloc[1]
+    assert eager.gradients_mib == pytest.approx(eager.parameters_mib, rel=0.02)
+    assert eager.forward_peak_mib <= eager.backward_peak_mib
+    for phase in ("backward", "optimizer"):
+        assert eager[f"{phase}_peak_mib"] == pytest.approx(eager.peak_mib, rel=0.3)
+        assert graph[f"{phase}_peak_mib"] != graph[f"{phase}_peak_mib"]  # a graph is one piece
+    # a weight, its gradient and AdamW's two numbers
+    assert eager.peak_mib - eager.baseline_mib >= 3.9 * eager.parameters_mib
+
+
+@pytest.mark.slow
+def test_an_error_in_a_graph_is_told_by_what_went_wrong():
+    speech = {"model_type": "wav2vec2", "architectures": ["Wav2Vec2ForCTC"], "hidden_size": 32,
+              "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 64,
+              "vocab_size": 32}  # fmt: skip
+    report = measure(speech, training=True, inference=False, sequence_lengths=[16],
+                     execution=["graph", "eager"])  # fmt: skip
+    assert report.speed.status.tolist() == ["error", "ok"]
+    assert report.speed.reason[0] == "ValueError: Label values must be <= vocab_size: 32"
+
+
 INTERLEAVED = """
 import json, os, statistics, sys, time
 import gc
@@ -145,21 +173,32 @@ from nbbench.worker.backends.tensorflow import TensorFlowBackend
 from nbbench.worker.measure import block_size
 from nbbench.worker.messages import Case
 
-config, length = json.loads(sys.argv[1]), int(sys.argv[2])
+config, length, mode = json.loads(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
 backend = TensorFlowBackend()
 backend.load()
 tf = backend.tensorflow
-case = Case("tensorflow", "x", json.dumps(config), "given", 2, length, device="cpu")
+case = Case("tensorflow", "x", json.dumps(config), "given", 2, length, mode=mode,
+            device="cpu")
 device = backend.open(case, mark_works=True)
 call, _ = backend.build(case, device).prepare()
 
-from transformers import BertConfig, TFBertModel  # the same by hand
-model = TFBertModel(BertConfig(**config))
-function = tf.function(lambda inputs: model(inputs, training=False))
+from transformers import BertConfig, TFBertForMaskedLM, TFBertModel  # the same by hand
+training = mode == "training"
+model = (TFBertForMaskedLM if training else TFBertModel)(BertConfig(**config))
 inputs = {
     "input_ids": tf.random.uniform((2, length), 0, config["vocab_size"], tf.int32),
     "attention_mask": tf.ones((2, length), tf.int32),
 }
+if training:
+    inputs["labels"] = inputs["input_ids"]
+
+@tf.function
+def function(inputs):
+    if not training:
+        return model(inputs, training=False)
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_mean(model(inputs, training=True)[0])
+    return loss, tape.gradient(loss, model.trainable_variables)
 
 def ours(times):
     return device.stopwatch(call, times) / times
@@ -188,11 +227,20 @@ print(json.dumps(statistics.median(mine) / statistics.median(plain)))
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("hidden", "length"), [(64, 32), (256, 64), (512, 128)])
-def test_medians_agree_with_a_plain_loop(interpreter, hidden, length):
+@pytest.mark.parametrize(
+    ("hidden", "length", "mode"),
+    [
+        (64, 32, "inference"),
+        (256, 64, "inference"),
+        (512, 128, "inference"),
+        (128, 32, "training"),
+        (512, 64, "training"),
+    ],
+)
+def test_medians_agree_with_a_plain_loop(interpreter, hidden, length, mode):
     config = {**TINY_BERT, "hidden_size": hidden, "intermediate_size": 4 * hidden}
     done = subprocess.run(
-        boot_command(interpreter, INTERLEAVED, json.dumps(config), str(length)),
+        boot_command(interpreter, INTERLEAVED, json.dumps(config), str(length), mode),
         capture_output=True,
         text=True,
         check=False,

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import mmap
 import subprocess
 import sys
+import threading
 
 import pytest
 
@@ -95,6 +97,45 @@ def test_memory_of_training_is_told_by_phase():
     assert plain.peak_mib < memory.peak_mib
     assert plain.forward_peak_mib < plain.backward_peak_mib
     assert plain.optimizer_peak_mib != plain.optimizer_peak_mib  # missing
+
+
+WATCHED = """
+import json, sys
+from nbbench.worker.backends.torch import TorchBackend
+from nbbench.worker.messages import Case
+from nbbench.worker.runner import run_case
+
+backend = TorchBackend()
+backend.load()
+case = Case("pytorch", "x", sys.argv[1], "given", 4, 64, mode="training", device="cpu",
+            max_time=1.0)
+outcome = run_case(backend, case, lambda event: print(event, flush=True), mark_works=True)
+memory = outcome.memory
+print(json.dumps([memory.peak, memory.baseline, memory.weights, memory.gradients]))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="resident memory is read from /proc")
+def test_the_peak_of_training_is_what_the_kernel_shows_from_outside():
+    import json
+
+    config = {**TINY_BERT, "hidden_size": 768, "intermediate_size": 3072, "vocab_size": 30000}
+    process = subprocess.Popen(
+        [sys.executable, "-c", WATCHED, json.dumps(config)], stdout=subprocess.PIPE, text=True
+    )
+    said, highest = [""], 0
+    reader = threading.Thread(target=lambda: said.extend(process.stdout))
+    reader.start()
+    while process.poll() is None:
+        with open(f"/proc/{process.pid}/statm") as statm:
+            resident = int((statm.read().split() or [0, 0])[1]) * mmap.PAGESIZE
+        if "MEASURING" in said[-1] or "Sampled" in said[-1]:  # while calls are timed
+            highest = max(highest, resident)
+    reader.join()
+    peak, baseline, weights, gradients = json.loads(said[-1])
+    print(f"nbbench {peak / 2**20:.1f} MiB, from outside {highest / 2**20:.1f} MiB")
+    assert peak == pytest.approx(highest, rel=0.02)
+    assert peak - baseline >= weights + gradients
 
 
 INTERLEAVED = """

@@ -183,7 +183,8 @@ def first_line(error: BaseException) -> str:
     raised = _RAISED.findall(rest)
     if first == "in user code:" and raised:  # TensorFlow's graphs: what went wrong stands last
         first, rest = raised[-1], ""
-    if first.endswith(":"):  # it only announces what comes
+    if first.endswith(":") or first.startswith("Exception encountered when calling layer"):
+        # it only announces what comes
         first += " " + rest.strip().partition("\n")[0]
     text = first or type(error).__name__
     return text if len(text) <= 300 else text[:299] + "…"
