@@ -18,6 +18,7 @@ _HOMES = {
     "Case": "case",
     "ModelNotFound": "errors",
     "NbbenchError": "errors",
+    "Job": "job",
     "Outcome": "case",
     "OutputError": "errors",
     "Report": "report",
@@ -26,7 +27,9 @@ _HOMES = {
     "arun": "run",
     "catalogue": "models",
     "close_workers": "executor.local",
+    "form": "notebook.form",
     "run": "run",
+    "submit": "run",
 }
 
 __all__ = [*sorted(_HOMES), "__version__"]
@@ -42,10 +45,13 @@ if TYPE_CHECKING:
     from .errors import NbbenchError as NbbenchError
     from .errors import OutputError as OutputError
     from .executor.local import close_workers as close_workers
+    from .job import Job as Job
     from .models import catalogue as catalogue
+    from .notebook.form import form as form
     from .report import Report as Report
     from .run import arun as arun
     from .run import run as run
+    from .run import submit as submit
 
 
 class _Package(ModuleType):

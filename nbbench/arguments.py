@@ -188,7 +188,8 @@ class BenchmarkArguments(BaseModel):
         try:
             super().__init__(**values)
         except ValidationError as error:
-            raise ArgumentError(_sentence(error)) from None
+            problems = _problems(error)
+            raise ArgumentError(next(iter(problems.values())), problems) from None
 
     @field_validator("configs", mode="after")
     @classmethod
@@ -371,9 +372,18 @@ def _plain(value: Any) -> Any:
     return value.to_dict() if hasattr(value, "to_dict") else str(value).replace("torch.", "")
 
 
-def _sentence(error: ValidationError) -> str:
-    """The first thing that pydantic found wrong, in one sentence."""
-    found = error.errors()[0]
+def _problems(error: ValidationError) -> dict[str, str]:
+    """What pydantic found wrong: for each argument the first of it, in one sentence."""
+    problems: dict[str, str] = {}
+    for found in error.errors():
+        sentence = _sentence(found)
+        name = str(found["loc"][0]) if found["loc"] else sentence.split()[0].rstrip(":")
+        problems.setdefault(name if name in BenchmarkArguments.model_fields else "", sentence)
+    return problems
+
+
+def _sentence(found: Any) -> str:
+    """One thing that pydantic found wrong, in one sentence."""
     place, kind, value = found["loc"], found["type"], found.get("input")
     name = str(place[0]) if place else ""
     if kind == "value_error":

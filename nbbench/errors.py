@@ -11,7 +11,15 @@ class NbbenchError(Exception):
 
 
 class ArgumentError(NbbenchError, ValueError):
-    """An argument is unknown, or its value is not one that it takes."""
+    """An argument is unknown, or its value is not one that it takes.
+
+    ``problems`` has a sentence for each argument that is wrong, by its name; "" for what concerns
+    several. The message is the first of them.
+    """
+
+    def __init__(self, message: str, problems: dict[str, str] | None = None) -> None:
+        super().__init__(message)
+        self.problems = {"": message} if problems is None else problems
 
 
 class ModelNotFound(NbbenchError, LookupError):

@@ -5,7 +5,9 @@ from __future__ import annotations
 import threading
 import time
 import warnings
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,7 @@ from typing import Any
 from .case import Case, Result
 from .executor.base import CaseEnd, CaseEvent, ExecutorEvent
 from .gpus import describe_gpu
-from .machine import describe_machine
+from .machine import LoadWatch, describe_machine
 from .progress import Progress
 from .report import Report
 from .worker.messages import Opened
@@ -22,8 +24,25 @@ Work = Callable[[Callable[[ExecutorEvent], None], Callable[[], bool]], None]
 """Runs cases: is given what to tell of each event, and what to ask whether to stop."""
 
 _SAVE_EVERY_S = 5.0
+_LOOK_EVERY_S = 0.1
+
+recent_results: deque[Result] = deque(maxlen=1000)
+"""What jobs of this process have measured, for estimates of how long others will take."""
 
 _one_at_a_time = threading.Lock()
+
+
+@contextmanager
+def _in_line(cancelled: threading.Event) -> Iterator[None]:
+    """Wait for the turn, or for being cancelled, which needs no turn: nothing is run then."""
+    while not _one_at_a_time.acquire(timeout=_LOOK_EVERY_S):
+        if cancelled.is_set():
+            yield
+            return
+    try:
+        yield
+    finally:
+        _one_at_a_time.release()
 
 
 class Job:
@@ -62,12 +81,17 @@ class Job:
         """End the running case as ``cancelled`` and leave the rest ``skipped``."""
         self._cancelled.set()
 
+    @property
+    def done(self) -> bool:
+        """Whether it has ended."""
+        return self._done.is_set()
+
     def wait(self, timeout: float | None = None) -> bool:
         """Whether the job is done, after waiting at most ``timeout`` seconds for it."""
         return self._done.wait(timeout)  # joining a thread does not survive an interrupt
 
     def report(self) -> Report:
-        """What was measured; raises what broke the job, should anything have."""
+        """What was measured so far; raises what broke the job, should anything have."""
         if self._error is not None:
             raise self._error
         if self._trouble:
@@ -81,9 +105,12 @@ class Job:
 
     def _run(self) -> None:
         try:
-            with _one_at_a_time:
+            with _in_line(self._cancelled):
+                self.progress.begin()
                 self._machine = describe_machine()
+                load = LoadWatch()
                 self._work(self._hear, self._cancelled.is_set)
+                self._machine["other_load_cores"] = load.cores()
                 self._keep()
         except BaseException as error:
             self._error = error
@@ -102,6 +129,7 @@ class Job:
         if event.environment:
             self._environments[place] = {**event.environment, **self._gpus.get(place, {})}
         self._results[case] = result
+        recent_results.append(result)
         self.progress.end(result)
         if self._on_result is not None:
             self._guarded(partial(self._on_result, result), "on_result")
@@ -121,3 +149,6 @@ class Job:
         except Exception as error:
             self._trouble = f"{what} failed with {type(error).__name__}: {error}"
             self._on_result = None if what == "on_result" else self._on_result
+
+    def __repr__(self) -> str:
+        return f"<nbbench job: {self.progress.summary() if self.done else self.progress.line()}>"

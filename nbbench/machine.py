@@ -6,6 +6,7 @@ import os
 import platform
 import re
 import sys
+import time
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
@@ -110,3 +111,39 @@ def _cpu_quota() -> float | None:
         quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
         return None if quota == "max" else round(int(quota) / int(period), 2)
     return None
+
+
+class LoadWatch:
+    """How much other processes worked while this one and its children did, from now on."""
+
+    def __init__(self) -> None:
+        self._begun, self._all, self._own = time.monotonic(), _busy_seconds(), _own_seconds()
+
+    def cores(self) -> float:
+        """Cores that other processes kept busy, on average; never below 0."""
+        seconds = max(time.monotonic() - self._begun, 1e-3)
+        others = (_busy_seconds() - self._all) - (_own_seconds() - self._own)
+        return round(max(others, 0.0) / seconds, 2)
+
+
+def _busy_seconds() -> float:
+    """Processor seconds that this machine has worked since it was started."""
+    import psutil
+
+    times = psutil.cpu_times()
+    idle = times.idle + getattr(times, "iowait", 0.0) + getattr(times, "steal", 0.0)
+    guests = getattr(times, "guest", 0.0) + getattr(times, "guest_nice", 0.0)  # in user and nice
+    return float(sum(times) - idle - guests)
+
+
+def _own_seconds() -> float:
+    """Processor seconds of this process, its children, and those of them that have ended."""
+    import psutil
+
+    total = 0.0
+    for process in [psutil.Process(), *psutil.Process().children(recursive=True)]:
+        with suppress(psutil.Error):
+            times = process.cpu_times()
+            total += times.user + times.system
+            total += getattr(times, "children_user", 0.0) + getattr(times, "children_system", 0.0)
+    return total

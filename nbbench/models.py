@@ -104,6 +104,11 @@ def find_models(arguments: BenchmarkArguments) -> list[ModelConfig]:
 
 def find_model(name: str) -> ModelConfig:
     """The configuration of one model: a folder's, else the catalogue's, else the hub's."""
+    return find_here(name) or ModelConfig(name, _read_config(_download_config(name), name), "hub")
+
+
+def find_here(name: str) -> ModelConfig | None:
+    """The configuration that is had without asking the hub: a folder's, else the catalogue's."""
     folder = Path(name).expanduser()
     if (folder / "config.json").is_file():
         return ModelConfig(name, _read_config(folder / "config.json", name), "folder")
@@ -112,7 +117,7 @@ def find_model(name: str) -> ModelConfig:
         return ModelConfig(name, entry, "catalogue")
     if folder.is_dir() or name.startswith((".", "/", "~")):
         raise ModelNotFound(f"model folder {name!r} has no config.json; give one that has")
-    return ModelConfig(name, _read_config(_download_config(name), name), "hub")
+    return None
 
 
 def catalogue() -> dict[str, dict[str, Any]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections import Counter
+from collections.abc import Iterable
 
 from .case import Case, Phase, Result, Status
 from .executor.base import CaseEvent, EnvironmentEvent
@@ -22,9 +23,13 @@ class Progress:
         self.results: list[Result] = []
         self.notices: list[str] = []
         self.current: Case | None = None
-        self.phase = ""
+        self.phase = "waiting for the benchmark before it"
         self.begun = time.monotonic()
         self._case_begun = self.begun
+
+    def begin(self) -> None:
+        """Take in that its turn has come."""
+        self.phase, self.begun = "", time.monotonic()
 
     def hear(self, event: CaseEvent | EnvironmentEvent) -> None:
         """Take in an event of the running case, or of what is made before it can run."""
@@ -53,23 +58,11 @@ class Progress:
         return time.monotonic() - self.begun
 
     def seconds_left(self) -> float:
-        """An estimate of what is left, from the cases that have ended.
-
-        A case is taken to last as long as the most similar one that has ended, longer in
-        proportion to its tokens if it has more.
-        """
+        """An estimate of what is left, from the cases that have ended."""
         done = {result.case for result in self.results}
         running = 0.0 if self.current is None else time.monotonic() - self._case_begun
-        left = sum(self._expected(case) for case in self.cases if case not in done)
+        left = expected_seconds([case for case in self.cases if case not in done], self.results)
         return max(left - running, 0.0)
-
-    def _expected(self, case: Case) -> float:
-        ended = [r for r in self.results if r.outcome.status is Status.OK]
-        if not ended:
-            return case.max_time * (1.0 if case.speed else 0.0) + _UNKNOWN_COSTS_S
-        same_model = [r for r in ended if r.case.model == case.model] or ended
-        nearest = min(same_model, key=lambda r: abs(math.log(_size(r.case) / _size(case))))
-        return nearest.outcome.wall_s * max(1.0, _size(case) / _size(nearest.case))
 
     def line(self) -> str:
         """All of it in one line."""
@@ -86,6 +79,24 @@ class Progress:
         said = ", ".join(f"{count} {status}" for status, count in counts.most_common())
         noun = "case" if len(self.results) == 1 else "cases"
         return f"{len(self.results)} {noun} in {duration(self.seconds)}: {said}"
+
+
+def expected_seconds(cases: Iterable[Case], known: Iterable[Result]) -> float:
+    """An estimate of how long cases will take, from results that are known.
+
+    A case is taken to last as long as the most similar one that went well, longer in proportion to
+    its tokens if it has more; where none is known, as long as it may.
+    """
+    ended = [result for result in known if result.outcome.status is Status.OK]
+    return sum(_expected(case, ended) for case in cases)
+
+
+def _expected(case: Case, ended: list[Result]) -> float:
+    if not ended:
+        return case.max_time * (1.0 if case.speed else 0.0) + _UNKNOWN_COSTS_S
+    same_model = [r for r in ended if r.case.model == case.model] or ended
+    nearest = min(same_model, key=lambda r: abs(math.log(_size(r.case) / _size(case))))
+    return nearest.outcome.wall_s * max(1.0, _size(case) / _size(nearest.case))
 
 
 def _size(case: Case) -> int:

@@ -16,6 +16,8 @@ from .gpus import GPU_KEYS
 if TYPE_CHECKING:
     import pandas as pd
 
+    from .plots import Plots
+
 _FORMAT, _VERSION = "nbbench report", 1
 
 _ORIGINAL_KEYS = (
@@ -129,6 +131,32 @@ class Report:
 
         print(original_tables(self), end="")
 
+    @property
+    def plot(self) -> Plots:
+        """Plots, with Matplotlib: ``report.plot.latency()``, ``.memory()`` and ``.scaling()``."""
+        from .plots import Plots
+
+        return Plots(self)
+
+    def to_html(self, file: str | Path, title: str = "Benchmark") -> Path:
+        """Write a page that stands by itself, for sharing: table, plots, reasons, environment.
+
+        The plots are left away where Matplotlib is not installed.
+        """
+        from .html import page
+        from .plots import MissingPlots
+
+        try:
+            plots = self.plot.pngs()
+        except MissingPlots:
+            plots = []
+        file = Path(file)
+        try:
+            file.write_text(page(self, plots, title), encoding="utf-8")
+        except OSError as error:
+            raise _cannot_write(file, error) from None
+        return file
+
     def to_csv(self, folder: str | Path) -> list[Path]:
         """Write speed.csv, memory.csv and environment.csv into a folder, made if need be."""
         folder = Path(folder)
@@ -216,9 +244,19 @@ class Report:
         return as_text(self)
 
     def _repr_html_(self) -> str:
-        from .table import as_html
+        from .html import report_html
 
-        return as_html(self)
+        return report_html(self)
+
+    def _repr_markdown_(self) -> str:
+        from .table import as_markdown
+
+        return as_markdown(self)
+
+    def _repr_latex_(self) -> str:
+        from .table import as_latex
+
+        return as_latex(self)
 
     def __eq__(self, other: object) -> bool:
         """Equal frames and equal raw samples; tracebacks do not count."""

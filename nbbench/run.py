@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import partial
 from itertools import groupby, repeat
 from pathlib import Path
 from typing import Any
 
 from .arguments import BenchmarkArguments
-from .case import Case, Outcome, Phase, Result, Status, expand
+from .case import Outcome, Phase, Result, Status
 from .display import display_for
-from .environments import BuildCancelled, choose, label, prepare
+from .environments import BuildCancelled, prepare
 from .errors import NbbenchError
 from .executor import executor_for
 from .executor.base import CaseEnd, EnvironmentEvent, ExecutorEvent
 from .job import Job
-from .models import find_models
+from .plan import Plan
 from .report import Report, check_writable
 
 OnResult = Callable[[Result], None]
@@ -99,6 +98,20 @@ async def arun(
     return job.report()
 
 
+def submit(
+    *models: str,
+    on_result: OnResult | None = None,
+    save: str | Path | None = None,
+    **arguments: Any,
+) -> Job:
+    """`run` in the background: begins, and returns a `Job` at once.
+
+    ``job.cancel()`` ends it, ``job.wait()`` waits for it, and ``job.report()`` has what was
+    measured so far. Jobs run one at a time. Raises what `run` raises, before anything is started.
+    """
+    return start(BenchmarkArguments.of(models, arguments), on_result, save)
+
+
 def start(
     arguments: BenchmarkArguments,
     on_result: OnResult | None = None,
@@ -113,40 +126,6 @@ def start(
         check_writable(save, folder=False)
     plan = Plan.of(arguments)
     return Job(plan.cases, lambda hear, cancelled: measure(plan, hear, cancelled), on_result, save)
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What will be measured.
-
-    ``interpreters`` says what each framework's environments are, by their labels; ``problems``
-    why a model has nothing to measure.
-    """
-
-    arguments: BenchmarkArguments
-    cases: list[Case]
-    interpreters: dict[tuple[str, str], str]
-    problems: dict[str, str]
-
-    @classmethod
-    def of(cls, arguments: BenchmarkArguments) -> Plan:
-        """Find the models and the frameworks' interpreters, and lay the cases out."""
-        interpreters = {
-            (framework, label(said, number)): said
-            for framework in arguments.frameworks
-            for number, said in enumerate(
-                dict.fromkeys(choose(said, framework) for said in _places(arguments)), 1
-            )
-        }
-        models = find_models(arguments)
-        cases = expand(arguments, models, list(interpreters))
-        problems = {model.name: model.problem for model in models if model.problem}
-        return cls(arguments, cases, interpreters, problems)
-
-
-def _places(arguments: BenchmarkArguments) -> list[str]:
-    """The environments that are asked for; without isolation it is this process's own."""
-    return ["kernel"] if arguments.isolation == "none" else arguments.environments
 
 
 def measure(

@@ -3,50 +3,69 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from html import escape
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from .case import Result, Timing
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from .report import Report
+
+_LOAD_TO_TELL = 0.1
+"""Cores; less than that is what a system does for itself."""
 
 _ALWAYS = ("model", "batch", "length")
 
 
 def as_text(report: Report) -> str:
     """The report for a terminal."""
+    import pandas as pd
+
     if not report.results:
         return "an empty report: no case was run"
-    parts = [_summary(report).to_string(index=False)]
-    parts += [f"{label}: {reason}" for label, reason in _failures(report)]
-    parts.append(_footer(report))
+    heads, rows = summary(report.results)
+    parts = [pd.DataFrame(rows, columns=heads).to_string(index=False)]
+    parts += [f"{label}: {reason}" for label, reason in failures(report.results)]
+    parts.append(footer(report))
     return "\n".join(parts)
 
 
-def as_html(report: Report) -> str:
-    """The report for a notebook; it needs no script."""
+def as_markdown(report: Report) -> str:
+    """The report as a Markdown table, with what failed below it."""
     if not report.results:
-        return "<p>an empty report: no case was run</p>"
-    failures = "".join(
-        f"<li><b>{escape(label)}</b>: {escape(reason)}</li>" for label, reason in _failures(report)
+        return "an empty report: no case was run"
+    heads, rows = summary(report.results)
+    lines = [heads, ["---"] * len(heads), *rows]
+    escaped = ([cell.replace("|", r"\|") for cell in line] for line in lines)
+    table = "\n".join(f"| {' | '.join(line)} |" for line in escaped)
+    said = [f"- **{label}**: {reason}" for label, reason in failures(report.results)]
+    return "\n\n".join(filter(None, [table, "\n".join(said), footer(report)]))
+
+
+def as_latex(report: Report) -> str:
+    """The report as a LaTeX table, for the package booktabs."""
+    if not report.results:
+        return "an empty report: no case was run"
+    heads, rows = summary(report.results)
+    align = "".join("l" if head in TEXT_COLUMNS else "r" for head in heads)
+    lines = [" & ".join(map(_latex, line)) + r" \\" for line in [heads, *rows]]
+    body = [lines[0], r"\midrule", *lines[1:]]
+    return "\n".join(
+        [rf"\begin{{tabular}}{{{align}}}", r"\toprule", *body, r"\bottomrule", r"\end{tabular}"]
     )
-    table = _summary(report).to_html(index=False, escape=True, border=0)
-    environment = report.environment.to_html(escape=True, border=0, header=True)
-    return (
-        f"<div>{table}"
-        + (f"<ul>{failures}</ul>" if failures else "")
-        + f"<details><summary>{escape(_footer(report))}</summary>{environment}</details></div>"
-    )
 
 
-def _summary(report: Report) -> pd.DataFrame:
-    """The columns that matter, as text; those that are the same for all cases stay out."""
-    import pandas as pd
+def _latex(text: str) -> str:
+    """A cell with what LaTeX would take for a command escaped."""
+    special = {"\\": r"\textbackslash{}", "±": r"$\pm$", "µ": r"$\mu$", "×": r"$\times$"}
+    special |= {sign: rf"\{sign}" for sign in "&%$#_{}"}
+    return "".join(special.get(sign, sign) for sign in text)
 
-    rows = [_row(result) for result in report.results]
+
+def summary(results: Sequence[Result]) -> tuple[list[str], list[list[str]]]:
+    """Heads and rows of the columns that matter; those that are the same for all stay out."""
+    rows = [_row(result) for result in results]
+    ok = all(result.outcome.status == "ok" for result in results)
     shown = [
         name
         for name in rows[0]
@@ -54,12 +73,14 @@ def _summary(report: Report) -> pd.DataFrame:
         or (name in _VARYING and len({row[name] for row in rows} - {""}) > 1)
         or (name not in _VARYING and any(row[name] for row in rows))
     ]
-    if all(result.outcome.status == "ok" for result in report.results):
-        shown = [name for name in shown if name != "status"]
-    return pd.DataFrame([{name: row[name] for name in shown} for row in rows])
+    shown = [name for name in shown if not (ok and name == "status")]
+    return shown, [[row[name] for name in shown] for row in rows]
 
 
 _VARYING = ("framework", "environment", "mode", "dtype", "attention", "execution", "device")
+
+TEXT_COLUMNS = ("model", *_VARYING, "status")
+"""Columns of text, which stand at the left."""
 
 
 def _row(result: Result) -> dict[str, str]:
@@ -116,10 +137,12 @@ def _rounded(value: float) -> str:
     return f"{value:#.3g}"
 
 
-def _failures(report: Report) -> list[tuple[str, str]]:
+def failures(results: Iterable[Result]) -> list[tuple[str, str]]:
     """Each reason once, with the cases that it is true of."""
     cases: dict[tuple[str, str], list[Result]] = defaultdict(list)
-    for result in report.failures:
+    for result in results:
+        if result.outcome.status == "ok":
+            continue
         cases[result.outcome.status.value, result.outcome.reason].append(result)
     said = []
     for (status, reason), results in cases.items():
@@ -130,7 +153,7 @@ def _failures(report: Report) -> list[tuple[str, str]]:
     return said
 
 
-def _footer(report: Report) -> str:
+def footer(report: Report) -> str:
     """The machine and the versions, in one line."""
     frame = report.environment
     environment: dict[Any, Any] = frame[frame.columns[0]].to_dict()
@@ -145,4 +168,7 @@ def _footer(report: Report) -> str:
         versions["transformers"][str(column.get("transformers_version") or "")] = None
     parts += [f"{name} {', '.join(filter(None, told))}" for name, told in versions.items() if name]
     parts.append(f"nbbench {environment.get('nbbench_version')}")
+    load = environment.get("other_load_cores") or 0.0
+    if load >= _LOAD_TO_TELL:
+        parts.append(f"other processes kept {load:.2g} cores busy meanwhile")
     return " · ".join(str(part) for part in parts if part)

@@ -54,16 +54,17 @@ def test_imports_go_one_way():
     order = {  # a module may import those with a lower number
         "errors": 0, "gpus": 0, "backends": 1, "arguments": 2, "models": 3, "case": 4,
         "machine": 4, "environments": 4, "executor": 5, "line_memory": 5, "frames": 6, "table": 6,
-        "original_tables": 6, "progress": 6, "flags": 6, "report": 7, "display": 8, "notebook": 8,
-        "job": 9, "run": 10, "hf": 11, "cli": 12,
+        "plots": 6, "original_tables": 6, "flags": 6, "html": 7, "progress": 7, "report": 8,
+        "plan": 8, "display": 9, "job": 10, "run": 11, "notebook": 12, "hf": 12, "cli": 13,
     }  # fmt: skip
     lazily = {
         ("display", "notebook"),
         ("table", "report"),
         ("report", "table"),
+        ("plots", "report"),
+        ("html", "report"),
         ("report", "original_tables"),
         ("original_tables", "report"),
-        ("notebook", "run"),
         ("machine", ""),
         ("cli", ""),
         ("arguments", "backends"),

@@ -8,7 +8,9 @@ import shlex
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ..job import Job
     from ..report import Report
+    from .form import Form
 
 _ABOUT = """\
 Measure speed and memory of models, and return the report.
@@ -29,7 +31,7 @@ The report is also in _, and its tables are report.speed, report.memory and repo
 def register(ipython: Any) -> None:
     """Add the magic to a shell."""
 
-    def tfbench(line: str, cell: str | None = None) -> Report | None:
+    def tfbench(line: str, cell: str | None = None) -> Report | Job | Form | None:
         return _tfbench(ipython, line, cell)
 
     tfbench.getdoc = _help  # type: ignore[attr-defined]  # what %tfbench? asks, before __doc__
@@ -45,10 +47,15 @@ def _parser() -> Any:
 
     parser = benchmark_parser("%tfbench", _ABOUT, _EPILOG)
     parser.add_argument("--out", metavar="NAME", help="variable to put the report in, too")
+    for flag, said in (
+        ("--form", "show a form that begins with these arguments, and run nothing yet"),
+        ("--background", "return at once, a job: results fill in below, other cells run meanwhile"),
+    ):
+        parser.add_argument(flag, action="store_true", default=None, help=said)
     return parser
 
 
-def _tfbench(ipython: Any, line: str, cell: str | None) -> Report | None:
+def _tfbench(ipython: Any, line: str, cell: str | None) -> Report | Job | Form | None:
     from IPython.core.error import UsageError
 
     from ..errors import ArgumentError, NbbenchError
@@ -68,14 +75,33 @@ def _tfbench(ipython: Any, line: str, cell: str | None) -> Report | None:
                 if name in values:
                     raise ArgumentError(f"{name} is given on the line and in the cell; keep one")
             values.update(assigned)
-        from ..run import run
+        if values.pop("form", False):
+            from .form import Form
 
+            return Form(out or "report", **values)
+        from ..run import run, submit
+
+        if values.pop("background", False):
+            return _follow(ipython, submit(**values), out)
         report = run(**values)
     except (NbbenchError, ValueError) as error:
         raise UsageError(str(error)) from None
     if out is not None:
         ipython.push({out: report})
     return report
+
+
+def _follow(ipython: Any, job: Job, out: str | None) -> Job:
+    """Show a job below the cell as it goes on, and put its report in a variable at the end."""
+    from ..display import in_notebook
+    from .live import LiveResults, follow
+
+    def ended() -> None:
+        if out is not None:
+            ipython.push({out: job.report()})
+
+    follow(job, LiveResults() if in_notebook() else None, ended)
+    return job
 
 
 def _split(line: str) -> list[str]:

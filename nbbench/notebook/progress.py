@@ -1,47 +1,33 @@
-"""Live progress below a cell: HTML that changes in place, with plain text beside it."""
+"""Live progress below a cell that runs: a line and the rows so far, which change in place."""
 
 from __future__ import annotations
 
-from html import escape
-from typing import Any
-
 from IPython.display import display
 
+from ..html import live_html
 from ..progress import Progress
-
-
-class _Line:
-    """What is shown, in every form that a front end may take."""
-
-    def __init__(self, text: str, share: float | None) -> None:
-        self._text, self._share = text, share
-
-    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
-        bar = ""
-        if self._share is not None:
-            bar = f'<progress max="1" value="{self._share:.3f}" style="width:12em"></progress> '
-        html = f'<div role="status" style="font-size:90%">{bar}{escape(self._text)}</div>'
-        return {"text/plain": self._text, "text/html": html}
+from .shown import Shown
 
 
 class NotebookDisplay:
-    """Progress in the output of the cell that runs."""
+    """Progress in the output of the cell that runs; the report is the cell's to show at the end."""
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
-        self._shown = ""
+        self._shown: tuple[str, int] = ("", 0)
 
     def __enter__(self) -> NotebookDisplay:
-        self._handle = display(_Line("starting", 0.0), display_id=True)
+        self._handle = display(Shown("starting", live_html("starting", 0.0, [])), display_id=True)
         return self
 
     def update(self) -> None:
         """Show how it is now, if that is anything new."""
-        line = self._progress.line()
-        if line != self._shown:
-            self._shown = line
-            share = len(self._progress.results) / max(len(self._progress.cases), 1)
-            self._handle.update(_Line(line, share))
+        line, results = self._progress.line(), list(self._progress.results)
+        if (line, len(results)) != self._shown:
+            self._shown = line, len(results)
+            share = len(results) / max(len(self._progress.cases), 1)
+            self._handle.update(Shown(line, live_html(line, share, results)))
 
     def __exit__(self, *_: object) -> None:
-        self._handle.update(_Line(self._progress.summary(), None))
+        line = self._progress.summary()
+        self._handle.update(Shown(line, live_html(line, None, [])))

@@ -1,0 +1,203 @@
+"""A widget for each argument, made from the schema: its type, its help, its default.
+
+Nothing but ipywidgets 7.7 is needed, so that the form is the same in Colab as in JupyterLab.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Iterable
+from typing import Any, get_args, get_origin
+
+import ipywidgets as widgets
+from pydantic.fields import FieldInfo
+
+from ..arguments import BenchmarkArguments
+from ..backends import backend_names
+from ..models import catalogue
+from .shown import escaped_note
+
+_LABEL = {"description_width": "9em"}
+_WIDE = widgets.Layout(width="32em")
+
+Changed = Callable[[], None]
+
+
+class Field:
+    """An argument's widget with a place for a message beside it.
+
+    ``box`` is what is shown; ``read`` gives the value as `BenchmarkArguments` takes it.
+    """
+
+    def __init__(self, name: str, default: Any, changed: Changed) -> None:
+        self.name = name
+        self.help = BenchmarkArguments.model_fields[name].description or ""
+        self._message = widgets.HTML(layout=widgets.Layout(margin="0 0 0 1em"))
+        self.box = widgets.HBox([self._make(default, changed), self._message])
+
+    def tell(self, sentence: str) -> None:
+        """Show what is wrong with the value; nothing for an empty sentence."""
+        self._message.value = escaped_note(sentence)
+
+    def read(self) -> Any:
+        """The value that is set."""
+        return self._widget.value
+
+    def _make(self, default: Any, changed: Changed) -> Any:
+        self._widget = self._input(default)
+        self._widget.observe(lambda _: changed(), "value")
+        return self._widget
+
+    def _input(self, default: Any) -> Any:
+        raise NotImplementedError
+
+    def _options(self) -> dict[str, Any]:
+        """The label, and the help as a tooltip, by the name that this ipywidgets has for it."""
+        label = self.name.replace("_", " ")
+        tooltip = "tooltip" if hasattr(widgets.DOMWidget(), "tooltip") else "description_tooltip"
+        return {"description": label, tooltip: self.help, "style": _LABEL, "layout": _WIDE}
+
+
+class TextField(Field):
+    """Words or numbers, as one would give them on a command line."""
+
+    def __init__(self, name: str, default: Any, changed: Changed, *, several: bool) -> None:
+        self._several = several
+        super().__init__(name, default, changed)
+
+    def read(self) -> Any:
+        """The words of the text where there may be several; None for an empty one."""
+        text = self._widget.value.strip()
+        if not self._several:
+            return text or None
+        try:
+            return shlex.split(text.replace(",", " "))
+        except ValueError:  # a quotation mark that waits for its other
+            return [text]
+
+    def _input(self, default: Any) -> Any:
+        text = "" if default is None else str(default)
+        if self._several:
+            text = " ".join(shlex.quote(str(value)) for value in default)
+        return widgets.Text(text, continuous_update=True, **self._options())
+
+
+class TruthField(Field):
+    """On or off."""
+
+    def be_compact(self) -> None:
+        """Take no more room than the label needs."""
+        self._widget.indent = False
+        self._widget.layout = widgets.Layout(width="auto", margin="0 1em 0 0.4em")
+
+    def _input(self, default: Any) -> Any:
+        return widgets.Checkbox(default, indent=True, **self._options())
+
+
+class ChoiceField(Field):
+    """One of a few."""
+
+    def __init__(self, name: str, default: Any, changed: Changed, choices: Iterable[str]) -> None:
+        self._choices = list(choices)
+        super().__init__(name, default, changed)
+
+    def _input(self, default: Any) -> Any:
+        return widgets.Dropdown(options=self._choices, value=default, **self._options())
+
+
+class ChoicesField(ChoiceField):
+    """Some of a few, each with a box to check."""
+
+    def read(self) -> Any:
+        """Those that are checked, in their order."""
+        return [name for name, box in zip(self._choices, self._boxes, strict=True) if box.value]
+
+    def _make(self, default: Any, changed: Changed) -> Any:
+        self._boxes = [
+            widgets.Checkbox(name in default, description=name, indent=False,
+                             layout=widgets.Layout(width="auto", margin="0 1em 0 0"))
+            for name in self._choices
+        ]  # fmt: skip
+        for box in self._boxes:
+            box.observe(lambda _: changed(), "value")
+        label = widgets.Label(
+            self.name.replace("_", " "),
+            layout=widgets.Layout(width="9em", display="flex", justify_content="flex-end"),
+        )
+        row = widgets.Layout(flex_flow="row wrap", margin="0 0 0 0.4em")
+        return widgets.HBox([label, widgets.HBox(self._boxes, layout=row)])
+
+
+class ModelsField(Field):
+    """Names as tags; one is added with Enter or by its button, and the catalogue completes it."""
+
+    def read(self) -> Any:
+        """The models that are tags."""
+        return list(self._names)
+
+    def _make(self, default: Any, changed: Changed) -> Any:
+        self._changed = changed
+        self._names: list[str] = []
+        self._tags = widgets.HBox(layout=widgets.Layout(flex_flow="row wrap", margin="0 0 0 9.4em"))
+        self._entry = widgets.Combobox(
+            options=sorted(catalogue()),
+            ensure_option=False,
+            placeholder="bert-base-uncased, a hub id, or a folder",
+            continuous_update=False,  # a value comes with Enter, or as the text is left
+            **self._options(),
+        )
+        self._entry.observe(lambda change: self.add(change["new"]), "value")
+        button = widgets.Button(
+            description="Add", tooltip="Add the model", layout=widgets.Layout(width="5em")
+        )
+        button.on_click(lambda _: self.add(self._entry.value))
+        for name in default:
+            self._keep(name)
+        return widgets.VBox([widgets.HBox([self._entry, button]), self._tags])
+
+    def add(self, name: str) -> None:
+        """Make a tag of a name; nothing of an empty one."""
+        if name.strip():
+            self._keep(name.strip())
+            self._entry.value = ""
+            self._changed()
+
+    def _keep(self, name: str) -> None:
+        if name and name not in self._names:
+            self._names.append(name)
+            self._show()
+
+    def _remove(self, name: str) -> None:
+        self._names.remove(name)
+        self._show()
+        self._changed()
+
+    def _show(self) -> None:
+        tags = []
+        for name in self._names:
+            tag = widgets.Button(
+                description=f"{name} ×",
+                tooltip=f"Remove {name}",
+                layout=widgets.Layout(width="auto"),
+            )
+            tag.on_click(lambda _, name=name: self._remove(name))
+            tags.append(tag)
+        self._tags.children = tags
+
+
+def make_field(name: str, default: Any, changed: Changed) -> Field:
+    """The widget that suits an argument."""
+    if name == "models":
+        return ModelsField(name, default, changed)
+    if name == "frameworks":
+        return ChoicesField(name, default, changed, backend_names())
+    info: FieldInfo = BenchmarkArguments.model_fields[name]
+    kind: Any = info.annotation
+    if kind is bool:
+        return TruthField(name, default, changed)
+    several = get_origin(kind) is list
+    inner = get_args(kind)[0] if several else kind
+    choices = get_args(inner) if "Literal" in str(get_origin(inner)) else ()
+    if choices:
+        return (ChoicesField if several else ChoiceField)(name, default, changed, choices)
+    return TextField(name, default, changed, several=several)

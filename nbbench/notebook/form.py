@@ -1,0 +1,265 @@
+"""``nbbench.form()``: arguments filled in, checked as one types, run, and watched."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import ipywidgets as widgets
+from IPython import get_ipython
+from IPython.display import Javascript, display
+
+from ..arguments import BenchmarkArguments
+from ..errors import ArgumentError, NbbenchError
+from ..job import Job, recent_results
+from ..plan import estimate
+from ..progress import duration
+from ..report import Report
+from ..run import start
+from .cell import as_cell
+from .fields import Field, TruthField, make_field
+from .live import REFRESH_S, LiveResults
+from .shown import escaped_note
+
+_FIRST = ("models", "frameworks", "batch_sizes", "sequence_lengths")
+_MODES = ("inference", "training", "speed", "memory")
+"""Arguments that are always seen; the others are folded away."""
+
+
+class Form:
+    """A form for `BenchmarkArguments`, and the run that it starts.
+
+    ``report`` is what the last run has measured, None before it; it is also put into the notebook's
+    variable that the form names. Runs go on beside the notebook: other cells can be run meanwhile.
+    ``defaults`` are arguments to begin with; raises `ArgumentError` for one that is none.
+    """
+
+    def __init__(self, out: str = "report", **defaults: Any) -> None:
+        self._configs = defaults.pop("configs", [])
+        self._defaults = _defaults()
+        unknown = next((name for name in defaults if name not in self._defaults), None)
+        if unknown is not None:
+            BenchmarkArguments(**{unknown: defaults[unknown]})  # has the sentence for it
+        given = {**self._defaults, **_completed(defaults, self._configs)}
+        self.report: Report | None = None
+        self._job: Job | None = None
+        self._results: list[LiveResults] = []
+        self._fields: dict[str, Field] = {}
+        for name, value in given.items():
+            self._fields[name] = make_field(name, value, self._check)
+        self._make_controls(out)
+        self._check()
+
+    def arguments(self) -> BenchmarkArguments:
+        """What is filled in; raises `ArgumentError` where it makes no sense."""
+        return BenchmarkArguments(**self._values(), configs=self._configs)
+
+    def run(self) -> None:
+        """Begin what is filled in, as the button does."""
+        if self._job is not None or self._starting:
+            return
+        try:
+            arguments = self.arguments()
+        except ArgumentError:
+            self._check()
+            return
+        self._set_running(True)
+        threading.Thread(
+            target=self._run, args=(arguments,), daemon=True, name="nbbench-form"
+        ).start()
+
+    def cancel(self) -> None:
+        """End the run; what was measured stays."""
+        self._cancelled = True
+        if self._job is not None:
+            self._job.cancel()
+
+    def cell(self) -> str:
+        """The ``%%tfbench`` cell that does the same."""
+        return as_cell(self._changed_values(), self._configs, self._out.value.strip())
+
+    def _ipython_display_(self) -> None:
+        display(self.box)
+        self._results.append(LiveResults())
+        if self._job is None and self.report is not None and self._ended is not None:
+            self._results[-1].end(self._ended)
+
+    def _make_controls(self, out: str) -> None:
+        button = widgets.Layout(width="auto")
+        self._run_button = widgets.Button(
+            description="Run", button_style="primary", tooltip="Measure", layout=button
+        )
+        self._cancel_button = widgets.Button(
+            description="Cancel", disabled=True, tooltip="End the run", layout=button
+        )
+        self._copy_button = widgets.Button(
+            description="Copy as cell",
+            tooltip="Copy the %%tfbench cell that does the same",
+            layout=button,
+        )
+        self._out = widgets.Text(
+            out,
+            description="report in",
+            style={"description_width": "5em"},
+            layout=widgets.Layout(width="14em"),
+        )
+        self._estimate = widgets.HTML()
+        self._bar = widgets.FloatProgress(
+            0.0, min=0.0, max=1.0, description="cases", layout=widgets.Layout(display="none")
+        )
+        self._status = widgets.HTML()
+        self._cell_text = widgets.Textarea(
+            rows=6,
+            description="cell",
+            layout=widgets.Layout(width="44em", display="none"),
+        )
+        self._scripts = widgets.Output()
+        self._starting = self._cancelled = False
+        self._ended: Job | None = None
+        self._run_button.on_click(lambda _: self.run())
+        self._cancel_button.on_click(lambda _: self.cancel())
+        self._copy_button.on_click(lambda _: self._copy())
+        seen = (*_FIRST, *_MODES)
+        rest = [field.box for name, field in self._fields.items() if name not in seen]
+        options = widgets.VBox(rest, layout=widgets.Layout(display="none"))
+        fold = widgets.ToggleButton(description="Options", icon="caret-right", layout=button)
+
+        def folded(change: Any) -> None:  # an accordion would be out of a keyboard's reach
+            options.layout.display = "" if change["new"] else "none"
+            fold.icon = "caret-down" if change["new"] else "caret-right"
+
+        fold.observe(folded, "value")
+        buttons = [self._run_button, self._cancel_button, self._copy_button, self._out]
+        self.box = widgets.VBox(
+            [
+                *(self._fields[name].box for name in _FIRST),
+                self._truths_in_a_row(),
+                fold,
+                options,
+                self._estimate,
+                widgets.HBox(buttons),
+                widgets.HBox([self._bar, self._status]),
+                self._cell_text,
+                self._scripts,
+            ]
+        )
+
+    def _truths_in_a_row(self) -> Any:
+        """What to measure, in one row."""
+        label = widgets.Label(
+            "measure",
+            layout=widgets.Layout(width="9em", display="flex", justify_content="flex-end"),
+        )
+        row = []
+        for name in _MODES:
+            field = self._fields[name]
+            if isinstance(field, TruthField):
+                field.be_compact()
+            row.append(field.box)
+        return widgets.HBox([label, *row], layout=widgets.Layout(flex_flow="row wrap"))
+
+    def _values(self) -> dict[str, Any]:
+        return {name: field.read() for name, field in self._fields.items()}
+
+    def _changed_values(self) -> dict[str, Any]:
+        """The arguments that are other than they are by default, in their own types."""
+        arguments = self.arguments()
+        values = {name: getattr(arguments, name) for name in self._fields}
+        return {name: value for name, value in values.items() if value != self._defaults[name]}
+
+    def _check(self) -> None:
+        """Tell beside each field what is wrong with it, and below how much there is to do."""
+        if "memory" not in self._fields or not hasattr(self, "_estimate"):
+            return  # still being made
+        problems: dict[str, str] = {}
+        try:
+            arguments = self.arguments()
+            count, seconds = estimate(arguments, list(recent_results))
+            known = "about" if recent_results else "at most about"
+            noun = "case" if count == 1 else "cases"
+            self._estimate.value = escaped_note(
+                f"{count} {noun}, {known} {duration(seconds)}", alarming=False
+            )
+        except ArgumentError as error:
+            problems = error.problems
+            self._estimate.value = escaped_note(problems.get("", ""))
+        for name, field in self._fields.items():
+            field.tell(problems.get(name, ""))
+        self._run_button.disabled = bool(problems) or self._job is not None or self._starting
+
+    def _set_running(self, running: bool) -> None:
+        self._starting, self._cancelled = running, False
+        self._cancel_button.disabled = not running
+        self._bar.layout.display = "" if running else "none"
+        self._bar.value = 0.0
+        if not running:
+            self._job = None
+        self._check()
+
+    def _run(self, arguments: BenchmarkArguments) -> None:
+        """The run, in a thread: what waits for a hub or a case must not hold up the notebook."""
+        try:
+            self._status.value = escaped_note("starting", alarming=False)
+            job = self._job = start(arguments)
+            if self._cancelled:
+                job.cancel()
+            while not job.wait(REFRESH_S):
+                self._bar.value = len(job.progress.results) / max(len(job.progress.cases), 1)
+                self._status.value = escaped_note(job.progress.line(), alarming=False)
+                self.report = job.report()
+                for results in self._results:
+                    results.show(job)
+            self.report, self._ended = job.report(), job
+            for results in self._results:
+                results.end(job)
+            self._keep(self.report)
+            self._status.value = escaped_note(job.progress.summary(), alarming=False)
+        except NbbenchError as error:
+            self._status.value = escaped_note(str(error))
+        except Exception as error:
+            self._status.value = escaped_note(f"{type(error).__name__}: {error}")
+        finally:
+            self._set_running(False)
+
+    def _keep(self, report: Report) -> None:
+        """Put the report into the notebook's variable."""
+        name, shell = self._out.value.strip(), get_ipython()
+        if shell is not None and name.isidentifier():
+            shell.push({name: report})
+
+    def _copy(self) -> None:
+        """Show the cell's text, and put it on the clipboard where the browser lets us."""
+        try:
+            text = self.cell()
+        except ArgumentError as error:
+            self._status.value = escaped_note(str(error))
+            return
+        self._cell_text.value, self._cell_text.layout.display = text, ""
+        self._scripts.clear_output()
+        with self._scripts:
+            display(Javascript(f"navigator.clipboard && navigator.clipboard.writeText({text!r})"))
+
+
+def form(*models: str, out: str = "report", **defaults: Any) -> Form:
+    """A `Form` that begins with these arguments; its report goes to the variable ``out``, too."""
+    return Form(out, **({"models": list(models)} if models else {}), **defaults)
+
+
+def _defaults() -> dict[str, Any]:
+    fields = BenchmarkArguments.model_fields.items()
+    values = {name: field.get_default(call_default_factory=True) for name, field in fields}
+    del values["configs"]  # which a form cannot be typed into, but may be given
+    return values
+
+
+def _completed(defaults: dict[str, Any], configs: Any) -> dict[str, Any]:
+    """Defaults in their own types where they make sense, and as they are where they do not."""
+    try:
+        named = {"models": ["bert-base-uncased"]} if not configs else {}
+        arguments = BenchmarkArguments(**{**named, **defaults}, configs=configs)
+    except ArgumentError as error:
+        if error.problems.keys() & set(defaults):
+            raise
+        return defaults
+    given = {name: getattr(arguments, name) for name in defaults}
+    return {"models": arguments.model_names(), **given} if configs else given

@@ -1,0 +1,84 @@
+"""A benchmark that runs beside the notebook: its results fill in below the cell, row by row."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+from IPython.display import display
+
+from ..html import live_html, report_html
+from ..job import Job
+from ..plots import MissingPlots
+from .shown import Shown
+
+REFRESH_S = 0.25
+"""At most so often is anything shown anew."""
+
+PLOT_EVERY_S = 5.0
+"""Plots are drawn anew when a case has ended, but not more often: drawing takes a core a moment."""
+
+
+class LiveResults:
+    """An output that shows a job's line, its rows so far, and its plots where Matplotlib is.
+
+    It ends as the report itself, which a saved notebook keeps and shows without a kernel.
+    """
+
+    def __init__(self) -> None:
+        self._handle = display(Shown("", ""), display_id=True)
+        self._line = ""
+        self._rows = -1
+        self._plots: list[bytes] = []
+        self._plotted_at = 0.0
+
+    def show(self, job: Job) -> None:
+        """Show how it is now, if that is anything new."""
+        progress = job.progress
+        line, rows = progress.line(), len(progress.results)
+        if (line, rows) == (self._line, self._rows):
+            return
+        if rows != self._rows and time.monotonic() - self._plotted_at > PLOT_EVERY_S:
+            self._plots = _plots(job) if rows else []
+            self._plotted_at = time.monotonic()
+        self._line, self._rows = line, rows
+        share = rows / max(len(progress.cases), 1)
+        results = list(progress.results)
+        self._handle.update(Shown(line, live_html(line, share, results, self._plots)))
+
+    def end(self, job: Job) -> None:
+        """Show the report, and how it went."""
+        report = job.report()
+        said = job.progress.summary()
+        html = live_html(said, None, []) + report_html(report, _plots(job))
+        self._handle.update(Shown(f"{said}\n{report!r}", html))
+
+    def fail(self, error: Exception) -> None:
+        """Show why there is no report."""
+        self._handle.update(Shown(str(error), live_html(str(error), None, [])))
+
+
+def follow(job: Job, results: LiveResults | None, ended: Callable[[], None]) -> None:
+    """Show a job until it ends, if there is where to, and then call ``ended``; does not wait."""
+
+    def watch() -> None:
+        while not job.wait(REFRESH_S):
+            if results is not None:
+                results.show(job)
+        try:
+            if results is not None:
+                results.end(job)
+            ended()
+        except Exception as error:  # what broke the job
+            if results is not None:
+                results.fail(error)
+
+    threading.Thread(target=watch, daemon=True, name="nbbench-live").start()
+
+
+def _plots(job: Job) -> list[bytes]:
+    try:
+        return job.report().plot.pngs()
+    except MissingPlots:
+        return []

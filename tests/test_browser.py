@@ -1,0 +1,100 @@
+"""The form in real front ends: JupyterLab and Notebook 7 in a headless Chromium.
+
+They need the extra ``browser`` and a Chromium, and are left out where either is missing.
+"""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from tests.browser import Notebook, chromium, jupyter, page, write_notebook
+
+pytest.importorskip("playwright")
+pytest.importorskip("jupyterlab")
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(chromium() is None, reason="there is no Chromium"),
+]
+
+FORM = """\
+%load_ext nbbench
+%tfbench --form --max-time 0.3 --device cpu"""
+
+
+@pytest.mark.parametrize("app", ["lab", "notebook"])
+def test_the_form_is_filled_in_run_watched_and_cancelled(app, tmp_path):
+    pytest.importorskip("torch")
+    write_notebook(tmp_path / "form.ipynb", FORM, "")
+    with jupyter(app, tmp_path) as address, page() as shown:
+        notebook = Notebook(shown, address, app, "form.ipynb")
+        cell = notebook.run(0)
+        run = cell.get_by_role("button", name="Run", exact=True)
+        cancel = cell.get_by_role("button", name="Cancel", exact=True)
+        run.wait_for()
+        assert run.is_disabled()  # no model yet
+        assert cancel.is_disabled()
+
+        # by keyboard alone: the model, then on to the batch sizes
+        cell.get_by_label("models", exact=True).focus()
+        shown.keyboard.type("bert-tiny")
+        shown.keyboard.press("Enter")
+        tag = cell.get_by_role("button", name="bert-tiny ×")
+        tag.wait_for()
+        sizes = cell.get_by_label("batch sizes", exact=True)
+        sizes.focus()
+        shown.keyboard.press("Control+A")
+        shown.keyboard.type("1 0")
+        told = cell.get_by_role("alert").filter(has_text="'0' is not a whole number above 0")
+        told.wait_for()
+        assert run.is_disabled()
+        shown.keyboard.press("Backspace")
+        shown.keyboard.type("2")
+        told.wait_for(state="detached")
+        cell.get_by_label("sequence lengths", exact=True).fill("8 16")
+        cell.get_by_text("4 cases, at most about").wait_for()
+
+        # by mouse: run, and see rows arrive
+        run.click()
+        rows = cell.locator(".nbbench tbody tr")
+        seen = set()
+        deadline = time.monotonic() + 90
+        while "4 cases in" not in cell.inner_text() and time.monotonic() < deadline:
+            seen.add(cell.locator(".nbbench .scroll tbody tr").count())
+            shown.wait_for_timeout(50)
+        assert {1, 2, 3} & seen, seen
+        assert cell.locator(".nbbench .scroll tbody tr").count() == 4
+        assert rows.first.inner_text().startswith("bert-tiny")
+        cell.locator(".nbbench img").first.wait_for()
+        assert cell.locator(".nbbench img").count() == 2
+        shown.screenshot(path=tmp_path / "run.png", full_page=True)
+
+        # the report is in the kernel
+        assert notebook.ask(1, "print(report.speed.status.tolist())") == "['ok', 'ok', 'ok', 'ok']"
+
+        # a second run is cancelled, and another cell runs meanwhile
+        cell.get_by_label("sequence lengths", exact=True).fill("256 512")
+        cell.get_by_label("batch sizes", exact=True).fill("64")
+        cell.get_by_role("button", name="Options").press("Space")
+        cell.get_by_label("max time", exact=True).fill("60")
+        cell.get_by_label("precision", exact=True).fill("0.00001")
+        cell.get_by_role("button", name="Run", exact=True).click()
+        cell.get_by_text("measuring").first.wait_for(timeout=60_000)
+        assert notebook.ask(1, "1 + 1") == "2"
+        begin = time.monotonic()
+        cancel.click()
+        cell.get_by_text("1 cancelled, 1 skipped").first.wait_for()
+        assert time.monotonic() - begin < 3  # the display's own pace included
+        kept = notebook.ask(1, "print(report.speed.status.tolist())")
+        assert kept == "['cancelled', 'skipped']"
+
+        # and the same as a cell
+        cell.get_by_role("button", name="Copy as cell").click()
+        text = cell.get_by_label("cell", exact=True)
+        text.wait_for()
+        assert text.input_value().splitlines()[:2] == [
+            "%%tfbench --out report",
+            "models = ['bert-tiny']",
+        ]
+        shown.screenshot(path=tmp_path / "cancelled.png", full_page=True)
