@@ -115,6 +115,7 @@ class Job:
         except BaseException as error:
             self._error = error
         finally:
+            self.progress.finish()
             self._done.set()
 
     def _hear(self, event: ExecutorEvent) -> None:

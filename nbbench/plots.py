@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from .report import Report
 
 _MIB = 2**20
+_SERIES_AT_MOST = 10
+"""More lines than that, and than there are colours, nobody can tell apart."""
+
 _DPI_IN_PAGE = 90
 _BARS_AT_MOST = 20
 """Cases whose memory is shown as bars by what holds it; more are shown as lines."""
@@ -132,8 +135,12 @@ def _lines(axes: Any, results: Sequence[Result], by: str, value: _Value) -> None
     name_of = _namer(results, by)
     for result in results:
         series[name_of(result)].append(result)
-    for number, (name, members) in enumerate(series.items()):
-        color = f"C{number % 10}"
+    drawn_series = list(series.items())[:_SERIES_AT_MOST]
+    if len(series) > len(drawn_series):
+        said = f"the first {len(drawn_series)} of {len(series)} series"
+        axes.text(0.99, 0.02, said, transform=axes.transAxes, ha="right", fontsize=8)
+    for number, (name, members) in enumerate(drawn_series):
+        color = f"C{number}"
         points = [(getattr(r.case, by), *value(r)) for r in members]
         drawn = sorted((x, y, ends) for x, y, ends in points if x is not None and y is not None)
         if drawn:

@@ -26,6 +26,11 @@ class Progress:
         self.phase = "waiting for the benchmark before it"
         self.begun = time.monotonic()
         self._case_begun = self.begun
+        self._finished: float | None = None
+
+    def finish(self) -> None:
+        """Take in that all is over, for the clock to stand."""
+        self._finished = time.monotonic()
 
     def begin(self) -> None:
         """Take in that its turn has come."""
@@ -55,7 +60,7 @@ class Progress:
     @property
     def seconds(self) -> float:
         """Seconds since the benchmark began."""
-        return time.monotonic() - self.begun
+        return (self._finished or time.monotonic()) - self.begun
 
     def seconds_left(self) -> float:
         """An estimate of what is left, from the cases that have ended."""

@@ -122,7 +122,11 @@ class Form:
         seen = (*_FIRST, *_MODES)
         rest = [field.box for name, field in self._fields.items() if name not in seen]
         options = widgets.VBox(rest, layout=widgets.Layout(display="none"))
-        fold = widgets.ToggleButton(description="Options", icon="caret-right", layout=button)
+        fold = widgets.ToggleButton(
+            description="Options",
+            icon="caret-right",
+            layout=widgets.Layout(width="auto", align_self="flex-start"),
+        )
 
         def folded(change: Any) -> None:  # an accordion would be out of a keyboard's reach
             options.layout.display = "" if change["new"] else "none"
@@ -213,7 +217,7 @@ class Form:
             for results in self._results:
                 results.end(job)
             self._keep(self.report)
-            self._status.value = escaped_note(job.progress.summary(), alarming=False)
+            self._status.value = ""  # the results say how it went
         except NbbenchError as error:
             self._status.value = escaped_note(str(error))
         except Exception as error:

@@ -1,0 +1,194 @@
+"""Benchmarks beside the notebook: other cells run, cancelling is quick, nothing is left over."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+
+import nbformat
+import psutil
+import pytest
+from nbclient import NotebookClient
+
+import nbbench
+from tests.conftest import TINY_BERT
+from tests.test_kernel import Kernel, kernel  # noqa: F401 - a fixture
+
+LONG = """
+%%tfbench --background --out report
+frameworks = "probe"
+configs = [{"model_type": "x", "call": "wait", "wait_s": 0.05, "n": n} for n in range(20)]
+sequence_lengths = [8]
+batch_sizes = [1]
+max_time = 60
+precision = 1e-9
+"""
+
+UNTIL_MEASURING = """
+import time
+deadline = time.monotonic() + 60
+while "measuring" not in job.progress.phase and time.monotonic() < deadline:
+    time.sleep(0.05)
+print(job.progress.phase)
+"""
+
+
+def begin(kernel):  # noqa: F811
+    kernel.run("%load_ext nbbench")
+    kernel.run(LONG.strip())
+    kernel.run("job = _")
+    assert "measuring" in kernel.run(UNTIL_MEASURING)
+
+
+def test_other_cells_run_meanwhile_and_cancelling_is_quick(kernel):  # noqa: F811
+    begin(kernel)
+    took = []
+    for _ in range(10):
+        before = time.monotonic()
+        kernel.run("1 + 1")
+        took.append(time.monotonic() - before)
+    print(f"1 + 1 took at most {max(took):.3f} s")
+    assert max(took) < 0.2
+    cancelled = float(
+        kernel.run("""
+        begin = time.monotonic()
+        job.cancel()
+        assert job.wait(5)
+        print(time.monotonic() - begin)
+        """)
+    )
+    assert cancelled < 1
+    kernel.run("""
+        time.sleep(0.5)
+        assert report.speed.status.tolist() == ["cancelled"] + ["skipped"] * 19, report
+        """)
+
+
+def test_a_second_run_waits_in_line_and_can_be_cancelled_there(kernel):  # noqa: F811
+    begin(kernel)
+    kernel.run("first = job")
+    kernel.run(LONG.strip().replace("--out report", "--out second"))
+    said = kernel.run("job = _\nprint(job.progress.line())")
+    assert "waiting for the benchmark before it" in said
+    kernel.run("""
+        begin = time.monotonic()
+        job.cancel()
+        assert job.wait(1) and not first.done
+        assert job.report().speed.status.tolist() == ["skipped"] * 20
+        first.cancel()
+        assert first.wait(5)
+        """)
+
+
+@pytest.mark.parametrize("end", ["restart", "interrupt and kill"])
+def test_nothing_lives_on_after_the_kernel(kernel, end):  # noqa: F811
+    begin(kernel)
+    process = kernel.process
+    workers = process.children(recursive=True)
+    assert len(workers) >= 2  # the server and its case
+    if end == "restart":
+        kernel.manager.restart_kernel(now=False)
+    else:
+        kernel.manager.interrupt_kernel()
+        os.kill(process.pid, signal.SIGKILL)
+    _, alive = psutil.wait_procs(workers, timeout=5)
+    assert not alive
+
+
+def test_500_rows_are_updated_seldom_and_saved_small(probe, tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", f"{probe}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
+    cells = [
+        "%load_ext nbbench\nimport time",
+        """%%tfbench --background
+frameworks = "probe"
+models = [f"model-{n}" for n in range(500)]
+configs = [{"model_type": "x", "call": "wait", "wait_s": 0.002, "n": n} for n in range(500)]
+sequence_lengths = [8]
+batch_sizes = [1]
+max_time = 0.01""",
+        """job = _
+began, slowest = time.monotonic(), 0
+while not job.wait(0.05):
+    pass
+print(len(job.progress.results), "in", time.monotonic() - began)""",
+        "time.sleep(3)  # for the last display",
+    ]
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
+    updates = []
+
+    class Watching(NotebookClient):
+        def process_message(self, msg, cell, index):
+            if msg["msg_type"] == "update_display_data":
+                updates.append(time.monotonic())
+            return super().process_message(msg, cell, index)
+
+    Watching(notebook, timeout=280).execute()
+    text = nbformat.writes(notebook)
+    assert text.count("model-499") >= 1, text[:3000]
+    print(f"{len(updates)} updates in {updates[-1] - updates[0]:.0f} s, {len(text) / 1e6:.2f} MB")
+    assert len(text) < 1e6
+    for start in updates:
+        assert sum(start <= at < start + 1 for at in updates) <= 5
+
+
+def test_a_saved_notebook_shows_the_results_without_a_kernel(tmp_path):
+    pytest.importorskip("torch")
+    from nbconvert import HTMLExporter
+
+    cells = [
+        "%load_ext nbbench",
+        f"""%%tfbench --background
+models = ["tiny"]
+configs = [{TINY_BERT!r}]
+sequence_lengths = [8]
+max_time = 0.2
+device = "cpu\"""",
+        "import time\n_.wait()\ntime.sleep(2)",
+        f"import nbbench\nform = nbbench.form('f', configs=[{TINY_BERT!r}], sequence_lengths=[8], "
+        "max_time=0.2, device='cpu')\nform",
+        "form.run()\nwhile form.report is None or not form.report.results: time.sleep(0.1)\n"
+        "time.sleep(2)",
+    ]
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
+    NotebookClient(notebook, timeout=120).execute()
+    html, _ = HTMLExporter().from_notebook_node(notebook)
+    assert html.count("1 case in") == 2
+    assert html.count('<td class="t">tiny</td>') + html.count('<td class="t">f</td>') == 2
+    assert "data:image/png;base64," in html
+
+
+def test_submit_is_the_same_from_python(probe):
+    job = nbbench.submit(
+        configs=[{"model_type": "x", "n": n} for n in range(3)], frameworks="probe",
+        sequence_lengths=[8], max_time=0.1,
+    )  # fmt: skip
+    assert job.wait(30)
+    assert job.done
+    assert job.report().speed.status.tolist() == ["ok"] * 3
+    assert "3 cases in" in repr(job)
+
+
+def test_work_of_others_is_told(probe):
+    import subprocess
+    import sys
+
+    busy = subprocess.Popen(
+        [sys.executable, "-c", "while True: pass"],
+        start_new_session=True,
+        preexec_fn=lambda: os.fork() and os._exit(0),
+    )  # fmt: skip - orphaned, so that it is no child of this process
+    busy.wait()
+    try:
+        waiting = {"model_type": "x", "call": "wait", "wait_s": 0.05}
+        report = nbbench.run(
+            configs=[waiting], frameworks="probe", sequence_lengths=[8], max_time=2,
+            precision=1e-9, progress=False,
+        )  # fmt: skip
+    finally:
+        for process in psutil.process_iter(["cmdline"]):
+            if process.info["cmdline"] and process.info["cmdline"][-1] == "while True: pass":
+                process.kill()
+    load = report.environment["probe"]["other_load_cores"]
+    assert load > 0.5
+    assert "other processes kept" in repr(report)

@@ -1,0 +1,166 @@
+"""The form: fields from the schema, messages as one types, and the way a front end drives it."""
+
+from __future__ import annotations
+
+import queue
+import time
+
+import pytest
+
+import nbbench
+from nbbench.arguments import BenchmarkArguments
+from nbbench.notebook.magic import read_body
+from tests.conftest import TINY_BERT
+from tests.test_kernel import Kernel, kernel  # noqa: F401 - a fixture
+
+
+def filled(**arguments):
+    return nbbench.form("bert-tiny", **arguments)
+
+
+def told(form, name):
+    return form._fields[name]._message.value
+
+
+def test_there_is_a_field_for_every_argument_with_its_help():
+    form = filled()
+    assert set(form._fields) == set(BenchmarkArguments.model_fields) - {"configs"}
+    for name, field in form._fields.items():
+        assert field.help == BenchmarkArguments.model_fields[name].description
+
+
+def test_left_alone_it_asks_for_the_defaults():
+    assert filled().arguments() == BenchmarkArguments(models=["bert-tiny"])
+
+
+def test_what_is_wrong_is_told_beside_its_field_and_run_is_off():
+    form = filled()
+    form._fields["batch_sizes"]._widget.value = "1 zero"
+    form._fields["precision"]._widget.value = "2"
+    assert "&#x27;zero&#x27; is not a whole number" in told(form, "batch_sizes")
+    assert "is not a fraction below 1" in told(form, "precision")
+    assert told(form, "max_time") == ""
+    assert form._run_button.disabled
+    form._fields["batch_sizes"]._widget.value = "1, 2"
+    form._fields["precision"]._widget.value = "0.05"
+    assert told(form, "batch_sizes") == told(form, "precision") == ""
+    assert not form._run_button.disabled
+    form._fields["inference"]._widget.value = False
+    assert "leaves nothing to measure" in told(form, "inference")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"batch_sizes": [1, 2], "sequence_lengths": [8], "training": True},
+        {"dtype": ["bfloat16", "float32"], "threads": 2, "execution": ["eager", "compile"]},
+        {"environments": ["kernel", "transformers==4.57.6 torch<3"], "max_time": 0.5},
+        {"frameworks": ["tensorflow", "pytorch"], "device": "cpu", "seed": 7},
+    ],
+)
+def test_what_it_begins_with_comes_back_also_from_its_cell(arguments):
+    form = filled(**arguments)
+    wanted = BenchmarkArguments(models=["bert-tiny"], **arguments).model_dump()
+    for name in ("dtype", "execution", "frameworks"):  # boxes are in the schema's order
+        wanted[name] = sorted(wanted[name])
+    got = form.arguments().model_dump()
+    assert {
+        **got,
+        **{name: sorted(got[name]) for name in ("dtype", "execution", "frameworks")},
+    } == (wanted)
+    head, _, body = form.cell().partition("\n")
+    assert head == "%%tfbench --out report"
+    assert BenchmarkArguments(**read_body(body, {})) == form.arguments()
+
+
+def test_configs_are_kept():
+    form = nbbench.form(configs=[TINY_BERT], batch_sizes=[1])
+    assert form.arguments().configs == [TINY_BERT]
+    assert form.arguments().models == ["bert-1"]
+    assert "'hidden_size': 64" in form.cell()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "sentence"),
+    [({"batch_size": 1}, "did you mean 'batch_sizes'"), ({"batch_sizes": [0]}, "above 0")],
+)
+def test_wrong_defaults_are_one_sentence(wrong, sentence):
+    with pytest.raises(nbbench.ArgumentError, match=sentence):
+        nbbench.form(**wrong)
+
+
+def test_a_model_that_is_nowhere_is_told_and_run_can_be_tried_again(monkeypatch):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    form = nbbench.form("./no-such-folder")
+    form.run()
+    deadline = time.monotonic() + 20
+    while form._run_button.disabled and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert "has no config.json" in form._status.value
+    assert form.report is None
+
+
+class FrontEnd:
+    """A front end as a kernel sees it: models of widgets, and messages to them."""
+
+    def __init__(self, client):
+        self.client, self.models = client, {}
+
+    def hear(self, seconds=0.5):
+        """Take in what the kernel says of its widgets, until it is silent."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            try:
+                message = self.client.get_iopub_msg(timeout=0.1)
+            except queue.Empty:
+                continue
+            content = message["content"]
+            if message["msg_type"] == "comm_open":
+                self.models[content["comm_id"]] = dict(content["data"].get("state", {}))
+            elif message["msg_type"] == "comm_msg" and content["data"].get("method") == "update":
+                self.models.setdefault(content["comm_id"], {}).update(content["data"]["state"])
+
+    def find(self, description):
+        (found,) = [
+            key for key, state in self.models.items() if state.get("description") == description
+        ]
+        return found
+
+    def send(self, comm_id, **data):
+        content = {"comm_id": comm_id, "data": data}
+        self.client.shell_channel.send(self.client.session.msg("comm_msg", content))
+
+    def type(self, description, value):
+        state = {"value": value}
+        self.send(self.find(description), method="update", state=state, buffer_paths=[])
+
+    def click(self, description):
+        self.send(self.find(description), method="custom", content={"event": "click"})
+
+
+def test_a_front_end_drives_it_by_messages(kernel):  # noqa: F811
+    """As JupyterLab, VS Code and Colab do, whatever the version of ipywidgets."""
+    pytest.importorskip("torch")
+    front = FrontEnd(kernel.client)
+    kernel.client.execute(
+        "%load_ext nbbench\n%tfbench --form --max-time 0.2 -d cpu -s 8 --out found"
+    )
+    front.hear(5)
+    front.type("models", "bert-tiny")
+    front.hear()
+    assert "bert-tiny ×" in [state.get("description") for state in front.models.values()]
+    front.type("batch sizes", "1 x")
+    front.hear()
+    said = [str(state.get("value")) for state in front.models.values()]
+    assert any("&#x27;x&#x27; is not a whole number" in text for text in said)
+    assert front.models[front.find("Run")]["disabled"]
+    front.type("batch sizes", "1 2")
+    front.hear()
+    assert not front.models[front.find("Run")]["disabled"]
+    front.click("Run")
+    front.hear(1)
+    assert not front.models[front.find("Cancel")]["disabled"]
+    deadline = time.monotonic() + 60
+    while front.models[front.find("Run")]["disabled"] and time.monotonic() < deadline:
+        front.hear()
+    assert kernel.run("print(found.speed.status.tolist())").strip() == "['ok', 'ok']"
