@@ -28,6 +28,7 @@ _HOMES = {
     "catalogue": "models",
     "close_workers": "executor.local",
     "form": "notebook.form",
+    "latest": "job",
     "run": "run",
     "submit": "run",
 }
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     from .errors import OutputError as OutputError
     from .executor.local import close_workers as close_workers
     from .job import Job as Job
+    from .job import latest as latest
     from .models import catalogue as catalogue
     from .notebook.form import form as form
     from .report import Report as Report

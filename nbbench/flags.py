@@ -38,8 +38,11 @@ class FlagParser(argparse.ArgumentParser):
         """What the words say, by the arguments' names; only what was said."""
         normal = [_with_dashes(word) for word in words]
         values, unknown = self.parse_known_intermixed_args(normal)
-        wrong = next((word for word in unknown if word.startswith("-")), None)
-        if wrong is not None:
+        for wrong in unknown:
+            if not wrong.startswith("-"):
+                raise ArgumentError(
+                    f"{wrong!r} belongs to no option; give it after one that takes it"
+                )
             known = [option for option in self._option_string_actions if option.startswith("--")]
             hint = did_you_mean(wrong.partition("=")[0], known)
             raise ArgumentError(f"there is no option {wrong!r}{hint}")
@@ -104,6 +107,8 @@ def _metavar(field: FieldInfo) -> str:
         annotation = get_args(annotation)[0]
         if hasattr(annotation, "__metadata__"):
             annotation = annotation.__origin__
+    if type(None) in get_args(annotation):  # one that may be left open
+        annotation = get_args(annotation)[0]
     if annotation in (int, float):
         return "N"
     choices = get_args(annotation)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from .case import Case, Result
+from .errors import NbbenchError
 from .executor.base import CaseEnd, CaseEvent, ExecutorEvent
 from .gpus import describe_gpu
 from .machine import LoadWatch, describe_machine
@@ -28,6 +29,8 @@ _LOOK_EVERY_S = 0.1
 
 recent_results: deque[Result] = deque(maxlen=1000)
 """What jobs of this process have measured, for estimates of how long others will take."""
+
+_jobs: deque[Job] = deque(maxlen=1)
 
 _one_at_a_time = threading.Lock()
 
@@ -75,6 +78,7 @@ class Job:
         self._cancelled = threading.Event()
         self._done = threading.Event()
         self._error: BaseException | None = None
+        _jobs.append(self)
         threading.Thread(target=self._run, daemon=True, name="nbbench-job").start()
 
     def cancel(self) -> None:
@@ -147,9 +151,19 @@ class Job:
         """Do what is beside the measuring, and let it fail without harm to what was measured."""
         try:
             act()
+        except NbbenchError as error:
+            self._trouble = str(error)
         except Exception as error:
             self._trouble = f"{what} failed with {type(error).__name__}: {error}"
             self._on_result = None if what == "on_result" else self._on_result
 
     def __repr__(self) -> str:
         return f"<nbbench job: {self.progress.summary() if self.done else self.progress.line()}>"
+
+
+def latest() -> Report | None:
+    """What the last benchmark of this process has measured so far; None before the first.
+
+    It is what is left of a report that was not kept: of a cancelled ``await arun(…)``, say.
+    """
+    return _jobs[-1].report() if _jobs else None

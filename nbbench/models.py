@@ -110,6 +110,8 @@ def find_model(name: str) -> ModelConfig:
 def find_here(name: str) -> ModelConfig | None:
     """The configuration that is had without asking the hub: a folder's, else the catalogue's."""
     folder = Path(name).expanduser()
+    if folder.suffix == ".json" and folder.is_file():
+        return ModelConfig(name, _read_config(folder, name), "folder")
     if (folder / "config.json").is_file():
         return ModelConfig(name, _read_config(folder / "config.json", name), "folder")
     entry = _by_name().get(name.lower())

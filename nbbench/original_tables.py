@@ -52,9 +52,14 @@ _TRACES = {
 
 
 def original_tables(report: Report) -> str:
-    """The tables of what was asked for, and the environment, as text."""
+    """The tables of what was asked for, why cells are N/A, and the environment, as text."""
     texts = [section.text for section in sections(report)]
-    return "\n".join([*texts, environment_table(report)]) + "\n"
+    return "\n".join([*texts, *reasons(report), environment_table(report)]) + "\n"
+
+
+def reasons(report: Report) -> list[str]:
+    """Why cases are N/A, a line each, which the original did not tell."""
+    return [f"N/A: {result.case.label}: {result.outcome.reason}" for result in report.failures]
 
 
 def sections(report: Report) -> Iterator[Section]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -117,6 +118,9 @@ class Report:
             "only_pretrain_model": any(result.case.model_class == "base" for result in results),
             "config_sources": ", ".join(f"{model}: {src}" for model, src in sources.items() if src),
         }
+        threads = [r.case.threads for r in results if r.case.threads is not None]
+        if threads:
+            facts["threads"] = threads[0]  # one number is given for all cases
         first = {name: facts[name] for name in _ORIGINAL_KEYS if facts.get(name) is not None}
         return {**first, **{name: value for name, value in facts.items() if name not in first}}
 
@@ -158,7 +162,10 @@ class Report:
         return file
 
     def to_csv(self, folder: str | Path) -> list[Path]:
-        """Write speed.csv, memory.csv and environment.csv into a folder, made if need be."""
+        """Write speed.csv, memory.csv and environment.csv into a folder, made if need be.
+
+        And lines.csv where memory was traced line by line.
+        """
         folder = Path(folder)
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -166,6 +173,10 @@ class Report:
             for name in ("speed", "memory", "environment"):
                 paths.append(folder / f"{name}.csv")
                 getattr(self, name).to_csv(paths[-1], index=name == "environment")
+            lines = self.lines
+            if not lines.empty:
+                paths.append(folder / "lines.csv")
+                lines.to_csv(paths[-1], index=False)
         except OSError as error:
             raise _cannot_write(folder, error) from None
         return paths
@@ -278,8 +289,8 @@ def check_writable(path: str | Path, *, folder: bool) -> None:
 
     A folder is made; a file that does not exist is made for a moment and removed.
     """
-    if not str(path):
-        raise OutputError("the place to write to is empty; give a file or a folder")
+    if not isinstance(path, (str, os.PathLike)) or not str(path) or "\0" in str(path):
+        raise OutputError(f"{path!r} is no place to write to; give the path of a file or a folder")
     path = Path(path)
     try:
         if folder:

@@ -84,7 +84,7 @@ async def arun(
     """`run` for an event loop, which stays free meanwhile.
 
     Cancelling the task ends the running case before ``CancelledError`` is raised; what was
-    measured until then has gone to ``on_result`` and ``save``.
+    measured until then has gone to ``on_result`` and ``save``, and is what `latest` gives.
     """
     job = start(BenchmarkArguments.of(models, arguments), on_result, save)
     with display_for(job.progress, shown=progress) as display:

@@ -26,6 +26,9 @@ def as_text(report: Report) -> str:
     heads, rows = summary(report.results)
     parts = [pd.DataFrame(rows, columns=heads).to_string(index=False)]
     parts += [f"{label}: {reason}" for label, reason in failures(report.results)]
+    traced = sum(len(r.outcome.lines.steps) for r in report.results if r.outcome.lines)
+    if traced:
+        parts.append(f"memory line by line: {traced:,} rows in report.lines (--csv, --tables)")
     parts.append(footer(report))
     return "\n".join(parts)
 

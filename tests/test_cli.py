@@ -119,3 +119,22 @@ def test_a_report_is_saved_even_where_it_cannot_be_printed(probe, model, tmp_pat
     assert nbbench.Report.load(saved).speed.status.tolist() == ["ok"]
     assert "Traceback" not in done.stderr
     assert done.returncode == (0 if output == "ascii" else 1)
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full")
+@pytest.mark.parametrize("option", ["--save", "--log"])
+def test_a_file_that_fills_up_costs_no_table(model, option, capsys):
+    assert main(["run", model, *FLAGS, option, "/dev/full", "--tables"]) == 2
+    shown = capsys.readouterr()
+    assert "INFERENCE - SPEED - RESULT" in shown.out
+    assert "'/dev/full' cannot be written" in shown.err
+
+
+def test_rows_of_csv_come_as_cases_end(model, tmp_path, capsys):
+    folder = tmp_path / "tables"
+    flags = ["--frameworks", "probe", "-s", "8", "16", "--max-time", "0.1", "--csv", str(folder)]
+    assert main(["run", model, *flags]) == 0
+    assert len((folder / "speed.csv").read_text().splitlines()) == 3
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "environment.csv", "memory.csv", "speed.csv",
+    ]  # fmt: skip

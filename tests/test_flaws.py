@@ -208,8 +208,9 @@ def test_10_arguments_keep_their_word(tmp_path, monkeypatch):
     for kind in (PyTorchBenchmarkArguments, TensorFlowBenchmarkArguments):
         for unread in {"verbose", "fp16_opt_level"} & set(kind.__dataclass_fields__):
             assert "not read" in kind.__dataclass_fields__[unread].metadata["help"]
-    monkeypatch.setattr(time, "time", lambda: 1234567.0)
-    assert PyTorchBenchmarkArguments().env_info_csv_file == "env_info_1234567.csv"
+    at = time.time() + 1e6
+    monkeypatch.setattr(time, "time", lambda: at)
+    assert PyTorchBenchmarkArguments().env_info_csv_file == f"env_info_{round(at)}.csv"
     with pytest.raises(ValueError, match="models has 2 names"):
         PyTorchBenchmark(PyTorchBenchmarkArguments(models=["a", "b"]), configs=[TINY_BERT])
     with pytest.raises(ValueError, match="twice"):

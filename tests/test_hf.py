@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import warnings
 from dataclasses import fields
+from pathlib import Path
 
 import pytest
 
@@ -164,3 +165,65 @@ def test_the_scripts_of_old_are_a_command(tmp_path, monkeypatch, capsys):
     ]
     assert main(["hf", "tensorlow"]) == 2
     assert "did you mean 'tensorflow'?" in capsys.readouterr().err
+
+
+def test_one_value_does_where_a_list_is_taken_and_results_have_it():
+    args = PyTorchBenchmarkArguments(
+        models="tiny", batch_sizes=1, sequence_lengths="8", memory=False, cuda=False
+    )
+    output = PyTorchBenchmark(args, GPT2).run()
+    assert output.time_inference_result["tiny"]["result"][1][8] > 0
+    args.sequence_lengths = [16]  # changed afterwards, as it could be
+    benchmark = PyTorchBenchmark(args, [GPT2])
+    args.batch_sizes = [2]
+    assert list(benchmark.run().time_inference_result["tiny"]["result"]) == [2]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ({"fp16": "banana"}, "fp16: 'banana' is neither True nor False"),
+        ({"repeat": "4"}, "repeat: '4' is not a whole number above 0"),
+        ({"repeat": -3}, "repeat: -3 is not a whole number above 0"),
+        ({"save_to_csv": True, "env_info_csv_file": None}, "None is no place to write to"),
+        ({"save_to_csv": True, "env_info_csv_file": ""}, "'' is no place to write to"),
+    ],
+)
+def test_values_of_a_wrong_kind_are_one_sentence(arguments, sentence):
+    args = PyTorchBenchmarkArguments(models=["tiny"], **arguments)
+    with pytest.raises((ArgumentError, OutputError), match=sentence):
+        PyTorchBenchmark(args, [GPT2]).run()
+
+
+def test_arguments_of_the_other_framework_are_refused():
+    args = TensorFlowBenchmarkArguments(models=["tiny"])
+    with pytest.raises(ArgumentError, match="PyTorchBenchmark takes PyTorchBenchmarkArguments"):
+        PyTorchBenchmark(args, [GPT2])
+
+
+def test_two_benchmarks_of_one_second_share_no_file():
+    one, other = PyTorchBenchmarkArguments(), PyTorchBenchmarkArguments()
+    assert one.inference_time_csv_file != other.inference_time_csv_file
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
+def test_a_disk_that_is_full_loses_no_result(capsys):
+    full = {"save_to_csv": True, "log_print": True, "log_filename": "/dev/full"}
+    names = ("inference_time", "inference_memory", "env_info")
+    full |= {f"{name}_csv_file": "/dev/full" for name in names}
+    args = PyTorchBenchmarkArguments(models=["tiny"], **SMALL, **full)
+    with pytest.warns(RuntimeWarning, match="'/dev/full' could not be written"):
+        output = PyTorchBenchmark(args, [GPT2]).run()
+    assert output.time_inference_result["tiny"]["result"][1][8] > 0
+    assert "INFERENCE - MEMORY - RESULT" in capsys.readouterr().out
+
+
+def test_the_command_takes_truths_as_the_scripts_did(capsys):
+    small = ["hf", "pytorch", "--models", "bert-tiny", "--batch-sizes", "1", "--sequence-lengths",
+             "8", "--cuda", "False", "--memory", "False"]  # fmt: skip
+    assert main(small) == 0
+    assert "MEMORY" not in capsys.readouterr().out
+    assert main([*small, "--training", "banana"]) == 2
+    assert "'banana' is neither true nor false" in capsys.readouterr().err
+    assert main(["hf", "pytorch", "a.json"]) == 2
+    assert "'a.json' belongs to no option" in capsys.readouterr().err

@@ -82,3 +82,14 @@ for isolation in ("auto", "none"):
         [sys.executable, "-c", code], capture_output=True, text=True, env=dict(os.environ)
     )
     assert done.stdout.splitlines() == ["['ok'] False", "['ok'] True"], done.stderr
+
+
+def test_threads_are_the_default_again_after_a_run_that_set_them():
+    torch = pytest.importorskip("torch")
+    default = torch.get_num_threads()
+    said = []
+    for threads in (None, 1, None):
+        report = nbbench.run("bert-tiny", batch_sizes=[1], sequence_lengths=[8], max_time=0.1,
+                             isolation="none", threads=threads, progress=False)  # fmt: skip
+        said.append(report.environment["pytorch"]["threads"])
+    assert said == [default, 1, default]

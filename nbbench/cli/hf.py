@@ -47,7 +47,7 @@ def command(words: list[str]) -> int:
     running = benchmark(kind(**parser.read(words)))
     with interrupted_once():
         running.run()
-    return exit_code(running.report)
+    return exit_code(running.report) or int(bool(running.trouble))
 
 
 def _parser(framework: str, kind: Any) -> FlagParser:
@@ -57,8 +57,14 @@ def _parser(framework: str, kind: Any) -> FlagParser:
         default = getattr(kind(), item.name)
         options: dict[str, Any] = {"help": item.metadata["help"], "default": None}
         flag = "--" + item.name.replace("_", "-")
-        if isinstance(default, bool):
-            parser.add_argument(flag, action=argparse.BooleanOptionalAction, **options)
+        if isinstance(default, bool):  # --training, --training False and --no-training
+            parser.add_argument(
+                flag, nargs="?", const=True, type=_truth, metavar="true|false", **options
+            )
+            parser.add_argument(
+                f"--no-{flag[2:]}", dest=item.name, action="store_false", default=None,
+                help=argparse.SUPPRESS,
+            )  # fmt: skip
             continue
         if isinstance(default, list):
             options.update(nargs="+", action="extend")
@@ -67,3 +73,12 @@ def _parser(framework: str, kind: Any) -> FlagParser:
             options.update(type=int)
         parser.add_argument(flag, metavar="N" if isinstance(default, int) else "NAME", **options)
     return parser
+
+
+def _truth(word: str) -> bool:
+    """A truth as the original's parser took one."""
+    if word.lower() in ("true", "yes", "1"):
+        return True
+    if word.lower() in ("false", "no", "0"):
+        return False
+    raise argparse.ArgumentTypeError(f"{word!r} is neither true nor false")

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 from ..arguments import BenchmarkArguments
 from ..case import Result, Status
+from ..errors import OutputError
 from ..flags import benchmark_parser
 from ..frames import memory_frame, speed_frame
 from ..original_tables import original_tables
@@ -39,21 +42,45 @@ def command(words: list[str]) -> int:
     if log is not None:
         check_writable(log, folder=False)
     with interrupted_once():
-        report = run_arguments(
-            BenchmarkArguments(**values),
-            on_result=None if csv is None else _CsvRows(csv).add,
-            save=save,
-        )
-        if save is not None:
-            report.save(save)  # again, for what failed while it ran to be told
-        if csv is not None:
-            report.to_csv(csv)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)  # what it tells of is tried again below
+            report = run_arguments(
+                BenchmarkArguments(**values),
+                on_result=None if csv is None else _CsvRows(csv).add,
+                save=save,
+            )
         text = original_tables(report) if tables else f"{report}\n"
+        outputs: list[Callable[[], object]] = []
+        if save is not None:
+            outputs.append(lambda: report.save(save))
+        if csv is not None:
+            outputs.append(lambda: report.to_csv(csv))
         if log is not None:
-            with open(log, "a", encoding="utf-8") as file:
-                file.write(text)
-        print(text, end="", flush=True)
+            outputs.append(lambda: _append(log, text))
+        outputs.append(lambda: print(text, end="", flush=True))
+        failed = _each_in_turn(outputs)
+    if failed:
+        raise failed[0]
     return exit_code(report)
+
+
+def _each_in_turn(outputs: list[Callable[[], object]]) -> list[OSError]:
+    """Do all, so that one that fails costs no other; what has failed."""
+    failed = []
+    for output in outputs:
+        try:
+            output()
+        except OSError as error:
+            failed.append(error)
+    return failed
+
+
+def _append(file: str, text: str) -> None:
+    try:
+        with open(file, "a", encoding="utf-8") as log:
+            log.write(text)
+    except OSError as error:
+        raise OutputError(f"{file!r} cannot be written: {error.strerror}") from None
 
 
 def exit_code(report: Report) -> int:

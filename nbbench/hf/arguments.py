@@ -6,7 +6,6 @@ import dataclasses
 import json
 import time
 import warnings
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -71,7 +70,7 @@ class Arguments:
                 values[positive] = not values.pop(name)
             elif name not in names:
                 raise ArgumentError(f"there is no argument {name!r}{did_you_mean(name, names)}")
-        stamp = round(time.time())
+        stamp = _stamp()
         for item in dataclasses.fields(self):
             default = item.default_factory()  # type: ignore[operator]
             if item.name.endswith("_csv_file"):
@@ -111,11 +110,15 @@ class Arguments:
         """All arguments as JSON text."""
         return json.dumps(dataclasses.asdict(self), indent=2)
 
-    def benchmark_arguments(self, configs: Sequence[Any]) -> BenchmarkArguments:
-        """These arguments as nbbench's own; raises `ArgumentError` where they make no sense."""
+    def benchmark_arguments(self, configs: Any) -> BenchmarkArguments:
+        """These arguments as nbbench's own; raises `ArgumentError` where they make no sense.
+
+        ``configs`` are one or several, or None.
+        """
+        self._check_types()
         return BenchmarkArguments(
             models=self.model_names,
-            configs=list(configs),
+            configs=configs,
             frameworks=self.framework,
             batch_sizes=self.batch_sizes,
             sequence_lengths=self.sequence_lengths,
@@ -132,6 +135,15 @@ class Arguments:
             isolation="auto" if self.multi_process else "none",
         )
 
+    def _check_types(self) -> None:
+        """Raise `ArgumentError` for a truth that is none, and for a repeat that is no number."""
+        for item in dataclasses.fields(self):
+            value = getattr(self, item.name)
+            if item.type == "bool" and not isinstance(value, bool):
+                raise ArgumentError(f"{item.name}: {value!r} is neither True nor False")
+        if type(self.repeat) is not int or self.repeat < 1:
+            raise ArgumentError(f"repeat: {self.repeat!r} is not a whole number above 0")
+
     def _execution(self) -> str:
         """What nbbench calls the way in which calls are executed."""
         raise NotImplementedError
@@ -139,6 +151,15 @@ class Arguments:
     def _device(self) -> str:
         """What nbbench calls the device."""
         return "auto" if self.cuda else "cpu"
+
+
+_stamps: list[int] = [0]
+
+
+def _stamp() -> int:
+    """The seconds that file names carry: later ones for each object, so that none share a file."""
+    _stamps[0] = max(round(time.time()), _stamps[0] + 1)
+    return _stamps[0]
 
 
 NEGATED = ("inference", "cuda", "tpu", "speed", "memory", "env_print", "multi_process")
@@ -190,7 +211,7 @@ class TensorFlowBenchmarkArguments(Arguments):
         """The one device that is used, as text: tensorflow is not imported here."""
         return f"/gpu:{self.device_idx}" if self.is_gpu else f"/cpu:{self.device_idx}"
 
-    def benchmark_arguments(self, configs: Sequence[Any]) -> BenchmarkArguments:
+    def benchmark_arguments(self, configs: Any) -> BenchmarkArguments:
         """These arguments as nbbench's own; raises `ArgumentError` where they make no sense."""
         if self.eager_mode and self.use_xla:
             raise ArgumentError("eager_mode and use_xla exclude each other; keep one")

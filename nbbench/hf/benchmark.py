@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from ..case import Result
-from ..original_tables import environment_table, sections
+from ..errors import ArgumentError
+from ..original_tables import environment_table, reasons, sections
 from ..report import Report, check_writable
 from ..run import run_arguments
 from .arguments import Arguments, PyTorchBenchmarkArguments, TensorFlowBenchmarkArguments
@@ -17,12 +17,24 @@ from .results import BenchmarkOutput, output_of
 
 
 class _Benchmark:
-    """One benchmark; ``report`` is nbbench's own report of the last run, None before it."""
+    """One benchmark; ``report`` is nbbench's own report of the last run, None before it.
 
-    def __init__(self, args: Arguments, configs: Sequence[Any] | None = None) -> None:
+    ``trouble`` says which file could not be written to its end, if any.
+    """
+
+    kind: ClassVar[type[Arguments]]
+
+    def __init__(self, args: Arguments, configs: Any = None) -> None:
+        if not isinstance(args, self.kind):
+            raise ArgumentError(
+                f"{type(self).__name__} takes {self.kind.__name__}(…), and not a "
+                f"{type(args).__name__}"
+            )
         self.args = args
         self.report: Report | None = None
-        self._arguments = args.benchmark_arguments(configs if configs is not None else [])
+        self.trouble = ""
+        self._configs = configs
+        args.benchmark_arguments(configs)  # what makes no sense is told now
         if not args.multi_process:
             warnings.warn(
                 "multi_process=False measures in this process, for debugging: memory counts all "
@@ -35,9 +47,13 @@ class _Benchmark:
         """Measure, print the tables, and return the results.
 
         Raises what `nbbench.run` raises for arguments that make no sense. A case that fails is
-        "N/A", and its reason is printed below the tables.
+        "N/A", and its reason is printed below the tables. An interrupt returns what was measured.
         """
-        files = CsvFiles(self.args) if self.args.save_to_csv else None
+        arguments = self.args.benchmark_arguments(self._configs)
+        self.trouble = ""
+        files = None
+        if self.args.save_to_csv:
+            files = CsvFiles(self.args, arguments.sequence_lengths)
         if self.args.log_print:
             check_writable(self.args.log_filename, folder=False)
         begun: set[str] = set()
@@ -47,13 +63,16 @@ class _Benchmark:
                 files.add(result)
             if result.case.model not in begun:
                 begun.add(result.case.model)
-                self._say(f"{len(begun)} / {len(self.args.model_names)}")
+                self._say(f"{len(begun)} / {len(arguments.model_names())}")
 
-        self.report = run_arguments(self._arguments, on_result=heard)
+        self.report = run_arguments(arguments, on_result=heard)
         self._print(self.report)
         if files is not None:
             files.write_environment(self.environment_info)
-        return output_of(self.report, self.args)
+            self.trouble = self.trouble or files.trouble
+        if self.trouble:
+            warnings.warn(self.trouble, RuntimeWarning, stacklevel=2)
+        return output_of(self.report, arguments)
 
     @property
     def environment_info(self) -> dict[str, Any]:
@@ -74,25 +93,31 @@ class _Benchmark:
             self._say(section.text)
             if self.args.save_to_csv and section.in_csv:
                 self._say("Saving results to csv.")
-        for result in report.failures:
-            self._say(f"N/A: {result.case.label}: {result.outcome.reason}")
+        for reason in reasons(report):
+            self._say(reason)
         if self.args.env_print:
             self._say(environment_table(report))
 
     def _say(self, text: str) -> None:
         print(text)
         if self.args.log_print:
-            with Path(self.args.log_filename).open("a", encoding="utf-8") as log:
-                log.write(text + "\n")
+            name = self.args.log_filename
+            try:
+                with Path(name).open("a", encoding="utf-8") as log:
+                    log.write(text + "\n")
+            except OSError as error:
+                self.trouble = f"{str(name)!r} could not be written: {error.strerror}"
 
 
 class PyTorchBenchmark(_Benchmark):
     """``PyTorchBenchmark(args, configs=None).run()``; ``configs`` pair with ``args.models``."""
 
     args: PyTorchBenchmarkArguments
+    kind = PyTorchBenchmarkArguments
 
 
 class TensorFlowBenchmark(_Benchmark):
     """``TensorFlowBenchmark(args, configs=None).run()``; ``configs`` pair with ``args.models``."""
 
     args: TensorFlowBenchmarkArguments
+    kind = TensorFlowBenchmarkArguments

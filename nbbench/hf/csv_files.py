@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -13,26 +14,30 @@ from .results import KINDS, lengths_of
 
 
 class CsvFiles:
-    """Files for what the arguments ask for; raises `OutputError` at once where one cannot be."""
+    """Files for what the arguments ask for; raises `OutputError` at once where one cannot be.
 
-    def __init__(self, args: Arguments) -> None:
+    What cannot be written later is no reason to lose the run: ``trouble`` says what it was.
+    """
+
+    def __init__(self, args: Arguments, lengths: list[int]) -> None:
         names = (
             args.inference_time_csv_file,
             args.inference_memory_csv_file,
             args.train_time_csv_file,
             args.train_memory_csv_file,
         )
-        self._environment = Path(args.env_info_csv_file)
+        self.trouble = ""
+        self._environment = args.env_info_csv_file
         self._files = {
-            (kind.mode, kind.asked): (Path(name), kind.value)
+            (kind.mode, kind.asked): (name, kind.value)
             for kind, name in zip(KINDS, names, strict=True)
             if getattr(args, kind.mode) and getattr(args, kind.asked)
         }
-        self._lengths = list(args.sequence_lengths)
+        self._lengths = lengths
         for place in (self._environment, *(file for file, _ in self._files.values())):
             check_writable(place, folder=False)
         for file, _ in self._files.values():
-            _write(file, "w", ["model", "batch_size", "sequence_length", "result"])
+            self._write(file, "w", ["model", "batch_size", "sequence_length", "result"])
 
     def add(self, result: Result) -> None:
         """Write a result's rows."""
@@ -42,14 +47,15 @@ class CsvFiles:
                 got = value(result)
                 text = f"{got:.4f}" if isinstance(got, float) else str(got)
                 for length in lengths_of(case, self._lengths):
-                    _write(file, "a", [case.model, case.batch_size, length, text])
+                    self._write(file, "a", [case.model, case.batch_size, length, text])
 
     def write_environment(self, info: dict[str, Any]) -> None:
         """Write ``key,value`` rows without a header."""
-        with self._environment.open("w", newline="", encoding="utf-8") as file:
-            csv.writer(file).writerows(info.items())
+        self._write(self._environment, "w", *info.items())
 
-
-def _write(file: Path, mode: str, row: list[Any]) -> None:
-    with file.open(mode, newline="", encoding="utf-8") as opened:
-        csv.writer(opened).writerow(row)
+    def _write(self, file: str, mode: str, *rows: Iterable[Any]) -> None:
+        try:
+            with Path(file).open(mode, newline="", encoding="utf-8") as opened:
+                csv.writer(opened).writerows(rows)
+        except OSError as error:
+            self.trouble = f"{str(file)!r} could not be written: {error.strerror}; it lacks rows"

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from ..arguments import BenchmarkArguments
 from ..case import Case, Result
 from ..line_memory import Memory, MemorySummary, memory_summary
 from ..report import Report
-from .arguments import Arguments
 
 
 class BenchmarkOutput(NamedTuple):
@@ -53,7 +53,7 @@ KINDS = (
 )
 
 
-def output_of(report: Report, args: Arguments) -> BenchmarkOutput:
+def output_of(report: Report, args: BenchmarkArguments) -> BenchmarkOutput:
     """A report in the original's shape."""
     speed, memory, train_speed, train_memory = (_nested(report, args, kind) for kind in KINDS)
     return BenchmarkOutput(
@@ -71,9 +71,9 @@ def lengths_of(case: Case, asked: list[int]) -> list[int]:
     return asked if case.sequence_length is None else [case.sequence_length]
 
 
-def _nested(report: Report, args: Arguments, kind: Kind) -> dict[str, Any]:
+def _nested(report: Report, args: BenchmarkArguments, kind: Kind) -> dict[str, Any]:
     nested = {}
-    for model in args.model_names:
+    for model in args.model_names():
         table: dict[int, dict[int, Any]] = {size: {} for size in args.batch_sizes}
         nested[model] = {
             "bs": list(args.batch_sizes),

@@ -12,10 +12,18 @@ from .backends import Backend
 from .messages import Failed, Status
 from .runner import first_line
 
+_loaded: dict[tuple[str, str, str], Backend] = {}
+
 
 def load_backend(framework: str, file: str, class_name: str) -> Union[Backend, Failed]:
-    """The backend with its framework imported; `Failed`, which says why, if that fails."""
+    """The backend with its framework imported; `Failed`, which says why, if that fails.
+
+    A process loads a backend once, so that what it found of the framework then stays known.
+    """
+    known = (framework, file, class_name)
     try:
+        if known in _loaded:
+            return _loaded[known]
         name = f"{__package__}.backends.{Path(file).stem}"
         spec = importlib.util.spec_from_file_location(name, file)
         if spec is None or spec.loader is None:
@@ -25,6 +33,7 @@ def load_backend(framework: str, file: str, class_name: str) -> Union[Backend, F
         spec.loader.exec_module(module)
         backend: Backend = getattr(module, class_name)()
         backend.load()
+        _loaded[known] = backend
         return backend
     except ImportError as error:
         missing = getattr(error, "name", None)

@@ -89,7 +89,9 @@ class Case:
     def label(self) -> str:
         """The case in a few words, for progress and messages."""
         length = "" if self.sequence_length is None else f" × length {self.sequence_length}"
-        how = "" if self.execution == "default" else f", {self.execution}"
+        how = "" if self.dtype == "float32" else f", {self.dtype}"
+        how += "" if self.attention == "default" else f", {self.attention} attention"
+        how += "" if self.execution == "default" else f", {self.execution}"
         if self.environment not in ("kernel", self.framework):
             how += f", in {self.environment}"
         return f"{self.model} {self.framework} {self.mode}, batch {self.batch_size}{length}{how}"

@@ -24,6 +24,7 @@ from .messages import (
     Status,
     Timing,
 )
+from .resident import release_free_memory
 
 _RAISED = re.compile(r"^\s*\w+(?:Error|Exception): (.+)$", re.MULTILINE)
 
@@ -94,6 +95,7 @@ def run_case(
         lines = None
         if case.trace_memory_line_by_line:
             enter(Phase.TRACING)
+            release_free_memory()  # else calls live on what those before have left in the allocator
             lines = trace_lines(call, device.stopwatch, device.memory.now, model.library)
         return Outcome(Status.OK, phase="", timing=timing, memory=memory, lines=lines, **known)
     except Unsupported as error:

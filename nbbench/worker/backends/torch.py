@@ -34,6 +34,7 @@ class TorchBackend:
 
         self.torch: Any = torch
         self.transformers: Any = transformers
+        self._threads: int = torch.get_num_threads()
 
     def environment(self) -> dict[str, Any]:
         """Versions and settings that change what PyTorch does."""
@@ -89,8 +90,8 @@ class TorchBackend:
             )
         if case.execution == "torchscript" and case.mode == "training":
             raise Unsupported("execution torchscript is for inference; train with eager or compile")
-        if case.threads is not None:
-            torch.set_num_threads(case.threads)
+        if torch.get_num_threads() != (case.threads or self._threads):
+            torch.set_num_threads(case.threads or self._threads)
         torch.manual_seed(case.seed)
         config = make_config(self.transformers, case)
         model_class = self._model_class(config, case)
