@@ -55,6 +55,7 @@ class Job:
     wait in line. ``on_result`` is called with each `Result` as its case ends, in the job's thread;
     one that raises is not called again, and `report` warns of it. ``save`` is a file that the
     report is written to, at least every 5 s and at the end, so that no crash loses more.
+    ``on_end`` is given the report before `wait` returns.
     """
 
     def __init__(
@@ -63,12 +64,14 @@ class Job:
         work: Work,
         on_result: Callable[[Result], None] | None = None,
         save: str | Path | None = None,
+        on_end: Callable[[Report], None] | None = None,
     ) -> None:
         self.progress = Progress(cases)
         self._cases = cases
         self._work = work
         self._on_result = on_result
         self._save = save
+        self._on_end = on_end
         self._saved_at = time.monotonic()
         self._trouble = ""
         self._results: dict[Case, Result] = {}
@@ -120,6 +123,8 @@ class Job:
             self._error = error
         finally:
             self.progress.finish()
+            if self._on_end is not None:
+                self._guarded(partial(self._on_end, self._report()), "on_end")
             self._done.set()
 
     def _hear(self, event: ExecutorEvent) -> None:

@@ -116,6 +116,7 @@ def start(
     arguments: BenchmarkArguments,
     on_result: OnResult | None = None,
     save: str | Path | None = None,
+    on_end: Callable[[Report], None] | None = None,
 ) -> Job:
     """Begin a benchmark in a thread of its own, or put it in line behind the one that runs.
 
@@ -125,7 +126,8 @@ def start(
     if save is not None:
         check_writable(save, folder=False)
     plan = Plan.of(arguments)
-    return Job(plan.cases, lambda hear, cancelled: measure(plan, hear, cancelled), on_result, save)
+    work = partial(measure, plan)
+    return Job(plan.cases, work, on_result, save, on_end)
 
 
 def measure(

@@ -108,13 +108,13 @@ def _row(result: Result) -> dict[str, str]:
         "device": outcome.device,
         "batch": str(case.batch_size),
         "length": "" if case.sequence_length is None else str(case.sequence_length),
+        "status": outcome.status.value,
         "time": "" if timing is None else _time(timing),
         "samples/s": rate(case.batch_size),
         "tokens/s": rate(tokens),
         "peak MiB": mib(None if memory is None else memory.peak),
         "weights MiB": mib(None if memory is None else memory.weights),
         "activations MiB": mib(None if memory is None else memory.activations),
-        "status": outcome.status.value,
     }
 
 

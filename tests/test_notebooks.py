@@ -11,7 +11,15 @@ from nbclient import NotebookClient
 FOLDER = Path(__file__).parent.parent / "notebooks"
 
 
-@pytest.mark.parametrize("path", sorted(FOLDER.glob("*.ipynb")), ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path",
+    [
+        pytest.param(
+            path, id=path.stem, marks=[pytest.mark.slow] if "tensorflow" in path.stem else []
+        )
+        for path in sorted(FOLDER.glob("*.ipynb"))
+    ],
+)
 def test_the_notebook_runs(path, tmp_path):
     pytest.importorskip("torch")
     notebook = nbformat.read(path, as_version=4)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
 
 from IPython.display import display
 
@@ -59,20 +58,16 @@ class LiveResults:
         self._handle.update(Shown(str(error), live_html(str(error), None, [])))
 
 
-def follow(job: Job, results: LiveResults | None, ended: Callable[[], None]) -> None:
-    """Show a job until it ends, if there is where to, and then call ``ended``; does not wait."""
+def follow(job: Job, results: LiveResults) -> None:
+    """Show a job until it ends; does not wait."""
 
     def watch() -> None:
         while not job.wait(REFRESH_S):
-            if results is not None:
-                results.show(job)
+            results.show(job)
         try:
-            if results is not None:
-                results.end(job)
-            ended()
+            results.end(job)
         except Exception as error:  # what broke the job
-            if results is not None:
-                results.fail(error)
+            results.fail(error)
 
     threading.Thread(target=watch, daemon=True, name="nbbench-live").start()
 

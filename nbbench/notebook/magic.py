@@ -79,10 +79,10 @@ def _tfbench(ipython: Any, line: str, cell: str | None) -> Report | Job | Form |
             from .form import Form
 
             return Form(out or "report", **values)
-        from ..run import run, submit
-
         if values.pop("background", False):
-            return _follow(ipython, submit(**values), out)
+            return _begin(ipython, values, out)
+        from ..run import run
+
         report = run(**values)
     except (NbbenchError, ValueError) as error:
         raise UsageError(str(error)) from None
@@ -91,16 +91,21 @@ def _tfbench(ipython: Any, line: str, cell: str | None) -> Report | Job | Form |
     return report
 
 
-def _follow(ipython: Any, job: Job, out: str | None) -> Job:
-    """Show a job below the cell as it goes on, and put its report in a variable at the end."""
+def _begin(ipython: Any, values: dict[str, Any], out: str | None) -> Job:
+    """Begin a benchmark that is shown below the cell; its report ends in the variable ``out``."""
+    from ..arguments import BenchmarkArguments
     from ..display import in_notebook
-    from .live import LiveResults, follow
+    from ..run import start
 
-    def ended() -> None:
+    def keep(report: Report) -> None:
         if out is not None:
-            ipython.push({out: job.report()})
+            ipython.push({out: report})
 
-    follow(job, LiveResults() if in_notebook() else None, ended)
+    job = start(BenchmarkArguments(**values), on_end=keep)
+    if in_notebook():
+        from .live import LiveResults, follow
+
+        follow(job, LiveResults())
     return job
 
 

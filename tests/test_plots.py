@@ -1,0 +1,131 @@
+"""A report's plots, its page, and its reprs."""
+
+from __future__ import annotations
+
+import builtins
+import re
+from dataclasses import replace
+
+import pytest
+
+import nbbench
+from nbbench.case import Case, MemoryProfile, Outcome, Result, Status
+from nbbench.html import results_html
+from nbbench.plots import MissingPlots
+from nbbench.report import Report
+from tests.test_original_tables import timing
+
+MIB = 2**20
+
+
+def result(model, batch, length, median, **outcome):
+    took = replace(timing(median), ci_low_s=0.9 * median, ci_high_s=1.2 * median)
+    memory = MemoryProfile("m", baseline=100 * MIB, weights=50 * MIB, activations=batch * MIB,
+                           peak=(150 + batch) * MIB)  # fmt: skip
+    known = {"timing": took, "memory": memory, "device": "cpu", "tokens_per_call": 8, **outcome}
+    return Result(Case("pytorch", model, "{}", "given", batch, length), Outcome(Status.OK, **known))
+
+
+def out_of_memory(model, batch, length):
+    case = Case("pytorch", model, "{}", "given", batch, length)
+    return Result(case, Outcome(Status.OOM, "memory <ran> out", "warming"))
+
+
+REPORT = Report(
+    [result(m, b, n, 0.001 * b * n) for m in ("a", "b_c") for b in (1, 2) for n in (8, 16)]
+    + [out_of_memory("a", 4, 16)],
+    {"cpu": "a processor", "nbbench_version": "1"},
+    {("pytorch", "kernel"): {"framework": "PyTorch", "framework_version": "2"}},
+)
+
+
+def lines_of(plot):
+    return {c.get_label(): c for c in plot.axes.containers}
+
+
+def test_latency_is_by_length_in_milliseconds_with_intervals():
+    plot = REPORT.plot.latency()
+    lines = lines_of(plot)
+    assert set(lines) == {"a, batch 1", "a, batch 2", "b_c, batch 1", "b_c, batch 2"}
+    data, _, (bars,) = lines["a, batch 2"].lines
+    assert data.get_xydata().tolist() == [[8, 16], [16, 32]]
+    ends = [list(segment[:, 1]) for segment in bars.get_segments()]
+    assert ends == [pytest.approx([14.4, 19.2]), pytest.approx([28.8, 38.4])]
+    assert plot.axes.get_xlabel() == "sequence length (tokens)"
+    assert plot.axes.get_ylabel() == "median time of a call (ms)"
+    assert "oom" in [text.get_text() for text in plot.axes.texts]
+
+
+def test_scaling_is_samples_per_second_by_batch_size():
+    data = lines_of(REPORT.plot.scaling())["a, length 8"].lines[0]
+    assert data.get_xydata().tolist() == [[1, 125], [2, 125]]
+
+
+def test_memory_is_bars_by_what_holds_it_or_lines_where_there_are_many():
+    few = REPORT.plot.memory().axes
+    assert len(few.patches) == 8 * 3
+    assert few.get_xlabel() == "memory at the peak (MiB)"
+    many = Report([result("a", b, 8, 0.1) for b in range(1, 30)], {}, {}).plot.memory().axes
+    assert not many.patches
+    assert many.lines[0].get_xydata()[0].tolist() == [1, 151]
+
+
+def test_a_plot_is_shown_saved_and_drawn_into_axes_that_are_there(tmp_path):
+    from matplotlib.figure import Figure
+
+    axes = Figure().add_subplot()
+    assert REPORT.plot.latency(axes).axes is axes
+    assert REPORT.plot.latency()._repr_png_().startswith(b"\x89PNG")
+    REPORT.plot.latency().save(tmp_path / "x.svg")
+    assert (tmp_path / "x.svg").read_text().startswith("<?xml")
+
+
+def test_hundreds_of_series_are_drawn_as_the_first_and_say_so():
+    report = Report([result(f"m{n}", 1, 8, 0.1) for n in range(200)], {}, {})
+    plot = report.plot.latency()
+    assert len(lines_of(plot)) == 10
+    assert "the first 10 of 200 series" in [text.get_text() for text in plot.axes.texts]
+
+
+def test_without_matplotlib_plots_say_so_and_a_page_has_none(monkeypatch, tmp_path):
+    real = builtins.__import__
+
+    def refuse(name, *rest, **named):
+        if name.startswith("matplotlib"):
+            raise ImportError(name)
+        return real(name, *rest, **named)
+
+    monkeypatch.setattr(builtins, "__import__", refuse)
+    with pytest.raises(MissingPlots, match=r'pip install "nbbench\[plot\]"'):
+        REPORT.plot.latency()
+    page = REPORT.to_html(tmp_path / "x.html").read_text(encoding="utf-8")
+    assert "<table" in page
+    assert "<img" not in page
+
+
+def test_a_page_stands_by_itself(tmp_path):
+    page = REPORT.to_html(tmp_path / "x.html", title="a <b>").read_text(encoding="utf-8")
+    assert "<title>a &lt;b&gt;</title>" in page
+    assert page.count("data:image/png;base64,") == 2
+    assert not re.findall(r"""(?:src|href)=["'](?!data:)""", page)
+    assert "<script" not in page
+    with pytest.raises(nbbench.OutputError, match="cannot be written"):
+        REPORT.to_html("/nowhere/x.html")
+
+
+def test_html_marks_what_failed_and_what_is_noisy():
+    noisy = result("a", 1, 8, 0.1)
+    noisy = Result(noisy.case, replace(noisy.outcome, timing=replace(timing(0.1), noisy=True)))
+    html = results_html([noisy, out_of_memory("a", 4, 16)])
+    assert html.count('class="noisy"') == 1
+    assert html.count('<tr class="failed">') == 1
+    assert "memory &lt;ran&gt; out" in html
+
+
+def test_markdown_and_latex_have_every_row():
+    markdown, latex = REPORT._repr_markdown_(), REPORT._repr_latex_()
+    assert len([line for line in markdown.splitlines() if line.startswith("|")]) == 2 + 9
+    assert "- **oom: a pytorch inference, batch 4 × length 16**: memory <ran> out" in markdown
+    assert latex.count(r"\\") == 1 + 9
+    assert r"b\_c" in latex
+    assert latex.startswith(r"\begin{tabular}{")
