@@ -25,6 +25,7 @@ _HOMES = {
     "Result": "case",
     "Status": "case",
     "arun": "run",
+    "cancel": "job",
     "catalogue": "models",
     "close_workers": "executor.local",
     "form": "notebook.form",
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
     from .errors import OutputError as OutputError
     from .executor.local import close_workers as close_workers
     from .job import Job as Job
+    from .job import cancel as cancel
     from .job import latest as latest
     from .models import catalogue as catalogue
     from .notebook.form import form as form

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from .case import Case, Result
+from .case import Case, Result, Status
 from .errors import NbbenchError
 from .executor.base import CaseEnd, CaseEvent, ExecutorEvent
 from .gpus import describe_gpu
@@ -30,7 +30,8 @@ _LOOK_EVERY_S = 0.1
 recent_results: deque[Result] = deque(maxlen=1000)
 """What jobs of this process have measured, for estimates of how long others will take."""
 
-_jobs: deque[Job] = deque(maxlen=1)
+_jobs: deque[Job] = deque(maxlen=20)
+"""The last jobs of this process."""
 
 _one_at_a_time = threading.Lock()
 
@@ -73,6 +74,7 @@ class Job:
         self._save = save
         self._on_end = on_end
         self._saved_at = time.monotonic()
+        self.last_result_at = 0.0
         self._trouble = ""
         self._results: dict[Case, Result] = {}
         self._environments: dict[tuple[str, str], dict[str, Any]] = {}
@@ -140,6 +142,8 @@ class Job:
             self._environments[place] = {**event.environment, **self._gpus.get(place, {})}
         self._results[case] = result
         recent_results.append(result)
+        if result.outcome.status is not Status.SKIPPED:
+            self.last_result_at = time.monotonic()
         self.progress.end(result)
         if self._on_result is not None:
             self._guarded(partial(self._on_result, result), "on_result")
@@ -163,12 +167,21 @@ class Job:
             self._on_result = None if what == "on_result" else self._on_result
 
     def __repr__(self) -> str:
-        return f"<nbbench job: {self.progress.summary() if self.done else self.progress.line()}>"
+        count = len(self._cases)
+        noun = "case" if count == 1 else "cases"
+        return f"<nbbench job of {count} {noun}: .done, .wait(), .cancel(), .report()>"
 
 
 def latest() -> Report | None:
-    """What the last benchmark of this process has measured so far; None before the first.
+    """What was last measured in this process; None before anything was.
 
     It is what is left of a report that was not kept: of a cancelled ``await arun(…)``, say.
     """
-    return _jobs[-1].report() if _jobs else None
+    measured = [job for job in _jobs if job.last_result_at]
+    return max(measured, key=lambda job: job.last_result_at).report() if measured else None
+
+
+def cancel() -> None:
+    """Cancel every benchmark of this process that runs or waits, whoever holds its job."""
+    for job in _jobs:
+        job.cancel()

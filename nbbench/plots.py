@@ -18,6 +18,9 @@ _MIB = 2**20
 _SERIES_AT_MOST = 10
 """More lines than that, and than there are colours, nobody can tell apart."""
 
+_NAMES_INSIDE = 4
+"""More series than that are named beside the plot, where they hide no line."""
+
 _DPI_IN_PAGE = 90
 _BARS_AT_MOST = 20
 """Cases whose memory is shown as bars by what holds it; more are shown as lines."""
@@ -143,6 +146,9 @@ def _lines(axes: Any, results: Sequence[Result], by: str, value: _Value) -> None
         color = f"C{number}"
         points = [(getattr(r.case, by), *value(r)) for r in members]
         drawn = sorted((x, y, ends) for x, y, ends in points if x is not None and y is not None)
+        for x, y, _ in points:
+            if x is None and y is not None:  # an image has no length
+                axes.axhline(y, label=name, color=color, linestyle="dashed", linewidth=1.5)
         if drawn:
             xs, ys, ends = zip(*drawn, strict=True)
             below = [y - e[0] if e else 0 for y, e in zip(ys, ends, strict=True)]
@@ -164,9 +170,17 @@ def _lines(axes: Any, results: Sequence[Result], by: str, value: _Value) -> None
     if len(values) > 1:
         axes.set_xscale("log", base=2)
     axes.set_xticks(values, [str(number) for number in values])
-    axes.set_yscale("log")
+    if axes.get_legend_handles_labels()[0]:
+        axes.set_yscale("log")
+        _plain_ticks(axes)
+    else:
+        _say_nothing_was_measured(axes)
     axes.minorticks_off()
-    _plain_ticks(axes)
+
+
+def _say_nothing_was_measured(axes: Any) -> None:
+    axes.set_yticks([])
+    axes.text(0.5, 0.5, "nothing was measured", transform=axes.transAxes, ha="center")
 
 
 def _plain_ticks(axes: Any) -> None:
@@ -179,6 +193,9 @@ def _plain_ticks(axes: Any) -> None:
 
 def _memory_bars(axes: Any, results: Sequence[Result]) -> None:
     """A bar a case: baseline, weights, and what the call needed on top."""
+    if not results:
+        _say_nothing_was_measured(axes)
+        return
     names = [_namer(results, "")(r) for r in results]
     places = list(range(len(results)))
     left = [0.0] * len(results)
@@ -212,7 +229,8 @@ def _namer(results: Sequence[Result], by: str) -> Callable[[Result], str]:
 
     def name_of(result: Result) -> str:
         case = result.case
-        more = [text.format(getattr(case, name)) for name, text in varying]
+        told = [(getattr(case, name), text) for name, text in varying]
+        more = [text.format(value) for value, text in told if value is not None]
         return ", ".join([case.model, *more])
 
     return name_of
@@ -237,7 +255,9 @@ def _axes(given: Any) -> Any:
 def _finished(axes: Any) -> Plot:
     axes.grid(alpha=0.3)
     handles, _ = axes.get_legend_handles_labels()
-    if handles:
+    if len(handles) > _NAMES_INSIDE and axes.figure.get_layout_engine() is not None:
+        axes.figure.legend(fontsize=8, frameon=False, loc="outside right upper")
+    elif handles:
         below = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.14), "ncols": 3}
         axes.legend(fontsize=8, frameon=False, **(below if axes.patches else {}))
     return Plot(axes)

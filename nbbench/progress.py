@@ -11,6 +11,9 @@ from .case import Case, Phase, Result, Status
 from .executor.base import CaseEvent, EnvironmentEvent
 from .worker.messages import PhaseChanged, Sampled
 
+_AROUND_S = 0.1
+"""What a case takes beside building and calling."""
+
 _UNKNOWN_COSTS_S = 5.0
 """What building and warming up a case may take before any case has shown it."""
 
@@ -23,7 +26,7 @@ class Progress:
         self.results: list[Result] = []
         self.notices: list[str] = []
         self.current: Case | None = None
-        self.phase = "waiting for the benchmark before it"
+        self.phase = "waiting for the benchmark before it (nbbench.cancel() ends all)"
         self.begun = time.monotonic()
         self._case_begun = self.begun
         self._finished: float | None = None
@@ -89,8 +92,9 @@ class Progress:
 def expected_seconds(cases: Iterable[Case], known: Iterable[Result]) -> float:
     """An estimate of how long cases will take, from results that are known.
 
-    A case is taken to last as long as the most similar one that went well, longer in proportion to
-    its tokens if it has more; where none is known, as long as it may.
+    A case is taken to be sampled as long as the most similar one that went well: longer in
+    proportion to its tokens if it has more, and the more precise it shall be, but no longer than it
+    may. Where none is known, it is taken to last as long as it may.
     """
     ended = [result for result in known if result.outcome.status is Status.OK]
     return sum(_expected(case, ended) for case in cases)
@@ -101,7 +105,14 @@ def _expected(case: Case, ended: list[Result]) -> float:
         return case.max_time * (1.0 if case.speed else 0.0) + _UNKNOWN_COSTS_S
     same_model = [r for r in ended if r.case.model == case.model] or ended
     nearest = min(same_model, key=lambda r: abs(math.log(_size(r.case) / _size(case))))
-    return nearest.outcome.wall_s * max(1.0, _size(case) / _size(nearest.case))
+    outcome, timing = nearest.outcome, nearest.outcome.timing
+    if timing is None or not case.speed:
+        return outcome.wall_s
+    larger = max(1.0, _size(case) / _size(nearest.case))
+    finer = max(1.0, nearest.case.precision / case.precision) ** 2
+    sampled = sum(timing.samples) * timing.calls_per_sample * larger * finer
+    fewest = (case.min_samples + 1) * timing.median_s * larger
+    return (outcome.build_s or 0.0) + _AROUND_S + max(min(sampled, case.max_time), fewest)
 
 
 def _size(case: Case) -> int:

@@ -169,7 +169,11 @@ def footer(report: Report) -> str:
     for _, column in frame.items():
         versions[str(column.get("framework") or "")][str(column.get("framework_version"))] = None
         versions["transformers"][str(column.get("transformers_version") or "")] = None
-    parts += [f"{name} {', '.join(filter(None, told))}" for name, told in versions.items() if name]
+    parts += [
+        f"{name} {', '.join(filter(None, told))}"
+        for name, told in versions.items()
+        if name and any(told)
+    ]
     parts.append(f"nbbench {environment.get('nbbench_version')}")
     load = environment.get("other_load_cores") or 0.0
     if load >= _LOAD_TO_TELL:

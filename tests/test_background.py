@@ -166,7 +166,8 @@ def test_submit_is_the_same_from_python(probe):
     assert job.wait(30)
     assert job.done
     assert job.report().speed.status.tolist() == ["ok"] * 3
-    assert "3 cases in" in repr(job)
+    assert repr(job) == "<nbbench job of 3 cases: .done, .wait(), .cancel(), .report()>"
+    assert nbbench.latest() == job.report()
 
 
 def test_work_of_others_is_told(probe):
@@ -192,3 +193,18 @@ def test_work_of_others_is_told(probe):
     load = report.environment["probe"]["other_load_cores"]
     assert load > 0.5
     assert "other processes kept" in repr(report)
+
+
+def test_what_was_measured_last_is_not_lost_to_what_waits(probe):
+    small = {"frameworks": "probe", "sequence_lengths": [8], "max_time": 0.1}
+    first = nbbench.submit(configs=[{"model_type": "x", "first": 1}], **small)
+    assert first.wait(30)
+    slow = {"model_type": "x", "call": "wait", "wait_s": 0.05}
+    second = nbbench.submit(configs=[slow], **{**small, "max_time": 60, "precision": 1e-9})
+    third = nbbench.submit(configs=[slow], **small)
+    assert nbbench.latest() == first.report()
+    nbbench.cancel()
+    assert second.wait(5)
+    assert third.wait(5)
+    assert nbbench.latest() == second.report()
+    assert third.report().speed.status.tolist() == ["skipped"]

@@ -164,3 +164,35 @@ def test_a_front_end_drives_it_by_messages(kernel):  # noqa: F811
     while front.models[front.find("Run")]["disabled"] and time.monotonic() < deadline:
         front.hear()
     assert kernel.run("print(found.speed.status.tolist())").strip() == "['ok', 'ok']"
+
+
+def test_a_list_of_models_and_names_that_are_typed_together():
+    form = nbbench.form(["bert-tiny", "gpt2"])
+    form._fields["models"]._entry.value = "t5-small, opt-125m"
+    assert form.arguments().models == ["bert-tiny", "gpt2", "t5-small", "opt-125m"]
+    form._fields["models"]._entry.value = "./nowhere"
+    assert "has no config.json" in told(form, "models")
+    assert form._run_button.disabled
+
+
+def test_the_reports_name_is_one_for_a_variable():
+    form = filled()
+    form._out.value = "1x"
+    assert "&#x27;1x&#x27; is no name for a variable" in form._out_message.value
+    assert form._run_button.disabled
+    with pytest.raises(nbbench.ArgumentError, match="'a b' is no name"):
+        filled(out="a b")
+
+
+def test_an_estimate_is_no_more_than_the_case_may_take():
+    from nbbench.case import Case, Outcome, Result, Status
+    from nbbench.progress import expected_seconds
+    from tests.test_original_tables import timing
+
+    def case(length, **more):
+        return Case("pytorch", "m", "{}", "given", 1, length, max_time=3, **more)
+
+    known = [Result(case(8), Outcome(Status.OK, timing=timing(0.001), build_s=0.1, wall_s=5))]
+    assert expected_seconds([case(8)], known) < 0.5  # the import was the first case's alone
+    assert expected_seconds([case(8, precision=1e-6)], known) == pytest.approx(3.2)
+    assert expected_seconds([case(8000)], known) == pytest.approx(7 + 0.2)  # 7 calls of a second

@@ -129,3 +129,21 @@ def test_markdown_and_latex_have_every_row():
     assert latex.count(r"\\") == 1 + 9
     assert r"b\_c" in latex
     assert latex.startswith(r"\begin{tabular}{")
+
+
+@pytest.mark.parametrize("name", ["latency", "memory", "scaling"])
+def test_where_nothing_was_measured_a_plot_says_so(name):
+    report = Report([out_of_memory("a", 1, 8), out_of_memory("a", 2, 16)], {}, {})
+    plot = getattr(report.plot, name)()
+    assert plot.png().startswith(b"\x89PNG")
+    assert "nothing was measured" in [text.get_text() for text in plot.axes.texts]
+
+
+def test_models_without_a_length_are_drawn_beside_those_with_one():
+    report = Report([result("text", 1, n, 0.1) for n in (8, 16)] + [result("image", 1, None, 0.2)],
+                    {}, {})  # fmt: skip
+    axes = report.plot.latency().axes
+    assert "image" in [line.get_label() for line in axes.lines]
+    assert [text.get_text() for text in report.plot.memory().axes.get_yticklabels()] == [
+        "text, length 8", "text, length 16", "image",
+    ]  # fmt: skip

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any, get_args, get_origin
 
 import ipywidgets as widgets
@@ -18,7 +19,7 @@ from ..models import catalogue
 from .shown import escaped_note
 
 _LABEL = {"description_width": "9em"}
-_WIDE = widgets.Layout(width="32em")
+_WIDE = widgets.Layout(width="32em", max_width="100%")
 
 Changed = Callable[[], None]
 
@@ -66,14 +67,17 @@ class TextField(Field):
         super().__init__(name, default, changed)
 
     def read(self) -> Any:
-        """The words of the text where there may be several; None for an empty one."""
+        """The words of the text where there may be several; None where it may be left open."""
         text = self._widget.value.strip()
         if not self._several:
-            return text or None
+            return None if text == "" and self._may_be_open() else text
         try:
             return shlex.split(text.replace(",", " "))
         except ValueError:  # a quotation mark that waits for its other
             return [text]
+
+    def _may_be_open(self) -> bool:
+        return type(None) in get_args(BenchmarkArguments.model_fields[self.name].annotation)
 
     def _input(self, default: Any) -> Any:
         text = "" if default is None else str(default)
@@ -122,7 +126,9 @@ class ChoicesField(ChoiceField):
             box.observe(lambda _: changed(), "value")
         label = widgets.Label(
             self.name.replace("_", " "),
-            layout=widgets.Layout(width="9em", display="flex", justify_content="flex-end"),
+            layout=widgets.Layout(
+                width="9em", min_width="9em", display="flex", justify_content="flex-end"
+            ),
         )
         row = widgets.Layout(flex_flow="row wrap", margin="0 0 0 0.4em")
         return widgets.HBox([label, widgets.HBox(self._boxes, layout=row)])
@@ -148,7 +154,9 @@ class ModelsField(Field):
         )
         self._entry.observe(lambda change: self.add(change["new"]), "value")
         button = widgets.Button(
-            description="Add", tooltip="Add the model", layout=widgets.Layout(width="5em")
+            description="Add",
+            tooltip="Add the model",
+            layout=widgets.Layout(width="auto", min_width="max-content"),
         )
         button.on_click(lambda _: self.add(self._entry.value))
         for name in default:
@@ -156,9 +164,11 @@ class ModelsField(Field):
         return widgets.VBox([widgets.HBox([self._entry, button]), self._tags])
 
     def add(self, name: str) -> None:
-        """Make a tag of a name; nothing of an empty one."""
-        if name.strip():
-            self._keep(name.strip())
+        """Make a tag of a name, or of each where commas or blanks part several."""
+        names = name.replace(",", " ").split() if not Path(name).exists() else [name]
+        if names:
+            for each in names:
+                self._keep(each)
             self._entry.value = ""
             self._changed()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import keyword
 import threading
 from typing import Any
 
@@ -10,8 +11,10 @@ from IPython import get_ipython
 from IPython.display import Javascript, display
 
 from ..arguments import BenchmarkArguments
-from ..errors import ArgumentError, NbbenchError
+from ..display import in_notebook
+from ..errors import ArgumentError, ModelNotFound, NbbenchError
 from ..job import Job, recent_results
+from ..models import find_here
 from ..plan import estimate
 from ..progress import duration
 from ..report import Report
@@ -35,6 +38,8 @@ class Form:
     """
 
     def __init__(self, out: str = "report", **defaults: Any) -> None:
+        if _name_problem(out):
+            raise ArgumentError(_name_problem(out))
         self._configs = defaults.pop("configs", [])
         self._defaults = _defaults()
         unknown = next((name for name in defaults if name not in self._defaults), None)
@@ -79,13 +84,16 @@ class Form:
         return as_cell(self._changed_values(), self._configs, self._out.value.strip())
 
     def _ipython_display_(self) -> None:
+        if not in_notebook():
+            print("a form needs a notebook; in a terminal use %tfbench or nbbench.run")
+            return
         display(self.box)
         self._results.append(LiveResults())
         if self._job is None and self.report is not None and self._ended is not None:
             self._results[-1].end(self._ended)
 
     def _make_controls(self, out: str) -> None:
-        button = widgets.Layout(width="auto")
+        button = widgets.Layout(width="auto", min_width="max-content")
         self._run_button = widgets.Button(
             description="Run", button_style="primary", tooltip="Measure", layout=button
         )
@@ -103,10 +111,9 @@ class Form:
             style={"description_width": "5em"},
             layout=widgets.Layout(width="14em"),
         )
+        self._out_message = widgets.HTML()
+        self._out.observe(lambda _: self._check(), "value")
         self._estimate = widgets.HTML()
-        self._bar = widgets.FloatProgress(
-            0.0, min=0.0, max=1.0, description="cases", layout=widgets.Layout(display="none")
-        )
         self._status = widgets.HTML()
         self._cell_text = widgets.Textarea(
             rows=6,
@@ -133,7 +140,13 @@ class Form:
             fold.icon = "caret-down" if change["new"] else "caret-right"
 
         fold.observe(folded, "value")
-        buttons = [self._run_button, self._cancel_button, self._copy_button, self._out]
+        buttons = [
+            self._run_button,
+            self._cancel_button,
+            self._copy_button,
+            self._out,
+            self._out_message,
+        ]
         self.box = widgets.VBox(
             [
                 *(self._fields[name].box for name in _FIRST),
@@ -141,8 +154,8 @@ class Form:
                 fold,
                 options,
                 self._estimate,
-                widgets.HBox(buttons),
-                widgets.HBox([self._bar, self._status]),
+                widgets.HBox(buttons, layout=widgets.Layout(flex_flow="row wrap")),
+                self._status,
                 self._cell_text,
                 self._scripts,
             ]
@@ -179,23 +192,24 @@ class Form:
         try:
             arguments = self.arguments()
             count, seconds = estimate(arguments, list(recent_results))
-            known = "about" if recent_results else "at most about"
             noun = "case" if count == 1 else "cases"
             self._estimate.value = escaped_note(
-                f"{count} {noun}, {known} {duration(seconds)}", alarming=False
+                f"{count} {noun}, at most about {duration(seconds)}", alarming=False
             )
+            problems = _unfound(arguments.models) if not self._configs else {}
         except ArgumentError as error:
             problems = error.problems
             self._estimate.value = escaped_note(problems.get("", ""))
         for name, field in self._fields.items():
             field.tell(problems.get(name, ""))
-        self._run_button.disabled = bool(problems) or self._job is not None or self._starting
+        name_told = _name_problem(self._out.value.strip())
+        self._out_message.value = escaped_note(name_told)
+        wrong = bool(problems or name_told)
+        self._run_button.disabled = wrong or self._job is not None or self._starting
 
     def _set_running(self, running: bool) -> None:
         self._starting, self._cancelled = running, False
         self._cancel_button.disabled = not running
-        self._bar.layout.display = "" if running else "none"
-        self._bar.value = 0.0
         if not running:
             self._job = None
         self._check()
@@ -208,8 +222,7 @@ class Form:
             if self._cancelled:
                 job.cancel()
             while not job.wait(REFRESH_S):
-                self._bar.value = len(job.progress.results) / max(len(job.progress.cases), 1)
-                self._status.value = escaped_note(job.progress.line(), alarming=False)
+                self._status.value = ""  # the results below say how it goes
                 self.report = job.report()
                 for results in self._results:
                     results.show(job)
@@ -228,7 +241,7 @@ class Form:
     def _keep(self, report: Report) -> None:
         """Put the report into the notebook's variable."""
         name, shell = self._out.value.strip(), get_ipython()
-        if shell is not None and name.isidentifier():
+        if shell is not None:
             shell.push({name: report})
 
     def _copy(self) -> None:
@@ -246,7 +259,25 @@ class Form:
 
 def form(*models: str, out: str = "report", **defaults: Any) -> Form:
     """A `Form` that begins with these arguments; its report goes to the variable ``out``, too."""
+    if len(models) == 1 and isinstance(models[0], (list, tuple)):
+        models = tuple(models[0])
     return Form(out, **({"models": list(models)} if models else {}), **defaults)
+
+
+def _name_problem(name: str) -> str:
+    """What is wrong with a variable's name; nothing if it is one."""
+    fine = name.isidentifier() and not keyword.iskeyword(name)
+    return "" if fine else f"report in: {name!r} is no name for a variable"
+
+
+def _unfound(models: list[str]) -> dict[str, str]:
+    """What can be told of models without asking the hub."""
+    for name in models:
+        try:
+            find_here(name)
+        except ModelNotFound as error:
+            return {"models": str(error)}
+    return {}
 
 
 def _defaults() -> dict[str, Any]:

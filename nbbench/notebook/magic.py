@@ -78,6 +78,9 @@ def _tfbench(ipython: Any, line: str, cell: str | None) -> Report | Job | Form |
         if values.pop("form", False):
             from .form import Form
 
+            if values.pop("background", False):
+                raise ArgumentError("--form and --background do not go together; keep one")
+
             return Form(out or "report", **values)
         if values.pop("background", False):
             return _begin(ipython, values, out)
