@@ -25,7 +25,15 @@ def probe_run(*calls, isolation, **arguments):
 
 
 def living_descendants():
-    return [p for p in psutil.Process().children(recursive=True) if p.status() != "zombie"]
+    return [p for p in psutil.Process().children(recursive=True) if command_of(p)]
+
+
+def command_of(process):
+    """The command line; empty for a process that has just ended."""
+    try:
+        return "" if process.status() == "zombie" else " ".join(process.cmdline())
+    except psutil.Error:
+        return ""
 
 
 @pytest.mark.parametrize(
@@ -129,7 +137,7 @@ def test_a_killed_server_costs_one_row_and_is_replaced():
     killed = []
 
     def kill_the_server():
-        while not any("nbbench" in " ".join(p.cmdline()) for p in living_descendants()):
+        while not any("nbbench" in command_of(p) for p in living_descendants()):
             time.sleep(0.02)
         time.sleep(1.0)
         server = psutil.Process().children()[0]
