@@ -174,11 +174,7 @@ class BenchmarkArguments(BaseModel):
     @classmethod
     def of(cls, models: Sequence[str], values: Mapping[str, Any]) -> BenchmarkArguments:
         """The arguments of a call whose models may be given by position."""
-        if models and "models" in values:
-            raise ArgumentError("models are given by position and by name; keep one")
-        if len(models) == 1 and isinstance(models[0], (list, tuple)):
-            models = models[0]
-        return cls(**({"models": models} if models else {}), **values)
+        return cls(**with_models(models, values))
 
     def __init__(self, /, **values: Any) -> None:
         if "environment" in values:  # one of them reads better so
@@ -333,6 +329,16 @@ class BenchmarkArguments(BaseModel):
             seen[config["model_type"]] += 1
             names.append(f"{config['model_type']}-{seen[config['model_type']]}")
         return names
+
+
+def with_models(models: Sequence[str], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Values by name, the models with them that were given by position, as names or a list."""
+    if not models:
+        return dict(values)
+    if "models" in values:
+        raise ArgumentError("models are given by position and by name; keep one")
+    one_list = len(models) == 1 and isinstance(models[0], (list, tuple))
+    return {"models": list(models[0] if one_list else models), **values}
 
 
 def unknown_argument(name: str) -> str:

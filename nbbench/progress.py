@@ -61,6 +61,11 @@ class Progress:
         self.current, self.phase = None, ""
 
     @property
+    def share(self) -> float:
+        """Which part of the cases has ended, from 0 to 1."""
+        return len(self.results) / max(len(self.cases), 1)
+
+    @property
     def seconds(self) -> float:
         """Seconds since the benchmark began."""
         return (self._finished or time.monotonic()) - self.begun

@@ -148,15 +148,10 @@ class Report:
         The plots are left away where Matplotlib is not installed.
         """
         from .html import page
-        from .plots import MissingPlots
 
+        file, text = Path(file), page(self, self.plot.pngs(), title)
         try:
-            plots = self.plot.pngs()
-        except MissingPlots:
-            plots = []
-        file = Path(file)
-        try:
-            file.write_text(page(self, plots, title), encoding="utf-8")
+            file.write_text(text, encoding="utf-8")
         except OSError as error:
             raise _cannot_write(file, error) from None
         return file

@@ -140,13 +140,7 @@ class TestPyTorch:
 
     def test_save_csv_files(self, run, tmp_path):
         names = ("inference_time", "train_time", "inference_memory", "train_memory", "env_info")
-        run(
-            training=True,
-            save_to_csv=True,
-            **{f"{name}_csv_file": str(tmp_path / f"{name}.csv") for name in names},
-        )
-        for name in names:
-            assert (tmp_path / f"{name}.csv").exists()
+        check_csv_files(run, tmp_path, names, training=True)
 
     def test_trace_memory(self, run, tmp_path):
         log = tmp_path / "log.txt"
@@ -208,12 +202,7 @@ class TestTensorFlow:
 
     def test_save_csv_files(self, run, tmp_path):
         names = ("inference_time", "inference_memory", "env_info")
-        run(
-            save_to_csv=True,
-            **{f"{name}_csv_file": str(tmp_path / f"{name}.csv") for name in names},
-        )
-        for name in names:
-            assert (tmp_path / f"{name}.csv").exists()
+        check_csv_files(run, tmp_path, names)
 
     def test_trace_memory(self, run, tmp_path):
         log = tmp_path / "log.txt"
@@ -222,6 +211,17 @@ class TestTensorFlow:
         )
         check_summary(results.inference_summary)
         assert log.exists()
+
+
+def check_csv_files(run, folder, names, **arguments):
+    files = {name: folder / f"{name}.csv" for name in names}
+    run(
+        save_to_csv=True,
+        **{f"{name}_csv_file": str(file) for name, file in files.items()},
+        **arguments,
+    )
+    for file in files.values():
+        assert file.exists()
 
 
 def check_summary(summary):

@@ -53,8 +53,9 @@ def command(words: list[str]) -> int:
 def _parser(framework: str, kind: Any) -> FlagParser:
     """A flag for each of the original's arguments, truths with their ``--no-…``."""
     parser = FlagParser(f"nbbench hf {framework}", _ABOUT)
+    defaults = kind()
     for item in dataclasses.fields(kind):
-        default = getattr(kind(), item.name)
+        default = getattr(defaults, item.name)
         options: dict[str, Any] = {"help": item.metadata["help"], "default": None}
         flag = "--" + item.name.replace("_", "-")
         if isinstance(default, bool):  # --training, --training False and --no-training

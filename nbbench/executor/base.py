@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeAlias
 
-from ..case import Case, Outcome
+from ..case import Case, Outcome, Phase, Status
 from ..worker.messages import Event
 
 
@@ -36,6 +36,17 @@ class CaseEnd:
 
 
 ExecutorEvent: TypeAlias = CaseEvent | EnvironmentEvent | CaseEnd
+
+
+def cancelled_while(phase: Phase) -> Outcome:
+    """What comes of a case that is cancelled in a phase."""
+    return Outcome(Status.CANCELLED, f"cancelled while {phase.value}", phase.value)
+
+
+def too_late(phase: Phase, timeout: float) -> Outcome:
+    """What comes of a case of which one phase takes longer than ``timeout`` seconds."""
+    reason = f"{phase.value} took longer than {timeout:g} s; raise timeout"
+    return Outcome(Status.TIMEOUT, reason, phase.value)
 
 
 class Executor(Protocol):

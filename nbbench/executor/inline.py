@@ -19,7 +19,7 @@ from typing import Any
 from ..backends import find_backend
 from ..case import Case, Outcome, Phase, Status
 from ..worker.messages import Event, Failed, Finished, PhaseChanged, Started
-from .base import CaseEnd, CaseEvent, ExecutorEvent
+from .base import CaseEnd, CaseEvent, ExecutorEvent, cancelled_while, too_late
 
 _LISTEN_S = 0.1
 _STOP_GRACE_S = 2.0
@@ -79,10 +79,9 @@ class InlineExecutor:
         while True:
             stop = None
             if cancelled():
-                stop = Outcome(Status.CANCELLED, f"cancelled while {phase.value}", phase.value)
+                stop = cancelled_while(phase)
             elif time.monotonic() - entered > self._timeout:
-                reason = f"{phase.value} took longer than {self._timeout:g} s; raise timeout"
-                stop = Outcome(Status.TIMEOUT, reason, phase.value)
+                stop = too_late(phase, self._timeout)
             if stop is not None:
                 _interrupt(thread)
                 thread.join(_STOP_GRACE_S)

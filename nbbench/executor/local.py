@@ -22,7 +22,7 @@ from ..worker.messages import (
     Started,
     StopCase,
 )
-from .base import CaseEnd, CaseEvent, ExecutorEvent
+from .base import CaseEnd, CaseEvent, ExecutorEvent, cancelled_while, too_late
 from .process import WorkerProcess
 
 _EXTRAS = {"pytorch": "torch", "tensorflow": "tensorflow"}
@@ -183,10 +183,9 @@ class LocalExecutor:
         entered = time.monotonic()
         while True:
             if cancelled():
-                return self._stop(worker, _cancelled(phase))
+                return self._stop(worker, cancelled_while(phase))
             if time.monotonic() - entered > self.timeout:
-                reason = f"{phase.value} took longer than {self.timeout:g} s; raise timeout"
-                return self._stop(worker, Outcome(Status.TIMEOUT, reason, phase.value))
+                return self._stop(worker, too_late(phase, self.timeout))
             try:
                 event = worker.receive(_LISTEN_S)
             except queue.Empty:
@@ -249,7 +248,3 @@ class LocalExecutor:
                     time.sleep(0.01)
         worker.close()
         return outcome
-
-
-def _cancelled(phase: Phase) -> Outcome:
-    return Outcome(Status.CANCELLED, f"cancelled while {phase.value}", phase.value)

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import keyword
 from collections.abc import Sequence
 from typing import Any
 
 
+def is_variable(name: str) -> bool:
+    """Whether a report can be put into a variable of this name."""
+    return name.isidentifier() and not keyword.iskeyword(name)
+
+
 def as_cell(values: dict[str, Any], configs: Sequence[Any], out: str) -> str:
     """The cell that runs ``values``, arguments by name, and puts the report into ``out``."""
-    head = f"%%tfbench --out {out}" if out.isidentifier() else "%%tfbench"
+    head = f"%%tfbench --out {out}" if is_variable(out) else "%%tfbench"
     assigned = {**values, **({"configs": list(configs)} if configs else {})}
     return "\n".join([head, *(f"{name} = {value!r}" for name, value in assigned.items())])

@@ -21,7 +21,16 @@ from .shown import escaped_note
 _LABEL = {"description_width": "9em"}
 _WIDE = widgets.Layout(width="32em", max_width="100%")
 
+_TOOLTIP = "tooltip" if hasattr(widgets.DOMWidget, "tooltip") else "description_tooltip"
+"""What this ipywidgets calls it: version 7 the latter."""
+
 Changed = Callable[[], None]
+
+
+def row_label(text: str) -> Any:
+    """The label of a row of boxes, where the labels of the other fields stand."""
+    layout = {"width": "9em", "min_width": "9em", "justify_content": "flex-end"}
+    return widgets.Label(text, layout=widgets.Layout(display="flex", **layout))
 
 
 class Field:
@@ -53,10 +62,9 @@ class Field:
         raise NotImplementedError
 
     def _options(self) -> dict[str, Any]:
-        """The label, and the help as a tooltip, by the name that this ipywidgets has for it."""
+        """The label, and the help as a tooltip."""
         label = self.name.replace("_", " ")
-        tooltip = "tooltip" if hasattr(widgets.DOMWidget(), "tooltip") else "description_tooltip"
-        return {"description": label, tooltip: self.help, "style": _LABEL, "layout": _WIDE}
+        return {"description": label, _TOOLTIP: self.help, "style": _LABEL, "layout": _WIDE}
 
 
 class TextField(Field):
@@ -124,13 +132,8 @@ class ChoicesField(ChoiceField):
         ]  # fmt: skip
         for box in self._boxes:
             box.observe(lambda _: changed(), "value")
-        label = widgets.Label(
-            self.name.replace("_", " "),
-            layout=widgets.Layout(
-                width="9em", min_width="9em", display="flex", justify_content="flex-end"
-            ),
-        )
         row = widgets.Layout(flex_flow="row wrap", margin="0 0 0 0.4em")
+        label = row_label(self.name.replace("_", " "))
         return widgets.HBox([label, widgets.HBox(self._boxes, layout=row)])
 
 

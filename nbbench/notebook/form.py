@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import keyword
 import threading
 from typing import Any
 
@@ -10,7 +9,7 @@ import ipywidgets as widgets
 from IPython import get_ipython
 from IPython.display import Javascript, display
 
-from ..arguments import BenchmarkArguments
+from ..arguments import BenchmarkArguments, with_models
 from ..display import in_notebook
 from ..errors import ArgumentError, ModelNotFound, NbbenchError
 from ..job import Job, recent_results
@@ -19,8 +18,8 @@ from ..plan import estimate
 from ..progress import duration
 from ..report import Report
 from ..run import start
-from .cell import as_cell
-from .fields import Field, TruthField, make_field
+from .cell import as_cell, is_variable
+from .fields import Field, TruthField, make_field, row_label
 from .live import REFRESH_S, LiveResults
 from .shown import escaped_note
 
@@ -163,17 +162,15 @@ class Form:
 
     def _truths_in_a_row(self) -> Any:
         """What to measure, in one row."""
-        label = widgets.Label(
-            "measure",
-            layout=widgets.Layout(width="9em", display="flex", justify_content="flex-end"),
-        )
         row = []
         for name in _MODES:
             field = self._fields[name]
             if isinstance(field, TruthField):
                 field.be_compact()
             row.append(field.box)
-        return widgets.HBox([label, *row], layout=widgets.Layout(flex_flow="row wrap"))
+        return widgets.HBox(
+            [row_label("measure"), *row], layout=widgets.Layout(flex_flow="row wrap")
+        )
 
     def _values(self) -> dict[str, Any]:
         return {name: field.read() for name, field in self._fields.items()}
@@ -186,8 +183,6 @@ class Form:
 
     def _check(self) -> None:
         """Tell beside each field what is wrong with it, and below how much there is to do."""
-        if "memory" not in self._fields or not hasattr(self, "_estimate"):
-            return  # still being made
         problems: dict[str, str] = {}
         try:
             arguments = self.arguments()
@@ -259,15 +254,12 @@ class Form:
 
 def form(*models: str, out: str = "report", **defaults: Any) -> Form:
     """A `Form` that begins with these arguments; its report goes to the variable ``out``, too."""
-    if len(models) == 1 and isinstance(models[0], (list, tuple)):
-        models = tuple(models[0])
-    return Form(out, **({"models": list(models)} if models else {}), **defaults)
+    return Form(out, **with_models(models, defaults))
 
 
 def _name_problem(name: str) -> str:
     """What is wrong with a variable's name; nothing if it is one."""
-    fine = name.isidentifier() and not keyword.iskeyword(name)
-    return "" if fine else f"report in: {name!r} is no name for a variable"
+    return "" if is_variable(name) else f"report in: {name!r} is no name for a variable"
 
 
 def _unfound(models: list[str]) -> dict[str, str]:

@@ -9,7 +9,6 @@ from IPython.display import display
 
 from ..html import live_html, report_html
 from ..job import Job
-from ..plots import MissingPlots
 from .shown import Shown
 
 REFRESH_S = 0.25
@@ -39,18 +38,17 @@ class LiveResults:
         if (line, rows) == (self._line, self._rows):
             return
         if rows != self._rows and time.monotonic() - self._plotted_at > PLOT_EVERY_S:
-            self._plots = _plots(job) if rows else []
+            self._plots = job.report().plot.pngs() if rows else []
             self._plotted_at = time.monotonic()
         self._line, self._rows = line, rows
-        share = rows / max(len(progress.cases), 1)
-        results = list(progress.results)
-        self._handle.update(Shown(line, live_html(line, share, results, self._plots)))
+        html = live_html(line, progress.share, list(progress.results), self._plots)
+        self._handle.update(Shown(line, html))
 
     def end(self, job: Job) -> None:
         """Show the report, and how it went."""
         report = job.report()
         said = job.progress.summary()
-        html = live_html(said, None, []) + report_html(report, _plots(job))
+        html = live_html(said, None, []) + report_html(report, report.plot.pngs())
         self._handle.update(Shown(f"{said}\n{report!r}", html))
 
     def fail(self, error: Exception) -> None:
@@ -70,10 +68,3 @@ def follow(job: Job, results: LiveResults) -> None:
             results.fail(error)
 
     threading.Thread(target=watch, daemon=True, name="nbbench-live").start()
-
-
-def _plots(job: Job) -> list[bytes]:
-    try:
-        return job.report().plot.pngs()
-    except MissingPlots:
-        return []

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import keyword
 import shlex
 from typing import TYPE_CHECKING, Any
 
@@ -59,6 +58,7 @@ def _tfbench(ipython: Any, line: str, cell: str | None) -> Report | Job | Form |
     from IPython.core.error import UsageError
 
     from ..errors import ArgumentError, NbbenchError
+    from .cell import is_variable
 
     try:
         words = _split(line)
@@ -67,7 +67,7 @@ def _tfbench(ipython: Any, line: str, cell: str | None) -> Report | Job | Form |
             return None
         values = _parser().read(words)
         out = values.pop("out", None)
-        if out is not None and (not out.isidentifier() or keyword.iskeyword(out)):
+        if out is not None and not is_variable(out):
             raise ArgumentError(f"--out: {out!r} is no name for a variable")
         if cell is not None:
             assigned = read_body(cell, ipython.user_ns)

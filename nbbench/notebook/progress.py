@@ -25,8 +25,7 @@ class NotebookDisplay:
         line, results = self._progress.line(), list(self._progress.results)
         if (line, len(results)) != self._shown:
             self._shown = line, len(results)
-            share = len(results) / max(len(self._progress.cases), 1)
-            self._handle.update(Shown(line, live_html(line, share, results)))
+            self._handle.update(Shown(line, live_html(line, self._progress.share, results)))
 
     def __exit__(self, *_: object) -> None:
         line = self._progress.summary()

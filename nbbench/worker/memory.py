@@ -53,7 +53,6 @@ class ProcessMemory:
         self._peak = HighWaterMark() if mark_works else Polling()
         self._anonymous_before = 0
         self._weights = 0
-        self._resident = quick_resident()
 
     def before_model(self) -> None:
         """Take the baseline."""
@@ -84,4 +83,4 @@ class ProcessMemory:
 
     def now(self) -> tuple[int, Optional[int]]:
         """What this process holds; there is no other device."""
-        return self._resident(), None
+        return quick_resident(), None

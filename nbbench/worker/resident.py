@@ -12,8 +12,8 @@ import mmap
 import os
 import sys
 import threading
-from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Optional
 
 POLL_EVERY_S = 0.005
@@ -41,12 +41,17 @@ def read_resident() -> Resident:
     return Resident(total, total)
 
 
-def quick_resident() -> Callable[[], int]:
-    """A function that reads how many bytes this process holds; on Linux in two microseconds."""
+def quick_resident() -> int:
+    """How many bytes this process holds, all in all; on Linux in two microseconds."""
     if sys.platform != "linux":
-        return lambda: read_resident().total
-    descriptor = os.open("/proc/self/statm", os.O_RDONLY)
-    return lambda: int(os.pread(descriptor, 100, 0).split()[1]) * mmap.PAGESIZE
+        return read_resident().total
+    return int(os.pread(_statm(os.getpid()), 100, 0).split()[1]) * mmap.PAGESIZE
+
+
+@lru_cache(maxsize=1)
+def _statm(pid: int) -> int:
+    """A descriptor that stays open: what a fork has from its parent tells of the parent."""
+    return os.open(f"/proc/{pid}/statm", os.O_RDONLY)
 
 
 def _read_status() -> dict[str, int]:

@@ -36,7 +36,6 @@ class GpuMemory:
     def __init__(self, tensorflow: Any, gpu_uuid: Optional[str]) -> None:
         self._tensorflow, self._experimental = tensorflow, tensorflow.config.experimental
         self._uuid = gpu_uuid
-        self._resident = quick_resident()
         self._baseline: Optional[int] = None
         self._weights = 0
 
@@ -68,7 +67,7 @@ class GpuMemory:
 
     def now(self) -> tuple[int, Optional[int]]:
         """What the process holds, and what the allocator has given out."""
-        return self._resident(), int(self._experimental.get_memory_info("GPU:0")["current"])
+        return quick_resident(), int(self._experimental.get_memory_info("GPU:0")["current"])
 
     def _process_bytes(self) -> Optional[int]:
         return None if self._uuid is None else nvml.process_bytes(self._uuid, os.getpid())

@@ -52,7 +52,6 @@ class CudaMemory:
     def __init__(self, torch: Any, index: int, gpu_uuid: Optional[str]) -> None:
         self._torch, self._cuda, self._index = torch, torch.cuda, index
         self._uuid = gpu_uuid
-        self._resident = quick_resident()
         self._baseline: Optional[int] = None
         self._weights = 0
 
@@ -91,7 +90,7 @@ class CudaMemory:
 
     def now(self) -> tuple[int, Optional[int]]:
         """What the process holds, and what the allocator has given out."""
-        return self._resident(), int(self._cuda.memory_allocated(self._index))
+        return quick_resident(), int(self._cuda.memory_allocated(self._index))
 
     def _process_bytes(self) -> Optional[int]:
         return None if self._uuid is None else nvml.process_bytes(self._uuid, os.getpid())
