@@ -108,11 +108,11 @@ class LocalExecutor:
         try:
             while waiting and not cancelled():
                 case = waiting[0]
-                backend = find_backend(case.framework)
-                if framework is not None and framework != backend:
-                    self._give_back(framework)
-                framework = backend
-                yield from self._run_case(case, backend, cancelled)
+                if framework is None or framework.framework != case.framework:
+                    if framework is not None:
+                        self._give_back(framework)
+                    framework = find_backend(case.framework)
+                yield from self._run_case(case, framework, cancelled)
                 waiting.pop(0)
             for case in waiting:
                 yield CaseEnd(case, Outcome.skipped())

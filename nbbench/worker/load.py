@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import importlib.util
 import sys
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Union
 
@@ -32,7 +35,8 @@ def load_backend(framework: str, file: str, class_name: str) -> Union[Backend, F
         sys.modules[name] = module
         spec.loader.exec_module(module)
         backend: Backend = getattr(module, class_name)()
-        backend.load()
+        with _uncollected():
+            backend.load()
         _loaded[known] = backend
         return backend
     except ImportError as error:
@@ -44,3 +48,15 @@ def load_backend(framework: str, file: str, class_name: str) -> Union[Backend, F
     except Exception as error:
         reason = f"{framework} cannot be started: {first_line(error)}"
         return Failed(Status.ERROR, reason, traceback.format_exc())
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Leave the garbage collector off: what an import makes stays, and looking at it takes time."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()

@@ -10,8 +10,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-BLOCK = 1 << 20
-"""How many numbers are drawn for one large tensor; the rest repeats them."""
+BLOCK = 262_139
+"""How many numbers are drawn for one large tensor; the rest repeats them.
+
+A prime, so that no two rows of a matrix are alike.
+"""
 
 _DRAWS = ("normal_", "uniform_")
 
