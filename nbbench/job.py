@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -117,6 +118,7 @@ class Job:
             with _in_line(self._cancelled):
                 self.progress.begin()
                 self._machine = describe_machine()
+                _import_beside("pandas")
                 load = LoadWatch()
                 self._work(self._hear, self._cancelled.is_set)
                 self._machine["other_load_cores"] = load.cores()
@@ -170,6 +172,14 @@ class Job:
         count = len(self._cases)
         noun = "case" if count == 1 else "cases"
         return f"<nbbench job of {count} {noun}: .done, .wait(), .cancel(), .report()>"
+
+
+def _import_beside(module: str) -> None:
+    """Import what the report will need while a worker imports its framework.
+
+    In a thread of its own: an interrupt must not come in the middle of it.
+    """
+    threading.Thread(target=import_module, args=(module,), daemon=True).start()
 
 
 def latest() -> Report | None:

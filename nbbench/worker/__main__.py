@@ -106,6 +106,7 @@ class Server:
 
     def serve(self) -> None:
         """Take cases until stdin ends, the parent changes, or nothing came for the idle limit."""
+        gc.disable()  # what is imported stays; its children collect
         idle_since = time.monotonic()
         while self._open and time.monotonic() - idle_since < self._idle_limit:
             for request in self._requests(_LOOK_EVERY_S):
@@ -130,7 +131,6 @@ class Server:
     def _run(self, request: RunCase) -> None:
         with contextlib.suppress(Exception):  # the child meets it again, and reports it
             self._backend.import_model(request.case)
-        gc.collect()
         gc.freeze()  # else a child's collector walks, and so copies, all that was imported
         kills_before = _out_of_memory_kills()
         reader, writer = os.pipe()
@@ -187,6 +187,7 @@ class Server:
     def _be_the_child(self, request: RunCase, events: BinaryIO) -> None:
         """Run the case and end the process, in a group of its own that dies with the server."""
         try:
+            gc.enable()
             os.setpgid(0, 0)
             _die_with_parent()
             _be_first_out_of_memory()
