@@ -51,11 +51,12 @@ def report_html(report: Report, plots: Sequence[bytes] = ()) -> str:
     """The report for a notebook; ``plots`` are PNG images to stand below the table."""
     if not report.results:
         return "<p>an empty report: no case was run</p>"
-    environment = report.environment.to_html(escape=True, border=0, header=True, na_rep="")
+    environment = report.environment
+    folded = environment.to_html(escape=True, border=0, header=True, na_rep="")
     return _wrapped(
         results_html(report.results)
         + "".join(map(_image, plots))
-        + f"<details><summary>{escape(footer(report))}</summary>{environment}</details>"
+        + f"<details><summary>{escape(footer(environment))}</summary>{folded}</details>"
     )
 
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 from .case import Result, Timing
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from .report import Report
 
 _LOAD_TO_TELL = 0.1
@@ -29,7 +31,7 @@ def as_text(report: Report) -> str:
     traced = sum(len(r.outcome.lines.steps) for r in report.results if r.outcome.lines)
     if traced:
         parts.append(f"memory line by line: {traced:,} rows in report.lines (--csv, --tables)")
-    parts.append(footer(report))
+    parts.append(footer(report.environment))
     return "\n".join(parts)
 
 
@@ -42,7 +44,7 @@ def as_markdown(report: Report) -> str:
     escaped = ([cell.replace("|", r"\|") for cell in line] for line in lines)
     table = "\n".join(f"| {' | '.join(line)} |" for line in escaped)
     said = [f"- **{label}**: {reason}" for label, reason in failures(report.results)]
-    return "\n\n".join(filter(None, [table, "\n".join(said), footer(report)]))
+    return "\n\n".join(filter(None, [table, "\n".join(said), footer(report.environment)]))
 
 
 def as_latex(report: Report) -> str:
@@ -156,9 +158,8 @@ def failures(results: Iterable[Result]) -> list[tuple[str, str]]:
     return said
 
 
-def footer(report: Report) -> str:
-    """The machine and the versions, in one line."""
-    frame = report.environment
+def footer(frame: pd.DataFrame) -> str:
+    """The machine and the versions of an environment frame, in one line."""
     environment: dict[Any, Any] = frame[frame.columns[0]].to_dict()
     cores = environment.get("threads") or environment.get("cpu_cores_usable")
     parts = [

@@ -20,7 +20,7 @@ from ..report import Report
 from ..run import start
 from .cell import as_cell, is_variable
 from .fields import Field, TruthField, make_field, row_label
-from .live import REFRESH_S, LiveResults
+from .live import LiveResults, watch
 from .shown import escaped_note
 
 _FIRST = ("models", "frameworks", "batch_sizes", "sequence_lengths")
@@ -31,9 +31,9 @@ _MODES = ("inference", "training", "speed", "memory")
 class Form:
     """A form for `BenchmarkArguments`, and the run that it starts.
 
-    ``report`` is what the last run has measured, None before it; it is also put into the notebook's
-    variable that the form names. Runs go on beside the notebook: other cells can be run meanwhile.
-    ``defaults`` are arguments to begin with; raises `ArgumentError` for one that is none.
+    The report of a run is also put into the notebook's variable that the form names. Runs go on
+    beside the notebook: other cells can be run meanwhile. ``defaults`` are arguments to begin
+    with; raises `ArgumentError` for one that is none.
     """
 
     def __init__(self, out: str = "report", **defaults: Any) -> None:
@@ -45,8 +45,8 @@ class Form:
         if unknown is not None:
             BenchmarkArguments(**{unknown: defaults[unknown]})  # has the sentence for it
         given = {**self._defaults, **_completed(defaults, self._configs)}
-        self.report: Report | None = None
         self._job: Job | None = None
+        self._running = self._cancelled = False
         self._results: list[LiveResults] = []
         self._fields: dict[str, Field] = {}
         for name, value in given.items():
@@ -54,13 +54,18 @@ class Form:
         self._make_controls(out)
         self._check()
 
+    @property
+    def report(self) -> Report | None:
+        """What the last run has measured so far; None before it."""
+        return None if self._job is None else self._job.report()
+
     def arguments(self) -> BenchmarkArguments:
         """What is filled in; raises `ArgumentError` where it makes no sense."""
         return BenchmarkArguments(**self._values(), configs=self._configs)
 
     def run(self) -> None:
         """Begin what is filled in, as the button does."""
-        if self._job is not None or self._starting:
+        if self._running:
             return
         try:
             arguments = self.arguments()
@@ -75,7 +80,7 @@ class Form:
     def cancel(self) -> None:
         """End the run; what was measured stays."""
         self._cancelled = True
-        if self._job is not None:
+        if self._running and self._job is not None:
             self._job.cancel()
 
     def cell(self) -> str:
@@ -88,8 +93,8 @@ class Form:
             return
         display(self.box)
         self._results.append(LiveResults())
-        if self._job is None and self.report is not None and self._ended is not None:
-            self._results[-1].end(self._ended)
+        if self._job is not None and not self._running:
+            self._results[-1].end(self._job)
 
     def _make_controls(self, out: str) -> None:
         button = widgets.Layout(width="auto", min_width="max-content")
@@ -120,8 +125,6 @@ class Form:
             layout=widgets.Layout(width="44em", display="none"),
         )
         self._scripts = widgets.Output()
-        self._starting = self._cancelled = False
-        self._ended: Job | None = None
         self._run_button.on_click(lambda _: self.run())
         self._cancel_button.on_click(lambda _: self.cancel())
         self._copy_button.on_click(lambda _: self._copy())
@@ -200,13 +203,11 @@ class Form:
         name_told = _name_problem(self._out.value.strip())
         self._out_message.value = escaped_note(name_told)
         wrong = bool(problems or name_told)
-        self._run_button.disabled = wrong or self._job is not None or self._starting
+        self._run_button.disabled = wrong or self._running
 
     def _set_running(self, running: bool) -> None:
-        self._starting, self._cancelled = running, False
+        self._running, self._cancelled = running, False
         self._cancel_button.disabled = not running
-        if not running:
-            self._job = None
         self._check()
 
     def _run(self, arguments: BenchmarkArguments) -> None:
@@ -216,16 +217,9 @@ class Form:
             job = self._job = start(arguments)
             if self._cancelled:
                 job.cancel()
-            while not job.wait(REFRESH_S):
-                self._status.value = ""  # the results below say how it goes
-                self.report = job.report()
-                for results in self._results:
-                    results.show(job)
-            self.report, self._ended = job.report(), job
-            for results in self._results:
-                results.end(job)
-            self._keep(self.report)
-            self._status.value = ""  # the results say how it went
+            self._status.value = ""  # the results below say how it goes
+            watch(job, self._results)
+            self._keep(job.report())
         except NbbenchError as error:
             self._status.value = escaped_note(str(error))
         except Exception as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Sequence
 
 from IPython.display import display
 
@@ -11,10 +12,10 @@ from ..html import live_html, report_html
 from ..job import Job
 from .shown import Shown
 
-REFRESH_S = 0.25
+_REFRESH_S = 0.25
 """At most so often is anything shown anew."""
 
-PLOT_EVERY_S = 5.0
+_PLOT_EVERY_S = 5.0
 """Plots are drawn anew when a case has ended, but not more often: drawing takes a core a moment."""
 
 
@@ -37,7 +38,7 @@ class LiveResults:
         line, rows = progress.line(), len(progress.results)
         if (line, rows) == (self._line, self._rows):
             return
-        if rows != self._rows and time.monotonic() - self._plotted_at > PLOT_EVERY_S:
+        if rows != self._rows and time.monotonic() - self._plotted_at > _PLOT_EVERY_S:
             self._plots = job.report().plot.pngs() if rows else []
             self._plotted_at = time.monotonic()
         self._line, self._rows = line, rows
@@ -56,15 +57,25 @@ class LiveResults:
         self._handle.update(Shown(str(error), live_html(str(error), None, [])))
 
 
-def follow(job: Job, results: LiveResults) -> None:
+def watch(job: Job, outputs: Sequence[LiveResults]) -> None:
+    """Show a job until it ends, in those outputs too that are added meanwhile.
+
+    Raises what broke the job.
+    """
+    while not job.wait(_REFRESH_S):
+        for output in outputs:
+            output.show(job)
+    for output in outputs:
+        output.end(job)
+
+
+def follow(job: Job, output: LiveResults) -> None:
     """Show a job until it ends; does not wait."""
 
-    def watch() -> None:
-        while not job.wait(REFRESH_S):
-            results.show(job)
+    def watching() -> None:
         try:
-            results.end(job)
-        except Exception as error:  # what broke the job
-            results.fail(error)
+            watch(job, [output])
+        except Exception as error:
+            output.fail(error)
 
-    threading.Thread(target=watch, daemon=True, name="nbbench-live").start()
+    threading.Thread(target=watching, daemon=True, name="nbbench-live").start()

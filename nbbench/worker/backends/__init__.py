@@ -26,6 +26,11 @@ def refuse_tpu(device: str) -> None:
         )
 
 
+def library_of(model: object) -> str:
+    """The package that a model's class is from."""
+    return type(model).__module__.partition(".")[0]
+
+
 class Device(Protocol):
     """Where a case runs."""
 

@@ -21,7 +21,7 @@ from ..inputs import longest_sequence
 from ..measure import Call
 from ..messages import Case
 from ..processors import default_threads
-from . import Device, Unsupported
+from . import Device, Unsupported, library_of
 from .cpu import CpuDevice
 from .tensorflow import MIXED, TensorFlowBackend
 from .torch import TorchBackend
@@ -273,7 +273,7 @@ class KerasModel:
         self._backend, self._model, self._config, self._case = backend, model, config, case
         self.architecture = type(model).__name__
         self.execution = backend.executions[0] if case.execution == "default" else case.execution
-        self.library = type(model).__module__.partition(".")[0]
+        self.library = library_of(model)
         self.dtype = str(model.dtype_policy.name)
         variables = {id(variable): variable for variable in model.variables}.values()
         self.parameter_count = int(model.count_params())

@@ -12,7 +12,7 @@ from ..labels import describe_case
 from ..measure import Call
 from ..messages import Case
 from ..processors import default_threads
-from . import Device, Unsupported, refuse_tpu
+from . import Device, Unsupported, library_of, refuse_tpu
 from .cpu import CpuDevice
 from .transformers_models import make_config, named_architecture, quieten, unnamed_class
 
@@ -135,7 +135,7 @@ class TensorFlowModel:
         self._tensorflow, self._keras, self._model, self._case = tensorflow, keras, model, case
         self.architecture = type(model).__name__
         self.execution = "graph" if case.execution == "default" else case.execution
-        self.library = type(model).__module__.partition(".")[0]
+        self.library = library_of(model)
         self.dtype = str(model.dtype_policy.name)
         variables = {id(variable): variable for variable in model.variables}.values()
         self.parameter_count = sum(v.shape.num_elements() for v in model.weights)

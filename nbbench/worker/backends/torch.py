@@ -10,7 +10,7 @@ from ..inputs import Input
 from ..labels import describe_case
 from ..measure import Call
 from ..messages import Case
-from . import Device, Unsupported, refuse_tpu
+from . import Device, Unsupported, library_of, refuse_tpu
 from .cpu import CpuDevice
 from .torch_weights import repeating_draws
 from .transformers_models import make_config, named_architecture, quieten, unnamed_class
@@ -158,7 +158,7 @@ class TorchModel:
         self._torch, self._model, self._case, self._device = torch, model, case, device
         self.architecture = type(model).__name__
         self.execution = "eager" if case.execution == "default" else case.execution
-        self.library = type(model).__module__.partition(".")[0]
+        self.library = library_of(model)
         self._run = torch.compile(model) if self.execution == "compile" else model
         self.parameter_count = sum(p.numel() for p in model.parameters())
         storages = {
