@@ -90,7 +90,8 @@ def test_memory_of_training_is_told_by_phase():
     assert growth >= memory.weights_mib + memory.gradients_mib
     # AdamW keeps two numbers for each parameter, beside the parameter and its gradient.
     assert growth >= 3.9 * memory.parameters_mib
-    assert memory.backward_peak_mib == pytest.approx(memory.peak_mib, rel=0.05)
+    # One step beside the highest of many: the C allocator reuses memory otherwise each time.
+    assert memory.backward_peak_mib == pytest.approx(memory.peak_mib, rel=0.1)
     assert memory.optimizer_peak_mib > memory.baseline_mib + 3.9 * memory.parameters_mib
     plain = train(large, sequence_lengths=[64]).memory.iloc[0]
     assert plain.weights_mib + plain.gradients_mib < plain.peak_mib - plain.baseline_mib

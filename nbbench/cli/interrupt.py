@@ -13,12 +13,17 @@ def interrupted_once() -> Iterator[None]:
     """Have the first Ctrl-C, SIGTERM or SIGHUP interrupt, and what follows it change nothing.
 
     A scheduler's time limit then keeps what was measured as Ctrl-C does, and a second Ctrl-C cannot
-    come between a run that is ending and its file.
+    come between a run that is ending and its file, nor change the exit code while Python ends:
+    the command is the last thing that its process does.
     """
     names = [name for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
     numbers = [getattr(signal, name) for name in names]
 
+    interrupted = False
+
     def interrupt(*_: object) -> None:
+        nonlocal interrupted
+        interrupted = True
         for number in numbers:
             signal.signal(number, signal.SIG_IGN)
         raise KeyboardInterrupt
@@ -31,4 +36,5 @@ def interrupted_once() -> Iterator[None]:
         yield
     finally:
         for number, handler in before.items():
-            signal.signal(number, handler)
+            if not interrupted:
+                signal.signal(number, handler)
