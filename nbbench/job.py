@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import sys
 import threading
 import time
 import warnings
@@ -19,7 +21,8 @@ from .executor.base import CaseEnd, CaseEvent, ExecutorEvent
 from .gpus import describe_gpu
 from .machine import LoadWatch, describe_machine
 from .progress import Progress
-from .report import Report
+from .report import Report, keep
+from .words import counted
 from .worker.messages import Opened
 
 Work = Callable[[Callable[[ExecutorEvent], None], Callable[[], bool]], None]
@@ -155,7 +158,7 @@ class Job:
     def _keep(self) -> None:
         """Write what there is to the file, if there is one to write to."""
         if self._save is not None:
-            self._guarded(partial(self._report().save, self._save), "saving the report")
+            self._guarded(partial(keep, self._report(), self._save), "saving the report")
             self._saved_at = time.monotonic()
 
     def _guarded(self, act: Callable[[], object], what: str) -> None:
@@ -169,9 +172,8 @@ class Job:
             self._on_result = None if what == "on_result" else self._on_result
 
     def __repr__(self) -> str:
-        count = len(self._cases)
-        noun = "case" if count == 1 else "cases"
-        return f"<nbbench job of {count} {noun}: .done, .wait(), .cancel(), .report()>"
+        cases = counted(len(self._cases), "case")
+        return f"<nbbench job of {cases}: .done, .wait(), .cancel(), .report()>"
 
 
 def _import_beside(module: str) -> None:
@@ -195,3 +197,19 @@ def cancel() -> None:
     """Cancel every benchmark of this process that runs or waits, whoever holds its job."""
     for job in _jobs:
         job.cancel()
+
+
+@atexit.register
+def _tell_of_unfinished() -> None:
+    """Say why nothing came of a job that a script did not wait for."""
+    left = sum(not job.done for job in _jobs)
+    if left:
+        said = (
+            f"{counted(left, 'benchmark')} had not ended when Python did; call .wait() on its job"
+        )
+        print(f"nbbench: {said}", file=sys.stderr)
+
+
+def any_begun() -> bool:
+    """Whether this process has begun a benchmark."""
+    return bool(_jobs)

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 
 from .case import Case, Phase, Result, Status
 from .executor.base import CaseEvent, EnvironmentEvent
+from .words import counted, duration
 from .worker.messages import PhaseChanged, Sampled
 
 _AROUND_S = 0.1
@@ -29,6 +30,7 @@ class Progress:
         self.phase = "waiting for the benchmark before it (nbbench.cancel() ends all)"
         self.begun = time.monotonic()
         self._case_begun = self.begun
+        self._sampled: Sampled | None = None
         self._finished: float | None = None
 
     def finish(self) -> None:
@@ -47,13 +49,15 @@ class Progress:
             return
         if event.case is not self.current:
             self.current, self._case_begun = event.case, time.monotonic()
+            self._sampled = None
         said = event.event
         if isinstance(said, PhaseChanged):
             first = said.phase is Phase.STARTING
             self.phase = f"importing {event.case.framework}" if first else said.phase.value
         elif isinstance(said, Sampled):
             width = "" if said.half_width is None else f" ±{said.half_width:.1%}"
-            self.phase = f"measuring: {said.n} samples{width}"
+            self.phase = f"measuring: {counted(said.n, 'sample')}{width}"
+            self._sampled = said
 
     def end(self, result: Result) -> None:
         """Take in the end of a case."""
@@ -71,11 +75,20 @@ class Progress:
         return (self._finished or time.monotonic()) - self.begun
 
     def seconds_left(self) -> float:
-        """An estimate of what is left, from the cases that have ended."""
-        done = {result.case for result in self.results}
-        running = 0.0 if self.current is None else time.monotonic() - self._case_begun
-        left = expected_seconds([case for case in self.cases if case not in done], self.results)
-        return max(left - running, 0.0)
+        """An estimate of what is left, from the cases that have ended and what runs."""
+        begun = {self.current, *(result.case for result in self.results)}
+        waiting = [case for case in self.cases if case not in begun]
+        return self._seconds_left_of_current() + expected_seconds(waiting, self.results)
+
+    def _seconds_left_of_current(self) -> float:
+        if self.current is None:
+            return 0.0
+        expected = expected_seconds([self.current], self.results)
+        left = max(expected - (time.monotonic() - self._case_begun), 0.0)
+        if self._sampled is None:
+            return left
+        lacking = self.current.min_samples - self._sampled.n
+        return max(left, lacking * self._sampled.median_s)
 
     def line(self) -> str:
         """All of it in one line."""
@@ -90,8 +103,7 @@ class Progress:
         """How it went, in one line."""
         counts = Counter(result.outcome.status.value for result in self.results)
         said = ", ".join(f"{count} {status}" for status, count in counts.most_common())
-        noun = "case" if len(self.results) == 1 else "cases"
-        return f"{len(self.results)} {noun} in {duration(self.seconds)}: {said}"
+        return f"{counted(len(self.results), 'case')} in {duration(self.seconds)}: {said}"
 
 
 def expected_seconds(cases: Iterable[Case], known: Iterable[Result]) -> float:
@@ -122,14 +134,3 @@ def _expected(case: Case, ended: list[Result]) -> float:
 
 def _size(case: Case) -> int:
     return case.batch_size * (case.sequence_length or 1)
-
-
-def duration(seconds: float) -> str:
-    """Seconds as a person says them: 8 s, 3 min 20 s, 1 h 5 min."""
-    whole = round(seconds)
-    if whole < 100:
-        return f"{whole} s"
-    minutes, rest = divmod(whole, 60)
-    if minutes < 60:
-        return f"{minutes} min {rest} s"
-    return f"{minutes // 60} h {minutes % 60} min"

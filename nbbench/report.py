@@ -279,6 +279,13 @@ class Report:
     __hash__ = None  # type: ignore[assignment]
 
 
+def keep(report: Report, file: str | Path) -> None:
+    """Save a report, but never over a file if nothing was measured before it was cancelled."""
+    ended = {Status.CANCELLED, Status.SKIPPED}
+    if any(r.outcome.status not in ended for r in report.results) or not Path(file).exists():
+        report.save(file)
+
+
 def check_writable(path: str | Path, *, folder: bool) -> None:
     """Raise `OutputError` now if a report cannot be written there later.
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from .case import Result, Timing
+from .words import counted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -164,7 +165,7 @@ def footer(frame: pd.DataFrame) -> str:
     cores = environment.get("threads") or environment.get("cpu_cores_usable")
     parts = [
         environment.get("gpu") if environment.get("use_gpu") else environment.get("cpu"),
-        f"{cores} threads" if cores else None,
+        counted(cores, "thread") if cores else None,
     ]
     versions: dict[str, dict[str, None]] = defaultdict(dict)  # in order, each once
     for _, column in frame.items():
@@ -178,5 +179,5 @@ def footer(frame: pd.DataFrame) -> str:
     parts.append(f"nbbench {environment.get('nbbench_version')}")
     load = environment.get("other_load_cores") or 0.0
     if load >= _LOAD_TO_TELL:
-        parts.append(f"other processes kept {load:.2g} cores busy meanwhile")
+        parts.append(f"other processes kept {counted(f'{load:.2g}', 'core')} busy meanwhile")
     return " · ".join(str(part) for part in parts if part)

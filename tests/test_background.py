@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import time
 
 import nbformat
@@ -208,3 +210,19 @@ def test_what_was_measured_last_is_not_lost_to_what_waits(probe):
     assert third.wait(5)
     assert nbbench.latest() == second.report()
     assert third.report().speed.status.tolist() == ["skipped"]
+
+
+def test_a_script_that_does_not_wait_is_told(probe):
+    script = (
+        "import nbbench\n"
+        "nbbench.submit('x', configs=[{'model_type': 'probe'}], frameworks=['probe'])\n"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", script],
+        env={**os.environ, "PYTHONPATH": str(probe)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert "1 benchmark had not ended" in ended.stderr
+    assert "Traceback" not in ended.stderr

@@ -100,6 +100,39 @@ def test_ending_it_keeps_what_is_finished_and_leaves_no_process(probe, tmp_path,
     assert not alive
 
 
+def test_an_interrupt_after_the_last_case_changes_nothing(probe, model, tmp_path):
+    process = subprocess.Popen(
+        [sys.executable, "-m", "nbbench", "run", model, *FLAGS],
+        env={**os.environ, "PYTHONPATH": str(probe)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
+    assert process.stderr is not None
+    told = ""
+    while "· ok" not in told:
+        told = process.stderr.readline()
+    while process.poll() is None:  # until it has ended: no moment is left out
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.005)
+    output, errors = process.communicate(timeout=20)
+    assert (process.returncode, errors.count("Traceback")) == (0, 0)
+    assert "samples/s" in output
+
+
+def test_a_run_that_measured_nothing_leaves_an_earlier_file_alone(probe, model, tmp_path):
+    saved = tmp_path / "x.json"
+    earlier = nbbench.run(model, save=saved, frameworks=["probe"], max_time=0.1, progress=False)
+    job = nbbench.submit(
+        "hangs", configs=[{"model_type": "probe", "call": "hang"}], save=saved, frameworks=["probe"]
+    )
+    job.cancel()
+    job.wait()
+    assert job.report().speed.status.tolist() != ["ok"]
+    assert nbbench.Report.load(saved) == earlier
+
+
 @pytest.mark.parametrize("output", ["/dev/full", "closed", "ascii"])
 def test_a_report_is_saved_even_where_it_cannot_be_printed(probe, model, tmp_path, output):
     saved = tmp_path / "x.json"

@@ -52,7 +52,7 @@ def test_everything_else_sees_only_the_workers_messages():
 
 def test_imports_go_one_way():
     order = {  # a module may import those with a lower number
-        "errors": 0, "gpus": 0, "backends": 1, "arguments": 2, "models": 3, "case": 4,
+        "errors": 0, "gpus": 0, "words": 0, "backends": 1, "arguments": 2, "models": 3, "case": 4,
         "machine": 4, "environments": 4, "executor": 5, "line_memory": 5, "frames": 6, "table": 6,
         "plots": 6, "original_tables": 6, "flags": 6, "html": 7, "progress": 7, "report": 8,
         "plan": 8, "display": 9, "job": 10, "run": 11, "notebook": 12, "hf": 12, "cli": 13,

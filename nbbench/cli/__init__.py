@@ -24,6 +24,17 @@ _COMMANDS = ("run", "hf", "models", "env")
 """Each is a module of this package, with a function ``command``."""
 
 
+def script() -> int:
+    """`main` as a process of its own, which signals end in good order."""
+    try:
+        from .interrupt import signals_end_runs
+
+        with signals_end_runs():
+            return main()
+    except KeyboardInterrupt:
+        return 130
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns 0, or 1 if a case failed, 2 for bad input, 130 if interrupted."""
     words = list(sys.argv[1:] if arguments is None else arguments)

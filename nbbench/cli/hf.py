@@ -14,7 +14,6 @@ from ..hf import (
     TensorFlowBenchmark,
     TensorFlowBenchmarkArguments,
 )
-from .interrupt import interrupted_once
 from .run import exit_code
 
 _ABOUT = """\
@@ -45,8 +44,7 @@ def command(words: list[str]) -> int:
         parser.print_help()
         return 0
     running = benchmark(kind(**parser.read(words)))
-    with interrupted_once():
-        running.run()
+    running.run()
     return exit_code(running.report) or int(bool(running.trouble))
 
 

@@ -1,40 +1,43 @@
-"""Signals while a benchmark runs."""
+"""Signals while a command runs."""
 
 from __future__ import annotations
 
 import signal
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from ..job import any_begun, cancel
+
+_NUMBERS = [
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
+]
+
 
 @contextmanager
-def interrupted_once() -> Iterator[None]:
-    """Have the first Ctrl-C, SIGTERM or SIGHUP interrupt, and what follows it change nothing.
+def signals_end_runs() -> Iterator[None]:
+    """Have Ctrl-C, SIGTERM and SIGHUP end the benchmark that runs, and leave its report alone.
 
-    A scheduler's time limit then keeps what was measured as Ctrl-C does, and a second Ctrl-C cannot
-    come between a run that is ending and its file, nor change the exit code while Python ends:
-    the command is the last thing that its process does.
+    A benchmark that is cancelled ends by itself, with a report of what was measured: a scheduler's
+    time limit keeps it as Ctrl-C does, and neither can come between it and its table or file. Where
+    none was begun, the first signal interrupts. For a process that ends with what is done here:
+    signals stay ignored after it, since Python would die of one while it ends.
     """
-    names = [name for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
-    numbers = [getattr(signal, name) for name in names]
 
-    interrupted = False
+    def end(*_: object) -> None:
+        if any_begun():
+            cancel()
+        else:
+            _ignore_signals()
+            raise KeyboardInterrupt
 
-    def interrupt(*_: object) -> None:
-        nonlocal interrupted
-        interrupted = True
-        for number in numbers:
-            signal.signal(number, signal.SIG_IGN)
-        raise KeyboardInterrupt
-
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = {number: signal.signal(number, interrupt) for number in numbers}
+    for number in _NUMBERS:
+        signal.signal(number, end)
     try:
         yield
     finally:
-        for number, handler in before.items():
-            if not interrupted:
-                signal.signal(number, handler)
+        _ignore_signals()
+
+
+def _ignore_signals() -> None:
+    for number in _NUMBERS:
+        signal.signal(number, signal.SIG_IGN)

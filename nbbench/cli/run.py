@@ -12,9 +12,8 @@ from ..errors import OutputError
 from ..flags import benchmark_parser
 from ..frames import memory_frame, speed_frame
 from ..original_tables import original_tables
-from ..report import Report, check_writable
+from ..report import Report, check_writable, keep
 from ..run import run_arguments
-from .interrupt import interrupted_once
 
 _ABOUT = "Measure speed and memory of models: a forward pass or a training step, on random weights."
 
@@ -41,24 +40,23 @@ def command(words: list[str]) -> int:
         check_writable(csv, folder=True)
     if log is not None:
         check_writable(log, folder=False)
-    with interrupted_once():
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", RuntimeWarning)  # what it tells of is tried again below
-            report = run_arguments(
-                BenchmarkArguments(**values),
-                on_result=None if csv is None else _CsvRows(csv).add,
-                save=save,
-            )
-        text = original_tables(report) if tables else f"{report}\n"
-        outputs: list[Callable[[], object]] = []
-        if save is not None:
-            outputs.append(lambda: report.save(save))
-        if csv is not None:
-            outputs.append(lambda: report.to_csv(csv))
-        if log is not None:
-            outputs.append(lambda: _append(log, text))
-        outputs.append(lambda: print(text, end="", flush=True))
-        failed = _each_in_turn(outputs)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # what it tells of is tried again below
+        report = run_arguments(
+            BenchmarkArguments(**values),
+            on_result=None if csv is None else _CsvRows(csv).add,
+            save=save,
+        )
+    text = original_tables(report) if tables else f"{report}\n"
+    outputs: list[Callable[[], object]] = []
+    if save is not None:
+        outputs.append(lambda: keep(report, save))
+    if csv is not None:
+        outputs.append(lambda: report.to_csv(csv))
+    if log is not None:
+        outputs.append(lambda: _append(log, text))
+    outputs.append(lambda: print(text, end="", flush=True))
+    failed = _each_in_turn(outputs)
     if failed:
         raise failed[0]
     return exit_code(report)

@@ -15,9 +15,9 @@ from ..errors import ArgumentError, ModelNotFound, NbbenchError
 from ..job import Job, recent_results
 from ..models import find_here
 from ..plan import estimate
-from ..progress import duration
 from ..report import Report
 from ..run import start
+from ..words import counted, duration
 from .cell import as_cell, is_variable
 from .fields import Field, TruthField, make_field, row_label
 from .live import LiveResults, watch
@@ -190,9 +190,8 @@ class Form:
         try:
             arguments = self.arguments()
             count, seconds = estimate(arguments, list(recent_results))
-            noun = "case" if count == 1 else "cases"
             self._estimate.value = escaped_note(
-                f"{count} {noun}, at most about {duration(seconds)}", alarming=False
+                f"{counted(count, 'case')}, at most about {duration(seconds)}", alarming=False
             )
             problems = _unfound(arguments.models) if not self._configs else {}
         except ArgumentError as error:
