@@ -69,6 +69,18 @@ def test_help_version_and_catalogue(capsys):
     assert "bert-base-uncased" in shown
 
 
+def interruptible_run(probe, *words, **options):
+    """``nbbench run`` as a terminal starts it: Ctrl-C reaches it."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "nbbench", "run", *words, *FLAGS],
+        env={**os.environ, "PYTHONPATH": str(probe)},
+        stdout=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+        **options,
+    )
+
+
 @pytest.mark.parametrize("signals", [["SIGINT"], ["SIGINT", "SIGINT"], ["SIGTERM"], ["SIGHUP"]])
 def test_ending_it_keeps_what_is_finished_and_leaves_no_process(probe, tmp_path, signals):
     for name, text in (("done", "{}"), ("hangs", '{"call": "hang"}'), ("never", "{}")):
@@ -76,15 +88,7 @@ def test_ending_it_keeps_what_is_finished_and_leaves_no_process(probe, tmp_path,
         content = text.replace("{", '{"model_type": "probe", ', 1).replace(", }", "}")
         (tmp_path / name / "config.json").write_text(content)
     saved = tmp_path / "x.json"
-    process = subprocess.Popen(
-        [sys.executable, "-m", "nbbench", "run", "done", "hangs", "never", *FLAGS,
-         "--save", str(saved)],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(probe)},
-        stdout=subprocess.PIPE,
-        text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
-    )  # fmt: skip
+    process = interruptible_run(probe, "done", "hangs", "never", "--save", str(saved), cwd=tmp_path)
     time.sleep(4)
     started = psutil.Process(process.pid).children(recursive=True)
     assert len(started) >= 3  # the server, the case, and what the case has started
@@ -101,14 +105,7 @@ def test_ending_it_keeps_what_is_finished_and_leaves_no_process(probe, tmp_path,
 
 
 def test_an_interrupt_after_the_last_case_changes_nothing(probe, model, tmp_path):
-    process = subprocess.Popen(
-        [sys.executable, "-m", "nbbench", "run", model, *FLAGS],
-        env={**os.environ, "PYTHONPATH": str(probe)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
-    )
+    process = interruptible_run(probe, model, stderr=subprocess.PIPE)
     assert process.stderr is not None
     told = ""
     while "· ok" not in told:
