@@ -132,7 +132,7 @@ class BenchmarkArguments(BaseModel):
     )
     max_time: float = _option(
         10.0,
-        "seconds of calls after which a case stops, precise or not (never before min_samples)",
+        "the most seconds of calls of a case, precise or not (but never fewer than min_samples)",
     )
     min_samples: Annotated[int, BeforeValidator(_no_truth)] = _option(
         FEWEST_SAMPLES, "the fewest samples of a case, however long they take"

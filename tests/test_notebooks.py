@@ -11,12 +11,18 @@ from nbclient import NotebookClient
 FOLDER = Path(__file__).parent.parent / "notebooks"
 
 
+MARKS = {
+    "pytorch_and_tensorflow": pytest.mark.slow,
+    "before_training": pytest.mark.newest,
+    "choosing_a_model": pytest.mark.newest,
+    "sharing_a_result": pytest.mark.newest,
+}
+
+
 @pytest.mark.parametrize(
     "path",
     [
-        pytest.param(
-            path, id=path.stem, marks=[pytest.mark.slow] if "tensorflow" in path.stem else []
-        )
+        pytest.param(path, id=path.stem, marks=MARKS.get(path.stem, ()))
         for path in sorted(FOLDER.glob("*.ipynb"))
     ],
 )

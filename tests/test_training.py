@@ -83,17 +83,17 @@ def test_inference_and_training_stand_in_one_table():
 @pytest.mark.skipif(sys.platform != "linux", reason="the high-water mark is Linux's")
 def test_memory_of_training_is_told_by_phase():
     large = {**TINY_BERT, "hidden_size": 512, "intermediate_size": 2048, "vocab_size": 20000}
-    report = train(large, optimizer=True, sequence_lengths=[64])
+    enough = {"max_time": 10, "precision": 0.2}  # for several steps by phase, few to time
+    report = train(large, optimizer=True, sequence_lengths=[64], **enough)
     memory = report.memory.iloc[0]
     assert memory.gradients_mib == pytest.approx(memory.parameters_mib, rel=0.02)
     growth = memory.peak_mib - memory.baseline_mib
     assert growth >= memory.weights_mib + memory.gradients_mib
     # AdamW keeps two numbers for each parameter, beside the parameter and its gradient.
     assert growth >= 3.9 * memory.parameters_mib
-    # One step beside the highest of many: the C allocator reuses memory otherwise each time.
-    assert memory.backward_peak_mib == pytest.approx(memory.peak_mib, rel=0.1)
+    assert memory.backward_peak_mib == pytest.approx(memory.peak_mib, rel=0.05)
     assert memory.optimizer_peak_mib > memory.baseline_mib + 3.9 * memory.parameters_mib
-    plain = train(large, sequence_lengths=[64]).memory.iloc[0]
+    plain = train(large, sequence_lengths=[64], **enough).memory.iloc[0]
     assert plain.weights_mib + plain.gradients_mib < plain.peak_mib - plain.baseline_mib
     assert plain.peak_mib < memory.peak_mib
     assert plain.forward_peak_mib < plain.backward_peak_mib

@@ -91,9 +91,9 @@ def installed(site: Path | None = None) -> dict[str, str]:
     """Versions by canonical name of what this interpreter has, or a site-packages folder."""
     found: dict[str, str] = {}
     for distribution in metadata.distributions(path=sys.path if site is None else [str(site)]):
-        name = distribution.metadata["Name"]
-        if name:  # the first on the path is the one that is imported
-            found.setdefault(canonicalize_name(name), distribution.version)
+        about = distribution.metadata  # read from a file at every look
+        if about["Name"]:  # the first on the path is the one that is imported
+            found.setdefault(canonicalize_name(about["Name"]), about["Version"])
     return found
 
 

@@ -120,10 +120,11 @@ def sample(
     """Seconds per call, sampled until the median is known to ``precision``.
 
     Goes on from the samples that were ``begun`` with. Stops at the first look at which the
-    interval is narrow enough, after ``max_time`` seconds, or at 1000 samples, but never before
-    ``fewest`` samples.
+    interval is narrow enough, when another sample would end after ``max_time`` seconds even if it
+    were the shortest so far, or at 1000 samples, but never before ``fewest`` samples.
     """
     samples = list(begun)
+    shortest = min(samples, default=math.inf)
     upcoming = order_statistics.looks(fewest)
     look_at = next(upcoming)
     begin = told = time.perf_counter()
@@ -132,7 +133,9 @@ def sample(
             samples.append(stopwatch(call, calls_per_sample) / calls_per_sample)
             collect()
             now = time.perf_counter()
-            out_of_time = now - begin >= max_time and len(samples) >= fewest
+            shortest = min(shortest, samples[-1])
+            another_ends = now - begin + shortest * calls_per_sample
+            out_of_time = another_ends > max_time and len(samples) >= fewest
             if now - told >= PROGRESS_EVERY_S:
                 told = now
                 ordered = sorted(samples)

@@ -28,6 +28,9 @@ from .resident import release_free_memory
 
 _RAISED = re.compile(r"^\s*\w+(?:Error|Exception): (.+)$", re.MULTILINE)
 
+_PHASES_STEPS_AT_MOST = 10
+_PHASES_SHARE_OF_TIME = 0.1
+
 _MEMORY_CALLS = 3
 _POLLED_SECONDS = 0.1
 """Polling at 5 ms wants calls for at least this long."""
@@ -91,7 +94,7 @@ def run_case(
             memory = _memory_of_calls(device, model, call)
         if memory is not None and case.mode == "training" and device.memory.free:
             enter(Phase.MEMORY)
-            memory = _by_phase(device, model, memory)
+            memory = _by_phase(device, model, memory, _PHASES_SHARE_OF_TIME * case.max_time)
         lines = None
         if case.trace_memory_line_by_line:
             enter(Phase.TRACING)
@@ -169,13 +172,22 @@ def _memory_of_calls(device: Device, model: Model, call: Call) -> MemoryProfile:
     return device.memory.stop(model.parameter_bytes)
 
 
-def _by_phase(device: Device, model: Model, memory: MemoryProfile) -> MemoryProfile:
-    """Add the peak of each phase of one more training step."""
-    peaks = {}
-    for name, part in model.training_phases():
-        device.memory.start()
-        device.stopwatch(part, 1)
-        peaks[name] = device.memory.stop(model.parameter_bytes).peak or 0
+def _by_phase(device: Device, model: Model, memory: MemoryProfile, seconds: float) -> MemoryProfile:
+    """Add the highest peak of each phase of some more training steps, for some ``seconds``.
+
+    One step is not enough where there is time for more: what an allocator holds free is used again
+    in one and not in the next.
+    """
+    peaks: dict[str, int] = {}
+    begin = time.perf_counter()
+    for _ in range(_PHASES_STEPS_AT_MOST):
+        for name, part in model.training_phases():
+            device.memory.start()
+            device.stopwatch(part, 1)
+            peak = device.memory.stop(model.parameter_bytes).peak or 0
+            peaks[name] = max(peak, peaks.get(name, 0))
+        if time.perf_counter() - begin >= seconds:
+            break
     return replace(memory, phases=peaks, gradients=model.gradient_bytes())
 
 

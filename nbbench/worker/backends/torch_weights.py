@@ -11,9 +11,9 @@ from contextlib import contextmanager
 from typing import Any
 
 BLOCK = 262_139
-"""How many numbers are drawn for one large tensor; the rest repeats them.
+"""How many numbers are drawn for large tensors, which repeat them.
 
-A prime, so that no two rows of a matrix are alike.
+A prime, so that a row of a matrix is like none of the next 262,138.
 """
 
 _DRAWS = ("normal_", "uniform_")
@@ -24,8 +24,8 @@ def repeating_draws(torch: Any) -> Iterator[None]:
     """Have large tensors on the CPU filled by drawing `BLOCK` numbers and repeating them.
 
     The numbers have the distribution that was asked for, and dense arithmetic takes no less time
-    for repeated ones. It replaces methods of ``torch.Tensor`` meanwhile, so it is for the process
-    of one case.
+    for repeated ones. Tensors of the same distribution share them, each from another place on. It
+    replaces methods of ``torch.Tensor`` meanwhile, so it is for the process of one case.
     """
     for name in _DRAWS:
         setattr(torch.Tensor, name, _repeating(torch, getattr(torch.Tensor, name)))
@@ -37,12 +37,20 @@ def repeating_draws(torch: Any) -> Iterator[None]:
 
 
 def _repeating(torch: Any, draw: Callable[..., Any]) -> Callable[..., Any]:
+    blocks: dict[tuple[Any, ...], Any] = {}
+
+    def block_of(tensor: Any, parameters: tuple[Any, ...], named: dict[str, Any]) -> Any:
+        key = (tensor.dtype, parameters, tuple(sorted(named.items())))
+        if key not in blocks:
+            blocks[key] = draw(tensor.new_empty(BLOCK), *parameters, **named)
+        return blocks[key]
+
     def drawn(tensor: Any, *parameters: Any, **named: Any) -> Any:
         size = tensor.numel()
         if size <= BLOCK or tensor.device.type != "cpu" or not tensor.is_contiguous():
             return draw(tensor, *parameters, **named)
         with torch.no_grad():
-            block = draw(tensor.new_empty(BLOCK), *parameters, **named)
+            block = block_of(tensor, parameters, named).roll(int(torch.randint(BLOCK, ())))
             flat, whole = tensor.detach().view(-1), size // BLOCK * BLOCK
             flat[:whole].view(-1, BLOCK).copy_(block)
             flat[whole:].copy_(block[: size - whole])

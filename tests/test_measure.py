@@ -1,0 +1,48 @@
+"""When sampling ends, on a clock that only calls move on."""
+
+from __future__ import annotations
+
+import pytest
+
+from nbbench.worker import measure
+
+
+class Clock:
+    """A stopwatch whose calls take the seconds they are given, and nothing else any."""
+
+    def __init__(self, monkeypatch, *seconds):
+        self.now = 0.0
+        self._seconds = seconds
+        self._taken = 0
+        monkeypatch.setattr(measure.time, "perf_counter", lambda: self.now)
+
+    def __call__(self, call, times):
+        took = times * self._seconds[self._taken % len(self._seconds)]
+        self._taken += 1
+        self.now += took
+        return took
+
+
+def sampled(clock, calls_per_sample=1, **limits):
+    return measure.sample(
+        lambda: None, clock, calls_per_sample=calls_per_sample, **{"precision": 1e-9, **limits}
+    )
+
+
+@pytest.mark.parametrize("calls_per_sample", [1, 4])
+def test_no_sample_is_begun_that_would_end_after_max_time(monkeypatch, calls_per_sample):
+    clock = Clock(monkeypatch, 1.0, 1.25)
+    samples = sampled(clock, calls_per_sample, max_time=10.9 * calls_per_sample)
+    assert clock.now == 10 * calls_per_sample  # one more second would end at 11
+    assert len(samples) == 9
+
+
+def test_six_samples_are_taken_however_long_they_take(monkeypatch):
+    clock = Clock(monkeypatch, 5.0, 6.0)
+    assert len(sampled(clock, max_time=10.0)) == 6
+    assert len(sampled(clock, max_time=10.0, fewest=9)) == 9
+
+
+def test_sampling_ends_at_the_first_look_at_a_narrow_interval(monkeypatch):
+    assert len(sampled(Clock(monkeypatch, 1.0), precision=0.02, max_time=1e6)) == 6
+    assert len(sampled(Clock(monkeypatch, 1.0, 1.25), precision=0.02, max_time=1e6)) == 1000
