@@ -135,7 +135,7 @@ class BenchmarkArguments(BaseModel):
         "the most seconds of calls of a case, precise or not (but never fewer than min_samples)",
     )
     min_samples: Annotated[int, BeforeValidator(_no_truth)] = _option(
-        FEWEST_SAMPLES, "the fewest samples of a case, however long they take"
+        FEWEST_SAMPLES, "the fewest samples of a case (6 to 1000), however long they take"
     )
     timeout: float = _option(600.0, "seconds that any one phase of a case may take")
     seed: int = _option(0, "seed of the random weights and inputs")

@@ -93,6 +93,10 @@ def test_memory_of_training_is_told_by_phase():
     assert growth >= 3.9 * memory.parameters_mib
     assert memory.backward_peak_mib == pytest.approx(memory.peak_mib, rel=0.05)
     assert memory.optimizer_peak_mib > memory.baseline_mib + 3.9 * memory.parameters_mib
+    phases = ["forward_peak_mib", "backward_peak_mib", "optimizer_peak_mib"]
+    small = train(*[TINY_BERT] * 4, optimizer=True).memory  # where chance is most of a peak
+    assert (small[phases].max(axis=1) <= small.peak_mib).all()
+    assert memory[phases].max() <= memory.peak_mib
     plain = train(large, sequence_lengths=[64], **enough).memory.iloc[0]
     assert plain.weights_mib + plain.gradients_mib < plain.peak_mib - plain.baseline_mib
     assert plain.peak_mib < memory.peak_mib

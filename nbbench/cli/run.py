@@ -36,10 +36,11 @@ def command(words: list[str]) -> int:
     values = parser.read(words)
     save, csv, log = (values.pop(name, None) for name in ("save", "csv", "log"))
     tables = values.pop("tables", False)
+    for file in (save, log):
+        if file is not None:
+            check_writable(file, folder=False)
     if csv is not None:
-        check_writable(csv, folder=True)
-    if log is not None:
-        check_writable(log, folder=False)
+        check_writable(csv, folder=True)  # last, since it makes the folder
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # what it tells of is tried again below
         report = run_arguments(

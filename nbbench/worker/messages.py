@@ -135,7 +135,7 @@ class MemoryProfile:
     ``reserved`` the allocator's peak reservation and ``process`` the driver's figure for this
     process. ``method`` names the source of the peak. For training, ``gradients`` are the bytes of
     all gradients and ``phases`` the peaks of forward, backward and optimizer step by name, taken in
-    a step of its own after the timing.
+    steps of their own after the timing; ``peak`` is never below them.
     """
 
     method: str

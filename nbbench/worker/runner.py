@@ -176,7 +176,7 @@ def _by_phase(device: Device, model: Model, memory: MemoryProfile, seconds: floa
     """Add the highest peak of each phase of some more training steps, for some ``seconds``.
 
     One step is not enough where there is time for more: what an allocator holds free is used again
-    in one and not in the next.
+    in one and not in the next. The peak of the whole is the highest of these too.
     """
     peaks: dict[str, int] = {}
     begin = time.perf_counter()
@@ -188,6 +188,9 @@ def _by_phase(device: Device, model: Model, memory: MemoryProfile, seconds: floa
             peaks[name] = max(peak, peaks.get(name, 0))
         if time.perf_counter() - begin >= seconds:
             break
+    if memory.peak is not None and memory.activations is not None:
+        above = max(0, max(peaks.values(), default=0) - memory.peak)
+        memory = replace(memory, peak=memory.peak + above, activations=memory.activations + above)
     return replace(memory, phases=peaks, gradients=model.gradient_bytes())
 
 
