@@ -205,6 +205,9 @@ def test_what_was_measured_last_is_not_lost_to_what_waits(probe):
     second = nbbench.submit(configs=[slow], **{**small, "max_time": 60, "precision": 1e-9})
     third = nbbench.submit(configs=[slow], **small)
     assert nbbench.latest() == first.report()
+    deadline = time.monotonic() + 30
+    while "measuring" not in second.progress.phase and time.monotonic() < deadline:
+        time.sleep(0.01)
     nbbench.cancel()
     assert second.wait(5)
     assert third.wait(5)
