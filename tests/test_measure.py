@@ -1,4 +1,4 @@
-"""When sampling ends, on a clock that only calls move on."""
+"""When warm-up and sampling end, on a clock that only calls move on."""
 
 from __future__ import annotations
 
@@ -27,6 +27,28 @@ def sampled(clock, calls_per_sample=1, **limits):
     return measure.sample(
         lambda: None, clock, calls_per_sample=calls_per_sample, **{"precision": 1e-9, **limits}
     )
+
+
+@pytest.mark.parametrize(
+    ("first", "calls", "samples"),
+    [
+        (1.0, [1.04, 1.02, 7.0], []),  # the first agrees with the two that follow
+        (5.0, [1.1, 1.0, 1.02, 1.01, 7.0], []),
+        (5.0, [1.0, 2.0] * 5 + [7.0], []),  # ten, and no three agree
+        (200.0, [7.0], []),  # a quarter of max_time is over
+        (70.0, [70.0, 7.0], [70.0]),
+        (40.0, [35.0, 30.0, 7.0], [35.0, 30.0]),  # before it could be asked whether they agree
+        (40.0, [25.0, 15.0, 14.0, 13.0, 7.0], []),
+        (1.0, [1e-4, 1e-4, 1e-4, 7.0], []),  # too short for samples of one call
+    ],
+)
+def test_warm_up_ends_and_gives_samples_where_nothing_was_chosen(
+    monkeypatch, first, calls, samples
+):
+    clock = Clock(monkeypatch, *calls)
+    warm = measure.warm_up(lambda: None, clock, first, max_time=400.0)
+    assert warm.samples == samples
+    assert clock.now == pytest.approx(sum(calls[:-1]))
 
 
 @pytest.mark.parametrize("calls_per_sample", [1, 4])

@@ -87,23 +87,28 @@ class WarmUp:
 def warm_up(call: Call, stopwatch: Stopwatch, first_call_s: float, max_time: float) -> WarmUp:
     """Call until timings settle.
 
-    Settled: the last three calls agree within 5 %, or there were 10, or they took a quarter of
-    ``max_time``, the first call included. Calls so long that their time was up before three could
-    be compared are samples already. (Calls that ended the warm-up by agreeing are not: chosen for
-    being alike, they would make the interval claim too much.)
+    Settled: the last three calls agree within 5 %, the first call among them, or there were 10
+    more, or all took a quarter of ``max_time``.
+
+    Calls so long that their time was up before a comparison could decide are samples already.
+    (Calls that ended the warm-up by agreeing are not, nor is the last of them: chosen for being
+    alike, they would make the interval claim too much.)
     """
-    durations: list[float] = []
-    while (
-        len(durations) < WARM_CALLS_AT_MOST
-        and first_call_s + sum(durations) < WARM_SHARE_OF_TIME * max_time
-    ):
-        durations.append(stopwatch(call, 1))
+    durations = [first_call_s]
+    while True:
+        time_is_up = sum(durations) >= WARM_SHARE_OF_TIME * max_time
         last = durations[-WARM_CALLS_COMPARED:]
-        if len(last) == WARM_CALLS_COMPARED and max(last) - min(last) <= WARM_AGREEMENT * min(last):
+        if time_is_up or len(durations) > WARM_CALLS_AT_MOST or _agree(last):
             break
-    call_s = min(durations[-WARM_CALLS_COMPARED:], default=first_call_s)
-    unchosen = len(durations) < WARM_CALLS_COMPARED and block_size(call_s) == 1
-    return WarmUp(call_s, durations if unchosen else [])
+        durations.append(stopwatch(call, 1))
+    call_s = min(last)
+    unchosen = time_is_up and len(durations) <= WARM_CALLS_COMPARED and block_size(call_s) == 1
+    return WarmUp(call_s, durations[1:] if unchosen else [])
+
+
+def _agree(durations: Sequence[float]) -> bool:
+    enough = len(durations) == WARM_CALLS_COMPARED
+    return enough and max(durations) - min(durations) <= WARM_AGREEMENT * min(durations)
 
 
 def sample(
