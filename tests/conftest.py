@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -73,3 +74,10 @@ def bert(monkeypatch):
         "max_time": 0.5,
         "progress": False,
     }
+
+
+def wait_until_measuring(job):
+    deadline = time.monotonic() + 30
+    while "measuring" not in job.progress.phase:
+        assert time.monotonic() < deadline, f"still {job.progress.phase}"
+        time.sleep(0.01)

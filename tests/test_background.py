@@ -14,7 +14,7 @@ import pytest
 from nbclient import NotebookClient
 
 import nbbench
-from tests.conftest import TINY_BERT
+from tests.conftest import TINY_BERT, wait_until_measuring
 from tests.test_kernel import Kernel, kernel  # noqa: F401 - a fixture
 
 LONG = """
@@ -205,9 +205,7 @@ def test_what_was_measured_last_is_not_lost_to_what_waits(probe):
     second = nbbench.submit(configs=[slow], **{**small, "max_time": 60, "precision": 1e-9})
     third = nbbench.submit(configs=[slow], **small)
     assert nbbench.latest() == first.report()
-    deadline = time.monotonic() + 30
-    while "measuring" not in second.progress.phase and time.monotonic() < deadline:
-        time.sleep(0.01)
+    wait_until_measuring(second)
     nbbench.cancel()
     assert second.wait(5)
     assert third.wait(5)

@@ -6,11 +6,11 @@ import os
 import subprocess
 import sys
 import threading
-import time
 
 import pytest
 
 import nbbench
+from tests.conftest import wait_until_measuring
 
 
 def run(*configs, **arguments):
@@ -55,9 +55,7 @@ def test_cancelling_interrupts_what_runs_and_leaves_the_rest(probe):
         isolation="none", precision=1e-9,
     )  # fmt: skip
     job = start(arguments)
-    deadline = time.monotonic() + 20
-    while "measuring" not in job.progress.phase and time.monotonic() < deadline:
-        time.sleep(0.01)
+    wait_until_measuring(job)
     job.cancel()
     assert job.wait(5)
     assert job.report().speed.status.tolist() == ["cancelled", "skipped"]
