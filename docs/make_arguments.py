@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from nbbench.flags import reference
+from nbbench.arguments.flags import reference
 
 HEAD = """# Arguments
 

@@ -6,68 +6,54 @@ In a notebook ``%load_ext nbbench`` and ``%%tfbench``; in Python `run`; in a she
 from __future__ import annotations
 
 import importlib
-import sys
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "ArgumentError": "errors",
-    "BenchmarkArguments": "arguments",
-    "Case": "case",
+    "BenchmarkArguments": "arguments.schema",
+    "Case": "plan.cases",
     "ModelNotFound": "errors",
     "NbbenchError": "errors",
-    "Job": "job",
-    "Outcome": "case",
+    "Job": "execution.job",
+    "Outcome": "plan.cases",
     "OutputError": "errors",
-    "Report": "report",
-    "Result": "case",
-    "Status": "case",
-    "arun": "run",
-    "cancel": "job",
-    "catalogue": "models",
-    "close_workers": "executor.local",
+    "Report": "report.report",
+    "Result": "plan.cases",
+    "Status": "plan.cases",
+    "arun": "api",
+    "cancel": "execution.job",
+    "catalogue": "plan.models",
+    "close_workers": "execution.supervise",
     "form": "notebook.form",
-    "latest": "job",
-    "run": "run",
-    "submit": "run",
+    "latest": "execution.job",
+    "run": "api",
+    "submit": "api",
 }
 
 __all__ = [*sorted(_HOMES), "__version__"]
 
 if TYPE_CHECKING:
-    from .arguments import BenchmarkArguments as BenchmarkArguments
-    from .case import Case as Case
-    from .case import Outcome as Outcome
-    from .case import Result as Result
-    from .case import Status as Status
+    from .api import arun as arun
+    from .api import run as run
+    from .api import submit as submit
+    from .arguments.schema import BenchmarkArguments as BenchmarkArguments
     from .errors import ArgumentError as ArgumentError
     from .errors import ModelNotFound as ModelNotFound
     from .errors import NbbenchError as NbbenchError
     from .errors import OutputError as OutputError
-    from .executor.local import close_workers as close_workers
-    from .job import Job as Job
-    from .job import cancel as cancel
-    from .job import latest as latest
-    from .models import catalogue as catalogue
+    from .execution.job import Job as Job
+    from .execution.job import cancel as cancel
+    from .execution.job import latest as latest
+    from .execution.supervise import close_workers as close_workers
     from .notebook.form import form as form
-    from .report import Report as Report
-    from .run import arun as arun
-    from .run import run as run
-    from .run import submit as submit
-
-
-class _Package(ModuleType):
-    """Keeps ``nbbench.run`` the function, though importing it binds its module by that name."""
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        if name == "run" and isinstance(value, ModuleType):
-            value = value.run
-        super().__setattr__(name, value)
-
-
-sys.modules[__name__].__class__ = _Package
+    from .plan.cases import Case as Case
+    from .plan.cases import Outcome as Outcome
+    from .plan.cases import Result as Result
+    from .plan.cases import Status as Status
+    from .plan.models import catalogue as catalogue
+    from .report.report import Report as Report
 
 
 def __getattr__(name: str) -> Any:

@@ -9,9 +9,9 @@ import pytest
 
 import nbbench
 from nbbench import ArgumentError, BenchmarkArguments
-from nbbench.case import expand
-from nbbench.flags import benchmark_parser, reference
-from nbbench.models import ModelConfig, find_models
+from nbbench.arguments.flags import benchmark_parser, reference
+from nbbench.plan.cases import expand
+from nbbench.plan.models import ModelConfig, find_models
 
 BERT = {"model_type": "bert"}
 

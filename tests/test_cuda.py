@@ -13,7 +13,7 @@ from types import SimpleNamespace
 import pytest
 
 import nbbench
-from nbbench.worker.backends import Unsupported
+from nbbench.worker.backend import Unsupported
 from nbbench.worker.backends.torch import TorchBackend
 from nbbench.worker.backends.torch_cuda import CudaDevice
 from nbbench.worker.messages import Case
@@ -68,7 +68,7 @@ def test_the_gpus_that_may_be_used_are_those_that_cuda_sees(fake_driver, visible
     code = """
 import json
 from nbbench.hf import PyTorchBenchmarkArguments, TensorFlowBenchmarkArguments
-from nbbench.machine import describe_machine
+from nbbench.machine.machine import describe_machine
 one, other = PyTorchBenchmarkArguments(), TensorFlowBenchmarkArguments(device_idx=1)
 print(json.dumps([describe_machine()["num_gpus"], one.n_gpu, one.is_gpu, one.device,
                   one.device_idx, one.is_tpu, other.gpu_list, other.strategy,
@@ -85,7 +85,7 @@ print(json.dumps([describe_machine()["num_gpus"], one.n_gpu, one.is_gpu, one.dev
 def test_the_gpu_that_a_case_ran_on_is_described_by_its_uuid(fake_driver):
     code = """
 import json
-from nbbench.gpus import describe_gpu
+from nbbench.machine.gpus import describe_gpu
 print(json.dumps([describe_gpu("GPU-fa4e"), describe_gpu("GPU-510w"), describe_gpu("GPU-0")]))
 """
     # CUDA's first GPU need not be NVML's: nothing may go by CUDA's numbers

@@ -22,11 +22,11 @@ from packaging.specifiers import SpecifierSet
 
 import nbbench
 from nbbench import ArgumentError, NbbenchError, environments
-from nbbench.backends import BackendFile, find_backend
 from nbbench.cli import main
 from nbbench.environments import build, interpreters, requirements, store
 from nbbench.environments.build import EnvironmentNotReady
 from nbbench.environments.requirements import Needs, installed, missing_here, needs_of
+from nbbench.frameworks import BackendFile, find_backend
 
 
 def make_wheel(folder, name, version, requires=(), mib=0):

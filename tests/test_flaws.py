@@ -215,7 +215,7 @@ def test_10_arguments_keep_their_word(tmp_path, monkeypatch):
         PyTorchBenchmark(PyTorchBenchmarkArguments(models=["a", "b"]), configs=[TINY_BERT])
     with pytest.raises(ValueError, match="twice"):
         PyTorchBenchmark(PyTorchBenchmarkArguments(models=["a", "a"]), configs=[TINY_BERT] * 2)
-    from nbbench.machine import describe_machine
+    from nbbench.machine.machine import describe_machine
 
     assert describe_machine()["cpu"] not in ("", "x86_64", "arm64", None)
     assert json.dumps(describe_machine())

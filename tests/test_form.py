@@ -8,7 +8,7 @@ import time
 import pytest
 
 import nbbench
-from nbbench.arguments import BenchmarkArguments
+from nbbench.arguments.schema import BenchmarkArguments
 from nbbench.notebook.magic import read_body
 from tests.conftest import TINY_BERT
 from tests.test_kernel import Kernel, kernel  # noqa: F401 - a fixture
@@ -185,8 +185,8 @@ def test_the_reports_name_is_one_for_a_variable():
 
 
 def test_an_estimate_is_no_more_than_the_case_may_take():
-    from nbbench.case import Case, Outcome, Result, Status
-    from nbbench.progress import expected_seconds
+    from nbbench.execution.progress import expected_seconds
+    from nbbench.plan.cases import Case, Outcome, Result, Status
     from tests.test_original_tables import timing
 
     def case(length, **more):

@@ -46,8 +46,8 @@ def test_a_case_that_takes_too_long_is_interrupted(probe):
 
 
 def test_cancelling_interrupts_what_runs_and_leaves_the_rest(probe):
-    from nbbench.arguments import BenchmarkArguments
-    from nbbench.run import start
+    from nbbench.api import start
+    from nbbench.arguments.schema import BenchmarkArguments
 
     waiting = {"model_type": "x", "call": "wait", "wait_s": 0.1}
     arguments = BenchmarkArguments(

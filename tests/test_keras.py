@@ -9,9 +9,9 @@ import pytest
 
 import nbbench
 from nbbench import environments
-from nbbench.backends import find_backend
 from nbbench.environments import EnvironmentNotReady
-from nbbench.executor.process import boot_command
+from nbbench.execution.worker_process import boot_command
+from nbbench.frameworks import find_backend
 from tests.conftest import TINY_BERT
 
 pytestmark = pytest.mark.slow

@@ -7,11 +7,11 @@ import sys
 import pytest
 
 import nbbench
-from nbbench.line_memory import Memory, line_rows, memory_summary
+from nbbench.report.line_memory import Memory, line_rows, memory_summary
 from nbbench.worker.line_trace import trace_lines
 from nbbench.worker.measure import wall_stopwatch
-from nbbench.worker.memory import ProcessMemory
 from nbbench.worker.messages import LineTrace, SourceLine
+from nbbench.worker.process_memory import ProcessMemory
 from tests.conftest import TINY_BERT
 
 MIB = 2**20

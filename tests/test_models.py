@@ -13,7 +13,7 @@ import time
 import pytest
 
 import nbbench
-from nbbench.models import find_model
+from nbbench.plan.models import find_model
 
 PUBLISHED_MILLIONS = {
     "albert-base-v2": 11.7, "bert-base-uncased": 109.5, "bert-large-uncased": 335.1,
@@ -128,10 +128,10 @@ def hub():
 
 ASK = """
 import sys
-import nbbench.models
-nbbench.models.HUB_TIMEOUT_S = 1.0
+import nbbench.plan.models
+nbbench.plan.models.HUB_TIMEOUT_S = 1.0
 try:
-    found = nbbench.models.find_model(sys.argv[1])
+    found = nbbench.plan.models.find_model(sys.argv[1])
     print(found.source, found.config)
 except nbbench.ModelNotFound as error:
     print(error)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from nbbench.case import Case, MemoryProfile, Outcome, Result, Status, Timing
-from nbbench.original_tables import original_tables
-from nbbench.report import Report
+from nbbench.hf.tables import original_tables
+from nbbench.plan.cases import Case, MemoryProfile, Outcome, Result, Status, Timing
+from nbbench.report.report import Report
 
 GOLDEN = Path(__file__).parent / "golden" / "original_tables.txt"
 

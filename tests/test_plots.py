@@ -9,10 +9,10 @@ from dataclasses import replace
 import pytest
 
 import nbbench
-from nbbench.case import Case, MemoryProfile, Outcome, Result, Status
-from nbbench.html import results_html
-from nbbench.plots import MissingPlots
-from nbbench.report import Report
+from nbbench.plan.cases import Case, MemoryProfile, Outcome, Result, Status
+from nbbench.report.html_page import results_html
+from nbbench.report.plots import MissingPlots
+from nbbench.report.report import Report
 from tests.test_original_tables import timing
 
 MIB = 2**20

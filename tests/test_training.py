@@ -108,7 +108,7 @@ WATCHED = """
 import json, sys
 from nbbench.worker.backends.torch import TorchBackend
 from nbbench.worker.messages import Case
-from nbbench.worker.runner import run_case
+from nbbench.worker.run_case import run_case
 
 backend = TorchBackend()
 backend.load()

@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 import nbbench
-from nbbench.run import start
+from nbbench.api import start
 
 pytestmark = pytest.mark.usefixtures("probe")
 

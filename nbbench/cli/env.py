@@ -5,10 +5,10 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 
-from ..backends import backend_names
+from ..arguments.flags import FlagParser
 from ..environments import create, environment_path, list_environments, remove_environment
 from ..errors import ArgumentError, did_you_mean
-from ..flags import FlagParser
+from ..frameworks import backend_names
 
 _USAGE = """\
 usage: nbbench env list

@@ -6,8 +6,8 @@ import argparse
 import dataclasses
 from typing import Any
 
+from ..arguments.flags import FlagParser
 from ..errors import ArgumentError, did_you_mean
-from ..flags import FlagParser
 from ..hf import (
     PyTorchBenchmark,
     PyTorchBenchmarkArguments,

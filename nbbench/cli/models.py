@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..errors import ArgumentError
-from ..models import catalogue
+from ..plan.models import catalogue
 
 
 def command(words: list[str]) -> int:

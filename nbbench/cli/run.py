@@ -6,14 +6,14 @@ import warnings
 from collections.abc import Callable
 from pathlib import Path
 
-from ..arguments import BenchmarkArguments
-from ..case import Result, Status
+from ..api import run_arguments
+from ..arguments.flags import benchmark_parser
+from ..arguments.schema import BenchmarkArguments
 from ..errors import OutputError
-from ..flags import benchmark_parser
-from ..frames import memory_frame, speed_frame
-from ..original_tables import original_tables
-from ..report import Report, check_writable, keep
-from ..run import run_arguments
+from ..hf.tables import original_tables
+from ..plan.cases import Result, Status
+from ..report.dataframes import memory_frame, speed_frame
+from ..report.report import Report, check_writable, keep
 
 _ABOUT = "Measure speed and memory of models: a forward pass or a training step, on random weights."
 

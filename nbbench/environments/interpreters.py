@@ -14,8 +14,8 @@ from pathlib import Path
 from filelock import Timeout
 from packaging.requirements import Requirement
 
-from ..backends import backend_names, find_backend
 from ..errors import ArgumentError, did_you_mean
+from ..frameworks import backend_names, find_backend
 from .build import BuildCancelled, EnvironmentNotReady, Plan, Say, build
 from .requirements import (
     HEAVY,

@@ -5,7 +5,7 @@ Arguments, printed tables, CSV files and results are those of the original; the 
 nbbench's: medians instead of minima, exact peaks, and a failed case is "N/A" with its reason told.
 """
 
-from ..line_memory import Frame, Memory, MemoryState, MemorySummary
+from ..report.line_memory import Frame, Memory, MemoryState, MemorySummary
 from .arguments import PyTorchBenchmarkArguments, TensorFlowBenchmarkArguments
 from .benchmark import PyTorchBenchmark, TensorFlowBenchmark
 from .results import BenchmarkOutput

@@ -9,9 +9,9 @@ import warnings
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from ..arguments import BenchmarkArguments
+from ..arguments.schema import BenchmarkArguments
 from ..errors import ArgumentError, did_you_mean
-from ..gpus import visible_gpus
+from ..machine.gpus import visible_gpus
 from ..worker.messages import FEWEST_SAMPLES
 
 

@@ -6,14 +6,14 @@ import warnings
 from pathlib import Path
 from typing import Any, ClassVar
 
-from ..case import Result
+from ..api import run_arguments
 from ..errors import ArgumentError
-from ..original_tables import environment_table, reasons, sections
-from ..report import Report, check_writable
-from ..run import run_arguments
+from ..plan.cases import Result
+from ..report.report import Report, check_writable
 from .arguments import Arguments, PyTorchBenchmarkArguments, TensorFlowBenchmarkArguments
 from .csv_files import CsvFiles
 from .results import BenchmarkOutput, output_of
+from .tables import environment_table, reasons, sections
 
 
 class _Benchmark:

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from ..case import Result
-from ..report import check_writable
+from ..plan.cases import Result
+from ..report.report import check_writable
 from .arguments import Arguments
 from .results import KINDS, lengths_of
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from ..arguments import BenchmarkArguments
-from ..case import Case, Result
-from ..line_memory import Memory, MemorySummary, memory_summary
-from ..report import Report
+from ..arguments.schema import BenchmarkArguments
+from ..plan.cases import Case, Result
+from ..report.line_memory import Memory, MemorySummary, memory_summary
+from ..report.report import Report
 
 
 class BenchmarkOutput(NamedTuple):

@@ -13,10 +13,10 @@ from typing import Any, get_args, get_origin
 import ipywidgets as widgets
 from pydantic.fields import FieldInfo
 
-from ..arguments import BenchmarkArguments
-from ..backends import backend_names
-from ..models import catalogue
-from .shown import escaped_note
+from ..arguments.schema import BenchmarkArguments
+from ..display.shown import escaped_note
+from ..frameworks import backend_names
+from ..plan.models import catalogue
 
 _LABEL = {"description_width": "9em"}
 _WIDE = widgets.Layout(width="32em", max_width="100%")

@@ -9,19 +9,19 @@ import ipywidgets as widgets
 from IPython import get_ipython
 from IPython.display import Javascript, display
 
-from ..arguments import BenchmarkArguments, with_models
-from ..display import in_notebook
+from ..api import start
+from ..arguments.schema import BenchmarkArguments, with_models
+from ..display.displays import in_notebook
+from ..display.shown import escaped_note
 from ..errors import ArgumentError, ModelNotFound, NbbenchError
-from ..job import Job, recent_results
-from ..models import find_here
-from ..plan import estimate
-from ..report import Report
-from ..run import start
-from ..words import counted, duration
+from ..execution.job import Job, recent_results
+from ..plan.models import find_here
+from ..plan.plan import estimate
+from ..report.report import Report
+from ..text import counted, duration
 from .cell import as_cell, is_variable
 from .fields import Field, TruthField, make_field, row_label
 from .live import LiveResults, watch
-from .shown import escaped_note
 
 _FIRST = ("models", "frameworks", "batch_sizes", "sequence_lengths")
 _MODES = ("inference", "training", "speed", "memory")

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 
 from IPython.display import display
 
-from ..html import live_html, report_html
-from ..job import Job
-from .shown import Shown
+from ..display.shown import Shown
+from ..execution.job import Job
+from ..report.html_page import live_html, report_html
 
 _REFRESH_S = 0.25
 """At most so often is anything shown anew."""

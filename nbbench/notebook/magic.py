@@ -7,8 +7,8 @@ import shlex
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ..job import Job
-    from ..report import Report
+    from ..execution.job import Job
+    from ..report.report import Report
     from .form import Form
 
 _ABOUT = """\
@@ -42,7 +42,7 @@ def _help() -> str:
 
 
 def _parser() -> Any:
-    from ..flags import benchmark_parser
+    from ..arguments.flags import benchmark_parser
 
     parser = benchmark_parser("%tfbench", _ABOUT, _EPILOG)
     parser.add_argument("--out", metavar="NAME", help="variable to put the report in, too")
@@ -84,7 +84,7 @@ def _tfbench(ipython: Any, line: str, cell: str | None) -> Report | Job | Form |
             return Form(out or "report", **values)
         if values.pop("background", False):
             return _begin(ipython, values, out)
-        from ..run import run
+        from ..api import run
 
         report = run(**values)
     except (NbbenchError, ValueError) as error:
@@ -96,9 +96,9 @@ def _tfbench(ipython: Any, line: str, cell: str | None) -> Report | Job | Form |
 
 def _begin(ipython: Any, values: dict[str, Any], out: str | None) -> Job:
     """Begin a benchmark that is shown below the cell; its report ends in the variable ``out``."""
-    from ..arguments import BenchmarkArguments
-    from ..display import in_notebook
-    from ..run import start
+    from ..api import start
+    from ..arguments.schema import BenchmarkArguments
+    from ..display.displays import in_notebook
 
     def keep(report: Report) -> None:
         if out is not None:
@@ -129,7 +129,7 @@ def read_body(body: str, namespace: dict[str, Any]) -> dict[str, Any]:
     behind. Names that are no arguments are refused, unless they begin with an underscore or come
     from an import or a definition. Raises `ArgumentError`, also for what goes wrong in the body.
     """
-    from ..arguments import BenchmarkArguments, unknown_argument
+    from ..arguments.schema import BenchmarkArguments, unknown_argument
     from ..errors import ArgumentError
 
     known = BenchmarkArguments.model_fields

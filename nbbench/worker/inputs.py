@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Optional
 
-from .backends import Unsupported
+from .backend import Unsupported
 
 _OFFSET_POSITIONS = {
     "camembert",

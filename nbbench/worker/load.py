@@ -11,9 +11,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Union
 
-from .backends import Backend
+from .backend import Backend
 from .messages import Failed, Status
-from .runner import first_line
+from .run_case import first_line
 
 _loaded: dict[tuple[str, str, str], Backend] = {}
 

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 
-from nbbench.worker.backends import Unsupported
+from nbbench.worker.backend import Unsupported
 from nbbench.worker.backends.cpu import CpuDevice
 from nbbench.worker.resident import touch
 

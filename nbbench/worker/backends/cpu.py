@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Optional
 
 from ..measure import wall_stopwatch
-from ..memory import ProcessMemory
+from ..process_memory import ProcessMemory
 
 
 class CpuDevice:

@@ -17,11 +17,11 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, Optional
 
+from ..backend import Device, Unsupported, library_of
 from ..inputs import longest_sequence
 from ..measure import Call
 from ..messages import Case
 from ..processors import default_threads
-from . import Device, Unsupported, library_of
 from .cpu import CpuDevice
 from .tensorflow import MIXED, TensorFlowBackend
 from .torch import TorchBackend

@@ -7,12 +7,12 @@ import os
 from collections.abc import Callable
 from typing import Any, Optional
 
+from ..backend import Device, Unsupported, library_of, refuse_tpu
 from ..inputs import Input
-from ..labels import describe_case
 from ..measure import Call
 from ..messages import Case
 from ..processors import default_threads
-from . import Device, Unsupported, library_of, refuse_tpu
+from ..training_labels import describe_case
 from .cpu import CpuDevice
 from .transformers_models import make_config, named_architecture, quieten, unnamed_class
 

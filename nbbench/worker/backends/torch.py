@@ -6,11 +6,11 @@ import inspect
 import itertools
 from typing import Any, Optional
 
+from ..backend import Device, Unsupported, library_of, refuse_tpu
 from ..inputs import Input
-from ..labels import describe_case
 from ..measure import Call
 from ..messages import Case
-from . import Device, Unsupported, library_of, refuse_tpu
+from ..training_labels import describe_case
 from .cpu import CpuDevice
 from .torch_weights import repeating_draws
 from .transformers_models import make_config, named_architecture, quieten, unnamed_class

@@ -7,8 +7,8 @@ import json
 import os
 from typing import Any, Optional
 
+from ..backend import Unsupported
 from ..messages import Case
-from . import Unsupported
 
 _PRETRAINING_HEADS = ("ForMaskedLM", "ForPreTraining", "WithLMHeadModel")
 

@@ -1,0 +1,418 @@
+"""What a user may ask for: `BenchmarkArguments`, the one schema behind every front end.
+
+Types, defaults, help and messages live here alone. The command line's flags, the magic's options
+and the reference page are made from the fields.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+
+from ..errors import ArgumentError, did_you_mean
+from ..worker.messages import FEWEST_SAMPLES
+
+
+def _as_list(value: Any) -> Any:
+    """Let one value stand for a list of one."""
+    if value is None:
+        return []
+    one = isinstance(value, (str, Mapping)) or hasattr(value, "to_dict")
+    if one or not isinstance(value, Iterable):
+        return [value]
+    return list(value)
+
+
+def _no_truth(value: Any) -> Any:
+    """Refuse True for 1, which pydantic would take."""
+    if isinstance(value, bool):
+        raise ValueError(f"{value!r} is not a whole number")
+    return value
+
+
+def _as_text(value: Any) -> Any:
+    """Let a path stand for its text."""
+    if isinstance(value, Mapping) or hasattr(value, "to_dict"):
+        raise ValueError("a configuration was given for a name; give it as configs")
+    return os.fspath(value) if isinstance(value, os.PathLike) else value
+
+
+_List = BeforeValidator(_as_list)
+_Size = Annotated[int, Field(gt=0, lt=2**31), BeforeValidator(_no_truth)]
+_Name = Annotated[str, Field(min_length=1), BeforeValidator(_as_text)]
+_DType = Literal["float32", "float16", "bfloat16", "float64", "auto"]
+
+
+def _option(default: Any, help_text: str, **extra: Any) -> Any:
+    """A field with its help, and what a front end needs to know besides."""
+    return Field(
+        default_factory=lambda: list(default) if isinstance(default, list) else default,
+        description=help_text,
+        json_schema_extra=extra,
+    )
+
+
+class BenchmarkArguments(BaseModel):
+    """What to measure, on what, and how well.
+
+    Raises `ArgumentError`, with one sentence, for a name or a value that is not one of these.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    models: Annotated[list[_Name], _List] = _option(
+        [],
+        "models to measure: names of the built-in catalogue, Hugging Face Hub ids, or folders "
+        "with a config.json; with configs, a label for each of them",
+    )
+    configs: Annotated[list[dict[str, Any]], _List] = _option(
+        [],
+        "configurations to measure instead of named ones: dicts with a model_type, or Transformers "
+        "config objects, one for each model in the same order",
+        flag=False,
+    )
+    frameworks: Annotated[list[str], _List] = _option(
+        ["pytorch"], "frameworks to measure in", short="f"
+    )
+    batch_sizes: Annotated[list[_Size], _List] = _option(
+        [8], "how many samples a call takes", short="b"
+    )
+    sequence_lengths: Annotated[list[_Size], _List] = _option(
+        [8, 32, 128, 512],
+        "how many tokens (audio: frames) a sample has; images have none",
+        short="s",
+    )
+    inference: bool = _option(True, "measure one forward pass")
+    training: bool = _option(
+        False, "measure a training step: one forward and one backward pass, gradients freed first"
+    )
+    optimizer: bool = _option(False, "have a training step end with one of AdamW")
+    speed: bool = _option(True, "measure time")
+    memory: bool = _option(True, "measure memory")
+    trace_memory_line_by_line: bool = _option(
+        False,
+        "tell what each line of the model's library adds to memory, in one more call, which takes "
+        "many times as long (report.lines)",
+    )
+    device: str = _option(
+        "auto",
+        "where to run: cpu, cuda, cuda:N (of those that CUDA_VISIBLE_DEVICES leaves), or auto "
+        "(CUDA where there is a device); tpu is understood, and unsupported",
+        short="d",
+    )
+    dtype: Annotated[list[_DType], _List] = _option(
+        ["float32"], "number format of weights and activations; auto is what the config names"
+    )
+    attention: Annotated[
+        list[Literal["default", "eager", "sdpa", "flash_attention_2", "flex_attention"]], _List
+    ] = _option(
+        ["default"], "attention implementation of the model; default is the library's own choice"
+    )
+    model_class: Literal["auto", "architecture", "base"] = _option(
+        "auto",
+        "class of model: the architecture that the config names, the base model without a head, "
+        "or auto: the architecture, but the base model where its head serves pretraining alone "
+        "(as in BertForMaskedLM)",
+    )
+    precision: float = _option(
+        0.02, "half width that the median's 95 % confidence interval shall have, of the median"
+    )
+    max_time: float = _option(
+        10.0,
+        "the most seconds of calls of a case, precise or not (but never fewer than min_samples)",
+    )
+    min_samples: Annotated[int, BeforeValidator(_no_truth)] = _option(
+        FEWEST_SAMPLES, "the fewest samples of a case (6 to 1000), however long they take"
+    )
+    timeout: float = _option(600.0, "seconds that any one phase of a case may take")
+    seed: int = _option(0, "seed of the random weights and inputs")
+    environments: Annotated[list[_Name], _List] = _option(
+        ["auto"],
+        "interpreters to run the frameworks in: kernel (this one), a path to a python or to a "
+        "virtual environment, requirements that an environment is made from and kept, like "
+        "transformers==4.57.6, the name of one that was made, or auto: kernel where it can serve "
+        "the framework, else one made for it",
+        short="e",
+        also="environment",
+    )
+    execution: Annotated[
+        list[Literal["default", "eager", "graph", "xla", "compile", "torchscript"]],
+        _List,
+    ] = _option(
+        ["default"],
+        "how calls are executed: eager, graph (tf.function), xla (tf.function compiled by XLA), "
+        "compile (torch.compile), torchscript (traced), or the framework's default (PyTorch: "
+        "eager, TensorFlow: graph)",
+    )
+    eager_mode: bool = _option(False, "TensorFlow: the same as execution eager")
+    use_xla: bool = _option(False, "TensorFlow: the same as execution xla")
+    threads: Annotated[int | None, Field(gt=0), BeforeValidator(_no_truth)] = _option(
+        None,
+        "threads that one operation may use on the CPU; by default PyTorch's own choice, and the "
+        "same number in the other frameworks",
+    )
+    isolation: Literal["auto", "fork", "process", "none"] = _option(
+        "auto",
+        "what a case runs in: a fork of a warm server, a fresh process, auto (fork on Linux), or "
+        "none (this very process, for debugging: memory then counts all that it holds)",
+    )
+    idle_limit: float = _option(300.0, "seconds that an unused worker stays warm")
+
+    @classmethod
+    def of(cls, models: Sequence[str], values: Mapping[str, Any]) -> BenchmarkArguments:
+        """The arguments of a call whose models may be given by position."""
+        return cls(**with_models(models, values))
+
+    def __init__(self, /, **values: Any) -> None:
+        if "environment" in values:  # one of them reads better so
+            if "environments" in values:
+                raise ArgumentError("environment and environments are the same; keep one")
+            values["environments"] = values.pop("environment")
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            problems = _problems(error)
+            raise ArgumentError(next(iter(problems.values())), problems) from None
+
+    @field_validator("configs", mode="after")
+    @classmethod
+    def _configs_name_their_type(cls, configs: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        for place, config in enumerate(configs, 1):
+            if not isinstance(config.get("model_type"), str):
+                raise ValueError(
+                    f"configs: number {place} has no model_type; add one, like "
+                    '{"model_type": "bert", "num_hidden_layers": 2}'
+                )
+        return configs
+
+    @field_validator("configs", mode="before")
+    @classmethod
+    def _configs_as_dicts(cls, configs: Any) -> list[dict[str, Any]]:
+        return [_config_as_dict(config, place) for place, config in enumerate(_as_list(configs), 1)]
+
+    @field_validator(
+        "batch_sizes",
+        "sequence_lengths",
+        "frameworks",
+        "dtype",
+        "attention",
+        "environments",
+        "execution",
+    )
+    @classmethod
+    def _at_least_one(cls, values: list[Any], info: Any) -> list[Any]:
+        if not values:
+            raise ValueError(f"{info.field_name} is empty; give at least one")
+        _refuse_twice(info.field_name, values)
+        return values
+
+    @field_validator("frameworks")
+    @classmethod
+    def _known_frameworks(cls, frameworks: list[str]) -> list[str]:
+        from ..frameworks import backend_names
+
+        known = backend_names()
+        for name in frameworks:
+            if name not in known:
+                raise ValueError(
+                    f"frameworks: {name!r} is not one of {', '.join(known)}"
+                    f"{did_you_mean(name, known)}"
+                )
+        return frameworks
+
+    @field_validator("device")
+    @classmethod
+    def _known_device(cls, device: str) -> str:
+        kind, _, number = device.partition(":")
+        if device not in ("auto", "cpu", "cuda", "tpu") and not (
+            kind == "cuda" and number.isdecimal()
+        ):
+            raise ValueError(f"device: {device!r} is not one of auto, cpu, cuda, cuda:0, cuda:1, …")
+        return device
+
+    @field_validator("precision", "max_time", "timeout", "idle_limit")
+    @classmethod
+    def _above_zero(cls, value: float, info: Any) -> float:
+        if not 0 < value < float("inf"):
+            raise ValueError(f"{info.field_name}: {value:g} is not a finite number above 0")
+        if info.field_name == "precision" and value >= 1:
+            raise ValueError(f"precision: {value:g} is not a fraction below 1; 0.02 means ±2 %")
+        return value
+
+    @field_validator("min_samples")
+    @classmethod
+    def _samples_for_an_interval(cls, count: int) -> int:
+        if not FEWEST_SAMPLES <= count <= 1000:
+            raise ValueError(
+                f"min_samples: {count} is not from {FEWEST_SAMPLES}, the fewest that an interval "
+                f"can be drawn from, to 1000"
+            )
+        return count
+
+    @field_validator("seed")
+    @classmethod
+    def _seed_of_64_bits(cls, seed: int) -> int:
+        if not -(2**63) <= seed < 2**63:
+            raise ValueError(f"seed: {seed} does not fit into 64 bits; give a smaller one")
+        return seed
+
+    @model_validator(mode="after")
+    def _something_to_measure(self) -> BenchmarkArguments:
+        if not self.models and not self.configs:
+            raise ValueError("no model was named; name at least one, like bert-base-uncased")
+        if not self.inference and not self.training:
+            raise ValueError("inference and training are both off, which leaves nothing to measure")
+        if self.optimizer and not self.training:
+            raise ValueError("optimizer is a part of training, which is off; switch training on")
+        if not (self.speed or self.memory or self.trace_memory_line_by_line):
+            raise ValueError("speed and memory are both off, which leaves nothing to measure")
+        return self
+
+    @model_validator(mode="after")
+    def _none_is_here(self) -> BenchmarkArguments:
+        if self.isolation == "none" and not set(self.environments) <= {"auto", "kernel"}:
+            raise ValueError(
+                "isolation none runs cases in this process, and environments names another; "
+                "keep one"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _one_execution(self) -> BenchmarkArguments:
+        if self.eager_mode and self.use_xla:
+            raise ValueError("eager_mode and use_xla exclude each other; keep one")
+        if (self.eager_mode or self.use_xla) and self.execution != ["default"]:
+            raise ValueError("eager_mode and use_xla say what execution says; keep one of them")
+        return self
+
+    def modes(self) -> list[str]:
+        """What to measure of each model: ``inference``, ``training`` or both."""
+        return [mode for mode in ("inference", "training") if getattr(self, mode)]
+
+    def executions(self, framework: str) -> list[str]:
+        """How calls of this framework are executed, ``eager_mode`` and ``use_xla`` taken in."""
+        if framework == "tensorflow" and (self.eager_mode or self.use_xla):
+            return ["eager" if self.eager_mode else "xla"]
+        return list(self.execution)
+
+    @model_validator(mode="after")
+    def _models_match_configs(self) -> BenchmarkArguments:
+        _refuse_twice("models", self.models)
+        if self.configs and self.models and len(self.configs) != len(self.models):
+            types = ", ".join(config["model_type"] for config in self.configs)
+            raise ValueError(
+                f"models has {len(self.models)} names ({', '.join(self.models)}) but configs has "
+                f"{len(self.configs)} ({types}); give one config for each model, in the same order"
+            )
+        return self
+
+    def model_names(self) -> list[str]:
+        """The models' names; configs without one are numbered by type: bert-1, bert-2."""
+        if self.models:
+            return list(self.models)
+        seen: Counter[str] = Counter()
+        names = []
+        for config in self.configs:
+            seen[config["model_type"]] += 1
+            names.append(f"{config['model_type']}-{seen[config['model_type']]}")
+        return names
+
+
+def with_models(models: Sequence[str], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Values by name, the models with them that were given by position, as names or a list."""
+    if not models:
+        return dict(values)
+    if "models" in values:
+        raise ArgumentError("models are given by position and by name; keep one")
+    one_list = len(models) == 1 and isinstance(models[0], (list, tuple))
+    return {"models": list(models[0] if one_list else models), **values}
+
+
+def unknown_argument(name: str) -> str:
+    """The sentence for an argument that does not exist, with the nearest that does."""
+    return f"there is no argument {name!r}{did_you_mean(name, BenchmarkArguments.model_fields)}"
+
+
+def _refuse_twice(name: str, values: list[Any]) -> None:
+    for value in values:
+        places = [place for place, other in enumerate(values, 1) if other == value]
+        if len(places) > 1:
+            raise ValueError(
+                f"{name} has {value!r} twice (numbers {places[0]} and {places[1]}); keep one"
+            )
+
+
+def _config_as_dict(config: Any, place: int) -> dict[str, Any]:
+    """A config as plain JSON values, whether it is a dict or an object with ``to_dict``."""
+    if isinstance(config, type):
+        raise ValueError(
+            f"configs: number {place} is the class {config.__name__}; give an object of it, "
+            f"{config.__name__}()"
+        )
+    values = config.to_dict() if hasattr(config, "to_dict") else config
+    if not isinstance(values, Mapping):
+        raise ValueError(
+            f"configs: number {place} is a {type(config).__name__}; give a dict with a model_type "
+            f"or a Transformers config object"
+        )
+    model_type: str | None = values.get("model_type") or getattr(config, "model_type", None)
+    plain: dict[str, Any] = json.loads(json.dumps(dict(values), default=_plain))
+    return {**plain, "model_type": model_type} if model_type else plain
+
+
+def _plain(value: Any) -> Any:
+    """What JSON has no word for: config objects, and dtypes, which print as torch.float32."""
+    return value.to_dict() if hasattr(value, "to_dict") else str(value).replace("torch.", "")
+
+
+def _problems(error: ValidationError) -> dict[str, str]:
+    """What pydantic found wrong: for each argument the first of it, in one sentence."""
+    problems: dict[str, str] = {}
+    for found in error.errors():
+        sentence = _sentence(found)
+        name = str(found["loc"][0]) if found["loc"] else sentence.split()[0].rstrip(":")
+        problems.setdefault(name if name in BenchmarkArguments.model_fields else "", sentence)
+    return problems
+
+
+def _sentence(found: Any) -> str:
+    """One thing that pydantic found wrong, in one sentence."""
+    place, kind, value = found["loc"], found["type"], found.get("input")
+    name = str(place[0]) if place else ""
+    if kind == "value_error":
+        said = str(found["ctx"]["error"])
+        return said if len(place) < 2 else f"{name}: {said}"
+    if kind == "extra_forbidden":
+        return unknown_argument(name)
+    wanted = {
+        "greater_than": "a whole number above 0",
+        "less_than": "below 2147483648, which is more than any machine takes",
+        "int_parsing": "a whole number",
+        "int_type": "a whole number",
+        "int_from_float": "a whole number",
+        "float_parsing": "a number",
+        "float_type": "a number",
+        "bool_parsing": "true or false",
+        "bool_type": "true or false",
+        "string_type": "text",
+        "string_too_short": "a name",
+        "literal_error": "one of " + str(found.get("ctx", {}).get("expected", "")).replace("'", ""),
+    }.get(kind, "")
+    hint = ""
+    if kind == "literal_error" and isinstance(value, str):
+        hint = did_you_mean(value, str(found["ctx"]["expected"]).replace("'", "").split(", "))
+    said = f"is not {wanted}{hint}" if wanted else f"is not taken: {found['msg']}"
+    return f"{name}: {value!r} {said}"

@@ -1,0 +1,32 @@
+"""Live progress below a cell that runs: a line and the rows so far, which change in place."""
+
+from __future__ import annotations
+
+from IPython.display import display
+
+from ..execution.progress import Progress
+from ..report.html_page import live_html
+from .shown import Shown
+
+
+class NotebookDisplay:
+    """Progress in the output of the cell that runs; the report is the cell's to show at the end."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._shown: tuple[str, int] = ("", 0)
+
+    def __enter__(self) -> NotebookDisplay:
+        self._handle = display(Shown("starting", live_html("starting", 0.0, [])), display_id=True)
+        return self
+
+    def update(self) -> None:
+        """Show how it is now, if that is anything new."""
+        line, results = self._progress.line(), list(self._progress.results)
+        if (line, len(results)) != self._shown:
+            self._shown = line, len(results)
+            self._handle.update(Shown(line, live_html(line, self._progress.share, results)))
+
+    def __exit__(self, *_: object) -> None:
+        line = self._progress.summary()
+        self._handle.update(Shown(line, live_html(line, None, [])))

@@ -1,0 +1,1 @@
+"""How a plan is carried out: jobs, events, progress, and the workers that run cases."""

@@ -1,0 +1,165 @@
+"""One worker process, seen from the process that started it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import queue
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from pathlib import Path
+from typing import Any
+
+from ..frameworks import BackendFile
+from ..worker.messages import Event, ProtocolError, Request, decode, encode
+
+_WORKER = Path(__file__).parent.parent / "worker"
+_LOG_TAIL_BYTES = 4000
+
+_BOOT = """
+import importlib.util, sys, types
+if sys.path and sys.path[0] == "":
+    del sys.path[0]
+root = types.ModuleType("nbbench")
+root.__path__ = []
+sys.modules["nbbench"] = root
+folder = sys.argv.pop(1)
+spec = importlib.util.spec_from_file_location(
+    "nbbench.worker", folder + "/__init__.py", submodule_search_locations=[folder])
+sys.modules["nbbench.worker"] = worker = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(worker)
+"""
+"""Loads the worker's folder as the package nbbench.worker and nothing else of nbbench, whether or
+not the interpreter has nbbench installed, and without the current folder on its path."""
+
+_MAIN = """
+from nbbench.worker.server import main
+main()
+"""
+
+
+def boot_command(python: str, code: str, *words: str) -> list[str]:
+    """The command that runs code, and words for its ``sys.argv``, where nbbench.worker is known."""
+    return [python, "-c", _BOOT + code, str(_WORKER), *words]
+
+
+class WorkerProcess:
+    """A worker: started on construction, told what to do by `send`, heard through `receive`."""
+
+    def __init__(
+        self, python: str, backend: BackendFile, isolation: str, idle_limit: float
+    ) -> None:
+        self.isolation = isolation
+        self.environment: dict[str, Any] = {}
+        self.case_pid: int | None = None
+        self._log_start = 0
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the worker
+        settings = {
+            "framework": backend.framework,
+            "backend_file": backend.file,
+            "backend_class": backend.class_name,
+            "isolation": isolation,
+            "idle_limit": idle_limit,
+        }
+        self._process = subprocess.Popen(
+            boot_command(python, _MAIN, json.dumps(settings)),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._log,
+            env=_environment(python),
+            start_new_session=True,  # an interrupt of the notebook is for the notebook alone
+        )
+        self._events: queue.Queue[Event | None] = queue.Queue()
+        threading.Thread(target=self._read, daemon=True, name="nbbench-worker-reader").start()
+
+    def _read(self) -> None:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            with contextlib.suppress(ProtocolError):
+                self._events.put(decode(line))
+        self._process.stdout.close()
+        self._process.wait()
+        self._events.put(None)
+
+    @property
+    def alive(self) -> bool:
+        """Whether the process runs."""
+        return self._process.poll() is None
+
+    @property
+    def pid(self) -> int:
+        """The worker's process id."""
+        return self._process.pid
+
+    def begin_case(self) -> None:
+        """Have `log_tail` show no more than is printed from now on."""
+        self._log_start = os.fstat(self._log.fileno()).st_size if self.environment else 0
+
+    def send(self, request: Request) -> None:
+        """Ask for something; a worker that is gone is noticed by `receive`."""
+        assert self._process.stdin is not None
+        with contextlib.suppress(OSError, ValueError):
+            self._process.stdin.write(encode(request))
+            self._process.stdin.flush()
+
+    def receive(self, timeout: float) -> Event | None:
+        """The next event, or None when the worker is gone; ``queue.Empty`` after ``timeout`` s."""
+        return self._events.get(timeout=max(timeout, 0.0))
+
+    def signal(self, name: str) -> None:
+        """Send a signal to the worker's process group (elsewhere than POSIX: end the worker)."""
+        if not self.alive:
+            return
+        with contextlib.suppress(OSError):
+            if sys.platform == "win32":
+                self._process.terminate()
+            else:
+                os.killpg(self._process.pid, getattr(signal, name))
+
+    def close(self) -> None:
+        """End the worker and the case it runs, at once."""
+        if sys.platform != "win32":
+            if self.case_pid is not None and self.case_pid != self._process.pid:
+                with contextlib.suppress(OSError):
+                    os.killpg(self.case_pid, signal.SIGKILL)
+            with contextlib.suppress(OSError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+        if self.alive:
+            self._process.kill()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(5)
+        with contextlib.suppress(OSError, ValueError):
+            assert self._process.stdin is not None
+            self._process.stdin.close()
+
+    def exit_reason(self) -> str:
+        """How a worker that is gone has ended."""
+        code = self._process.returncode
+        if code is not None and code < 0:
+            return f"the worker died of {signal.Signals(-code).name}"
+        return f"the worker exited with code {code}"
+
+    def log_tail(self) -> str:
+        """The end of what the framework has printed."""
+        descriptor = self._log.fileno()
+        size = os.fstat(descriptor).st_size
+        start = max(self._log_start, size - _LOG_TAIL_BYTES)
+        if sys.platform == "win32":
+            with open(self._log.name, "rb") as log:
+                log.seek(start)
+                return log.read().decode(errors="replace")
+        return os.pread(descriptor, size - start, start).decode(errors="replace")
+
+
+def _environment(python: str) -> dict[str, str]:
+    """This process's environment; another interpreter is spared what is meant for this one."""
+    environment = dict(os.environ)
+    environment["PYTHONUNBUFFERED"] = "1"
+    if python != sys.executable:
+        for name in ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "__PYVENV_LAUNCHER__"):
+            environment.pop(name, None)
+    return environment

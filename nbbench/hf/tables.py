@@ -1,0 +1,161 @@
+"""A report in the layout that Transformers' own benchmark printed, for those who compare with it.
+
+Times in seconds, rounded to milliseconds; memory as the peak in MiB, under the label that the
+original gave it. A case that has neither shows N/A; the reasons are in the report's frames.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, NamedTuple
+
+from ..plan.cases import LineTrace, Result
+from ..report.line_memory import MemoryState, memory_summary
+
+if TYPE_CHECKING:
+    from ..report.report import Report
+
+_WIDTHS = (30, 15, 15, 15)
+
+
+def _time(result: Result) -> str:
+    timing = result.outcome.timing
+    if timing is None:
+        return "N/A"
+    rounded = round(timing.median_s, 3)
+    return str(rounded) if rounded else "< 0.001"
+
+
+def _memory(result: Result) -> str:
+    memory = result.outcome.memory
+    return "N/A" if memory is None or memory.peak is None else str(memory.peak >> 20)
+
+
+class Section(NamedTuple):
+    """A block of the printed report; ``in_csv`` says whether a CSV file has the same figures."""
+
+    text: str
+    in_csv: bool
+
+
+_TABLES = (
+    ("inference", "speed", "INFERENCE - SPEED - RESULT", "Time in s", _time),
+    ("inference", "memory", "INFERENCE - MEMORY - RESULT", "Memory in MB", _memory),
+    ("training", "speed", "TRAIN - SPEED - RESULTS", "Time in s", _time),
+    ("training", "memory", "TRAIN - MEMORY - RESULTS", "Memory in MB", _memory),
+)
+
+_TRACES = {
+    "inference": "INFERENCE - MEMOMRY - LINE BY LINE - SUMMARY",  # so the original spelt it
+    "training": "TRAIN - MEMOMRY - LINE BY LINE - SUMMARY",
+}
+
+
+def original_tables(report: Report) -> str:
+    """The tables of what was asked for, why cells are N/A, and the environment, as text."""
+    texts = [section.text for section in sections(report)]
+    return "\n".join([*texts, *reasons(report), environment_table(report)]) + "\n"
+
+
+def reasons(report: Report) -> list[str]:
+    """Why cases are N/A, a line each, which the original did not tell."""
+    return [f"N/A: {result.case.label}: {result.outcome.reason}" for result in report.failures]
+
+
+def sections(report: Report) -> Iterator[Section]:
+    """The blocks of what was asked for, in the original's order, without the environment."""
+    for mode, asked, title, label, shown in _TABLES:
+        results = [r for r in report.results if r.case.mode == mode and getattr(r.case, asked)]
+        if results:
+            yield Section(_table(results, title, label, shown), in_csv=True)
+        traced = [r for r in report.results if r.case.mode == mode and r.outcome.lines is not None]
+        if asked == "memory" and traced:
+            yield Section(_line_by_line(traced, _TRACES[mode]), in_csv=False)
+
+
+def _table(results: list[Result], title: str, label: str, shown: Callable[[Result], str]) -> str:
+    rule = "-" * 80
+    heads = ("Model Name", "Batch Size", "Seq Length", label)
+    head = "".join(text.center(width) for text, width in zip(heads, _WIDTHS, strict=True))
+    rows = [_line(name, r, shown(r)) for name, r in zip(_names(results), results, strict=True)]
+    return "\n".join([_title(title), rule, head, rule, *rows, rule])
+
+
+def _line_by_line(results: list[Result], title: str) -> str:
+    """The summaries of all traced cases; where there are several, each below its case's name."""
+    blocks = [_title(title)]
+    for result in results:
+        trace = result.outcome.lines
+        if trace is None:
+            continue
+        summary = memory_summary(trace)
+        if len(results) > 1:
+            blocks.append(f"\n{result.case.label}")
+        blocks += [
+            _states("Line by line memory consumption:", summary.sequential, ""),
+            _states("Lines with top memory consumption:", summary.cumulative[:6], "=> "),
+            _states("Lines with lowest memory consumption:", summary.cumulative[-6:], "=> "),
+            f"\nTotal memory increase: {summary.total}",
+            _cost_of_tracing(result, trace),
+        ]
+    return "\n".join(blocks)
+
+
+def _states(head: str, states: list[MemoryState], mark: str) -> str:
+    lines = [
+        f"{mark}{state.frame.filename}:{state.frame.line_number}: mem {state.cpu_gpu}: "
+        f"{state.frame.line_text}"
+        for state in states
+    ]
+    return "\n".join([f"\n{head}", *lines])
+
+
+def _cost_of_tracing(result: Result, trace: LineTrace) -> str:
+    said = f"The traced call took {trace.traced_s:.3g} s"
+    if result.outcome.timing is not None:
+        times = trace.traced_s / result.outcome.timing.median_s
+        said += f", {times:.3g} times as long as one without tracing"
+    return said + ("." if trace.whole else "; it ran more lines than were kept.")
+
+
+def environment_table(report: Report) -> str:
+    """``- key: value`` for all that is known, and a blank line; all values where they differ."""
+    lines = [_title("ENVIRONMENT INFORMATION")]
+    for key, row in report.environment.iterrows():
+        values = list(dict.fromkeys(str(value) for value in row if value is not None))
+        if values:
+            lines.append(f"- {key}: {', '.join(values)}")
+    return "\n".join(lines) + "\n"
+
+
+def _title(title: str) -> str:
+    return "\n" + "=" * 20 + title.center(40) + "=" * 20
+
+
+def _line(name: str, result: Result, text: str) -> str:
+    length = result.case.sequence_length
+    return _row(name, str(result.case.batch_size), "" if length is None else str(length), text)
+
+
+def _row(*cells: str) -> str:
+    """A row as the original printed it: a space wider per column than its head."""
+    name, *others = (cell.center(width) for cell, width in zip(cells, _WIDTHS, strict=True))
+    return " ".join([name + others[0], *others[1:]])
+
+
+def _names(results: list[Result]) -> list[str]:
+    """Names as the original cut them, at 30 characters, unless two would then read the same."""
+    full = [_name(result, results) for result in results]
+    width = _WIDTHS[0]
+    if len({name[:width] for name in full}) < len(set(full)):
+        return full
+    return [name[:width] for name in full]
+
+
+def _name(result: Result, results: list[Result]) -> str:
+    """The model, with what else tells it from the others: the original had one of each."""
+    case, parts = result.case, [result.case.model]
+    for name in ("framework", "environment", "dtype", "attention", "execution"):
+        if len({getattr(other.case, name) for other in results}) > 1:
+            parts.append(str(getattr(case, name)))
+    return " ".join(parts)

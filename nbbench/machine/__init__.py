@@ -1,0 +1,1 @@
+"""The machine that measures: its processor, memory, load and GPUs."""

@@ -1,0 +1,149 @@
+"""What is known of the machine that measures: processor, memory, load. No names, no paths."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import sys
+import time
+from contextlib import suppress
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from .gpus import visible_gpus
+
+_SETTINGS = (
+    "CUDA_VISIBLE_DEVICES",
+    "GOMP_CPU_AFFINITY",
+    "KMP_AFFINITY",
+    "MALLOC_ARENA_MAX",
+    "MALLOC_CONF",
+    "MALLOC_MMAP_THRESHOLD_",
+    "MALLOC_TRIM_THRESHOLD_",
+    "MKL_NUM_THREADS",
+    "NVIDIA_TF32_OVERRIDE",
+    "OMP_NUM_THREADS",
+    "PYTORCH_ALLOC_CONF",
+    "PYTORCH_CUDA_ALLOC_CONF",
+    "TF_GPU_ALLOCATOR",
+)
+"""Environment variables that change time or memory."""
+
+
+def describe_machine() -> dict[str, Any]:
+    """The machine now, by the names that the environment frame gives; None where unknown."""
+    import psutil
+
+    now = datetime.now()
+    memory = psutil.virtual_memory()
+    load = psutil.getloadavg()[0]
+    return {
+        "nbbench_version": _nbbench_version(),
+        "system": platform.system(),
+        "kernel_release": platform.release(),
+        "architecture": platform.architecture()[0],
+        "machine": platform.machine(),
+        "date": now.date().isoformat(),
+        "time": now.time().isoformat(timespec="seconds"),
+        "cpu": _cpu_name(),
+        "cpu_cores_physical": psutil.cpu_count(logical=False),
+        "cpu_cores_logical": psutil.cpu_count(),
+        "cpu_cores_usable": _usable_cores(),
+        "cpu_quota_cores": _cpu_quota(),
+        "cpu_load_1min": round(load, 2),
+        "cpu_ram_mb": memory.total >> 20,
+        "cpu_ram_available_mb": memory.available >> 20,
+        "settings": ", ".join(
+            f"{name}={os.environ[name]}" for name in _SETTINGS if os.environ.get(name)
+        ),
+        "preloaded": ", ".join(
+            os.path.basename(part) for part in re.split("[ :]", os.environ.get("LD_PRELOAD", ""))
+        ),
+        "num_gpus": len(visible_gpus()),
+    }
+
+
+def _nbbench_version() -> str:
+    from .. import __version__
+
+    return __version__
+
+
+def _cpu_name() -> str:
+    """The processor's own name: `platform.processor` gives x86_64, or nothing, on Linux."""
+    if sys.platform == "linux":
+        with suppress(OSError):
+            found = re.search(
+                r"^(?:model name|Model|cpu model)\s*:\s*(.+)$",
+                Path("/proc/cpuinfo").read_text(errors="replace"),
+                re.MULTILINE,
+            )
+            if found:
+                return found[1].strip()
+    if sys.platform == "darwin":
+        import subprocess
+
+        with suppress(OSError, subprocess.SubprocessError):
+            query = ["/usr/sbin/sysctl", "-n", "machdep.cpu.brand_string"]
+            return subprocess.run(query, capture_output=True, text=True, timeout=5).stdout.strip()
+    if sys.platform == "win32":
+        import winreg
+
+        with suppress(OSError):
+            path = r"HARDWARE\DESCRIPTION\System\CentralProcessor\0"
+            with winreg.OpenKey(winreg.HKEY_LOCAL_MACHINE, path) as key:
+                return str(winreg.QueryValueEx(key, "ProcessorNameString")[0]).strip()
+    return platform.processor() or platform.machine()
+
+
+def _usable_cores() -> int | None:
+    """Logical cores that this process may run on."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count()
+
+
+def _cpu_quota() -> float | None:
+    """Cores' worth of time that a container may take, where it is limited."""
+    with suppress(OSError, ValueError):
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+        return None if quota == "max" else round(int(quota) / int(period), 2)
+    return None
+
+
+class LoadWatch:
+    """How much other processes worked while this one and its children did, from now on."""
+
+    def __init__(self) -> None:
+        self._begun, self._all, self._own = time.monotonic(), _busy_seconds(), _own_seconds()
+
+    def cores(self) -> float:
+        """Cores that other processes kept busy, on average; never below 0."""
+        seconds = max(time.monotonic() - self._begun, 1e-3)
+        others = (_busy_seconds() - self._all) - (_own_seconds() - self._own)
+        return round(max(others, 0.0) / seconds, 2)
+
+
+def _busy_seconds() -> float:
+    """Processor seconds that this machine has worked since it was started."""
+    import psutil
+
+    times = psutil.cpu_times()
+    idle = times.idle + getattr(times, "iowait", 0.0) + getattr(times, "steal", 0.0)
+    guests = getattr(times, "guest", 0.0) + getattr(times, "guest_nice", 0.0)  # in user and nice
+    return float(sum(times) - idle - guests)
+
+
+def _own_seconds() -> float:
+    """Processor seconds of this process, its children, and those of them that have ended."""
+    import psutil
+
+    total = 0.0
+    for process in [psutil.Process(), *psutil.Process().children(recursive=True)]:
+        with suppress(psutil.Error):
+            times = process.cpu_times()
+            total += times.user + times.system
+            total += getattr(times, "children_user", 0.0) + getattr(times, "children_system", 0.0)
+    return total

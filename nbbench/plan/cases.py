@@ -1,0 +1,84 @@
+"""From arguments to cases: pure, with no I/O and no framework."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from dataclasses import dataclass
+
+from ..arguments.schema import BenchmarkArguments
+from ..worker.messages import Case, LineTrace, MemoryProfile, Outcome, Phase, Status, Timing
+from .models import ModelConfig
+
+__all__ = [
+    "Case",
+    "LineTrace",
+    "MemoryProfile",
+    "Outcome",
+    "Phase",
+    "Result",
+    "Status",
+    "Timing",
+    "expand",
+]
+
+
+@dataclass(frozen=True)
+class Result:
+    """A case and what came of it."""
+
+    case: Case
+    outcome: Outcome
+
+
+def expand(
+    arguments: BenchmarkArguments,
+    models: list[ModelConfig],
+    interpreters: list[tuple[str, str]],
+) -> list[Case]:
+    """Every case that the arguments ask for, in the order in which to run them.
+
+    ``interpreters`` are the frameworks, each with the label of an environment to run it in. Their
+    cases stand together, and in them those of one model, so that a worker imports each once. A
+    model that takes no sequence has one case for all lengths.
+    """
+    cases = []
+    for (framework, environment), model, mode, dtype, attention, batch_size in itertools.product(
+        interpreters,
+        models,
+        arguments.modes(),
+        arguments.dtype,
+        arguments.attention,
+        arguments.batch_sizes,
+    ):
+        for execution, length in itertools.product(
+            arguments.executions(framework),
+            arguments.sequence_lengths if model.takes_length else [None],
+        ):
+            cases.append(
+                Case(
+                    framework=framework,
+                    model=model.name,
+                    config=json.dumps(model.config, sort_keys=True),
+                    config_source=model.source,
+                    batch_size=batch_size,
+                    sequence_length=length,
+                    dtype=dtype,
+                    attention=attention,
+                    model_class=arguments.model_class,
+                    device=arguments.device,
+                    environment=environment,
+                    mode=mode,
+                    optimizer=arguments.optimizer and mode == "training",
+                    execution=execution,
+                    threads=arguments.threads,
+                    speed=arguments.speed,
+                    memory=arguments.memory,
+                    trace_memory_line_by_line=arguments.trace_memory_line_by_line,
+                    min_samples=arguments.min_samples,
+                    precision=arguments.precision,
+                    max_time=arguments.max_time,
+                    seed=arguments.seed,
+                )
+            )
+    return cases

@@ -1,0 +1,119 @@
+"""A report as HTML: a table that needs no script, what failed, plots, and the machine folded below.
+
+Colours come from what is around (``currentColor`` and JupyterLab's variables), so that it reads
+in light and dark themes alike.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from html import escape
+from typing import TYPE_CHECKING
+
+from ..plan.cases import Result
+from .text import TEXT_COLUMNS, failures, footer, summary
+
+if TYPE_CHECKING:
+    from .report import Report
+
+_STYLE = """
+.nbbench table{border-collapse:collapse;border:none;margin:.3em 0}
+.nbbench th,.nbbench td{padding:.2em .7em;border:none;text-align:right;white-space:nowrap;
+font-variant-numeric:tabular-nums}
+.nbbench th.t,.nbbench td.t{text-align:left}
+.nbbench thead th{border-bottom:1px solid currentColor}
+.nbbench tbody tr:nth-child(even){background:rgba(128,128,128,.1)}
+.nbbench tr.failed td{color:var(--jp-error-color1,#b3261e)}
+.nbbench td.noisy{font-style:italic;text-decoration:underline dotted}
+.nbbench .scroll{overflow:auto;max-height:32em}
+.nbbench thead th{position:sticky;top:0;background:var(--jp-layout-color0,Canvas)}
+.nbbench img{max-width:100%;background:#fff}
+"""
+
+_PAGE = """\
+<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width">
+<title>{title}</title>
+<style>
+:root{{color-scheme:light dark}}
+body{{font:15px/1.5 system-ui,sans-serif;margin:2em auto;max-width:75em;padding:0 1em}}
+</style>
+<h1>{title}</h1>
+{body}
+</html>
+"""
+
+
+def report_html(report: Report, plots: Sequence[bytes] = ()) -> str:
+    """The report for a notebook; ``plots`` are PNG images to stand below the table."""
+    if not report.results:
+        return "<p>an empty report: no case was run</p>"
+    environment = report.environment
+    folded = environment.to_html(escape=True, border=0, header=True, na_rep="")
+    return _wrapped(
+        results_html(report.results)
+        + "".join(map(_image, plots))
+        + f"<details><summary>{escape(footer(environment))}</summary>{folded}</details>"
+    )
+
+
+def live_html(
+    line: str, share: float | None, results: Sequence[Result], plots: Sequence[bytes] = ()
+) -> str:
+    """A benchmark on its way: a line, a bar (``share`` is from 0 to 1), rows and plots so far."""
+    bar = ""
+    if share is not None:
+        bar = (
+            f'<progress max="1" value="{share:.3f}" aria-label="cases done" style="width:12em">'
+            "</progress> "
+        )
+    said = f'<div role="status" style="font-size:90%">{bar}{escape(line)}</div>'
+    rows = results_html(results) + "".join(map(_image, plots)) if results else ""
+    return _wrapped(said + rows)
+
+
+def page(report: Report, plots: Sequence[bytes], title: str) -> str:
+    """A page of its own, for sharing: nothing is loaded from elsewhere."""
+    return _PAGE.format(title=escape(title), body=report_html(report, plots))
+
+
+def results_html(results: Sequence[Result]) -> str:
+    """The table, and below it each reason for which cases failed."""
+    heads, rows = summary(results)
+    head = "".join(f'<th scope="col"{_kind(name)}>{escape(name)}</th>' for name in heads)
+    body = "".join(
+        _table_row(result, heads, cells) for result, cells in zip(results, rows, strict=True)
+    )
+    reasons = "".join(
+        f"<li><b>{escape(label)}</b>: {escape(reason)}</li>" for label, reason in failures(results)
+    )
+    table = f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    return f'<div class="scroll">{table}</div>' + (f"<ul>{reasons}</ul>" if reasons else "")
+
+
+def _table_row(result: Result, heads: list[str], cells: list[str]) -> str:
+    failed = ' class="failed"' if result.outcome.status != "ok" else ""
+    timing = result.outcome.timing
+    noisy = ' class="noisy" title="the interval is wider than was asked for"'
+    row = "".join(
+        f"<td{noisy if name == 'time' and timing and timing.noisy else _kind(name)}>"
+        f"{escape(cell)}</td>"
+        for name, cell in zip(heads, cells, strict=True)
+    )
+    return f"<tr{failed}>{row}</tr>"
+
+
+def _kind(name: str) -> str:
+    return ' class="t"' if name in TEXT_COLUMNS else ""
+
+
+def _image(png: bytes) -> str:
+    data = base64.b64encode(png).decode()
+    return f'<img alt="plot of the table above" src="data:image/png;base64,{data}">'
+
+
+def _wrapped(body: str) -> str:
+    return f'<div class="nbbench"><style>{_STYLE}</style>{body}</div>'

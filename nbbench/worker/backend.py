@@ -1,0 +1,105 @@
+"""What a framework does for the worker: the `Backend` that each of them is.
+
+A backend runs in the worker's own interpreter and imports nothing but the standard library, its
+framework and `nbbench.worker`. It is found by the entry point group ``nbbench.backends``.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Optional, Protocol
+
+from .measure import Call, Stopwatch
+from .messages import Case
+from .process_memory import MemoryGauge
+
+
+class Unsupported(Exception):
+    """This case cannot be run by design; the message says why, in one sentence."""
+
+
+def refuse_tpu(device: str) -> None:
+    """Raise `Unsupported` where a case asks for a TPU."""
+    if device == "tpu":
+        raise Unsupported(
+            "device tpu was asked for, and no backend of nbbench runs on TPUs; give auto, cuda "
+            "or cpu"
+        )
+
+
+def library_of(model: object) -> str:
+    """The package that a model's class is from."""
+    return type(model).__module__.partition(".")[0]
+
+
+class Device(Protocol):
+    """Where a case runs."""
+
+    name: str
+    """"cpu", or "cuda:0" and the like."""
+    gpu_uuid: Optional[str]
+    """The driver's UUID of a GPU ("GPU-…"); None for the CPU, or where it is unknown."""
+
+    @property
+    def stopwatch(self) -> Stopwatch:
+        """What times calls here."""
+
+    @property
+    def memory(self) -> MemoryGauge:
+        """What watches memory here."""
+
+
+class Model(Protocol):
+    """A built model with the inputs of its case."""
+
+    architecture: str
+    """The name of the model's class."""
+    dtype: str
+    execution: str
+    """How calls are executed: "eager", "graph", "xla", …"""
+    library: str
+    """The package that the model is from, whose lines memory is traced by."""
+    parameter_count: int
+    parameter_bytes: int
+    """Bytes of the parameters and buffers; what is shared counts once."""
+
+    def prepare(self) -> tuple[Call, Optional[int]]:
+        """Make the inputs on the device; the call to measure, and the tokens it puts through."""
+
+    def training_phases(self) -> list[tuple[str, Call]]:
+        """The parts of a training step by name, in order, once `prepare` has made its inputs.
+
+        Empty where the step is one piece, as a graph is.
+        """
+
+    def gradient_bytes(self) -> Optional[int]:
+        """Bytes of the gradients that the last step has left; None where none are kept."""
+
+
+class Backend(Protocol):
+    """One framework in the worker.
+
+    `load`, `environment` and `import_model` run in the server, before any fork: they may import,
+    but run no operation of the framework, start no thread pool and touch no accelerator. `open`
+    and `build` run in the process of one case.
+    """
+
+    def load(self) -> None:
+        """Import the framework; ``ImportError`` where it is missing."""
+
+    def environment(self) -> dict[str, Any]:
+        """Versions and settings: JSON values only; no user, host or path."""
+
+    def import_model(self, case: Case) -> None:
+        """Import what this case's model needs, so that a fork need not."""
+
+    def open(self, case: Case, *, mark_works: bool) -> Device:
+        """The device that the case names; `Unsupported` where there is none.
+
+        ``mark_works`` says whether the kernel's high-water mark can be trusted here.
+        """
+
+    def build(self, case: Case, device: Device) -> Model:
+        """The case's model with random weights, seeded; no weights are ever downloaded."""
+
+    def is_out_of_memory(self, error: BaseException) -> bool:
+        """Whether an exception means that memory, the host's or the device's, ran out."""

@@ -1,0 +1,207 @@
+"""The way of one case: open the device, build the model, warm up, sample, take the memory."""
+
+from __future__ import annotations
+
+import gc
+import re
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, Optional
+
+from .backend import Backend, Device, Model, Unsupported
+from .line_trace import trace_lines
+from .measure import Call, block_size, sample, summarize, warm_up
+from .messages import (
+    Case,
+    Event,
+    MemoryProfile,
+    Opened,
+    Outcome,
+    Phase,
+    PhaseChanged,
+    Status,
+    Timing,
+)
+from .resident import release_free_memory
+
+_RAISED = re.compile(r"^\s*\w+(?:Error|Exception): (.+)$", re.MULTILINE)
+
+_PHASES_STEPS_AT_MOST = 10
+_PHASES_SHARE_OF_TIME = 0.1
+
+_MEMORY_CALLS = 3
+_POLLED_SECONDS = 0.1
+"""Polling at 5 ms wants calls for at least this long."""
+
+
+def run_case(
+    backend: Backend, case: Case, emit: Callable[[Event], None], *, mark_works: bool
+) -> Outcome:
+    """Measure one case in this process; every failure comes back as an outcome.
+
+    ``emit`` gets the phases and the progress of sampling. ``mark_works`` says whether the
+    kernel's high-water mark was proven here.
+    """
+    phase = Phase.IMPORTING
+    known: dict[str, Any] = {}
+
+    def enter(new: Phase) -> None:
+        nonlocal phase
+        phase = new
+        emit(PhaseChanged(new))
+
+    def failed(status: Status, reason: str, error: BaseException) -> Outcome:
+        detail = (
+            ""
+            if status is Status.UNSUPPORTED
+            else "".join(traceback.format_exception(type(error), error, error.__traceback__))
+        )
+        return Outcome(status, reason, phase.value, detail=detail, **known)
+
+    try:
+        enter(Phase.IMPORTING)
+        backend.import_model(case)
+
+        enter(Phase.BUILDING)
+        device = backend.open(case, mark_works=mark_works)
+        known["device"] = device.name
+        if device.gpu_uuid is not None:
+            emit(Opened(device.gpu_uuid))
+        device.memory.before_model()
+        begin = time.perf_counter()
+        model = backend.build(case, device)
+        known["build_s"] = time.perf_counter() - begin
+        known["architecture"], known["dtype"] = model.architecture, model.dtype
+        known["execution"] = model.execution
+        known["parameter_count"] = model.parameter_count
+        if case.trace_memory_line_by_line and model.execution != "eager":
+            raise Unsupported(
+                f"memory can be traced line by line where calls run line by line, and execution "
+                f"{model.execution} does not; use execution eager"
+            )
+        gc.collect()
+        device.memory.after_model()
+
+        enter(Phase.WARMING)
+        call, known["tokens_per_call"] = model.prepare()
+        timing, memory = None, None
+        if case.speed:
+            timing, memory = _time(case, device, model, call, enter, emit)
+        if case.memory and memory is None:
+            enter(Phase.MEMORY)
+            memory = _memory_of_calls(device, model, call)
+        if memory is not None and case.mode == "training" and device.memory.free:
+            enter(Phase.MEMORY)
+            memory = _by_phase(device, model, memory, _PHASES_SHARE_OF_TIME * case.max_time)
+        lines = None
+        if case.trace_memory_line_by_line:
+            enter(Phase.TRACING)
+            release_free_memory()  # else calls live on what those before have left in the allocator
+            lines = trace_lines(call, device.stopwatch, device.memory.now, model.library)
+        return Outcome(Status.OK, phase="", timing=timing, memory=memory, lines=lines, **known)
+    except Unsupported as error:
+        return failed(Status.UNSUPPORTED, str(error), error)
+    except KeyboardInterrupt as error:
+        return failed(Status.CANCELLED, f"cancelled while {phase.value}", error)
+    except BaseException as error:
+        if backend.is_out_of_memory(error):
+            reason = (
+                f"memory ran out while {phase.value}: {first_line(error)}; lower batch_sizes or "
+                f"sequence_lengths"
+            )
+            return failed(Status.OOM, reason, error)
+        if phase is Phase.BUILDING:
+            reason = (
+                f"the model cannot be built from its configuration "
+                f"({type(error).__name__}: {first_line(error)})"
+            )
+            return failed(Status.ERROR, reason, error)
+        return failed(Status.ERROR, f"{type(error).__name__}: {first_line(error)}", error)
+
+
+def _time(
+    case: Case,
+    device: Device,
+    model: Model,
+    call: Call,
+    enter: Callable[[Phase], None],
+    emit: Callable[[Event], None],
+) -> tuple[Timing, Optional[MemoryProfile]]:
+    """Time the call; where the peak costs nothing, take it over the calls that are sampled."""
+    begin = time.perf_counter()
+    first_call_s = device.stopwatch(call, 1)
+    with_memory = case.memory and device.memory.free
+    if with_memory:
+        device.memory.start()
+    warm = warm_up(call, device.stopwatch, first_call_s, case.max_time)
+    calls_per_sample = block_size(warm.call_s)
+
+    enter(Phase.MEASURING)
+    if with_memory and not warm.samples:
+        device.memory.start()
+    samples = sample(
+        call,
+        device.stopwatch,
+        calls_per_sample=calls_per_sample,
+        precision=case.precision,
+        max_time=case.max_time - (time.perf_counter() - begin),
+        fewest=case.min_samples,
+        begun=warm.samples,
+        report=emit,
+    )
+    memory = device.memory.stop(model.parameter_bytes) if with_memory else None
+    timing = summarize(
+        samples,
+        calls_per_sample=calls_per_sample,
+        first_call_s=first_call_s,
+        precision=case.precision,
+    )
+    return timing, memory
+
+
+def _memory_of_calls(device: Device, model: Model, call: Call) -> MemoryProfile:
+    """Take the peak in calls of its own, after one that is not watched; more if it is polled."""
+    call_s = device.stopwatch(call, 1)
+    calls = _MEMORY_CALLS
+    if not device.memory.free:
+        calls = max(calls, int(_POLLED_SECONDS / max(call_s, 1e-4)))
+    device.memory.start()
+    device.stopwatch(call, calls)
+    return device.memory.stop(model.parameter_bytes)
+
+
+def _by_phase(device: Device, model: Model, memory: MemoryProfile, seconds: float) -> MemoryProfile:
+    """Add the highest peak of each phase of some more training steps, for some ``seconds``.
+
+    One step is not enough where there is time for more: what an allocator holds free is used again
+    in one and not in the next. The peak of the whole is the highest of these too.
+    """
+    peaks: dict[str, int] = {}
+    begin = time.perf_counter()
+    for _ in range(_PHASES_STEPS_AT_MOST):
+        for name, part in model.training_phases():
+            device.memory.start()
+            device.stopwatch(part, 1)
+            peak = device.memory.stop(model.parameter_bytes).peak or 0
+            peaks[name] = max(peak, peaks.get(name, 0))
+        if time.perf_counter() - begin >= seconds:
+            break
+    if memory.peak is not None and memory.activations is not None:
+        above = max(0, max(peaks.values(), default=0) - memory.peak)
+        memory = replace(memory, peak=memory.peak + above, activations=memory.activations + above)
+    return replace(memory, phases=peaks, gradients=model.gradient_bytes())
+
+
+def first_line(error: BaseException) -> str:
+    """What an exception says, cut to one line of at most 300 characters."""
+    first, _, rest = str(error).strip().partition("\n")
+    raised = _RAISED.findall(rest)
+    if first == "in user code:" and raised:  # TensorFlow's graphs: what went wrong stands last
+        first, rest = raised[-1], ""
+    if first.endswith(":") or first.startswith("Exception encountered when calling layer"):
+        # it only announces what comes
+        first += " " + rest.strip().partition("\n")[0]
+    text = first or type(error).__name__
+    return text if len(text) <= 300 else text[:299] + "…"
