@@ -16,7 +16,7 @@ import nbbench
 from nbbench.worker.backend import Unsupported
 from nbbench.worker.backends.torch import TorchBackend
 from nbbench.worker.backends.torch_cuda import CudaDevice
-from nbbench.worker.messages import Case
+from nbbench.worker.case import Case
 from tests.conftest import TINY_BERT
 
 MIB = 2**20

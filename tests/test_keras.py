@@ -144,7 +144,7 @@ def test_what_keras_cannot_run_is_unsupported_and_says_why(framework):
 IN_THE_WORKER = """
 import json, sys, time
 from nbbench.worker.backends import keras
-from nbbench.worker.messages import Case
+from nbbench.worker.case import Case
 
 backend = getattr(keras, sys.argv[1])()
 backend.load()

@@ -8,9 +8,9 @@ import pytest
 
 import nbbench
 from nbbench.report.line_memory import Memory, line_rows, memory_summary
+from nbbench.worker.case import LineTrace, SourceLine
 from nbbench.worker.line_trace import trace_lines
 from nbbench.worker.measure import wall_stopwatch
-from nbbench.worker.messages import LineTrace, SourceLine
 from nbbench.worker.process_memory import ProcessMemory
 from tests.conftest import TINY_BERT
 

@@ -16,7 +16,7 @@ from nbbench.execution.worker_process import boot_command
 from nbbench.worker import nvml
 from nbbench.worker.backends.tensorflow import TensorFlowBackend
 from nbbench.worker.backends.tensorflow_gpu import GpuDevice
-from nbbench.worker.messages import Case
+from nbbench.worker.case import Case
 from tests.conftest import TINY_BERT
 
 TINY_T5 = {
@@ -171,7 +171,7 @@ import json, os, statistics, sys, time
 import gc
 from nbbench.worker.backends.tensorflow import TensorFlowBackend
 from nbbench.worker.measure import block_size
-from nbbench.worker.messages import Case
+from nbbench.worker.case import Case
 
 config, length, mode = json.loads(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
 backend = TensorFlowBackend()

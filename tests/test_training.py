@@ -107,7 +107,7 @@ def test_memory_of_training_is_told_by_phase():
 WATCHED = """
 import json, sys
 from nbbench.worker.backends.torch import TorchBackend
-from nbbench.worker.messages import Case
+from nbbench.worker.case import Case
 from nbbench.worker.run_case import run_case
 
 backend = TorchBackend()
@@ -148,7 +148,7 @@ import gc, json, statistics, sys, time
 import torch
 from transformers import BertConfig, BertForMaskedLM
 from nbbench.worker.backends.torch import TorchBackend
-from nbbench.worker.messages import Case
+from nbbench.worker.case import Case
 
 config, length = json.loads(sys.argv[1]), int(sys.argv[2])
 backend = TorchBackend()

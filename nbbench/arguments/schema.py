@@ -23,7 +23,7 @@ from pydantic import (
 )
 
 from ..errors import ArgumentError, did_you_mean
-from ..worker.messages import FEWEST_SAMPLES
+from ..worker.case import FEWEST_SAMPLES
 
 
 def _as_list(value: Any) -> Any:

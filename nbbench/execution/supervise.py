@@ -13,15 +13,7 @@ from typing import Any
 
 from ..frameworks import BackendFile, find_backend
 from ..plan.cases import Case, Outcome, Phase, Status
-from ..worker.messages import (
-    Failed,
-    Finished,
-    Hello,
-    PhaseChanged,
-    RunCase,
-    Started,
-    StopCase,
-)
+from ..worker.messages import Failed, Finished, Hello, PhaseChanged, RunCase, Started, StopCase
 from .events import CaseEnd, CaseEvent, ExecutorEvent, cancelled_while, too_late
 from .worker_process import WorkerProcess
 

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 from ..arguments.schema import BenchmarkArguments
 from ..errors import ArgumentError, did_you_mean
 from ..machine.gpus import visible_gpus
-from ..worker.messages import FEWEST_SAMPLES
+from ..worker.case import FEWEST_SAMPLES
 
 
 def _argument(default: Any, help_text: str) -> Any:

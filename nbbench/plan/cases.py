@@ -7,7 +7,7 @@ import json
 from dataclasses import dataclass
 
 from ..arguments.schema import BenchmarkArguments
-from ..worker.messages import Case, LineTrace, MemoryProfile, Outcome, Phase, Status, Timing
+from ..worker.case import Case, LineTrace, MemoryProfile, Outcome, Phase, Status, Timing
 from .models import ModelConfig
 
 __all__ = [

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from ..worker.messages import LineTrace
+from ..worker.case import LineTrace
 
 _MIB = 2**20
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import Any, Optional, Protocol
 
+from .case import Case
 from .measure import Call, Stopwatch
-from .messages import Case
 from .process_memory import MemoryGauge
 
 

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Union
 
 from .backend import Backend
-from .messages import Failed, Status
+from .case import Status
+from .messages import Failed
 from .run_case import first_line
 
 _loaded: dict[tuple[str, str, str], Backend] = {}

@@ -17,7 +17,8 @@ from functools import partial
 from typing import Optional, Protocol
 
 from . import order_statistics
-from .messages import FEWEST_SAMPLES, Sampled, Timing
+from .case import FEWEST_SAMPLES, Timing
+from .messages import Sampled
 
 SHORTEST_SAMPLE_S = 1e-3
 """Calls that take less are timed in blocks that take about this long."""

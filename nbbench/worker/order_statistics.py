@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import Optional
 
-from .messages import FEWEST_SAMPLES
+from .case import FEWEST_SAMPLES
 
 NOMINAL_LEVEL = 0.97
 """Of the interval; what is left at least 95 % after stopping early. (Six samples have 96.9 %.)"""

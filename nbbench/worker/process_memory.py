@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Optional, Protocol
 
-from .messages import MemoryProfile
+from .case import MemoryProfile
 from .resident import (
     HighWaterMark,
     Polling,

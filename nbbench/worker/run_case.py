@@ -11,19 +11,10 @@ from dataclasses import replace
 from typing import Any, Optional
 
 from .backend import Backend, Device, Model, Unsupported
+from .case import Case, MemoryProfile, Outcome, Phase, Status, Timing
 from .line_trace import trace_lines
 from .measure import Call, block_size, sample, summarize, warm_up
-from .messages import (
-    Case,
-    Event,
-    MemoryProfile,
-    Opened,
-    Outcome,
-    Phase,
-    PhaseChanged,
-    Status,
-    Timing,
-)
+from .messages import Event, Opened, PhaseChanged
 from .resident import release_free_memory
 
 _RAISED = re.compile(r"^\s*\w+(?:Error|Exception): (.+)$", re.MULTILINE)

@@ -24,17 +24,16 @@ from dataclasses import dataclass
 from typing import Any, BinaryIO, Optional
 
 from .backend import Backend
+from .case import Outcome, Status
 from .load import load_backend
 from .messages import (
     Event,
     Failed,
     Finished,
     Hello,
-    Outcome,
     PhaseChanged,
     RunCase,
     Started,
-    Status,
     StopCase,
     decode,
     encode,

@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from typing import Any, Optional
 
 from .backend import Unsupported
+from .case import Case
 from .inputs import Input, Inputs, describe_inputs, vocabulary_size
-from .messages import Case
 
 _TOKEN_HEADS = (
     "ForCausalLM", "ForMaskedLM", "LMHeadModel", "WithLMHeadModel", "ForConditionalGeneration",

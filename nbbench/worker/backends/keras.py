@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Any, Optional
 
 from ..backend import Device, Unsupported, library_of
+from ..case import Case
 from ..inputs import longest_sequence
 from ..measure import Call
-from ..messages import Case
 from ..processors import default_threads
 from .cpu import CpuDevice
 from .tensorflow import MIXED, TensorFlowBackend

@@ -8,9 +8,9 @@ from collections.abc import Callable
 from typing import Any, Optional
 
 from ..backend import Device, Unsupported, library_of, refuse_tpu
+from ..case import Case
 from ..inputs import Input
 from ..measure import Call
-from ..messages import Case
 from ..processors import default_threads
 from ..training_labels import describe_case
 from .cpu import CpuDevice

@@ -6,8 +6,8 @@ import os
 from typing import Any, Optional
 
 from .. import nvml
+from ..case import MemoryProfile
 from ..measure import wall_stopwatch
-from ..messages import MemoryProfile
 from ..resident import quick_resident
 
 

@@ -7,9 +7,9 @@ import itertools
 from typing import Any, Optional
 
 from ..backend import Device, Unsupported, library_of, refuse_tpu
+from ..case import Case
 from ..inputs import Input
 from ..measure import Call
-from ..messages import Case
 from ..training_labels import describe_case
 from .cpu import CpuDevice
 from .torch_weights import repeating_draws

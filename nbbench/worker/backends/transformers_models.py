@@ -8,7 +8,7 @@ import os
 from typing import Any, Optional
 
 from ..backend import Unsupported
-from ..messages import Case
+from ..case import Case
 
 _PRETRAINING_HEADS = ("ForMaskedLM", "ForPreTraining", "WithLMHeadModel")
 

@@ -1,0 +1,233 @@
+"""What is measured and what came of it: cases, outcomes, timings, memory profiles.
+
+Both sides of the wire use these, so the module needs the standard library alone and runs on
+Python 3.9.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any, Optional
+
+FEWEST_SAMPLES = 6
+"""The fewest with which the median's interval exists: (min, max) of 6 has a level of 96.9 %."""
+
+
+class Status(str, Enum):
+    """How a case ended; every one but ``ok`` comes with a reason and a phase."""
+
+    OK = "ok"
+    OOM = "oom"
+    TIMEOUT = "timeout"
+    CRASHED = "crashed"
+    UNSUPPORTED = "unsupported"
+    ERROR = "error"
+    CANCELLED = "cancelled"
+    SKIPPED = "skipped"
+
+
+class Phase(str, Enum):
+    """Where a case is, in this order; its environment is prepared once for all its cases."""
+
+    PREPARING = "preparing"
+    STARTING = "starting"
+    IMPORTING = "importing"
+    BUILDING = "building"
+    WARMING = "warming"
+    MEASURING = "measuring"
+    MEMORY = "memory"
+    TRACING = "tracing"
+
+
+@dataclass(frozen=True)
+class Case:
+    """One thing to measure.
+
+    ``config`` is the model's configuration as canonical JSON text, which keeps a case hashable.
+    ``sequence_length`` is None for a model that takes none. ``precision`` is the half width that
+    the confidence interval of the median shall have, as a fraction of the median; ``max_time``
+    is in seconds.
+    """
+
+    framework: str
+    model: str
+    config: str
+    config_source: str
+    batch_size: int
+    sequence_length: Optional[int]
+    mode: str = "inference"
+    dtype: str = "float32"
+    attention: str = "default"
+    model_class: str = "auto"
+    device: str = "auto"
+    environment: str = "kernel"
+    execution: str = "default"
+    optimizer: bool = False
+    threads: Optional[int] = None
+    speed: bool = True
+    memory: bool = True
+    trace_memory_line_by_line: bool = False
+    min_samples: int = FEWEST_SAMPLES
+    precision: float = 0.02
+    max_time: float = 10.0
+    seed: int = 0
+
+    @property
+    def key(self) -> str:
+        """A hash of everything that changes the result: all but the model's label."""
+        content = {**dataclasses.asdict(self), "model": None, "config_source": None}
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+
+    @property
+    def label(self) -> str:
+        """The case in a few words, for progress and messages."""
+        length = "" if self.sequence_length is None else f" × length {self.sequence_length}"
+        how = "" if self.dtype == "float32" else f", {self.dtype}"
+        how += "" if self.attention == "default" else f", {self.attention} attention"
+        how += "" if self.execution == "default" else f", {self.execution}"
+        if self.environment not in ("kernel", self.framework):
+            how += f", in {self.environment}"
+        return f"{self.model} {self.framework} {self.mode}, batch {self.batch_size}{length}{how}"
+
+
+@dataclass(frozen=True)
+class Timing:
+    """The samples of one case and what is drawn from them; times in seconds.
+
+    ``samples`` are seconds per call; each was taken over ``calls_per_sample`` calls. The interval
+    is a 95 % one for the median. ``noisy`` says that it is wider than was asked for, or unknown.
+    p90 and p99 are None below 10 and 100 samples.
+    """
+
+    samples: tuple[float, ...]
+    calls_per_sample: int
+    first_call_s: float
+    median_s: float
+    ci_low_s: Optional[float]
+    ci_high_s: Optional[float]
+    min_s: float
+    mean_s: float
+    std_s: float
+    p90_s: Optional[float]
+    p99_s: Optional[float]
+    noisy: bool
+
+    @property
+    def n(self) -> int:
+        """How many samples there are."""
+        return len(self.samples)
+
+
+@dataclass(frozen=True)
+class MemoryProfile:
+    """What a case held, in bytes; None where this device or machine cannot tell.
+
+    ``baseline`` is the process before the model, ``parameters`` the sum over parameters and
+    buffers, ``weights`` what the process (or the device's allocator) grew by while building,
+    ``activations`` what the call needed on top, ``peak`` the highest during the call,
+    ``reserved`` the allocator's peak reservation and ``process`` the driver's figure for this
+    process. ``method`` names the source of the peak. For training, ``gradients`` are the bytes of
+    all gradients and ``phases`` the peaks of forward, backward and optimizer step by name, taken in
+    steps of their own after the timing; ``peak`` is never below them.
+    """
+
+    method: str
+    baseline: Optional[int] = None
+    parameters: Optional[int] = None
+    weights: Optional[int] = None
+    activations: Optional[int] = None
+    peak: Optional[int] = None
+    reserved: Optional[int] = None
+    process: Optional[int] = None
+    gradients: Optional[int] = None
+    phases: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class SourceLine:
+    """A line of a library's source; ``file`` begins at the package, and is no path."""
+
+    file: str
+    module: str
+    number: int
+    text: str
+
+
+@dataclass(frozen=True)
+class LineTrace:
+    """Memory before each line that one call ran.
+
+    Each of ``steps`` is the line's place in ``lines``, the bytes that the process held, and those
+    that the device's allocator had given out (None where the device is the CPU); ``end`` is the
+    same two after the call. ``traced_s`` is how long the call took with the tracing. ``whole`` is
+    false where the call ran more lines than were kept.
+    """
+
+    lines: tuple[SourceLine, ...]
+    steps: tuple[tuple[int, int, Optional[int]], ...]
+    end: tuple[int, Optional[int]]
+    traced_s: float
+    whole: bool = True
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> LineTrace:
+        """Rebuild a trace from what ``dataclasses.asdict`` made of one."""
+        return cls(
+            lines=tuple(SourceLine(**line) for line in data["lines"]),
+            steps=tuple((place, cpu, gpu) for place, cpu, gpu in data["steps"]),
+            end=(data["end"][0], data["end"][1]),
+            traced_s=data["traced_s"],
+            whole=data["whole"],
+        )
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a case.
+
+    ``device``, ``dtype``, ``architecture`` (the model's class) and ``execution`` are what it ran
+    with, once that is known. ``tokens_per_call`` is batch × length, or None for a model without a
+    length.
+    ``detail`` is a traceback or the end of the worker's log, for the person at the keyboard; it
+    is never saved. ``wall_s`` is the whole case, from request to outcome.
+    """
+
+    status: Status
+    reason: str = ""
+    phase: str = ""
+    device: str = ""
+    dtype: str = ""
+    architecture: str = ""
+    execution: str = ""
+    timing: Optional[Timing] = None
+    memory: Optional[MemoryProfile] = None
+    lines: Optional[LineTrace] = None
+    build_s: Optional[float] = None
+    parameter_count: Optional[int] = None
+    tokens_per_call: Optional[int] = None
+    wall_s: float = 0.0
+    detail: str = ""
+
+    @classmethod
+    def skipped(cls) -> Outcome:
+        """The outcome of a case that was not begun."""
+        return cls(Status.SKIPPED, "not started: the run was cancelled before it")
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> Outcome:
+        """Rebuild an outcome from what ``dataclasses.asdict`` made of one."""
+        timing = data.get("timing")
+        memory = data.get("memory")
+        if timing is not None:
+            timing = Timing(**{**timing, "samples": tuple(timing["samples"])})
+        if memory is not None:
+            memory = MemoryProfile(**memory)
+        lines = data.get("lines")
+        if lines is not None:
+            lines = LineTrace.from_dict(lines)
+        status = Status(data["status"])
+        return cls(**{**data, "status": status, "timing": timing, "memory": memory, "lines": lines})
