@@ -25,7 +25,7 @@ _HOMES = {
     "arun": "api",
     "cancel": "execution.job",
     "catalogue": "plan.models",
-    "close_workers": "execution.supervise",
+    "close_workers": "execution.fork_server",
     "form": "notebook.form",
     "latest": "execution.job",
     "run": "api",
@@ -43,10 +43,10 @@ if TYPE_CHECKING:
     from .errors import ModelNotFound as ModelNotFound
     from .errors import NbbenchError as NbbenchError
     from .errors import OutputError as OutputError
+    from .execution.fork_server import close_workers as close_workers
     from .execution.job import Job as Job
     from .execution.job import cancel as cancel
     from .execution.job import latest as latest
-    from .execution.supervise import close_workers as close_workers
     from .notebook.form import form as form
     from .plan.cases import Case as Case
     from .plan.cases import Outcome as Outcome

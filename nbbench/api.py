@@ -1,24 +1,21 @@
-"""The whole way of a benchmark: arguments → cases → executor → report. Read this file first."""
+"""The whole way of a benchmark: arguments → plan → job → report. Read this file first."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
-from itertools import groupby, repeat
 from pathlib import Path
 from typing import Any
 
 from .arguments.schema import BenchmarkArguments
 from .display.displays import display_for
-from .environments import BuildCancelled, prepare
-from .errors import NbbenchError
-from .execution.events import CaseEnd, EnvironmentEvent, ExecutorEvent
-from .execution.executors import executor_for
 from .execution.job import Job
-from .plan.cases import Outcome, Phase, Result, Status
+from .execution.measure import measure
+from .plan.cases import Result
 from .plan.plan import Plan
-from .report.report import Report, check_writable
+from .report.files import check_writable
+from .report.report import Report
 
 OnResult = Callable[[Result], None]
 
@@ -62,7 +59,11 @@ def run_arguments(
     save: str | Path | None = None,
 ) -> Report:
     """`run` for arguments that are one object already."""
-    job = start(arguments, on_result, save)
+    return watched(start(arguments, on_result, save), progress)
+
+
+def watched(job: Job, progress: bool = True) -> Report:
+    """Show a job until it ends, and return its report; an interrupt cancels it."""
     with display_for(job.progress, shown=progress) as display:
         while True:
             try:
@@ -126,40 +127,4 @@ def start(
     if save is not None:
         check_writable(save, folder=False)
     plan = Plan.of(arguments)
-    work = partial(measure, plan)
-    return Job(plan.cases, work, on_result, save, on_end)
-
-
-def measure(
-    plan: Plan, hear: Callable[[ExecutorEvent], None], cancelled: Callable[[], bool]
-) -> None:
-    """Run every case; ``hear`` is told what happens, and of the end of each case, in order."""
-    for (framework, place), group in groupby(plan.cases, lambda c: (c.framework, c.environment)):
-        cases = list(group)
-        for case in [case for case in cases if case.model in plan.problems]:
-            hear(CaseEnd(case, Outcome(Status.ERROR, plan.problems[case.model], "resolving")))
-        runnable = [case for case in cases if case.model not in plan.problems]
-        say = partial(_tell, hear, place)
-        try:
-            environment = prepare(plan.interpreters[framework, place], framework, say, cancelled)
-        except (NbbenchError, BuildCancelled) as error:
-            for outcome, case in zip(_unprepared(error), runnable, strict=False):
-                hear(CaseEnd(case, outcome))
-            continue
-        executor = executor_for(plan.arguments, environment)
-        for event in executor.run(runnable, cancelled):
-            hear(event)
-
-
-def _tell(hear: Callable[[ExecutorEvent], None], label: str, said: str) -> None:
-    hear(EnvironmentEvent(label, said))
-
-
-def _unprepared(error: Exception) -> Iterator[Outcome]:
-    """What becomes of the cases whose environment is not to be had."""
-    if isinstance(error, BuildCancelled):
-        yield Outcome(
-            Status.CANCELLED, "cancelled while its environment was made", Phase.PREPARING.value
-        )
-        yield from repeat(Outcome.skipped())
-    yield from repeat(Outcome(Status.ERROR, str(error), Phase.PREPARING.value))
+    return Job(plan.cases, partial(measure, plan), on_result, save, on_end)

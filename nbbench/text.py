@@ -1,6 +1,8 @@
-"""Counts and times as a person says them."""
+"""Counts, times and sizes as a person writes them: the one home of units and number formats."""
 
 from __future__ import annotations
+
+MIB = 2**20
 
 
 def counted(count: int | str, noun: str) -> str:
@@ -9,7 +11,7 @@ def counted(count: int | str, noun: str) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Seconds as a person says them: 8 s, 3 min 20 s, 1 h 5 min."""
+    """How long something takes: 8 s, 3 min 20 s, 1 h 5 min."""
     whole = round(seconds)
     if whole < 100:
         return f"{whole} s"
@@ -17,3 +19,23 @@ def duration(seconds: float) -> str:
     if minutes < 60:
         return f"{minutes} min {rest} s"
     return f"{minutes // 60} h {minutes % 60} min"
+
+
+def rounded(value: float) -> str:
+    """Three significant digits, or the whole number where it has more."""
+    if value >= 100:
+        return f"{value:,.0f}"
+    return f"{value:#.3g}"
+
+
+def time_unit(seconds: float) -> tuple[str, float]:
+    """The unit that a time reads best in, and its length in seconds."""
+    for unit, scale in (("s", 1.0), ("ms", 1e-3)):
+        if seconds >= scale:
+            return unit, scale
+    return "µs", 1e-6
+
+
+def mebibytes(size: int | None) -> str:
+    """A size in bytes as MiB with one decimal; empty where it is unknown."""
+    return "" if size is None else f"{size / MIB:,.1f}"

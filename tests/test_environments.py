@@ -66,7 +66,7 @@ def shop(tmp_path, monkeypatch):
 
 def create(name, *wanted, framework="probe", said=None):
     told = [] if said is None else said
-    return environments.create(name, framework, wanted, told.append)
+    return environments.finish(environments.create(name, framework, wanted), told.append)
 
 
 def command(*words):
@@ -245,10 +245,12 @@ def test_a_full_disk_is_a_clear_error_and_leaves_nothing(shop, tmp_path, monkeyp
 def test_what_is_too_large_for_the_disk_is_refused_before(shop, monkeypatch):
     usage = shutil.disk_usage(shop)
     resolve = build.resolve
+
+    def large(*given):
+        return replace((yield from resolve(*given)), download=42_000_000)
+
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=1_000_000))
-    monkeypatch.setattr(  # a folder of wheels tells no sizes, as an index does
-        build, "resolve", lambda *given: replace(resolve(*given), download=42_000_000)
-    )
+    monkeypatch.setattr(build, "resolve", large)  # a folder of wheels names no sizes
     with pytest.raises(EnvironmentNotReady, match="42 MB are to be installed and 1 MB are free"):
         create("mine", "large==1.0")
 
@@ -331,17 +333,17 @@ def test_the_command_line_lists_and_removes(shop, capsys):
 
 def test_a_name_stands_for_the_last_that_was_made_under_it(shop, monkeypatch):
     first = create("mine", "small==1.0")
-    found = environments.prepare("mine", "probe")
+    found = environments.finish(environments.prepare("mine", "probe"))
     assert found.python == first.python
     shutil.rmtree(first.python.rpartition("/")[0])  # and it is made anew where it is damaged
-    anew = environments.prepare("mine", "probe")
+    anew = environments.finish(environments.prepare("mine", "probe"))
     assert anew.python != first.python
     make_wheel(shop, "small", "1.1")
     last = create("mine", "small==1.1")
     assert environments.environment_path("mine") == last.python
     assert len(environments.list_environments()) == 1
     monkeypatch.setenv("UV_FIND_LINKS", str(shop / "nowhere"))  # nothing is resolved again
-    assert environments.prepare("mine", "probe").python == last.python
+    assert environments.finish(environments.prepare("mine", "probe")).python == last.python
 
 
 def test_a_requirement_that_does_not_apply_is_refused(shop):
@@ -358,6 +360,6 @@ def test_a_cache_that_cannot_be_is_one_sentence(shop, monkeypatch, tmp_path):
 
 def test_an_environment_of_another_framework_is_refused():
     with pytest.raises(ArgumentError, match="is for the framework of that name"):
-        environments.prepare("tensorflow", "pytorch")
+        environments.finish(environments.prepare("tensorflow", "pytorch"))
     with pytest.raises(NbbenchError, match="is no requirement"):
-        environments.prepare("transformers=4", "pytorch")
+        environments.finish(environments.prepare("transformers=4", "pytorch"))

@@ -190,7 +190,7 @@ def test_an_estimate_is_no_more_than_the_case_may_take():
     from tests.test_original_tables import timing
 
     def case(length, **more):
-        return Case("pytorch", "m", "{}", "given", 1, length, max_time=3, **more)
+        return Case("pytorch", "m", {}, "given", 1, length, max_time=3, **more)
 
     known = [Result(case(8), Outcome(Status.OK, timing=timing(0.001), build_s=0.1, wall_s=5))]
     assert expected_seconds([case(8)], known) < 0.5  # the import was the first case's alone

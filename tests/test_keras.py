@@ -57,7 +57,9 @@ EXECUTIONS = {
 def framework(request):
     """A framework whose environment is ready: made now, unless it has been."""
     try:
-        environments.prepare(environments.choose("auto", request.param), request.param, print)
+        environments.finish(
+            environments.prepare(environments.choose("auto", request.param), request.param), print
+        )
     except EnvironmentNotReady as error:
         if "go online once" in str(error):
             pytest.skip(str(error))
@@ -149,7 +151,7 @@ from nbbench.worker.case import Case
 backend = getattr(keras, sys.argv[1])()
 backend.load()
 case = Case(**json.loads(sys.argv[2]))
-call, _ = backend.build(case, backend.open(case, mark_works=True)).prepare()
+call, _ = backend.build(case, backend.open(case)).prepare()
 values = backend.keras.tree.flatten(call())
 begin, used = time.perf_counter(), time.process_time()
 while time.perf_counter() - begin < 1:
@@ -161,10 +163,12 @@ print(json.dumps([float(backend.keras.ops.sum(backend.keras.ops.abs(values[0])))
 
 def test_one_seed_is_one_result_and_threads_are_kept_to(framework):
     class_name = find_backend(framework).class_name
-    python = environments.prepare(environments.choose("auto", framework), framework).python
+    python = environments.finish(
+        environments.prepare(environments.choose("auto", framework), framework)
+    ).python
 
     def run(seed):
-        case = {"framework": framework, "model": "tiny", "config": json.dumps(TINY_BERT),
+        case = {"framework": framework, "model": "tiny", "config": TINY_BERT,
                 "config_source": "given", "batch_size": 16, "sequence_length": 128,
                 "device": "cpu", "threads": 1, "seed": seed}  # fmt: skip
         done = subprocess.run(

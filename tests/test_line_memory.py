@@ -7,13 +7,16 @@ import sys
 import pytest
 
 import nbbench
-from nbbench.report.line_memory import Memory, line_rows, memory_summary
+from nbbench.hf.line_memory import Memory, memory_summary
+from nbbench.plan.cases import Case, Outcome, Result, Status
+from nbbench.report.dataframes import lines_frame
 from nbbench.worker.case import LineTrace, SourceLine
 from nbbench.worker.line_trace import trace_lines
 from nbbench.worker.measure import wall_stopwatch
 from nbbench.worker.process_memory import ProcessMemory
 from tests.conftest import TINY_BERT
 
+CASE = Case("pytorch", "tiny", {}, "given", 1, 8)
 MIB = 2**20
 
 
@@ -32,7 +35,7 @@ def call_that_holds_and_frees():
 
 @pytest.mark.skipif(sys.platform != "linux", reason="resident memory is exact on Linux alone")
 def test_a_line_is_charged_with_what_it_holds_and_frees():
-    read = ProcessMemory(True).now
+    read = ProcessMemory().now
     trace = trace_lines(call_that_holds_and_frees, wall_stopwatch(), read, "tests")
     assert trace.whole
     summary = memory_summary(trace)
@@ -52,7 +55,7 @@ def test_only_the_librarys_own_lines_are_seen_and_the_old_tracer_is_put_back():
     before = sys.gettrace()
     sys.settrace(watcher)
     try:
-        read = ProcessMemory(True).now
+        read = ProcessMemory().now
         trace = trace_lines(call_that_holds_and_frees, wall_stopwatch(), read, "someone_elses")
         after = sys.gettrace()
     finally:
@@ -73,7 +76,7 @@ def test_sums_are_by_line_and_the_total_counts_what_was_added():
     assert [state.cpu_gpu.bytes // MIB for state in current] == [15, 14, 21, 24]
     assert total == Memory(15 * MIB)
     assert repr(total) == "15"
-    rows = line_rows(trace)
+    rows = lines_frame([Result(CASE, Outcome(Status.OK, lines=trace))]).to_dict("records")
     assert [row["gpu_mib"] for row in rows] == [1, 0, 0, 3]
     assert rows[-1]["held_cpu_mib"] == 20
 

@@ -9,7 +9,7 @@ import pytest
 
 from nbbench.worker import order_statistics
 from nbbench.worker.order_statistics import (
-    FEWEST_SAMPLES,
+    MIN_SAMPLES,
     half_width,
     interval_ends,
     looks,
@@ -34,7 +34,7 @@ def coverage(draw, median, *, trials, precision=0.02):
 
 
 def distributions(rng):
-    n = order_statistics.MOST_SAMPLES
+    n = order_statistics.MAX_SAMPLES
     for spread in (0.01, 0.02, 0.03, 0.05, 0.1, 0.2):
         yield f"normal {spread}", 1.0, lambda s=spread: rng.normal(1, s, n).tolist()
     for spread in (0.05, 0.2):
@@ -82,8 +82,8 @@ def test_ends_are_those_of_the_tables():
     assert interval_ends(20, 0.9586105) == (6, pytest.approx(0, abs=1e-4))
     # Hettmansperger and Sheather: (n - k) I / (k + (n - 2 k) I); here n is 10, k 2, I 0.3244.
     assert interval_ends(10, 0.95) == (2, pytest.approx(0.6573, abs=1e-3))
-    assert interval_ends(FEWEST_SAMPLES) == (1, 0)
-    assert interval_ends(FEWEST_SAMPLES - 1) is None
+    assert interval_ends(MIN_SAMPLES) == (1, 0)
+    assert interval_ends(MIN_SAMPLES - 1) is None
 
 
 def test_there_is_no_interval_below_six_samples():
@@ -95,7 +95,7 @@ def test_there_is_no_interval_below_six_samples():
 def test_looks_grow_by_a_twentieth_and_end():
     seen = list(looks())
     assert seen[0] == 6
-    assert seen[-1] == order_statistics.MOST_SAMPLES
+    assert seen[-1] == order_statistics.MAX_SAMPLES
     assert seen == sorted(set(seen))
     assert len(seen) < 100
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from nbbench.hf.tables import original_tables
-from nbbench.plan.cases import Case, MemoryProfile, Outcome, Result, Status, Timing
+from nbbench.hf.tables import former_tables
+from nbbench.machine.machine import MachineFacts
+from nbbench.plan.cases import Case, MemoryProfile, Outcome, Phase, Result, Status, Timing
+from nbbench.report.environment import WorkerFacts
 from nbbench.report.report import Report
 
 GOLDEN = Path(__file__).parent / "golden" / "original_tables.txt"
@@ -19,16 +21,21 @@ def timing(median):
 
 
 def result(model, length, median=None, peak_mib=None, **case):
-    outcome = Outcome(Status.OOM, "memory ran out", "warming")
+    outcome = Outcome(Status.OOM, "memory ran out", Phase.WARMING)
     if median is not None:
         memory = MemoryProfile("high-water mark", peak=int(peak_mib * 2**20))
         outcome = Outcome(Status.OK, timing=timing(median), memory=memory)
-    return Result(Case("pytorch", model, "{}", "given", 8, length, **case), outcome)
+    return Result(Case("pytorch", model, {}, "given", 8, length, **case), outcome)
 
 
 def report(*results):
     facts = {"framework": "PyTorch", "framework_version": "2.13.0"}
-    return Report(list(results), {"system": "Linux"}, {("pytorch", "kernel"): facts})
+    workers = {("pytorch", "kernel"): WorkerFacts(facts)}
+    return Report(list(results), MachineFacts(system="Linux"), workers)
+
+
+def tables(report):
+    return former_tables(report.results, report.facts)
 
 
 RESULTS = (
@@ -46,7 +53,7 @@ def test_the_layout_is_the_originals(capsys):
 
 
 def test_only_what_was_asked_for_is_printed():
-    text = original_tables(report(result("a", 8, 0.1, 10, memory=False)))
+    text = tables(report(result("a", 8, 0.1, 10, memory=False)))
     assert "INFERENCE - SPEED - RESULT" in text
     assert "MEMORY" not in text
     assert "TRAIN" not in text
@@ -54,12 +61,12 @@ def test_only_what_was_asked_for_is_printed():
 
 def test_long_names_are_not_cut_where_two_would_read_the_same():
     names = ["x" * 30 + "-small", "x" * 30 + "-large"]
-    text = original_tables(report(*(result(name, 8, 0.1, 10) for name in names)))
+    text = tables(report(*(result(name, 8, 0.1, 10) for name in names)))
     assert all(name in text for name in names)
-    assert "x" * 31 not in original_tables(report(result(names[0], 8, 0.1, 10)))
+    assert "x" * 31 not in tables(report(result(names[0], 8, 0.1, 10)))
 
 
 def test_what_the_original_had_one_of_is_told_beside_the_name():
     one = result("a", 8, 0.1, 10)
     other = replace(one, case=replace(one.case, dtype="bfloat16"))
-    assert "a bfloat16" in original_tables(report(one, other))
+    assert "a bfloat16" in tables(report(one, other))

@@ -9,7 +9,9 @@ from dataclasses import replace
 import pytest
 
 import nbbench
-from nbbench.plan.cases import Case, MemoryProfile, Outcome, Result, Status
+from nbbench.machine.machine import MachineFacts
+from nbbench.plan.cases import Case, MemoryProfile, Outcome, Phase, Result, Status
+from nbbench.report.environment import WorkerFacts
 from nbbench.report.html_page import results_html
 from nbbench.report.plots import MissingPlots
 from nbbench.report.report import Report
@@ -23,19 +25,19 @@ def result(model, batch, length, median, **outcome):
     memory = MemoryProfile("m", baseline=100 * MIB, weights=50 * MIB, activations=batch * MIB,
                            peak=(150 + batch) * MIB)  # fmt: skip
     known = {"timing": took, "memory": memory, "device": "cpu", "tokens_per_call": 8, **outcome}
-    return Result(Case("pytorch", model, "{}", "given", batch, length), Outcome(Status.OK, **known))
+    return Result(Case("pytorch", model, {}, "given", batch, length), Outcome(Status.OK, **known))
 
 
 def out_of_memory(model, batch, length):
-    case = Case("pytorch", model, "{}", "given", batch, length)
-    return Result(case, Outcome(Status.OOM, "memory <ran> out", "warming"))
+    case = Case("pytorch", model, {}, "given", batch, length)
+    return Result(case, Outcome(Status.OOM, "memory <ran> out", Phase.WARMING))
 
 
 REPORT = Report(
     [result(m, b, n, 0.001 * b * n) for m in ("a", "b_c") for b in (1, 2) for n in (8, 16)]
     + [out_of_memory("a", 4, 16)],
-    {"cpu": "a processor", "nbbench_version": "1"},
-    {("pytorch", "kernel"): {"framework": "PyTorch", "framework_version": "2"}},
+    MachineFacts(cpu="a processor", nbbench_version="1"),
+    {("pytorch", "kernel"): WorkerFacts({"framework": "PyTorch", "framework_version": "2"})},
 )
 
 
@@ -65,7 +67,11 @@ def test_memory_is_bars_by_what_holds_it_or_lines_where_there_are_many():
     few = REPORT.plot.memory().axes
     assert len(few.patches) == 8 * 3
     assert few.get_xlabel() == "memory at the peak (MiB)"
-    many = Report([result("a", b, 8, 0.1) for b in range(1, 30)], {}, {}).plot.memory().axes
+    many = (
+        Report([result("a", b, 8, 0.1) for b in range(1, 30)], MachineFacts(), {})
+        .plot.memory()
+        .axes
+    )
     assert not many.patches
     assert many.lines[0].get_xydata()[0].tolist() == [1, 151]
 
@@ -81,7 +87,7 @@ def test_a_plot_is_shown_saved_and_drawn_into_axes_that_are_there(tmp_path):
 
 
 def test_hundreds_of_series_are_drawn_as_the_first_and_say_so():
-    report = Report([result(f"m{n}", 1, 8, 0.1) for n in range(200)], {}, {})
+    report = Report([result(f"m{n}", 1, 8, 0.1) for n in range(200)], MachineFacts(), {})
     plot = report.plot.latency()
     assert len(lines_of(plot)) == 10
     assert "the first 10 of 200 series" in [text.get_text() for text in plot.axes.texts]
@@ -133,7 +139,7 @@ def test_markdown_and_latex_have_every_row():
 
 @pytest.mark.parametrize("name", ["latency", "memory", "scaling"])
 def test_where_nothing_was_measured_a_plot_says_so(name):
-    report = Report([out_of_memory("a", 1, 8), out_of_memory("a", 2, 16)], {}, {})
+    report = Report([out_of_memory("a", 1, 8), out_of_memory("a", 2, 16)], MachineFacts(), {})
     plot = getattr(report.plot, name)()
     assert plot.png().startswith(b"\x89PNG")
     assert "nothing was measured" in [text.get_text() for text in plot.axes.texts]
@@ -141,7 +147,7 @@ def test_where_nothing_was_measured_a_plot_says_so(name):
 
 def test_models_without_a_length_are_drawn_beside_those_with_one():
     report = Report([result("text", 1, n, 0.1) for n in (8, 16)] + [result("image", 1, None, 0.2)],
-                    {}, {})  # fmt: skip
+                    MachineFacts(), {})  # fmt: skip
     axes = report.plot.latency().axes
     assert "image" in [line.get_label() for line in axes.lines]
     assert [text.get_text() for text in report.plot.memory().axes.get_yticklabels()] == [

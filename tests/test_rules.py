@@ -47,7 +47,9 @@ def test_everything_else_sees_only_the_workers_cases_and_messages():
         for name in imported(path):
             assert name.partition(".")[0] not in HEAVY, f"{path.name} imports {name}"
             if name.startswith("nbbench.worker") and path.name != "this_kernel.py":  # runs it here
-                assert name in ("nbbench.worker.case", "nbbench.worker.messages"), f"{path.name} imports {name}"
+                assert name in ("nbbench.worker.case", "nbbench.worker.messages"), (
+                    f"{path.name} imports {name}"
+                )
 
 
 def test_imports_go_one_way():

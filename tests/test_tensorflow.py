@@ -45,7 +45,7 @@ TINY_VIT = {
 def interpreter():
     """The environment that nbbench makes for TensorFlow, made now unless it has been."""
     try:
-        return environments.prepare("tensorflow", "tensorflow", print).python
+        return environments.finish(environments.prepare("tensorflow", "tensorflow"), print).python
     except EnvironmentNotReady as error:
         if "go online once" in str(error):
             pytest.skip(str(error))
@@ -177,9 +177,9 @@ config, length, mode = json.loads(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
 backend = TensorFlowBackend()
 backend.load()
 tf = backend.tensorflow
-case = Case("tensorflow", "x", json.dumps(config), "given", 2, length, mode=mode,
+case = Case("tensorflow", "x", config, "given", 2, length, mode=mode,
             device="cpu")
-device = backend.open(case, mark_works=True)
+device = backend.open(case)
 call, _ = backend.build(case, device).prepare()
 
 from transformers import BertConfig, TFBertForMaskedLM, TFBertModel  # the same by hand
@@ -291,8 +291,8 @@ class _Element:
 def opened(device):
     backend = TensorFlowBackend()
     backend.tensorflow = FakeGpuTensorFlow()
-    case = Case("tensorflow", "x", "{}", "given", 1, 8, device=device, threads=3)
-    return backend.tensorflow, backend.open(case, mark_works=True)
+    case = Case("tensorflow", "x", {}, "given", 1, 8, device=device, threads=3)
+    return backend.tensorflow, backend.open(case)
 
 
 def test_on_a_fake_gpu_one_device_is_seen_and_memory_grows():

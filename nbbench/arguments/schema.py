@@ -23,7 +23,7 @@ from pydantic import (
 )
 
 from ..errors import ArgumentError, did_you_mean
-from ..worker.case import FEWEST_SAMPLES
+from ..worker.case import MIN_SAMPLES
 
 
 def _as_list(value: Any) -> Any:
@@ -53,7 +53,23 @@ def _as_text(value: Any) -> Any:
 _List = BeforeValidator(_as_list)
 _Size = Annotated[int, Field(gt=0, lt=2**31), BeforeValidator(_no_truth)]
 _Name = Annotated[str, Field(min_length=1), BeforeValidator(_as_text)]
-_DType = Literal["float32", "float16", "bfloat16", "float64", "auto"]
+
+
+def _same_as(**meanings: str) -> BeforeValidator:
+    """Take other names for values: ``fp16`` for ``float16``."""
+    return BeforeValidator(
+        lambda value: meanings.get(value, value) if isinstance(value, str) else value
+    )
+
+
+_DType = Annotated[
+    Literal["float32", "float16", "bfloat16", "float64", "auto"],
+    _same_as(
+        fp16="float16", half="float16", bf16="bfloat16", fp32="float32", float="float32",
+        fp64="float64", double="float64",
+    ),
+]  # fmt: skip
+_Framework = Annotated[str, _same_as(pt="pytorch", torch="pytorch", tf="tensorflow")]
 
 
 def _option(default: Any, help_text: str, **extra: Any) -> Any:
@@ -84,7 +100,7 @@ class BenchmarkArguments(BaseModel):
         "config objects, one for each model in the same order",
         flag=False,
     )
-    frameworks: Annotated[list[str], _List] = _option(
+    frameworks: Annotated[list[_Framework], _List] = _option(
         ["pytorch"], "frameworks to measure in", short="f"
     )
     batch_sizes: Annotated[list[_Size], _List] = _option(
@@ -113,13 +129,17 @@ class BenchmarkArguments(BaseModel):
         "(CUDA where there is a device); tpu is understood, and unsupported",
         short="d",
     )
-    dtype: Annotated[list[_DType], _List] = _option(
-        ["float32"], "number format of weights and activations; auto is what the config names"
+    dtypes: Annotated[list[_DType], _List] = _option(
+        ["float32"],
+        "number format of weights and activations; auto is what the config names",
+        also="dtype",
     )
-    attention: Annotated[
+    attentions: Annotated[
         list[Literal["default", "eager", "sdpa", "flash_attention_2", "flex_attention"]], _List
     ] = _option(
-        ["default"], "attention implementation of the model; default is the library's own choice"
+        ["default"],
+        "attention implementation of the model; default is the library's own choice",
+        also="attention",
     )
     model_class: Literal["auto", "architecture", "base"] = _option(
         "auto",
@@ -135,7 +155,7 @@ class BenchmarkArguments(BaseModel):
         "the most seconds of calls of a case, precise or not (but never fewer than min_samples)",
     )
     min_samples: Annotated[int, BeforeValidator(_no_truth)] = _option(
-        FEWEST_SAMPLES, "the fewest samples of a case (6 to 1000), however long they take"
+        MIN_SAMPLES, "the fewest samples of a case (6 to 1000), however long they take"
     )
     timeout: float = _option(600.0, "seconds that any one phase of a case may take")
     seed: int = _option(0, "seed of the random weights and inputs")
@@ -148,7 +168,7 @@ class BenchmarkArguments(BaseModel):
         short="e",
         also="environment",
     )
-    execution: Annotated[
+    executions: Annotated[
         list[Literal["default", "eager", "graph", "xla", "compile", "torchscript"]],
         _List,
     ] = _option(
@@ -156,9 +176,10 @@ class BenchmarkArguments(BaseModel):
         "how calls are executed: eager, graph (tf.function), xla (tf.function compiled by XLA), "
         "compile (torch.compile), torchscript (traced), or the framework's default (PyTorch: "
         "eager, TensorFlow: graph)",
+        also="execution",
     )
-    eager_mode: bool = _option(False, "TensorFlow: the same as execution eager")
-    use_xla: bool = _option(False, "TensorFlow: the same as execution xla")
+    eager_mode: bool = _option(False, "TensorFlow: the same as executions eager")
+    use_xla: bool = _option(False, "TensorFlow: the same as executions xla")
     threads: Annotated[int | None, Field(gt=0), BeforeValidator(_no_truth)] = _option(
         None,
         "threads that one operation may use on the CPU; by default PyTorch's own choice, and the "
@@ -177,15 +198,16 @@ class BenchmarkArguments(BaseModel):
         return cls(**with_models(models, values))
 
     def __init__(self, /, **values: Any) -> None:
-        if "environment" in values:  # one of them reads better so
-            if "environments" in values:
-                raise ArgumentError("environment and environments are the same; keep one")
-            values["environments"] = values.pop("environment")
+        values = with_plural_names(values)
         try:
             super().__init__(**values)
         except ValidationError as error:
             problems = _problems(error)
             raise ArgumentError(next(iter(problems.values())), problems) from None
+
+    def __getattr__(self, name: str) -> Any:
+        plural = singular_names().get(name)
+        return super().__getattr__(name) if plural is None else getattr(self, plural)  # type: ignore[misc]
 
     @field_validator("configs", mode="after")
     @classmethod
@@ -207,10 +229,10 @@ class BenchmarkArguments(BaseModel):
         "batch_sizes",
         "sequence_lengths",
         "frameworks",
-        "dtype",
-        "attention",
+        "dtypes",
+        "attentions",
         "environments",
-        "execution",
+        "executions",
     )
     @classmethod
     def _at_least_one(cls, values: list[Any], info: Any) -> list[Any]:
@@ -255,9 +277,9 @@ class BenchmarkArguments(BaseModel):
     @field_validator("min_samples")
     @classmethod
     def _samples_for_an_interval(cls, count: int) -> int:
-        if not FEWEST_SAMPLES <= count <= 1000:
+        if not MIN_SAMPLES <= count <= 1000:
             raise ValueError(
-                f"min_samples: {count} is not from {FEWEST_SAMPLES}, the fewest that an interval "
+                f"min_samples: {count} is not from {MIN_SAMPLES}, the fewest that an interval "
                 f"can be drawn from, to 1000"
             )
         return count
@@ -294,19 +316,19 @@ class BenchmarkArguments(BaseModel):
     def _one_execution(self) -> BenchmarkArguments:
         if self.eager_mode and self.use_xla:
             raise ValueError("eager_mode and use_xla exclude each other; keep one")
-        if (self.eager_mode or self.use_xla) and self.execution != ["default"]:
-            raise ValueError("eager_mode and use_xla say what execution says; keep one of them")
+        if (self.eager_mode or self.use_xla) and self.executions != ["default"]:
+            raise ValueError("eager_mode and use_xla mean what executions says; keep one of them")
         return self
 
     def modes(self) -> list[str]:
         """What to measure of each model: ``inference``, ``training`` or both."""
         return [mode for mode in ("inference", "training") if getattr(self, mode)]
 
-    def executions(self, framework: str) -> list[str]:
+    def executions_of(self, framework: str) -> list[str]:
         """How calls of this framework are executed, ``eager_mode`` and ``use_xla`` taken in."""
         if framework == "tensorflow" and (self.eager_mode or self.use_xla):
             return ["eager" if self.eager_mode else "xla"]
-        return list(self.execution)
+        return list(self.executions)
 
     @model_validator(mode="after")
     def _models_match_configs(self) -> BenchmarkArguments:
@@ -341,9 +363,28 @@ def with_models(models: Sequence[str], values: Mapping[str, Any]) -> dict[str, A
     return {"models": list(models[0] if one_list else models), **values}
 
 
+def singular_names() -> dict[str, str]:
+    """The arguments that may be named in the singular, too: by that name the plural one."""
+    return {
+        str(field.json_schema_extra["also"]): name
+        for name, field in BenchmarkArguments.model_fields.items()
+        if isinstance(field.json_schema_extra, dict) and "also" in field.json_schema_extra
+    }
+
+
+def with_plural_names(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Values by the arguments' own names; raises `ArgumentError` where one is given by both."""
+    singular = singular_names()
+    for name in values:
+        if name in singular and singular[name] in values:
+            raise ArgumentError(f"{name} and {singular[name]} are the same; keep one")
+    return {singular.get(name, name): value for name, value in values.items()}
+
+
 def unknown_argument(name: str) -> str:
     """The sentence for an argument that does not exist, with the nearest that does."""
-    return f"there is no argument {name!r}{did_you_mean(name, BenchmarkArguments.model_fields)}"
+    known = [*BenchmarkArguments.model_fields, *singular_names()]
+    return f"there is no argument {name!r}{did_you_mean(name, known)}"
 
 
 def _refuse_twice(name: str, values: list[Any]) -> None:

@@ -6,7 +6,13 @@ import sys
 from collections.abc import Callable
 
 from ..arguments.flags import FlagParser
-from ..environments import create, environment_path, list_environments, remove_environment
+from ..environments import (
+    create,
+    environment_path,
+    finish,
+    list_environments,
+    remove_environment,
+)
 from ..errors import ArgumentError, did_you_mean
 from ..frameworks import backend_names
 
@@ -70,11 +76,9 @@ def _env_create(words: list[str]) -> None:
         raise ArgumentError(
             f"--framework: {framework!r} is not one of {', '.join(backend_names())}"
         )
-    environment = create(
-        name,
-        framework,
-        values.get("requirements", []),
-        lambda said: print(said, file=sys.stderr, flush=True),
+    environment = finish(
+        create(name, framework, values.get("requirements", [])),
+        lambda text: print(text, file=sys.stderr, flush=True),
     )
     print(environment.python)
 

@@ -6,14 +6,15 @@ import warnings
 from collections.abc import Callable
 from pathlib import Path
 
-from ..api import run_arguments
+from ..api import start, watched
 from ..arguments.flags import benchmark_parser
 from ..arguments.schema import BenchmarkArguments
 from ..errors import OutputError
-from ..hf.tables import original_tables
+from ..hf.tables import former_tables
 from ..plan.cases import Result, Status
 from ..report.dataframes import memory_frame, speed_frame
-from ..report.report import Report, check_writable, keep
+from ..report.files import check_writable, write_csv
+from ..report.report import Report
 
 _ABOUT = "Measure speed and memory of models: a forward pass or a training step, on random weights."
 
@@ -41,25 +42,24 @@ def command(words: list[str]) -> int:
             check_writable(file, folder=False)
     if csv is not None:
         check_writable(csv, folder=True)  # last, since it makes the folder
+    rows = None if csv is None else _CsvRows(csv)
+    arguments = BenchmarkArguments(**values)
+    job = start(arguments, on_result=None if rows is None else rows.add, save=save)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # what it tells of is tried again below
-        report = run_arguments(
-            BenchmarkArguments(**values),
-            on_result=None if csv is None else _CsvRows(csv).add,
-            save=save,
-        )
-    text = original_tables(report) if tables else f"{report}\n"
+        warnings.simplefilter("ignore", RuntimeWarning)  # the problem is an error below
+        report = watched(job)
+    text = former_tables(report.results, report.facts) if tables else f"{report}\n"
     outputs: list[Callable[[], object]] = []
-    if save is not None:
-        outputs.append(lambda: keep(report, save))
-    if csv is not None:
-        outputs.append(lambda: report.to_csv(csv))
+    if rows is not None:
+        outputs.append(lambda: rows.finish(report))
     if log is not None:
         outputs.append(lambda: _append(log, text))
     outputs.append(lambda: print(text, end="", flush=True))
     failed = _each_in_turn(outputs)
     if failed:
         raise failed[0]
+    if job.problem and not (rows is not None and rows.failed):
+        raise OutputError(job.problem)
     return exit_code(report)
 
 
@@ -96,12 +96,21 @@ class _CsvRows:
     def __init__(self, folder: str) -> None:
         self._folder = Path(folder)
         self._begun = False
+        self.failed = False
 
     def add(self, result: Result) -> None:
         """Write a result's row to each."""
+        self.failed = True  # until both are written
         for name, frame in (("speed", speed_frame([result])), ("memory", memory_frame([result]))):
-            with (self._folder / f"{name}.csv").open(
-                "a" if self._begun else "w", newline=""
-            ) as file:
+            mode = "a" if self._begun else "w"
+            with (self._folder / f"{name}.csv").open(mode, newline="") as file:
                 frame.to_csv(file, header=not self._begun, index=False)
-        self._begun = True
+        self._begun, self.failed = True, False
+
+    def finish(self, report: Report) -> None:
+        """Write the other tables, and all of them if a row could not be written."""
+        if self.failed or not self._begun:
+            report.to_csv(self._folder)
+            self.failed = False
+        else:
+            write_csv(self._folder, report.frames(("environment", "lines")))

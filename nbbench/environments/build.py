@@ -7,6 +7,7 @@ can neither be taken for a finished one nor stand in the way of the next.
 from __future__ import annotations
 
 import os
+import queue
 import re
 import shutil
 import site
@@ -15,8 +16,7 @@ import sys
 import sysconfig
 import tempfile
 import threading
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
@@ -41,10 +41,8 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-Say = Callable[[str], None]
-
 _NEVER = "; sys_platform == 'never'"
-_TOLD = ("Downloading", "Downloaded", "Building", "Built", "Prepared", "Installed")
+_SHOWN = ("Downloading", "Downloaded", "Building", "Built", "Prepared", "Installed")
 """How the lines of uv begin that a waiting user cares for."""
 
 _LOOK_EVERY_S = 0.1
@@ -134,25 +132,28 @@ def _leading(plan: Plan, install: dict[str, str]) -> Iterable[tuple[Requirement,
             yield requirement, name
 
 
-def build(plan: Plan, key: str, say: Say, cancelled: Callable[[], bool]) -> Record:
-    """Make the environment; raises `EnvironmentNotReady`, or `BuildCancelled`."""
+def build(plan: Plan, key: str, cancelled: Callable[[], bool]) -> Generator[str, None, Record]:
+    """Make the environment, and yield how it goes.
+
+    Raises `EnvironmentNotReady`, or `BuildCancelled`.
+    """
     folder = store_folder() / f"{key}-{uuid4().hex[:8]}"
-    uv = _Uv(say, cancelled)
+    uv = _Uv(cancelled)
     try:
-        say("resolving")
-        resolved = resolve(plan, uv)
-        say(resolved.sentence(plan))
+        yield "resolving"
+        resolved = yield from resolve(plan, uv)
+        yield resolved.sentence(plan)
         _refuse_full_disk(resolved)
-        uv.run("venv", "--python", plan.python, str(folder))
+        yield from uv.run("venv", "--python", plan.python, str(folder))
         python = str(python_in(folder))
         pins = "\n".join(f"{name}=={version}" for name, version in resolved.install.items())
         with tempfile.TemporaryDirectory() as work:
             lock = Path(work) / "install.txt"
             lock.write_text(pins, encoding="utf-8")
-            uv.run("pip", "install", "--no-deps", "--python", python, "-r", str(lock))
+            yield from uv.run("pip", "install", "--no-deps", "--python", python, "-r", str(lock))
         if plan.is_layer:
             _lay_over_this_interpreter(folder)
-        say("checking")
+        yield "checking"
         _prove(python, plan)
         size = sum(file.lstat().st_size for file in folder.rglob("*"))
         return Record(
@@ -174,7 +175,7 @@ def build(plan: Plan, key: str, say: Say, cancelled: Callable[[], bool]) -> Reco
         raise
 
 
-def resolve(plan: Plan, uv: _Uv) -> Resolved:
+def resolve(plan: Plan, uv: _Uv) -> Generator[str, None, Resolved]:
     """Every package with its version.
 
     What a layer lies over is left away, and of the rest the versions that this interpreter has
@@ -194,7 +195,7 @@ def resolve(plan: Plan, uv: _Uv) -> Resolved:
         preferred = (f"{name}=={version}" for name, version in plan.here.items())
         chosen.write_text("\n".join(preferred), encoding="utf-8")
         for output in (chosen, sizes):
-            uv.run(
+            yield from uv.run(
                 "pip", "compile", "--no-annotate", "--no-header", "--python", plan.python,
                 "--override", str(override), "--output-file", str(output),
                 str(wanted if output is chosen else chosen),
@@ -243,59 +244,71 @@ def _prove(python: str, plan: Plan) -> None:
 
 
 class _Uv:
-    """Runs uv, tells what it says, and turns its errors into one message."""
+    """Runs uv, and turns its errors into one message."""
 
-    def __init__(self, say: Say, cancelled: Callable[[], bool]) -> None:
+    def __init__(self, cancelled: Callable[[], bool]) -> None:
         from uv import find_uv_bin
 
-        self._uv, self._say, self._cancelled = find_uv_bin(), say, cancelled
+        self._uv, self._cancelled = find_uv_bin(), cancelled
 
-    def run(self, *words: str, quiet: bool = False) -> None:
+    def run(self, *argv: str, quiet: bool = False) -> Iterator[str]:
+        """Yield the lines that a waiting user cares for; raises `EnvironmentNotReady`."""
         process = subprocess.Popen(
-            [self._uv, *words],
+            [self._uv, *argv],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,
             errors="replace",
-            env=_environment(),
+            env=_environ(),
             start_new_session=True,
         )
-        said: list[str] = []
-        reader = threading.Thread(target=self._read, args=(process, said, quiet), daemon=True)
-        reader.start()
+        lines: list[str] = []
         try:
-            while True:
-                with suppress(subprocess.TimeoutExpired):
-                    process.wait(_LOOK_EVERY_S)
-                    break
-                if self._cancelled():
-                    raise BuildCancelled
+            for line in self._lines_of(process):
+                lines.append(line.rstrip())
+                text = _without_colour(line).strip()
+                if not quiet and text.startswith(_SHOWN):
+                    yield text[0].lower() + text[1:100]
+            process.wait()
         except BaseException:
             process.kill()
             process.wait()
             raise
-        reader.join(5)
         if process.returncode:
-            raise EnvironmentNotReady(_explained("\n".join(said)))
+            raise EnvironmentNotReady(_explained("\n".join(lines)))
 
-    def _read(self, process: subprocess.Popen[str], said: list[str], quiet: bool) -> None:
-        assert process.stderr is not None
-        for line in process.stderr:
-            said.append(line.rstrip())
-            told = _without_colour(line).strip()
-            if not quiet and told.startswith(_TOLD):
-                self._say(told[0].lower() + told[1:100])
+    def _lines_of(self, process: subprocess.Popen[str]) -> Iterator[str]:
+        """What a process prints, until it ends; raises `BuildCancelled`."""
+        lines: queue.Queue[str | None] = queue.Queue()
+        threading.Thread(target=_read, args=(process, lines), daemon=True).start()
+        while True:
+            if self._cancelled():
+                raise BuildCancelled
+            try:
+                line = lines.get(timeout=_LOOK_EVERY_S)
+            except queue.Empty:
+                continue
+            if line is None:
+                return
+            yield line
 
 
-def _environment() -> dict[str, str]:
-    environment = {
+def _read(process: subprocess.Popen[str], lines: queue.Queue[str | None]) -> None:
+    assert process.stderr is not None
+    for line in process.stderr:
+        lines.put(line)
+    lines.put(None)
+
+
+def _environ() -> dict[str, str]:
+    environ = {
         name: value
         for name, value in os.environ.items()
         if name not in ("VIRTUAL_ENV", "PYTHONPATH", "PYTHONHOME", "CONDA_PREFIX")
     }
-    environment.setdefault("UV_TORCH_BACKEND", "auto")  # else a laptop gets gigabytes of CUDA
-    environment["NO_COLOR"] = "1"
-    return environment
+    environ.setdefault("UV_TORCH_BACKEND", "auto")  # else a laptop gets gigabytes of CUDA
+    environ["NO_COLOR"] = "1"
+    return environ
 
 
 def _explained(said: str) -> str:
@@ -323,7 +336,7 @@ def _shortened(text: str, most: int = 400) -> str:
     kept = [
         re.sub(r"^[\s×╰─▶├│·]+|^error: ", "", line).strip()
         for line in text.splitlines()
-        if line.strip() and not line.startswith(("Resolved", "Using ", *_TOLD))
+        if line.strip() and not line.startswith(("Resolved", "Using ", *_SHOWN))
     ]
     joined = " ".join(kept).rstrip(".")
     half = most // 2

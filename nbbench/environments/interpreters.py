@@ -7,16 +7,17 @@ import json
 import os
 import platform
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from filelock import Timeout
 from packaging.requirements import Requirement
 
 from ..errors import ArgumentError, did_you_mean
 from ..frameworks import backend_names, find_backend
-from .build import BuildCancelled, EnvironmentNotReady, Plan, Say, build
+from .build import BuildCancelled, EnvironmentNotReady, Plan, build
 from .requirements import (
     HEAVY,
     installed,
@@ -26,6 +27,17 @@ from .requirements import (
     parse_requirements,
 )
 from .store import Record, build_lock, discard, find_record, list_environments, python_in
+
+T = TypeVar("T")
+Made = TypeVar("Made")
+
+
+@dataclass(frozen=True)
+class EnvironmentProgress:
+    """Event: how the making of an environment goes."""
+
+    label: str
+    text: str
 
 
 @dataclass(frozen=True)
@@ -66,36 +78,42 @@ def choose(said: str, framework: str) -> str:
 
 
 def prepare(
-    said: str,
+    named: str,
     framework: str,
-    say: Say = lambda _: None,
+    label: str = "",
     cancelled: Callable[[], bool] = lambda: False,
-) -> Environment:
-    """The interpreter that one of ``environments`` means for a framework; makes it if need be.
+) -> Generator[EnvironmentProgress, None, Environment]:
+    """Find or make the interpreter that one of ``environments`` names for a framework.
 
-    ``say`` is told how the making goes. Raises `EnvironmentNotReady`, `BuildCancelled`, or
-    `ArgumentError` for words that are neither a path, nor a name, nor requirements.
+    Yields how the making goes, under the environment's ``label``, and returns the interpreter.
+    Raises `EnvironmentNotReady`, `BuildCancelled`, or `ArgumentError` for text that is neither a
+    path, nor a name, nor requirements.
     """
-    if said == "kernel":
+    if named == "kernel":
         return Environment(sys.executable, "kernel")
-    if is_path(said):
-        python = interpreter(said)
+    if is_path(named):
+        python = interpreter(named)
         if not os.access(python, os.X_OK) or Path(python).is_dir():
             raise EnvironmentNotReady(
-                f"there is no python at {said!r}; give the path of a python or of a virtual "
+                f"there is no python at {named!r}; give the path of a python or of a virtual "
                 f"environment"
             )
         return Environment(python, "path")
-    own, kept = _own_requirements(said, framework)
+    own, kept = _own_requirements(named, framework)
     needs = needs_of(find_backend(framework)).with_own(own)
-    plan = Plan.of(said, framework, needs, own if kept else ())
-    return _made(_ready(plan, say, cancelled))
+    plan = Plan.of(named, framework, needs, own if kept else ())
+    making = _ready(plan, cancelled)
+    while True:
+        try:
+            yield EnvironmentProgress(label or named, next(making))
+        except StopIteration as end:
+            return _made(end.value)
 
 
 def create(
-    name: str, framework: str, requirements: Sequence[str], say: Say = lambda _: None
-) -> Environment:
-    """Make an environment under a name of the user's, or find it made.
+    name: str, framework: str, requirements: Sequence[str]
+) -> Generator[str, None, Environment]:
+    """Make an environment under a name of the user's, or find it made; yields how it goes.
 
     Without ``requirements`` it holds what the framework needs; raises as `prepare` does.
     """
@@ -118,11 +136,21 @@ def create(
     needs = needs_of(find_backend(framework)).with_own(own)
     if not needs.requirements:
         raise ArgumentError(f"env create: {framework} says nothing of what it needs; give it here")
-    made = _ready(Plan.of(name, framework, needs, own), say, lambda: False)
+    made = yield from _ready(Plan.of(name, framework, needs, own), lambda: False)
     for record in list_environments():  # a name stands for the last that was made under it
         if (record.name, record.framework) == (name, framework) and record.key != made.key:
             discard(record.key)
     return _made(made)
+
+
+def finish(making: Generator[T, None, Made], show: Callable[[T], object] = lambda _: None) -> Made:
+    """Run `prepare` or `create` to its end, each step given to ``show``; what it returns."""
+    while True:
+        try:
+            show(next(making))
+        except StopIteration as end:
+            made: Made = end.value
+            return made
 
 
 def _made(record: Record) -> Environment:
@@ -155,7 +183,7 @@ def _own_requirements(said: str, framework: str) -> tuple[tuple[Requirement, ...
     return own, False
 
 
-def _ready(plan: Plan, say: Say, cancelled: Callable[[], bool]) -> Record:
+def _ready(plan: Plan, cancelled: Callable[[], bool]) -> Generator[str, None, Record]:
     """The plan's environment, made now unless it has been; one process makes it at a time."""
     key = _key(plan)
     record = find_record(key)
@@ -165,7 +193,7 @@ def _ready(plan: Plan, say: Say, cancelled: Callable[[], bool]) -> Record:
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        say("waiting for another build of it")
+        yield "waiting for another build of it"
         while True:
             if cancelled():
                 raise BuildCancelled from None
@@ -178,7 +206,7 @@ def _ready(plan: Plan, say: Say, cancelled: Callable[[], bool]) -> Record:
         record = find_record(key)
         if record is None:
             discard(key)
-            record = build(plan, key, say, cancelled)
+            record = yield from build(plan, key, cancelled)
             record.save()
         return record
     finally:

@@ -1,60 +1,42 @@
-"""What every executor is: cases go in, events and outcomes come out."""
+"""What happens while a plan is carried out; the events come up from `measure`, in order."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeAlias
+from dataclasses import dataclass
+from typing import TypeAlias
 
+from ..environments import EnvironmentProgress
 from ..plan.cases import Case, Outcome, Phase, Status
-from ..worker.messages import Event
+from ..report.environment import WorkerFacts
+from ..worker.messages import Event as WorkerEvent
 
 
 @dataclass(frozen=True)
 class CaseEvent:
-    """Something the worker says of the case that is running."""
+    """An event of the worker that runs the case."""
 
     case: Case
-    event: Event
+    event: WorkerEvent
 
 
 @dataclass(frozen=True)
-class EnvironmentEvent:
-    """How the making of an environment goes, in words."""
-
-    label: str
-    said: str
-
-
-@dataclass(frozen=True)
-class CaseEnd:
-    """A case is over; ``environment`` is what its worker told of itself, empty if it never ran."""
+class CaseEnded:
+    """A case is over; ``worker`` is what its worker told of itself, None if none came up."""
 
     case: Case
     outcome: Outcome
-    environment: dict[str, Any] = field(default_factory=dict)
+    worker: WorkerFacts | None = None
 
 
-ExecutorEvent: TypeAlias = CaseEvent | EnvironmentEvent | CaseEnd
+Event: TypeAlias = EnvironmentProgress | CaseEvent | CaseEnded
 
 
 def cancelled_while(phase: Phase) -> Outcome:
     """What comes of a case that is cancelled in a phase."""
-    return Outcome(Status.CANCELLED, f"cancelled while {phase.value}", phase.value)
+    return Outcome(Status.CANCELLED, f"cancelled while {phase.value}", phase)
 
 
 def too_late(phase: Phase, timeout: float) -> Outcome:
     """What comes of a case of which one phase takes longer than ``timeout`` seconds."""
     reason = f"{phase.value} took longer than {timeout:g} s; raise timeout"
-    return Outcome(Status.TIMEOUT, reason, phase.value)
-
-
-class Executor(Protocol):
-    """Runs cases one after the other."""
-
-    def run(self, cases: list[Case], cancelled: Callable[[], bool]) -> Iterator[ExecutorEvent]:
-        """Yield events of each case and then its end, in order; every case has an end.
-
-        Once ``cancelled()`` is true, or the generator is interrupted, the running case ends as
-        ``cancelled`` and the rest as ``skipped``.
-        """
+    return Outcome(Status.TIMEOUT, reason, phase)

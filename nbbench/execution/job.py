@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import atexit
+import dataclasses
 import sys
 import threading
-import time
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -13,26 +13,21 @@ from contextlib import contextmanager
 from functools import partial
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TypeAlias
 
 from ..errors import NbbenchError
-from ..machine.gpus import describe_gpu
 from ..machine.machine import LoadWatch, describe_machine
-from ..plan.cases import Case, Result, Status
-from ..report.report import Report, keep
+from ..plan.cases import Case, Result
+from ..report.report import Report
 from ..text import counted
-from ..worker.messages import Opened
-from .events import CaseEnd, CaseEvent, ExecutorEvent
+from .events import Event
+from .listeners import Autosave, Listener, OnResult, Recorder
 from .progress import Progress
 
-Work = Callable[[Callable[[ExecutorEvent], None], Callable[[], bool]], None]
-"""Runs cases: is given what to tell of each event, and what to ask whether to stop."""
+Measure: TypeAlias = Callable[[Callable[[], bool]], Iterator[Event]]
+"""Measures cases, yielding what happens; is given what says whether to stop."""
 
-_SAVE_EVERY_S = 5.0
 _LOOK_EVERY_S = 0.1
-
-recent_results: deque[Result] = deque(maxlen=1000)
-"""What jobs of this process have measured, for estimates of how long others will take."""
 
 _jobs: deque[Job] = deque(maxlen=20)
 """The last jobs of this process."""
@@ -41,7 +36,7 @@ _one_at_a_time = threading.Lock()
 
 
 @contextmanager
-def _in_line(cancelled: threading.Event) -> Iterator[None]:
+def _turn(cancelled: threading.Event) -> Iterator[None]:
     """Wait for the turn, or for being cancelled, which needs no turn: nothing is run then."""
     while not _one_at_a_time.acquire(timeout=_LOOK_EVERY_S):
         if cancelled.is_set():
@@ -54,36 +49,35 @@ def _in_line(cancelled: threading.Event) -> Iterator[None]:
 
 
 class Job:
-    """Runs cases in a thread, keeps their results, and makes the report.
+    """Measures in a thread, hands each event to its listeners, and makes the report.
 
     Jobs of one process run one at a time, since two would disturb each other's timings; the others
-    wait in line. ``on_result`` is called with each `Result` as its case ends, in the job's thread;
-    one that raises is not called again, and `report` warns of it. ``save`` is a file that the
-    report is written to, at least every 5 s and at the end, so that no crash loses more.
-    ``on_end`` is given the report before `wait` returns.
+    wait. ``on_result`` is called with each `Result` as its case ends, in the job's thread; one that
+    raises is not called again, and `report` warns of it. ``save`` is a file that the report is
+    written to, at least every 5 s and at the end, so that no crash loses more. ``on_end`` is given
+    the report before `wait` returns. ``problem`` says what failed beside the measuring.
     """
 
     def __init__(
         self,
         cases: list[Case],
-        work: Work,
+        measure: Measure,
         on_result: Callable[[Result], None] | None = None,
         save: str | Path | None = None,
         on_end: Callable[[Report], None] | None = None,
     ) -> None:
         self.progress = Progress(cases)
-        self._cases = cases
-        self._work = work
-        self._on_result = on_result
-        self._save = save
+        self.problem = ""
+        self._count = len(cases)
+        self._measure = measure
+        self._recorder = Recorder(cases)
+        self._autosave = None if save is None else Autosave(self._recorder, save)
+        self._listeners: list[Listener] = [self._recorder, self.progress]
+        if self._autosave is not None:
+            self._listeners.append(self._autosave)
+        if on_result is not None:
+            self._listeners.append(OnResult(on_result))
         self._on_end = on_end
-        self._saved_at = time.monotonic()
-        self.last_result_at = 0.0
-        self._trouble = ""
-        self._results: dict[Case, Result] = {}
-        self._environments: dict[tuple[str, str], dict[str, Any]] = {}
-        self._gpus: dict[tuple[str, str], dict[str, Any]] = {}
-        self._machine: dict[str, Any] = {}
         self._cancelled = threading.Event()
         self._done = threading.Event()
         self._error: BaseException | None = None
@@ -99,6 +93,11 @@ class Job:
         """Whether it has ended."""
         return self._done.is_set()
 
+    @property
+    def last_result_at(self) -> float:
+        """When it last measured something, on the monotonic clock; 0 if it has not yet."""
+        return self._recorder.last_result_at
+
     def wait(self, timeout: float | None = None) -> bool:
         """Whether the job is done, after waiting at most ``timeout`` seconds for it."""
         return self._done.wait(timeout)  # joining a thread does not survive an interrupt
@@ -107,72 +106,44 @@ class Job:
         """What was measured so far; raises what broke the job, should anything have."""
         if self._error is not None:
             raise self._error
-        if self._trouble:
-            warnings.warn(self._trouble, RuntimeWarning, stacklevel=3)
-            self._trouble = ""
-        return self._report()
-
-    def _report(self) -> Report:
-        results = [self._results[case] for case in self._cases if case in self._results]
-        return Report(results, dict(self._machine), dict(self._environments))
+        if self.problem:
+            warnings.warn(self.problem, RuntimeWarning, stacklevel=3)
+        return self._recorder.report()
 
     def _run(self) -> None:
         try:
-            with _in_line(self._cancelled):
+            with _turn(self._cancelled):
                 self.progress.begin()
-                self._machine = describe_machine()
+                self._recorder.machine = describe_machine()
                 _import_beside("pandas")
                 load = LoadWatch()
-                self._work(self._hear, self._cancelled.is_set)
-                self._machine["other_load_cores"] = load.cores()
-                self._keep()
+                for event in self._measure(self._cancelled.is_set):
+                    for listener in self._listeners:
+                        self._guarded(partial(listener.on_event, event), listener.name)
+                self._recorder.machine = dataclasses.replace(
+                    self._recorder.machine, other_load_cores=load.cores()
+                )
+                if self._autosave is not None:
+                    self._guarded(self._autosave.save, self._autosave.name)
         except BaseException as error:
             self._error = error
         finally:
             self.progress.finish()
             if self._on_end is not None:
-                self._guarded(partial(self._on_end, self._report()), "on_end")
+                self._guarded(partial(self._on_end, self._recorder.report()), "on_end")
             self._done.set()
 
-    def _hear(self, event: ExecutorEvent) -> None:
-        if isinstance(event, CaseEvent) and isinstance(event.event, Opened):
-            place = event.case.framework, event.case.environment
-            self._gpus[place] = describe_gpu(event.event.gpu_uuid)
-        if not isinstance(event, CaseEnd):
-            self.progress.hear(event)
-            return
-        case, result = event.case, Result(event.case, event.outcome)
-        place = case.framework, case.environment
-        if event.environment:
-            self._environments[place] = {**event.environment, **self._gpus.get(place, {})}
-        self._results[case] = result
-        recent_results.append(result)
-        if result.outcome.status is not Status.SKIPPED:
-            self.last_result_at = time.monotonic()
-        self.progress.end(result)
-        if self._on_result is not None:
-            self._guarded(partial(self._on_result, result), "on_result")
-        if time.monotonic() - self._saved_at > _SAVE_EVERY_S:
-            self._keep()
-
-    def _keep(self) -> None:
-        """Write what there is to the file, if there is one to write to."""
-        if self._save is not None:
-            self._guarded(partial(keep, self._report(), self._save), "saving the report")
-            self._saved_at = time.monotonic()
-
-    def _guarded(self, act: Callable[[], object], what: str) -> None:
+    def _guarded(self, act: Callable[[], object], name: str) -> None:
         """Do what is beside the measuring, and let it fail without harm to what was measured."""
         try:
             act()
         except NbbenchError as error:
-            self._trouble = str(error)
+            self.problem = str(error)
         except Exception as error:
-            self._trouble = f"{what} failed with {type(error).__name__}: {error}"
-            self._on_result = None if what == "on_result" else self._on_result
+            self.problem = f"{name} failed with {type(error).__name__}: {error}"
 
     def __repr__(self) -> str:
-        cases = counted(len(self._cases), "case")
+        cases = counted(self._count, "case")
         return f"<nbbench job of {cases}: .done, .wait(), .cancel(), .report()>"
 
 
@@ -200,14 +171,12 @@ def cancel() -> None:
 
 
 @atexit.register
-def _tell_of_unfinished() -> None:
+def _print_unfinished() -> None:
     """Say why nothing came of a job that a script did not wait for."""
     left = sum(not job.done for job in _jobs)
     if left:
-        said = (
-            f"{counted(left, 'benchmark')} had not ended when Python did; call .wait() on its job"
-        )
-        print(f"nbbench: {said}", file=sys.stderr)
+        text = f"{counted(left, 'benchmark')} had not ended when Python did"
+        print(f"nbbench: {text}; call .wait() on its job", file=sys.stderr)
 
 
 def any_begun() -> bool:

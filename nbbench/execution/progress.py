@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections import Counter
-from collections.abc import Iterable
 
-from ..plan.cases import Case, Phase, Result, Status
+from ..environments import EnvironmentProgress
+from ..plan.cases import Case, Phase, Result
+from ..plan.estimate import expected_seconds
 from ..text import counted, duration
-from ..worker.messages import PhaseChanged, Sampled
-from .events import CaseEvent, EnvironmentEvent
-
-_AROUND_S = 0.1
-"""What a case takes beside building and calling."""
-
-_UNKNOWN_COSTS_S = 5.0
-"""What building and warming up a case may take before any case has shown it."""
+from ..worker.messages import Event as WorkerEvent
+from ..worker.messages import PhaseChanged, SamplingProgress
+from .events import CaseEnded, Event
 
 
 class Progress:
-    """The state of one benchmark, as its events tell it."""
+    """The state of one benchmark, followed by its events."""
+
+    name = "progress"
 
     def __init__(self, cases: list[Case]) -> None:
         self.cases = cases
@@ -30,39 +27,39 @@ class Progress:
         self.phase = "waiting for the benchmark before it (nbbench.cancel() ends all)"
         self.begun = time.monotonic()
         self._case_begun = self.begun
-        self._sampled: Sampled | None = None
+        self._sampling: SamplingProgress | None = None
         self._finished: float | None = None
 
     def finish(self) -> None:
-        """Take in that all is over, for the clock to stand."""
+        """Record the end and stop the clock."""
         self._finished = time.monotonic()
 
     def begin(self) -> None:
-        """Take in that its turn has come."""
+        """Record that its turn has come, and start the clock."""
         self.phase, self.begun = "", time.monotonic()
 
-    def hear(self, event: CaseEvent | EnvironmentEvent) -> None:
-        """Take in an event of the running case, or of what is made before it can run."""
-        if isinstance(event, EnvironmentEvent):
-            self.notices.append(f"environment {event.label}: {event.said}")
+    def on_event(self, event: Event) -> None:
+        """Follow an event of the benchmark."""
+        if isinstance(event, EnvironmentProgress):
+            self.notices.append(f"environment {event.label}: {event.text}")
             self.phase = self.notices[-1]
-            return
-        if event.case is not self.current:
-            self.current, self._case_begun = event.case, time.monotonic()
-            self._sampled = None
-        said = event.event
-        if isinstance(said, PhaseChanged):
-            first = said.phase is Phase.STARTING
-            self.phase = f"importing {event.case.framework}" if first else said.phase.value
-        elif isinstance(said, Sampled):
-            width = "" if said.half_width is None else f" ±{said.half_width:.1%}"
-            self.phase = f"measuring: {counted(said.n, 'sample')}{width}"
-            self._sampled = said
+        elif isinstance(event, CaseEnded):
+            self.results.append(Result(event.case, event.outcome))
+            self.current, self.phase = None, ""
+        else:
+            self._follow(event.case, event.event)
 
-    def end(self, result: Result) -> None:
-        """Take in the end of a case."""
-        self.results.append(result)
-        self.current, self.phase = None, ""
+    def _follow(self, case: Case, event: WorkerEvent) -> None:
+        if case is not self.current:
+            self.current, self._case_begun = case, time.monotonic()
+            self._sampling = None
+        if isinstance(event, PhaseChanged):
+            first = event.phase is Phase.STARTING
+            self.phase = f"importing {case.framework}" if first else event.phase.value
+        elif isinstance(event, SamplingProgress):
+            width = "" if event.half_width is None else f" ±{event.half_width:.1%}"
+            self.phase = f"measuring: {counted(event.n, 'sample')}{width}"
+            self._sampling = event
 
     @property
     def share(self) -> float:
@@ -85,10 +82,10 @@ class Progress:
             return 0.0
         expected = expected_seconds([self.current], self.results)
         left = max(expected - (time.monotonic() - self._case_begun), 0.0)
-        if self._sampled is None:
+        if self._sampling is None:
             return left
-        lacking = self.current.min_samples - self._sampled.n
-        return max(left, lacking * self._sampled.median_s)
+        lacking = self.current.min_samples - self._sampling.n
+        return max(left, lacking * self._sampling.median_s)
 
     def line(self) -> str:
         """All of it in one line."""
@@ -102,35 +99,5 @@ class Progress:
     def summary(self) -> str:
         """How it went, in one line."""
         counts = Counter(result.outcome.status.value for result in self.results)
-        said = ", ".join(f"{count} {status}" for status, count in counts.most_common())
-        return f"{counted(len(self.results), 'case')} in {duration(self.seconds)}: {said}"
-
-
-def expected_seconds(cases: Iterable[Case], known: Iterable[Result]) -> float:
-    """An estimate of how long cases will take, from results that are known.
-
-    A case is taken to be sampled as long as the most similar one that went well: longer in
-    proportion to its tokens if it has more, and the more precise it shall be, but no longer than it
-    may. Where none is known, it is taken to last as long as it may.
-    """
-    ended = [result for result in known if result.outcome.status is Status.OK]
-    return sum(_expected(case, ended) for case in cases)
-
-
-def _expected(case: Case, ended: list[Result]) -> float:
-    if not ended:
-        return case.max_time * (1.0 if case.speed else 0.0) + _UNKNOWN_COSTS_S
-    same_model = [r for r in ended if r.case.model == case.model] or ended
-    nearest = min(same_model, key=lambda r: abs(math.log(_size(r.case) / _size(case))))
-    outcome, timing = nearest.outcome, nearest.outcome.timing
-    if timing is None or not case.speed:
-        return outcome.wall_s
-    larger = max(1.0, _size(case) / _size(nearest.case))
-    finer = max(1.0, nearest.case.precision / case.precision) ** 2
-    sampled = sum(timing.samples) * timing.calls_per_sample * larger * finer
-    fewest = (case.min_samples + 1) * timing.median_s * larger
-    return (outcome.build_s or 0.0) + _AROUND_S + max(min(sampled, case.max_time), fewest)
-
-
-def _size(case: Case) -> int:
-    return case.batch_size * (case.sequence_length or 1)
+        listed = ", ".join(f"{count} {status}" for status, count in counts.most_common())
+        return f"{counted(len(self.results), 'case')} in {duration(self.seconds)}: {listed}"

@@ -11,14 +11,27 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from ..frameworks import BackendFile
-from ..worker.messages import Event, ProtocolError, Request, decode, encode
+from ..worker.messages import (
+    CaseFinished,
+    CaseStarted,
+    Event,
+    ProtocolError,
+    Request,
+    decode,
+    encode,
+)
 
 _WORKER = Path(__file__).parent.parent / "worker"
 _LOG_TAIL_BYTES = 4000
+
+_ESCALATION = ("SIGINT", "SIGTERM", "SIGKILL")
+_ESCALATION_STEP_S = 0.2
 
 _BOOT = """
 import importlib.util, sys, types
@@ -42,19 +55,25 @@ main()
 """
 
 
-def boot_command(python: str, code: str, *words: str) -> list[str]:
-    """The command that runs code, and words for its ``sys.argv``, where nbbench.worker is known."""
-    return [python, "-c", _BOOT + code, str(_WORKER), *words]
+def boot_command(python: str, code: str, *argv: str) -> list[str]:
+    """The command that runs code with ``argv``, in an interpreter that knows nbbench.worker."""
+    return [python, "-c", _BOOT + code, str(_WORKER), *argv]
 
 
 class WorkerProcess:
-    """A worker: started on construction, told what to do by `send`, heard through `receive`."""
+    """A worker that is a process of its own; started on construction.
 
-    def __init__(
-        self, python: str, backend: BackendFile, isolation: str, idle_limit: float
-    ) -> None:
-        self.isolation = isolation
-        self.environment: dict[str, Any] = {}
+    ``isolation`` says how it runs cases. ``case_pid`` is the process of the running case, None
+    where none runs.
+    """
+
+    isolation: ClassVar[str]
+    serves_many: bool
+
+    def __init__(self, python: str, backend: BackendFile, idle_limit: float = 300.0) -> None:
+        here = python == sys.executable
+        self.where = "this interpreter" if here else "the interpreter that environments names"
+        self.facts: Mapping[str, Any] = {}
         self.case_pid: int | None = None
         self._log_start = 0
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the worker
@@ -62,7 +81,7 @@ class WorkerProcess:
             "framework": backend.framework,
             "backend_file": backend.file,
             "backend_class": backend.class_name,
-            "isolation": isolation,
+            "isolation": self.isolation,
             "idle_limit": idle_limit,
         }
         self._process = subprocess.Popen(
@@ -70,7 +89,7 @@ class WorkerProcess:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._log,
-            env=_environment(python),
+            env=_environ(python),
             start_new_session=True,  # an interrupt of the notebook is for the notebook alone
         )
         self._events: queue.Queue[Event | None] = queue.Queue()
@@ -97,7 +116,7 @@ class WorkerProcess:
 
     def begin_case(self) -> None:
         """Have `log_tail` show no more than is printed from now on."""
-        self._log_start = os.fstat(self._log.fileno()).st_size if self.environment else 0
+        self._log_start = os.fstat(self._log.fileno()).st_size if self.facts else 0
 
     def send(self, request: Request) -> None:
         """Ask for something; a worker that is gone is noticed by `receive`."""
@@ -108,17 +127,25 @@ class WorkerProcess:
 
     def receive(self, timeout: float) -> Event | None:
         """The next event, or None when the worker is gone; ``queue.Empty`` after ``timeout`` s."""
-        return self._events.get(timeout=max(timeout, 0.0))
+        event = self._events.get(timeout=max(timeout, 0.0))
+        if isinstance(event, CaseStarted):
+            self.case_pid = event.pid
+        elif isinstance(event, CaseFinished):
+            self.case_pid = None
+        return event
 
-    def signal(self, name: str) -> None:
-        """Send a signal to the worker's process group (elsewhere than POSIX: end the worker)."""
-        if not self.alive:
-            return
-        with contextlib.suppress(OSError):
-            if sys.platform == "win32":
-                self._process.terminate()
-            else:
-                os.killpg(self._process.pid, getattr(signal, name))
+    def interrupt(self) -> None:
+        """End the worker's process group, gently at first (elsewhere than POSIX: at once)."""
+        for name in _ESCALATION:
+            if self.alive:
+                with contextlib.suppress(OSError):
+                    if sys.platform == "win32":
+                        self._process.terminate()
+                    else:
+                        os.killpg(self._process.pid, getattr(signal, name))
+            deadline = time.monotonic() + _ESCALATION_STEP_S
+            while self.alive and time.monotonic() < deadline:
+                time.sleep(0.01)
 
     def close(self) -> None:
         """End the worker and the case it runs, at once."""
@@ -155,11 +182,11 @@ class WorkerProcess:
         return os.pread(descriptor, size - start, start).decode(errors="replace")
 
 
-def _environment(python: str) -> dict[str, str]:
-    """This process's environment; another interpreter is spared what is meant for this one."""
-    environment = dict(os.environ)
-    environment["PYTHONUNBUFFERED"] = "1"
+def _environ(python: str) -> dict[str, str]:
+    """This process's variables; another interpreter is spared what is meant for this one."""
+    environ = dict(os.environ)
+    environ["PYTHONUNBUFFERED"] = "1"
     if python != sys.executable:
         for name in ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "__PYVENV_LAUNCHER__"):
-            environment.pop(name, None)
-    return environment
+            environ.pop(name, None)
+    return environ

@@ -5,9 +5,9 @@ Arguments, printed tables, CSV files and results are those of the original; the 
 nbbench's: medians instead of minima, exact peaks, and a failed case is "N/A" with its reason told.
 """
 
-from ..report.line_memory import Frame, Memory, MemoryState, MemorySummary
 from .arguments import PyTorchBenchmarkArguments, TensorFlowBenchmarkArguments
 from .benchmark import PyTorchBenchmark, TensorFlowBenchmark
+from .line_memory import Frame, Memory, MemoryState, MemorySummary
 from .results import BenchmarkOutput
 
 __all__ = [

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 from ..arguments.schema import BenchmarkArguments
 from ..errors import ArgumentError, did_you_mean
 from ..machine.gpus import visible_gpus
-from ..worker.case import FEWEST_SAMPLES
+from ..worker.case import MIN_SAMPLES
 
 
 def _argument(default: Any, help_text: str) -> Any:
@@ -127,10 +127,10 @@ class Arguments:
             speed=self.speed,
             memory=self.memory,
             trace_memory_line_by_line=self.trace_memory_line_by_line,
-            min_samples=max(self.repeat, FEWEST_SAMPLES),
+            min_samples=max(self.repeat, MIN_SAMPLES),
             device=self._device(),
-            dtype="float16" if self.fp16 else "float32",
-            execution=self._execution(),
+            dtypes="float16" if self.fp16 else "float32",
+            executions=self._execution(),
             model_class="base" if self.only_pretrain_model else "architecture",
             isolation="auto" if self.multi_process else "none",
         )

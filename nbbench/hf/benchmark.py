@@ -9,9 +9,11 @@ from typing import Any, ClassVar
 from ..api import run_arguments
 from ..errors import ArgumentError
 from ..plan.cases import Result
-from ..report.report import Report, check_writable
+from ..report.files import check_writable
+from ..report.report import Report
 from .arguments import Arguments, PyTorchBenchmarkArguments, TensorFlowBenchmarkArguments
 from .csv_files import CsvFiles
+from .environment import environment_info
 from .results import BenchmarkOutput, output_of
 from .tables import environment_table, reasons, sections
 
@@ -79,8 +81,7 @@ class _Benchmark:
         """The environment of the last run by the original's keys and more; empty before it."""
         if self.report is None:
             return {}
-        frame = self.report.environment
-        return {str(key): value for key, value in frame[frame.columns[0]].items()}
+        return environment_info(self.report.facts[0])
 
     @property
     def framework_version(self) -> str | None:
@@ -89,14 +90,14 @@ class _Benchmark:
         return None if version is None else str(version)
 
     def _print(self, report: Report) -> None:
-        for section in sections(report):
+        for section in sections(report.results):
             self._say(section.text)
             if self.args.save_to_csv and section.in_csv:
                 self._say("Saving results to csv.")
-        for reason in reasons(report):
+        for reason in reasons(report.results):
             self._say(reason)
         if self.args.env_print:
-            self._say(environment_table(report))
+            self._say(environment_table(report.facts))
 
     def _say(self, text: str) -> None:
         print(text)

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 from ..arguments.schema import BenchmarkArguments
 from ..plan.cases import Case, Result
-from ..report.line_memory import Memory, MemorySummary, memory_summary
 from ..report.report import Report
+from .line_memory import Memory, MemorySummary, memory_summary
 
 
 class BenchmarkOutput(NamedTuple):

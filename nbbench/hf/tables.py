@@ -6,14 +6,14 @@ original gave it. A case that has neither shows N/A; the reasons are in the repo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
 
-from ..plan.cases import LineTrace, Result
-from ..report.line_memory import MemoryState, memory_summary
-
-if TYPE_CHECKING:
-    from ..report.report import Report
+from ..plan.cases import LineTrace, Result, Status
+from ..report.environment import EnvironmentFacts
+from ..worker.case import varying_axes
+from .environment import environment_info
+from .line_memory import MemoryState, memory_summary
 
 _WIDTHS = (30, 15, 15, 15)
 
@@ -51,24 +51,28 @@ _TRACES = {
 }
 
 
-def original_tables(report: Report) -> str:
-    """The tables of what was asked for, why cells are N/A, and the environment, as text."""
-    texts = [section.text for section in sections(report)]
-    return "\n".join([*texts, *reasons(report), environment_table(report)]) + "\n"
+def former_tables(results: Sequence[Result], facts: Sequence[EnvironmentFacts]) -> str:
+    """The tables of what was asked for, why cases are N/A, and the environment, as text."""
+    texts = [section.text for section in sections(results)]
+    return "\n".join([*texts, *reasons(results), environment_table(facts)]) + "\n"
 
 
-def reasons(report: Report) -> list[str]:
-    """Why cases are N/A, a line each, which the original did not tell."""
-    return [f"N/A: {result.case.label}: {result.outcome.reason}" for result in report.failures]
+def reasons(results: Sequence[Result]) -> list[str]:
+    """Why cases are N/A, a line each, which the original did not print."""
+    return [
+        f"N/A: {result.case.label}: {result.outcome.reason}"
+        for result in results
+        if result.outcome.status is not Status.OK
+    ]
 
 
-def sections(report: Report) -> Iterator[Section]:
+def sections(results: Sequence[Result]) -> Iterator[Section]:
     """The blocks of what was asked for, in the original's order, without the environment."""
     for mode, asked, title, label, shown in _TABLES:
-        results = [r for r in report.results if r.case.mode == mode and getattr(r.case, asked)]
-        if results:
-            yield Section(_table(results, title, label, shown), in_csv=True)
-        traced = [r for r in report.results if r.case.mode == mode and r.outcome.lines is not None]
+        chosen = [r for r in results if r.case.mode == mode and getattr(r.case, asked)]
+        if chosen:
+            yield Section(_table(chosen, title, label, shown), in_csv=True)
+        traced = [r for r in results if r.case.mode == mode and r.outcome.lines is not None]
         if asked == "memory" and traced:
             yield Section(_line_by_line(traced, _TRACES[mode]), in_csv=False)
 
@@ -118,13 +122,14 @@ def _cost_of_tracing(result: Result, trace: LineTrace) -> str:
     return said + ("." if trace.whole else "; it ran more lines than were kept.")
 
 
-def environment_table(report: Report) -> str:
+def environment_table(facts: Sequence[EnvironmentFacts]) -> str:
     """``- key: value`` for all that is known, and a blank line; all values where they differ."""
     lines = [_title("ENVIRONMENT INFORMATION")]
-    for key, row in report.environment.iterrows():
-        values = list(dict.fromkeys(str(value) for value in row if value is not None))
-        if values:
-            lines.append(f"- {key}: {', '.join(values)}")
+    columns = [environment_info(each) for each in facts]
+    for key in dict.fromkeys(key for column in columns for key in column):
+        known = [column[key] for column in columns if column.get(key) is not None]
+        if known:
+            lines.append(f"- {key}: {', '.join(dict.fromkeys(map(str, known)))}")
     return "\n".join(lines) + "\n"
 
 
@@ -153,9 +158,8 @@ def _names(results: list[Result]) -> list[str]:
 
 
 def _name(result: Result, results: list[Result]) -> str:
-    """The model, with what else tells it from the others: the original had one of each."""
-    case, parts = result.case, [result.case.model]
-    for name in ("framework", "environment", "dtype", "attention", "execution"):
-        if len({getattr(other.case, name) for other in results}) > 1:
-            parts.append(str(getattr(case, name)))
-    return " ".join(parts)
+    """The model, with what else distinguishes it from the others: the original had one of each."""
+    shown = ("model", "mode", "batch_size", "sequence_length")
+    axes = varying_axes(other.case for other in results)
+    parts = [str(axis.value(result.case)) for axis in axes if axis.name not in shown]
+    return " ".join([result.case.model, *parts])

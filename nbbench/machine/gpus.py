@@ -9,20 +9,23 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from typing import Any
 
-GPU_KEYS = (
-    "gpu",
-    "gpu_ram_mb",
-    "gpu_power_watts",
-    "gpu_performance_state",
-    "gpu_clock_sm_mhz",
-    "gpu_clock_sm_max_mhz",
-    "gpu_clock_memory_mhz",
-    "gpu_driver",
-    "gpu_driver_cuda",
-)
-"""What `describe_gpu` tells."""
+
+@dataclass(frozen=True)
+class GpuFacts:
+    """A GPU as its driver describes it; None where that is unknown."""
+
+    gpu: str | None = None
+    gpu_ram_mb: int | None = None
+    gpu_power_watts: float | None = None
+    gpu_performance_state: str | None = None
+    gpu_clock_sm_mhz: int | None = None
+    gpu_clock_sm_max_mhz: int | None = None
+    gpu_clock_memory_mhz: int | None = None
+    gpu_driver: str | None = None
+    gpu_driver_cuda: str | None = None
 
 
 def visible_gpus() -> list[str]:
@@ -46,15 +49,15 @@ def visible_gpus() -> list[str]:
         return found
 
 
-def describe_gpu(uuid: str) -> dict[str, Any]:
-    """The GPU with this UUID ("GPU-…") now, by the environment frame's keys; None where unknown."""
+def describe_gpu(uuid: str) -> GpuFacts:
+    """The GPU with this UUID ("GPU-…") now."""
     with _driver() as nvml:
         if nvml is None:
-            return dict.fromkeys(GPU_KEYS)
+            return GpuFacts()
         try:
             gpu = nvml.nvmlDeviceGetHandleByUUID(uuid)
         except nvml.NVMLError:
-            return dict.fromkeys(GPU_KEYS)
+            return GpuFacts()
 
         def ask(question: Any, *more: Any) -> Any:
             with suppress(nvml.NVMLError):
@@ -67,17 +70,17 @@ def describe_gpu(uuid: str) -> dict[str, Any]:
         state = ask(nvml.nvmlDeviceGetPerformanceState, gpu)
         cuda = ask(nvml.nvmlSystemGetCudaDriverVersion)
         sm = nvml.NVML_CLOCK_SM
-        return {
-            "gpu": ask(nvml.nvmlDeviceGetName, gpu),
-            "gpu_ram_mb": None if memory is None else memory.total >> 20,
-            "gpu_power_watts": None if power is None else power / 1000,
-            "gpu_performance_state": None if state is None else f"P{state}",
-            "gpu_clock_sm_mhz": ask(nvml.nvmlDeviceGetClockInfo, gpu, sm),
-            "gpu_clock_sm_max_mhz": ask(nvml.nvmlDeviceGetMaxClockInfo, gpu, sm),
-            "gpu_clock_memory_mhz": ask(nvml.nvmlDeviceGetClockInfo, gpu, nvml.NVML_CLOCK_MEM),
-            "gpu_driver": ask(nvml.nvmlSystemGetDriverVersion),
-            "gpu_driver_cuda": None if cuda is None else f"{cuda // 1000}.{cuda % 1000 // 10}",
-        }
+        return GpuFacts(
+            gpu=ask(nvml.nvmlDeviceGetName, gpu),
+            gpu_ram_mb=None if memory is None else memory.total >> 20,
+            gpu_power_watts=None if power is None else power / 1000,
+            gpu_performance_state=None if state is None else f"P{state}",
+            gpu_clock_sm_mhz=ask(nvml.nvmlDeviceGetClockInfo, gpu, sm),
+            gpu_clock_sm_max_mhz=ask(nvml.nvmlDeviceGetMaxClockInfo, gpu, sm),
+            gpu_clock_memory_mhz=ask(nvml.nvmlDeviceGetClockInfo, gpu, nvml.NVML_CLOCK_MEM),
+            gpu_driver=ask(nvml.nvmlSystemGetDriverVersion),
+            gpu_driver_cuda=None if cuda is None else f"{cuda // 1000}.{cuda % 1000 // 10}",
+        )
 
 
 @contextmanager

@@ -8,9 +8,9 @@ import re
 import sys
 import time
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 from .gpus import visible_gpus
 
@@ -32,37 +32,65 @@ _SETTINGS = (
 """Environment variables that change time or memory."""
 
 
-def describe_machine() -> dict[str, Any]:
-    """The machine now, by the names that the environment frame gives; None where unknown."""
+@dataclass(frozen=True)
+class MachineFacts:
+    """The machine when a benchmark began; None where something is unknown.
+
+    ``other_load_cores`` are the cores that other processes kept busy while it ran, on average.
+    """
+
+    nbbench_version: str | None = None
+    system: str | None = None
+    kernel_release: str | None = None
+    architecture: str | None = None
+    machine: str | None = None
+    date: str | None = None
+    time: str | None = None
+    cpu: str | None = None
+    cpu_cores_physical: int | None = None
+    cpu_cores_logical: int | None = None
+    cpu_cores_usable: int | None = None
+    cpu_quota_cores: float | None = None
+    cpu_load_1min: float | None = None
+    cpu_ram_mb: int | None = None
+    cpu_ram_available_mb: int | None = None
+    settings: str | None = None
+    preloaded: str | None = None
+    num_gpus: int | None = None
+    other_load_cores: float | None = None
+
+
+def describe_machine() -> MachineFacts:
+    """The machine now."""
     import psutil
 
     now = datetime.now()
     memory = psutil.virtual_memory()
     load = psutil.getloadavg()[0]
-    return {
-        "nbbench_version": _nbbench_version(),
-        "system": platform.system(),
-        "kernel_release": platform.release(),
-        "architecture": platform.architecture()[0],
-        "machine": platform.machine(),
-        "date": now.date().isoformat(),
-        "time": now.time().isoformat(timespec="seconds"),
-        "cpu": _cpu_name(),
-        "cpu_cores_physical": psutil.cpu_count(logical=False),
-        "cpu_cores_logical": psutil.cpu_count(),
-        "cpu_cores_usable": _usable_cores(),
-        "cpu_quota_cores": _cpu_quota(),
-        "cpu_load_1min": round(load, 2),
-        "cpu_ram_mb": memory.total >> 20,
-        "cpu_ram_available_mb": memory.available >> 20,
-        "settings": ", ".join(
+    return MachineFacts(
+        nbbench_version=_nbbench_version(),
+        system=platform.system(),
+        kernel_release=platform.release(),
+        architecture=platform.architecture()[0],
+        machine=platform.machine(),
+        date=now.date().isoformat(),
+        time=now.time().isoformat(timespec="seconds"),
+        cpu=_cpu_name(),
+        cpu_cores_physical=psutil.cpu_count(logical=False),
+        cpu_cores_logical=psutil.cpu_count(),
+        cpu_cores_usable=_usable_cores(),
+        cpu_quota_cores=_cpu_quota(),
+        cpu_load_1min=round(load, 2),
+        cpu_ram_mb=memory.total >> 20,
+        cpu_ram_available_mb=memory.available >> 20,
+        settings=", ".join(
             f"{name}={os.environ[name]}" for name in _SETTINGS if os.environ.get(name)
         ),
-        "preloaded": ", ".join(
+        preloaded=", ".join(
             os.path.basename(part) for part in re.split("[ :]", os.environ.get("LD_PRELOAD", ""))
         ),
-        "num_gpus": len(visible_gpus()),
-    }
+        num_gpus=len(visible_gpus()),
+    )
 
 
 def _nbbench_version() -> str:

@@ -210,6 +210,7 @@ def make_field(name: str, default: Any, changed: Changed) -> Field:
         return TruthField(name, default, changed)
     several = get_origin(kind) is list
     inner = get_args(kind)[0] if several else kind
+    inner = getattr(inner, "__origin__", inner) if hasattr(inner, "__metadata__") else inner
     choices = get_args(inner) if "Literal" in str(get_origin(inner)) else ()
     if choices:
         return (ChoicesField if several else ChoiceField)(name, default, changed, choices)

@@ -10,13 +10,14 @@ from IPython import get_ipython
 from IPython.display import Javascript, display
 
 from ..api import start
-from ..arguments.schema import BenchmarkArguments, with_models
+from ..arguments.schema import BenchmarkArguments, with_models, with_plural_names
 from ..display.displays import in_notebook
 from ..display.shown import escaped_note
 from ..errors import ArgumentError, ModelNotFound, NbbenchError
-from ..execution.job import Job, recent_results
+from ..execution.job import Job
+from ..execution.listeners import recent_results
+from ..plan.estimate import estimate
 from ..plan.models import find_here
-from ..plan.plan import estimate
 from ..report.report import Report
 from ..text import counted, duration
 from .cell import as_cell, is_variable
@@ -39,6 +40,7 @@ class Form:
     def __init__(self, out: str = "report", **defaults: Any) -> None:
         if _name_problem(out):
             raise ArgumentError(_name_problem(out))
+        defaults = with_plural_names(defaults)
         self._configs = defaults.pop("configs", [])
         self._defaults = _defaults()
         unknown = next((name for name in defaults if name not in self._defaults), None)

@@ -49,7 +49,9 @@ class LiveResults:
         """Show the report, and how it went."""
         report = job.report()
         said = job.progress.summary()
-        html = live_html(said, None, []) + report_html(report, report.plot.pngs())
+        html = live_html(said, None, []) + report_html(
+            report.results, report.facts, report.plot.pngs()
+        )
         self._handle.update(Shown(f"{said}\n{report!r}", html))
 
     def fail(self, error: Exception) -> None:

@@ -129,10 +129,10 @@ def read_body(body: str, namespace: dict[str, Any]) -> dict[str, Any]:
     behind. Names that are no arguments are refused, unless they begin with an underscore or come
     from an import or a definition. Raises `ArgumentError`, also for what goes wrong in the body.
     """
-    from ..arguments.schema import BenchmarkArguments, unknown_argument
+    from ..arguments.schema import BenchmarkArguments, singular_names, unknown_argument
     from ..errors import ArgumentError
 
-    known = BenchmarkArguments.model_fields
+    known = {*BenchmarkArguments.model_fields, *singular_names()}
     try:
         tree = ast.parse(body)
         code = compile(tree, "<%%tfbench>", "exec")

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import itertools
-import json
 from dataclasses import dataclass
+from typing import Any
 
 from ..arguments.schema import BenchmarkArguments
-from ..worker.case import Case, LineTrace, MemoryProfile, Outcome, Phase, Status, Timing
+from ..worker.case import AXES, Axis, Case, LineTrace, MemoryProfile, Outcome, Phase, Status, Timing
 from .models import ModelConfig
 
 __all__ = [
+    "AXES",
+    "Axis",
     "Case",
     "LineTrace",
     "MemoryProfile",
@@ -30,6 +32,11 @@ class Result:
     case: Case
     outcome: Outcome
 
+    def value(self, axis: Axis) -> Any:
+        """The case's value on an axis, as it ran where that is known."""
+        ran_with = {"dtype": self.outcome.dtype, "execution": self.outcome.execution}
+        return ran_with.get(axis.name) or axis.value(self.case)
+
 
 def expand(
     arguments: BenchmarkArguments,
@@ -47,19 +54,19 @@ def expand(
         interpreters,
         models,
         arguments.modes(),
-        arguments.dtype,
-        arguments.attention,
+        arguments.dtypes,
+        arguments.attentions,
         arguments.batch_sizes,
     ):
         for execution, length in itertools.product(
-            arguments.executions(framework),
+            arguments.executions_of(framework),
             arguments.sequence_lengths if model.takes_length else [None],
         ):
             cases.append(
                 Case(
                     framework=framework,
                     model=model.name,
-                    config=json.dumps(model.config, sort_keys=True),
+                    config=model.config,
                     config_source=model.source,
                     batch_size=batch_size,
                     sequence_length=length,

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from ..plan.cases import Result
-from .line_memory import line_rows
+from ..plan.cases import AXES, LineTrace, Result
+from ..text import MIB
+from .environment import EnvironmentFacts
 
 if TYPE_CHECKING:
     import pandas as pd
-
-_MIB = 2**20
 
 _WHOLE = ("sequence_length", "n")
 _TRUTH = ("noisy",)
@@ -31,38 +31,66 @@ def memory_frame(results: Sequence[Result]) -> pd.DataFrame:
 
 def lines_frame(results: Sequence[Result]) -> pd.DataFrame:
     """Memory of each line that each traced case ran, in MiB; no rows where none was traced."""
-    columns = (
-        "framework", "model", "mode", "batch_size", "sequence_length", "dtype", "attention",
-        "environment", "execution",
-    )  # fmt: skip
     rows = [
-        {**{name: identity[name] for name in columns}, **row}
+        {**axes, **row}
         for result in results
         if result.outcome.lines is not None
-        for identity in [_identity(result)]
-        for row in line_rows(result.outcome.lines)
+        for axes in [{axis.name: result.value(axis) for axis in AXES}]
+        for row in _line_rows(result.outcome.lines)
     ]
     return _frame(rows)
+
+
+def environment_frame(facts: Sequence[EnvironmentFacts]) -> pd.DataFrame:
+    """Machine, versions and settings: one row a key, one column an environment."""
+    import pandas as pd
+
+    count = Counter(each.framework for each in facts)
+    columns = {
+        each.framework
+        if count[each.framework] == 1
+        else f"{each.framework} ({each.environment})": each.rows()
+        for each in facts
+    }
+    keys = list(dict.fromkeys(key for column in columns.values() for key in column))
+    return pd.DataFrame(
+        {name: [column.get(key) for key in keys] for name, column in columns.items()},
+        index=pd.Index(keys, name="key"),
+        dtype=object,
+    )
+
+
+def _line_rows(trace: LineTrace) -> list[dict[str, Any]]:
+    """One row for each line that ran, in order; memory in MiB, None where there is no GPU."""
+    on_gpu = trace.end[1] is not None
+    rows = []
+    for number, (index, (cpu, gpu), (held, held_gpu)) in enumerate(trace.changes(), 1):
+        line = trace.lines[index]
+        rows.append(
+            {
+                "step": number,
+                "file": line.file,
+                "line_number": line.number,
+                "cpu_mib": cpu / MIB,
+                "gpu_mib": gpu / MIB if on_gpu else None,
+                "held_cpu_mib": held / MIB,
+                "held_gpu_mib": held_gpu / MIB if on_gpu else None,
+                "line": line.text,
+            }
+        )
+    return rows
 
 
 def _identity(result: Result) -> dict[str, Any]:
     case, outcome = result.case, result.outcome
     return {
-        "framework": case.framework,
-        "model": case.model,
-        "mode": case.mode,
-        "batch_size": case.batch_size,
-        "sequence_length": case.sequence_length,
-        "dtype": outcome.dtype or case.dtype,
-        "attention": case.attention,
+        **{axis.name: result.value(axis) for axis in AXES},
         "architecture": outcome.architecture,
         "device": outcome.device or case.device,
-        "environment": case.environment,
-        "execution": outcome.execution or case.execution,
         "config_source": case.config_source,
         "status": outcome.status.value,
         "reason": outcome.reason,
-        "phase": outcome.phase,
+        "phase": "" if outcome.phase is None else outcome.phase.value,
     }
 
 
@@ -94,7 +122,7 @@ def _memory(result: Result) -> dict[str, Any]:
     for name in ("forward", "backward", "optimizer"):
         taken[f"{name}_peak"] = None if memory is None else memory.phases.get(name)
     return {
-        **{f"{name}_mib": None if size is None else size / _MIB for name, size in taken.items()},
+        **{f"{name}_mib": None if size is None else size / MIB for name, size in taken.items()},
         "traced_s": None if result.outcome.lines is None else result.outcome.lines.traced_s,
         "method": "" if memory is None else memory.method,
     }

@@ -9,13 +9,10 @@ from __future__ import annotations
 import base64
 from collections.abc import Sequence
 from html import escape
-from typing import TYPE_CHECKING
 
-from ..plan.cases import Result
+from ..plan.cases import Result, Status
+from .environment import EnvironmentFacts
 from .text import TEXT_COLUMNS, failures, footer, summary
-
-if TYPE_CHECKING:
-    from .report import Report
 
 _STYLE = """
 .nbbench table{border-collapse:collapse;border:none;margin:.3em 0}
@@ -47,17 +44,38 @@ body{{font:15px/1.5 system-ui,sans-serif;margin:2em auto;max-width:75em;padding:
 """
 
 
-def report_html(report: Report, plots: Sequence[bytes] = ()) -> str:
-    """The report for a notebook; ``plots`` are PNG images to stand below the table."""
-    if not report.results:
+def report_html(
+    results: Sequence[Result], facts: Sequence[EnvironmentFacts], plots: Sequence[bytes] = ()
+) -> str:
+    """A report for a notebook; ``plots`` are PNG images to stand below the table."""
+    if not results:
         return "<p>an empty report: no case was run</p>"
-    environment = report.environment
-    folded = environment.to_html(escape=True, border=0, header=True, na_rep="")
     return _wrapped(
-        results_html(report.results)
+        results_html(results)
         + "".join(map(_image, plots))
-        + f"<details><summary>{escape(footer(environment))}</summary>{folded}</details>"
+        + f"<details><summary>{escape(footer(facts))}</summary>{_facts_table(facts)}</details>"
     )
+
+
+def _facts_table(facts: Sequence[EnvironmentFacts]) -> str:
+    """A row a key, a column an environment."""
+    columns = [each.rows() for each in facts]
+    keys = dict.fromkeys(key for column in columns for key in column)
+    heads = "".join(
+        f'<th scope="col" class="t">{escape(text)}</th>'
+        for text in ("", *(f"{each.framework} ({each.environment})" for each in facts))
+    )
+    rows = "".join(
+        f'<tr><th scope="row" class="t">{escape(key)}</th>'
+        + "".join(f'<td class="t">{escape(_known(column.get(key)))}</td>' for column in columns)
+        + "</tr>"
+        for key in keys
+    )
+    return f"<table><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>"
+
+
+def _known(value: object) -> str:
+    return "" if value is None else str(value)
 
 
 def live_html(
@@ -75,9 +93,14 @@ def live_html(
     return _wrapped(said + rows)
 
 
-def page(report: Report, plots: Sequence[bytes], title: str) -> str:
+def page(
+    results: Sequence[Result],
+    facts: Sequence[EnvironmentFacts],
+    plots: Sequence[bytes],
+    title: str,
+) -> str:
     """A page of its own, for sharing: nothing is loaded from elsewhere."""
-    return _PAGE.format(title=escape(title), body=report_html(report, plots))
+    return _PAGE.format(title=escape(title), body=report_html(results, facts, plots))
 
 
 def results_html(results: Sequence[Result]) -> str:
@@ -95,7 +118,7 @@ def results_html(results: Sequence[Result]) -> str:
 
 
 def _table_row(result: Result, heads: list[str], cells: list[str]) -> str:
-    failed = ' class="failed"' if result.outcome.status != "ok" else ""
+    failed = ' class="failed"' if result.outcome.status is not Status.OK else ""
     timing = result.outcome.timing
     noisy = ' class="noisy" title="the interval is wider than was asked for"'
     row = "".join(

@@ -6,23 +6,21 @@ import io
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..errors import NbbenchError
-from ..plan.cases import Result
+from ..plan.cases import Result, Status
+from ..text import MIB
+from ..worker.case import varying_axes
 
-if TYPE_CHECKING:
-    from .report import Report
-
-_MIB = 2**20
-_SERIES_AT_MOST = 10
+_MAX_SERIES = 10
 """More lines than that, and than there are colours, nobody can tell apart."""
 
 _NAMES_INSIDE = 4
 """More series than that are named beside the plot, where they hide no line."""
 
 _DPI_IN_PAGE = 90
-_BARS_AT_MOST = 20
+_MAX_BARS = 20
 """Cases whose memory is shown as bars by what holds it; more are shown as lines."""
 
 
@@ -57,8 +55,8 @@ class Plots:
     Raises `MissingPlots` where Matplotlib is not installed.
     """
 
-    def __init__(self, report: Report) -> None:
-        self._results = report.results
+    def __init__(self, results: Sequence[Result]) -> None:
+        self._results = results
 
     def latency(self, ax: Any = None) -> Plot:
         """Median time of a call, with its 95 % interval, by length (or else by batch size).
@@ -75,7 +73,7 @@ class Plots:
         """Peak memory: as bars by what holds it, or as lines where there are many cases."""
         axes = _axes(ax)
         known = [r for r in self._results if _peak(r) is not None]
-        if len(known) <= _BARS_AT_MOST:
+        if len(known) <= _MAX_BARS:
             _memory_bars(axes, known)
             axes.set(xlabel="memory at the peak (MiB)", title="Memory")
         else:
@@ -132,7 +130,7 @@ def _samples_per_second(result: Result) -> tuple[float | None, tuple[float, floa
 
 def _peak(result: Result) -> float | None:
     memory = result.outcome.memory
-    return None if memory is None or memory.peak is None else memory.peak / _MIB
+    return None if memory is None or memory.peak is None else memory.peak / MIB
 
 
 def _lines(axes: Any, results: Sequence[Result], by: str, value: _Value) -> None:
@@ -141,7 +139,7 @@ def _lines(axes: Any, results: Sequence[Result], by: str, value: _Value) -> None
     name_of = _namer(results, by)
     for result in results:
         series[name_of(result)].append(result)
-    drawn_series = list(series.items())[:_SERIES_AT_MOST]
+    drawn_series = list(series.items())[:_MAX_SERIES]
     if len(series) > len(drawn_series):
         said = f"the first {len(drawn_series)} of {len(series)} series"
         axes.text(0.99, 0.02, said, transform=axes.transAxes, ha="right", fontsize=8)
@@ -162,7 +160,7 @@ def _lines(axes: Any, results: Sequence[Result], by: str, value: _Value) -> None
             )  # fmt: skip
         for result in members:
             x = getattr(result.case, by)
-            if result.outcome.status != "ok" and x is not None:
+            if result.outcome.status is not Status.OK and x is not None:
                 status = result.outcome.status.value
                 axes.plot(x, 0.97, "x", color=color, transform=axes.get_xaxis_transform())
                 axes.annotate(
@@ -211,7 +209,7 @@ def _memory_bars(axes: Any, results: Sequence[Result]) -> None:
     if on_gpu:
         del parts["baseline"]  # a peak of the allocator's has none
     for number, (part, label) in enumerate(parts.items()):
-        sizes = [(getattr(r.outcome.memory, part, None) or 0) / _MIB for r in results]
+        sizes = [(getattr(r.outcome.memory, part, None) or 0) / MIB for r in results]
         axes.barh(places, sizes, left=left, label=label, color=f"C{number}")
         left = [a + b for a, b in zip(left, sizes, strict=True)]
     axes.set_yticks(places, names)
@@ -219,22 +217,14 @@ def _memory_bars(axes: Any, results: Sequence[Result]) -> None:
 
 
 def _namer(results: Sequence[Result], by: str) -> Callable[[Result], str]:
-    """What tells a case from the others, but for ``by``."""
-    varying = [
-        (name, text)
-        for name, text in (
-            ("framework", "{}"), ("environment", "{}"), ("mode", "{}"), ("dtype", "{}"),
-            ("attention", "{}"), ("execution", "{}"), ("batch_size", "batch {}"),
-            ("sequence_length", "length {}"),
-        )
-        if name != by and _varies(results, name)
-    ]  # fmt: skip
+    """What distinguishes a case from the others, but for ``by``."""
+    axes = [
+        axis for axis in varying_axes(r.case for r in results) if axis.name not in ("model", by)
+    ]
 
     def name_of(result: Result) -> str:
-        case = result.case
-        told = [(getattr(case, name), text) for name, text in varying]
-        more = [text.format(value) for value, text in told if value is not None]
-        return ", ".join([case.model, *more])
+        texts = [axis.alone(result.case) for axis in axes]
+        return ", ".join([result.case.model, *filter(None, texts)])
 
     return name_of
 

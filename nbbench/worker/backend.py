@@ -92,11 +92,8 @@ class Backend(Protocol):
     def import_model(self, case: Case) -> None:
         """Import what this case's model needs, so that a fork need not."""
 
-    def open(self, case: Case, *, mark_works: bool) -> Device:
-        """The device that the case names; `Unsupported` where there is none.
-
-        ``mark_works`` says whether the kernel's high-water mark can be trusted here.
-        """
+    def open(self, case: Case) -> Device:
+        """The device that the case names; `Unsupported` where there is none."""
 
     def build(self, case: Case, device: Device) -> Model:
         """The case's model with random weights, seeded; no weights are ever downloaded."""

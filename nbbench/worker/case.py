@@ -9,11 +9,12 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Optional
 
-FEWEST_SAMPLES = 6
+MIN_SAMPLES = 6
 """The fewest with which the median's interval exists: (min, max) of 6 has a level of 96.9 %."""
 
 
@@ -31,8 +32,9 @@ class Status(str, Enum):
 
 
 class Phase(str, Enum):
-    """Where a case is, in this order; its environment is prepared once for all its cases."""
+    """Where a case is, in this order; model and environment are found once for all its cases."""
 
+    RESOLVING = "resolving"
     PREPARING = "preparing"
     STARTING = "starting"
     IMPORTING = "importing"
@@ -47,7 +49,7 @@ class Phase(str, Enum):
 class Case:
     """One thing to measure.
 
-    ``config`` is the model's configuration as canonical JSON text, which keeps a case hashable.
+    ``config`` is the model's configuration, JSON values by name.
     ``sequence_length`` is None for a model that takes none. ``precision`` is the half width that
     the confidence interval of the median shall have, as a fraction of the median; ``max_time``
     is in seconds.
@@ -55,7 +57,7 @@ class Case:
 
     framework: str
     model: str
-    config: str
+    config: Mapping[str, Any] = field(hash=False)
     config_source: str
     batch_size: int
     sequence_length: Optional[int]
@@ -71,7 +73,7 @@ class Case:
     speed: bool = True
     memory: bool = True
     trace_memory_line_by_line: bool = False
-    min_samples: int = FEWEST_SAMPLES
+    min_samples: int = MIN_SAMPLES
     precision: float = 0.02
     max_time: float = 10.0
     seed: int = 0
@@ -85,13 +87,57 @@ class Case:
     @property
     def label(self) -> str:
         """The case in a few words, for progress and messages."""
-        length = "" if self.sequence_length is None else f" × length {self.sequence_length}"
-        how = "" if self.dtype == "float32" else f", {self.dtype}"
-        how += "" if self.attention == "default" else f", {self.attention} attention"
-        how += "" if self.execution == "default" else f", {self.execution}"
-        if self.environment not in ("kernel", self.framework):
-            how += f", in {self.environment}"
-        return f"{self.model} {self.framework} {self.mode}, batch {self.batch_size}{length}{how}"
+        return "".join(axis.in_label(self) for axis in sorted(AXES, key=lambda axis: axis.rank))
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One way in which cases differ: a field of `Case`, and how it is written.
+
+    ``head`` is the head of its column in a table, ``text`` how a value reads in a label, its
+    separator included, ``rank`` where it stands there, and ``usual`` the value that labels omit.
+    """
+
+    name: str
+    head: str
+    text: str
+    rank: int
+    usual: Optional[str] = None
+
+    def value(self, case: Case) -> Any:
+        """The case's value."""
+        return getattr(case, self.name)
+
+    def in_label(self, case: Case) -> str:
+        """The value as a part of the case's label; empty where the label omits it."""
+        value = self.value(case)
+        usual = (self.usual, case.framework) if self.name == "environment" else (self.usual,)
+        return "" if value is None or value in usual else self.text.format(value)
+
+    def alone(self, case: Case) -> str:
+        """The value where it stands by itself; empty where there is none."""
+        value = self.value(case)
+        return "" if value is None else self.text.format(value).lstrip(" ,×")
+
+
+AXES = (
+    Axis("model", "model", "{}", rank=0),
+    Axis("framework", "framework", " {}", rank=1),
+    Axis("environment", "environment", ", in {}", rank=8, usual="kernel"),
+    Axis("mode", "mode", " {}", rank=2),
+    Axis("dtype", "dtype", ", {}", rank=5, usual="float32"),
+    Axis("attention", "attention", ", {} attention", rank=6, usual="default"),
+    Axis("execution", "execution", ", {}", rank=7, usual="default"),
+    Axis("batch_size", "batch", ", batch {}", rank=3),
+    Axis("sequence_length", "length", " × length {}", rank=4),
+)
+"""Every axis, in the order of a table; labels, frames, tables, plots and comparisons ask it."""
+
+
+def varying_axes(cases: Iterable[Case]) -> list[Axis]:
+    """The axes in which these cases differ."""
+    known = list(cases)
+    return [axis for axis in AXES if len({axis.value(case) for case in known}) > 1]
 
 
 @dataclass(frozen=True)
@@ -161,7 +207,7 @@ class SourceLine:
 class LineTrace:
     """Memory before each line that one call ran.
 
-    Each of ``steps`` is the line's place in ``lines``, the bytes that the process held, and those
+    Each of ``steps`` is the line's index in ``lines``, the bytes that the process held, and those
     that the device's allocator had given out (None where the device is the CPU); ``end`` is the
     same two after the call. ``traced_s`` is how long the call took with the tracing. ``whole`` is
     false where the call ran more lines than were kept.
@@ -173,12 +219,22 @@ class LineTrace:
     traced_s: float
     whole: bool = True
 
+    def changes(self) -> Iterator[tuple[int, tuple[int, int], tuple[int, int]]]:
+        """Each step's index in ``lines``, the bytes that it added, and those held after it.
+
+        Both are pairs: of the process, and on the GPU (0 where there is none).
+        """
+        readings = [(cpu, gpu or 0) for _, cpu, gpu in self.steps]
+        readings.append((self.end[0], self.end[1] or 0))
+        for (index, _, _), before, after in zip(self.steps, readings, readings[1:]):
+            yield index, (after[0] - before[0], after[1] - before[1]), after
+
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> LineTrace:
         """Rebuild a trace from what ``dataclasses.asdict`` made of one."""
         return cls(
             lines=tuple(SourceLine(**line) for line in data["lines"]),
-            steps=tuple((place, cpu, gpu) for place, cpu, gpu in data["steps"]),
+            steps=tuple((index, cpu, gpu) for index, cpu, gpu in data["steps"]),
             end=(data["end"][0], data["end"][1]),
             traced_s=data["traced_s"],
             whole=data["whole"],
@@ -198,7 +254,7 @@ class Outcome:
 
     status: Status
     reason: str = ""
-    phase: str = ""
+    phase: Optional[Phase] = None
     device: str = ""
     dtype: str = ""
     architecture: str = ""
@@ -229,5 +285,13 @@ class Outcome:
         lines = data.get("lines")
         if lines is not None:
             lines = LineTrace.from_dict(lines)
-        status = Status(data["status"])
-        return cls(**{**data, "status": status, "timing": timing, "memory": memory, "lines": lines})
+        return cls(
+            **{
+                **data,
+                "status": Status(data["status"]),
+                "phase": Phase(data["phase"]) if data.get("phase") else None,
+                "timing": timing,
+                "memory": memory,
+                "lines": lines,
+            }
+        )

@@ -17,7 +17,7 @@ from typing import Any, Optional
 from .case import LineTrace, SourceLine
 from .measure import Call, Stopwatch
 
-MOST_STEPS = 200_000
+MAX_STEPS = 200_000
 """Lines that are kept of one call; the trace of a longer one ends there, and says so."""
 
 _NO_GPU = -1
@@ -36,7 +36,7 @@ def trace_lines(call: Call, stopwatch: Stopwatch, read: Reading, library: str) -
     steps, cpu_bytes, gpu_bytes = array("q"), array("q"), array("q")
 
     def at_line(frame: Any, event: str, argument: Any) -> Any:
-        if event == "line" and frame.f_lineno is not None and len(steps) < MOST_STEPS:
+        if event == "line" and frame.f_lineno is not None and len(steps) < MAX_STEPS:
             steps.append(places.setdefault((frame.f_code, frame.f_lineno), len(places)))
             cpu, gpu = read()
             cpu_bytes.append(cpu)
@@ -66,7 +66,7 @@ def trace_lines(call: Call, stopwatch: Stopwatch, read: Reading, library: str) -
         ),
         end=read(),
         traced_s=traced_s,
-        whole=len(steps) < MOST_STEPS,
+        whole=len(steps) < MAX_STEPS,
     )
 
 

@@ -13,13 +13,13 @@ from typing import Union
 
 from .backend import Backend
 from .case import Status
-from .messages import Failed
+from .messages import WorkerFailed
 from .run_case import first_line
 
 _loaded: dict[tuple[str, str, str], Backend] = {}
 
 
-def load_backend(framework: str, file: str, class_name: str) -> Union[Backend, Failed]:
+def load_backend(framework: str, file: str, class_name: str) -> Union[Backend, WorkerFailed]:
     """The backend with its framework imported; `Failed`, which says why, if that fails.
 
     A process loads a backend once, so that what it found of the framework then stays known.
@@ -45,10 +45,10 @@ def load_backend(framework: str, file: str, class_name: str) -> Union[Backend, F
         reason = f"{framework} cannot be imported: {first_line(error)}"
         if isinstance(error, ModuleNotFoundError) and missing:
             reason = f"{missing} is not installed"
-        return Failed(Status.UNSUPPORTED, reason, traceback.format_exc())
+        return WorkerFailed(Status.UNSUPPORTED, reason, traceback.format_exc())
     except Exception as error:
         reason = f"{framework} cannot be started: {first_line(error)}"
-        return Failed(Status.ERROR, reason, traceback.format_exc())
+        return WorkerFailed(Status.ERROR, reason, traceback.format_exc())
 
 
 @contextmanager

@@ -17,13 +17,13 @@ from functools import partial
 from typing import Optional, Protocol
 
 from . import order_statistics
-from .case import FEWEST_SAMPLES, Timing
-from .messages import Sampled
+from .case import MIN_SAMPLES, Timing
+from .messages import SamplingProgress
 
-SHORTEST_SAMPLE_S = 1e-3
+MIN_SAMPLE_S = 1e-3
 """Calls that take less are timed in blocks that take about this long."""
 
-WARM_CALLS_AT_MOST = 10
+MAX_WARM_CALLS = 10
 WARM_CALLS_COMPARED = 3
 WARM_AGREEMENT = 0.05
 WARM_SHARE_OF_TIME = 0.25
@@ -99,7 +99,7 @@ def warm_up(call: Call, stopwatch: Stopwatch, first_call_s: float, max_time: flo
     while True:
         time_is_up = sum(durations) >= WARM_SHARE_OF_TIME * max_time
         last = durations[-WARM_CALLS_COMPARED:]
-        if time_is_up or len(durations) > WARM_CALLS_AT_MOST or _agree(last):
+        if time_is_up or len(durations) > MAX_WARM_CALLS or _agree(last):
             break
         durations.append(stopwatch(call, 1))
     call_s = min(last)
@@ -119,9 +119,9 @@ def sample(
     calls_per_sample: int,
     precision: float,
     max_time: float,
-    fewest: int = FEWEST_SAMPLES,
+    fewest: int = MIN_SAMPLES,
     begun: Sequence[float] = (),
-    report: Callable[[Sampled], None] = lambda _: None,
+    report: Callable[[SamplingProgress], None] = lambda _: None,
 ) -> list[float]:
     """Seconds per call, sampled until the median is known to ``precision``.
 
@@ -146,7 +146,7 @@ def sample(
                 told = now
                 ordered = sorted(samples)
                 median = order_statistics.median_of(ordered)
-                report(Sampled(len(samples), median, order_statistics.half_width(ordered)))
+                report(SamplingProgress(len(samples), median, order_statistics.half_width(ordered)))
             if len(samples) == look_at:
                 width = order_statistics.half_width(sorted(samples))
                 look_at = next(upcoming, 0)
@@ -158,7 +158,7 @@ def sample(
 
 def block_size(call_s: float) -> int:
     """How many calls make one sample: 1, or enough to take a millisecond."""
-    return 1 if call_s >= SHORTEST_SAMPLE_S else math.ceil(SHORTEST_SAMPLE_S / max(call_s, 1e-9))
+    return 1 if call_s >= MIN_SAMPLE_S else math.ceil(MIN_SAMPLE_S / max(call_s, 1e-9))
 
 
 def summarize(

@@ -10,11 +10,11 @@ from __future__ import annotations
 import dataclasses
 import json
 from dataclasses import dataclass
-from typing import Any, Optional, Union
+from typing import Any, Optional, Union, get_args
 
 from .case import Case, Outcome, Phase, Status
 
-PROTOCOL = 1
+PROTOCOL = 2
 
 
 @dataclass(frozen=True)
@@ -30,19 +30,19 @@ class StopCase:
 
 
 @dataclass(frozen=True)
-class Hello:
+class WorkerReady:
     """Event: the framework is imported and the worker takes cases.
 
-    ``environment`` holds versions and settings, never a user, a host or a path.
+    ``facts`` holds versions and settings, never a user, a host or a path.
     """
 
     framework: str
     pid: int
-    environment: dict[str, Any]
+    facts: dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Failed:
+class WorkerFailed:
     """Event: the worker cannot start; it exits after this."""
 
     status: Status
@@ -51,7 +51,7 @@ class Failed:
 
 
 @dataclass(frozen=True)
-class Started:
+class CaseStarted:
     """Event: a case runs in this process."""
 
     pid: int
@@ -65,14 +65,14 @@ class PhaseChanged:
 
 
 @dataclass(frozen=True)
-class Opened:
+class DeviceOpened:
     """Event: the running case has opened its device; a GPU by the driver's UUID ("GPU-…")."""
 
     gpu_uuid: str
 
 
 @dataclass(frozen=True)
-class Sampled:
+class SamplingProgress:
     """Event: how sampling goes; ``half_width`` is the interval's, as a fraction of the median."""
 
     n: int
@@ -81,17 +81,24 @@ class Sampled:
 
 
 @dataclass(frozen=True)
-class Finished:
+class CaseFinished:
     """Event: the running case is over."""
 
     outcome: Outcome
 
 
 Request = Union[RunCase, StopCase]
-Event = Union[Hello, Failed, Started, PhaseChanged, Opened, Sampled, Finished]
+Event = Union[
+    WorkerReady,
+    WorkerFailed,
+    CaseStarted,
+    PhaseChanged,
+    DeviceOpened,
+    SamplingProgress,
+    CaseFinished,
+]
 _TYPES: dict[str, Any] = {
-    kind.__name__: kind
-    for kind in (RunCase, StopCase, Hello, Failed, Started, PhaseChanged, Opened, Sampled, Finished)
+    kind.__name__: kind for union in (Request, Event) for kind in get_args(union)
 }
 
 
@@ -116,10 +123,10 @@ def decode(line: bytes) -> Any:
         raise ProtocolError(f"the message speaks protocol {version}, this side {PROTOCOL}")
     if kind is RunCase:
         return RunCase(Case(**content["case"]))
-    if kind is Finished:
-        return Finished(Outcome.from_dict(content["outcome"]))
+    if kind is CaseFinished:
+        return CaseFinished(Outcome.from_dict(content["outcome"]))
     if kind is PhaseChanged:
         return PhaseChanged(Phase(content["phase"]))
-    if kind is Failed:
+    if kind is WorkerFailed:
         content["status"] = Status(content["status"])
     return kind(**content)

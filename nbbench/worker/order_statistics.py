@@ -17,21 +17,21 @@ from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import Optional
 
-from .case import FEWEST_SAMPLES
+from .case import MIN_SAMPLES
 
 NOMINAL_LEVEL = 0.97
 """Of the interval; what is left at least 95 % after stopping early. (Six samples have 96.9 %.)"""
 
-MOST_SAMPLES = 1000
+MAX_SAMPLES = 1000
 """More do not help: a median still uncertain then sits between two modes, or drifts."""
 
 
-def looks(fewest: int = FEWEST_SAMPLES) -> Iterator[int]:
+def looks(fewest: int = MIN_SAMPLES) -> Iterator[int]:
     """The sample sizes at which to ask whether the interval is narrow enough, 5 % apart."""
     n = fewest
-    while n < MOST_SAMPLES:
+    while n < MAX_SAMPLES:
         yield n
-        n = min(max(n + 1, math.ceil(1.05 * n)), MOST_SAMPLES)
+        n = min(max(n + 1, math.ceil(1.05 * n)), MAX_SAMPLES)
     yield n
 
 
@@ -40,9 +40,9 @@ def interval_ends(n: int, level: float = NOMINAL_LEVEL) -> Optional[tuple[int, f
     """Where the interval of the median of n samples ends: a rank, and a weight from 0 to 1.
 
     The lower end is (1 - weight) times the rank-th smallest sample, plus weight times the next
-    one; the upper end the same from above. None for fewer samples than `FEWEST_SAMPLES`.
+    one; the upper end the same from above. None for fewer samples than `MIN_SAMPLES`.
     """
-    if n < FEWEST_SAMPLES:
+    if n < MIN_SAMPLES:
         return None
     rank, wider, narrower = 0, 1.0, 1 - 2 / 2**n  # the k-th from both ends: 1 - 2 P(Bin(n, ½) < k)
     while narrower >= level and rank < n // 2:

@@ -8,12 +8,13 @@ the peak was taken.
 
 from __future__ import annotations
 
-from typing import Optional, Protocol
+from typing import Optional, Protocol, Union
 
 from .case import MemoryProfile
 from .resident import (
     HighWaterMark,
     Polling,
+    high_water_mark_works,
     quick_resident,
     read_resident,
     release_free_memory,
@@ -23,7 +24,7 @@ from .resident import (
 class MemoryGauge(Protocol):
     """Watches one case's memory; the methods are called in the order in which they stand here."""
 
-    free: bool
+    peak_costs_nothing: bool
     """Whether the peak can be taken over the calls that are timed, without disturbing them."""
 
     def before_model(self) -> None:
@@ -46,11 +47,13 @@ class MemoryGauge(Protocol):
 
 
 class ProcessMemory:
-    """The memory of this process, by the kernel's high-water mark or else by polling."""
+    """The memory of this process: ``peak`` is the kernel's high-water mark where that works."""
 
-    def __init__(self, mark_works: bool) -> None:
-        self.free = mark_works
-        self._peak = HighWaterMark() if mark_works else Polling()
+    def __init__(self, peak: Union[HighWaterMark, Polling, None] = None) -> None:
+        if peak is None:
+            peak = HighWaterMark() if high_water_mark_works() else Polling()
+        self.peak_costs_nothing = isinstance(peak, HighWaterMark)
+        self._peak = peak
         self._anonymous_before = 0
         self._weights = 0
 

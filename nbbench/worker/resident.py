@@ -152,8 +152,11 @@ def touch(mib: int) -> None:
             memory[offset] = 1
 
 
+@lru_cache(maxsize=1)
 def high_water_mark_works(probe_mib: int = 8) -> bool:
     """Prove the high-water mark with memory of a known size, touched for a moment.
+
+    Proved once in a process; its forks inherit the answer.
 
     True where a peak of ``probe_mib`` is seen to within 1 MiB, and a reset takes it away again.
     """

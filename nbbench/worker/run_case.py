@@ -14,12 +14,12 @@ from .backend import Backend, Device, Model, Unsupported
 from .case import Case, MemoryProfile, Outcome, Phase, Status, Timing
 from .line_trace import trace_lines
 from .measure import Call, block_size, sample, summarize, warm_up
-from .messages import Event, Opened, PhaseChanged
+from .messages import DeviceOpened, Event, PhaseChanged
 from .resident import release_free_memory
 
 _RAISED = re.compile(r"^\s*\w+(?:Error|Exception): (.+)$", re.MULTILINE)
 
-_PHASES_STEPS_AT_MOST = 10
+_MAX_PHASE_STEPS = 10
 _PHASES_SHARE_OF_TIME = 0.1
 
 _MEMORY_CALLS = 3
@@ -27,13 +27,10 @@ _POLLED_SECONDS = 0.1
 """Polling at 5 ms wants calls for at least this long."""
 
 
-def run_case(
-    backend: Backend, case: Case, emit: Callable[[Event], None], *, mark_works: bool
-) -> Outcome:
+def run_case(backend: Backend, case: Case, emit: Callable[[Event], None]) -> Outcome:
     """Measure one case in this process; every failure comes back as an outcome.
 
-    ``emit`` gets the phases and the progress of sampling. ``mark_works`` says whether the
-    kernel's high-water mark was proven here.
+    ``emit`` gets the phases and the progress of sampling.
     """
     phase = Phase.IMPORTING
     known: dict[str, Any] = {}
@@ -49,17 +46,17 @@ def run_case(
             if status is Status.UNSUPPORTED
             else "".join(traceback.format_exception(type(error), error, error.__traceback__))
         )
-        return Outcome(status, reason, phase.value, detail=detail, **known)
+        return Outcome(status, reason, phase, detail=detail, **known)
 
     try:
         enter(Phase.IMPORTING)
         backend.import_model(case)
 
         enter(Phase.BUILDING)
-        device = backend.open(case, mark_works=mark_works)
+        device = backend.open(case)
         known["device"] = device.name
         if device.gpu_uuid is not None:
-            emit(Opened(device.gpu_uuid))
+            emit(DeviceOpened(device.gpu_uuid))
         device.memory.before_model()
         begin = time.perf_counter()
         model = backend.build(case, device)
@@ -83,7 +80,7 @@ def run_case(
         if case.memory and memory is None:
             enter(Phase.MEMORY)
             memory = _memory_of_calls(device, model, call)
-        if memory is not None and case.mode == "training" and device.memory.free:
+        if memory is not None and case.mode == "training" and device.memory.peak_costs_nothing:
             enter(Phase.MEMORY)
             memory = _by_phase(device, model, memory, _PHASES_SHARE_OF_TIME * case.max_time)
         lines = None
@@ -91,7 +88,7 @@ def run_case(
             enter(Phase.TRACING)
             release_free_memory()  # else calls live on what those before have left in the allocator
             lines = trace_lines(call, device.stopwatch, device.memory.now, model.library)
-        return Outcome(Status.OK, phase="", timing=timing, memory=memory, lines=lines, **known)
+        return Outcome(Status.OK, timing=timing, memory=memory, lines=lines, **known)
     except Unsupported as error:
         return failed(Status.UNSUPPORTED, str(error), error)
     except KeyboardInterrupt as error:
@@ -123,7 +120,7 @@ def _time(
     """Time the call; where the peak costs nothing, take it over the calls that are sampled."""
     begin = time.perf_counter()
     first_call_s = device.stopwatch(call, 1)
-    with_memory = case.memory and device.memory.free
+    with_memory = case.memory and device.memory.peak_costs_nothing
     if with_memory:
         device.memory.start()
     warm = warm_up(call, device.stopwatch, first_call_s, case.max_time)
@@ -156,7 +153,7 @@ def _memory_of_calls(device: Device, model: Model, call: Call) -> MemoryProfile:
     """Take the peak in calls of its own, after one that is not watched; more if it is polled."""
     call_s = device.stopwatch(call, 1)
     calls = _MEMORY_CALLS
-    if not device.memory.free:
+    if not device.memory.peak_costs_nothing:
         calls = max(calls, int(_POLLED_SECONDS / max(call_s, 1e-4)))
     device.memory.start()
     device.stopwatch(call, calls)
@@ -171,7 +168,7 @@ def _by_phase(device: Device, model: Model, memory: MemoryProfile, seconds: floa
     """
     peaks: dict[str, int] = {}
     begin = time.perf_counter()
-    for _ in range(_PHASES_STEPS_AT_MOST):
+    for _ in range(_MAX_PHASE_STEPS):
         for name, part in model.training_phases():
             device.memory.start()
             device.stopwatch(part, 1)

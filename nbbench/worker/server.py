@@ -24,17 +24,17 @@ from dataclasses import dataclass
 from typing import Any, BinaryIO, Optional
 
 from .backend import Backend
-from .case import Outcome, Status
+from .case import Outcome, Phase, Status
 from .load import load_backend
 from .messages import (
+    CaseFinished,
+    CaseStarted,
     Event,
-    Failed,
-    Finished,
-    Hello,
     PhaseChanged,
     RunCase,
-    Started,
     StopCase,
+    WorkerFailed,
+    WorkerReady,
     decode,
     encode,
 )
@@ -63,16 +63,16 @@ def main() -> None:
     events = _claim_stdout()
     settings = Settings(**json.loads(sys.argv[1]))
     backend = load_backend(settings.framework, settings.backend_file, settings.backend_class)
-    if isinstance(backend, Failed):
+    if isinstance(backend, WorkerFailed):
         _send(events, backend)
         return
-    mark_works = high_water_mark_works()
+    high_water_mark_works()  # proved once, for every fork
     environment = {"python_version": platform.python_version(), **backend.environment()}
-    _send(events, Hello(settings.framework, os.getpid(), environment))
+    _send(events, WorkerReady(settings.framework, os.getpid(), environment))
     if settings.isolation == "fork":
-        Server(backend, events, settings.idle_limit, mark_works).serve()
+        Server(backend, events, settings.idle_limit).serve()
     else:
-        _serve_one(backend, events, mark_works)
+        _serve_one(backend, events)
 
 
 def _claim_stdout() -> BinaryIO:
@@ -92,13 +92,10 @@ class Server:
     It runs one thread and waits in one place, so a fork copies nothing that is held.
     """
 
-    def __init__(
-        self, backend: Backend, events: BinaryIO, idle_limit: float, mark_works: bool
-    ) -> None:
+    def __init__(self, backend: Backend, events: BinaryIO, idle_limit: float) -> None:
         self._backend = backend
         self._events = events
         self._idle_limit = idle_limit
-        self._mark_works = mark_works
         self._parent = os.getppid()
         self._unread = b""
         self._open = True
@@ -140,19 +137,20 @@ class Server:
         os.close(writer)
         with contextlib.suppress(OSError):  # the child does it too; whoever comes first
             os.setpgid(child, child)
-        _send(self._events, Started(child))
+        _send(self._events, CaseStarted(child))
         phase, finished = self._relay(child, reader)
         os.close(reader)
         _, wait_status = os.waitpid(child, 0)
         _kill_group(child, signal.SIGKILL)  # whatever the case itself has started
         if finished is None:
             oom_killed = _out_of_memory_kills() > kills_before
-            finished = Finished(_outcome_of_death(wait_status, phase, oom_killed))
+            finished = CaseFinished(_outcome_of_death(wait_status, phase, oom_killed))
         _send(self._events, finished)
 
-    def _relay(self, child: int, reader: int) -> tuple[str, Optional[Finished]]:
+    def _relay(self, child: int, reader: int) -> tuple[Optional[Phase], Optional[CaseFinished]]:
         """Pass the child's events on until it is gone; its last phase, and its outcome if any."""
-        phase, unread = "", b""
+        phase: Optional[Phase] = None
+        unread = b""
         stops, next_stop = iter(ESCALATION), float("inf")
         while True:
             wait = min(_LOOK_EVERY_S, max(0.0, next_stop - time.monotonic()))
@@ -177,8 +175,8 @@ class Server:
             for line in lines:
                 event = decode(line)
                 if isinstance(event, PhaseChanged):
-                    phase = event.phase.value
-                if isinstance(event, Finished):
+                    phase = event.phase
+                if isinstance(event, CaseFinished):
                     return phase, event
                 if self._open:
                     self._events.write(line + b"\n")
@@ -196,9 +194,8 @@ class Server:
                 self._backend,
                 request.case,
                 lambda event: _send(events, event),
-                mark_works=self._mark_works,
             )
-            _send(events, Finished(outcome))
+            _send(events, CaseFinished(outcome))
         except BaseException:
             traceback.print_exc()
         finally:
@@ -206,7 +203,7 @@ class Server:
             os._exit(0)
 
 
-def _serve_one(backend: Backend, events: BinaryIO, mark_works: bool) -> None:
+def _serve_one(backend: Backend, events: BinaryIO) -> None:
     """Run the one case that is asked for in this process, which its parent may end at any time."""
     line = sys.stdin.buffer.readline()
     if not line:
@@ -215,11 +212,9 @@ def _serve_one(backend: Backend, events: BinaryIO, mark_works: bool) -> None:
     threading.Thread(target=_exit_at_end_of_stdin, daemon=True).start()
     if sys.platform == "linux":
         _be_first_out_of_memory()
-    _send(events, Started(os.getpid()))
-    outcome = run_case(
-        backend, request.case, lambda event: _send(events, event), mark_works=mark_works
-    )
-    _send(events, Finished(outcome))
+    _send(events, CaseStarted(os.getpid()))
+    outcome = run_case(backend, request.case, lambda event: _send(events, event))
+    _send(events, CaseFinished(outcome))
     sys.stderr.flush()
     os._exit(0)
 
@@ -232,9 +227,9 @@ def _exit_at_end_of_stdin() -> None:
     os._exit(1)
 
 
-def _outcome_of_death(wait_status: int, phase: str, oom_killed: bool) -> Outcome:
+def _outcome_of_death(wait_status: int, phase: Optional[Phase], oom_killed: bool) -> Outcome:
     """What to say of a child that ended without an outcome."""
-    where = f" while {phase}" if phase else ""
+    where = f" while {phase.value}" if phase else ""
     if not os.WIFSIGNALED(wait_status):
         code = os.WEXITSTATUS(wait_status)
         return Outcome(Status.CRASHED, f"the process exited with code {code}{where}", phase)

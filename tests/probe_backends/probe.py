@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
@@ -11,7 +10,8 @@ import time
 
 from nbbench.worker.backend import Unsupported
 from nbbench.worker.backends.cpu import CpuDevice
-from nbbench.worker.resident import touch
+from nbbench.worker.process_memory import ProcessMemory
+from nbbench.worker.resident import Polling, touch
 
 
 class ProbeBackend:
@@ -24,14 +24,16 @@ class ProbeBackend:
     def import_model(self, case):
         pass
 
-    def open(self, case, *, mark_works):
-        config = json.loads(case.config)
-        device = CpuDevice(mark_works and not config.get("poll"))
+    def open(self, case):
+        config = case.config
+        device = CpuDevice()
+        if config.get("poll"):
+            device.memory = ProcessMemory(Polling())
         device.gpu_uuid = config.get("gpu_uuid")
         return device
 
     def build(self, case, device):
-        return ProbeModel(json.loads(case.config), case)
+        return ProbeModel(case.config, case)
 
     def is_out_of_memory(self, error):
         return isinstance(error, MemoryError)

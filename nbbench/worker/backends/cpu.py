@@ -14,6 +14,6 @@ class CpuDevice:
     name = "cpu"
     gpu_uuid: Optional[str] = None
 
-    def __init__(self, mark_works: bool) -> None:
+    def __init__(self) -> None:
         self.stopwatch = wall_stopwatch()
-        self.memory = ProcessMemory(mark_works)
+        self.memory = ProcessMemory()

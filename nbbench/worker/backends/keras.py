@@ -112,7 +112,7 @@ class _KerasOver:
         """The model that keras-hub makes of a Transformers configuration; no weights are read."""
         complete = {name: getattr(config, name, None) for name in config.attribute_map}
         complete.update(json.loads(config.to_json_string(use_diff=False)))
-        complete.update(json.loads(case.config))
+        complete.update(case.config)
         with tempfile.TemporaryDirectory() as folder:
             text = json.dumps(complete)
             (Path(folder) / "config.json").write_text(text, encoding="utf-8")
@@ -139,9 +139,9 @@ class KerasBackend(_KerasOver):
     below = "tensorflow"
     executions = ("graph", "eager", "xla")
 
-    def open(self, case: Case, *, mark_works: bool) -> Device:
+    def open(self, case: Case) -> Device:
         """``cpu``, or a CUDA device by its number; ``auto`` takes CUDA where there is one."""
-        return self._tensorflow.open(case, mark_works=mark_works)
+        return self._tensorflow.open(case)
 
     def is_out_of_memory(self, error: BaseException) -> bool:
         """TensorFlow has an error of its own for the allocators of all devices."""
@@ -180,7 +180,7 @@ class KerasJaxBackend(_KerasOver):
     below = "jax"
     executions = ("xla", "eager")
 
-    def open(self, case: Case, *, mark_works: bool) -> Device:
+    def open(self, case: Case) -> Device:
         """``cpu``, which ``auto`` means, too."""
         if case.device not in ("auto", "cpu"):
             raise Unsupported(
@@ -189,7 +189,7 @@ class KerasJaxBackend(_KerasOver):
         self.framework.config.update("jax_platforms", "cpu")
         os.environ["NPROC"] = str(case.threads or default_threads())  # XLA sizes its pool by it
         self.keras.random.normal((1,), seed=0)  # starts JAX, which is no part of the weights
-        return CpuDevice(mark_works)
+        return CpuDevice()
 
     def build(self, case: Case, device: Device) -> KerasModel:
         """The backbone; what XLA compiled to draw its weights is thrown away."""
@@ -234,9 +234,9 @@ class KerasTorchBackend(_KerasOver):
     below = "torch"
     executions = ("eager",)
 
-    def open(self, case: Case, *, mark_works: bool) -> Device:
+    def open(self, case: Case) -> Device:
         """``cpu``, or a CUDA device by its number; ``auto`` takes CUDA where there is one."""
-        device = self._pytorch.open(case, mark_works=mark_works)
+        device = self._pytorch.open(case)
         self.keras.device(device.name).__enter__()  # for as long as this process lives
         if case.threads is not None:
             self.framework.set_num_threads(case.threads)

@@ -71,7 +71,7 @@ class TensorFlowBackend:
         """Import the module of the case's model class."""
         self._model_class(make_config(self.transformers, case), case)
 
-    def open(self, case: Case, *, mark_works: bool) -> Device:
+    def open(self, case: Case) -> Device:
         """``cpu``, or a CUDA device by its number; ``auto`` takes CUDA where there is one."""
         config, wanted = self.tensorflow.config, case.device
         refuse_tpu(wanted)
@@ -84,7 +84,7 @@ class TensorFlowBackend:
             raise Unsupported(f"device {wanted} was asked for, but TensorFlow here sees {seen}")
         if not gpus:
             config.set_visible_devices([], "GPU")
-            return CpuDevice(mark_works)
+            return CpuDevice()
         from .tensorflow_gpu import GpuDevice
 
         config.set_visible_devices(gpus[index], "GPU")

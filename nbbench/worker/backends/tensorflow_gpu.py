@@ -31,7 +31,7 @@ def read_an_element(tensorflow: Any, output: Any) -> None:
 class GpuMemory:
     """The allocator's exact peaks, and the driver's figure for this process."""
 
-    free = True
+    peak_costs_nothing = True
 
     def __init__(self, tensorflow: Any, gpu_uuid: Optional[str]) -> None:
         self._tensorflow, self._experimental = tensorflow, tensorflow.config.experimental

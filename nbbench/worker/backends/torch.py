@@ -59,12 +59,12 @@ class TorchBackend:
         """Import the module of the case's model class."""
         self._model_class(make_config(self.transformers, case), case)
 
-    def open(self, case: Case, *, mark_works: bool) -> Device:
+    def open(self, case: Case) -> Device:
         """``cpu``, or a CUDA device by its number; ``auto`` takes CUDA where there is one."""
         wanted = case.device
         refuse_tpu(wanted)
         if wanted == "cpu" or (wanted == "auto" and not self.torch.cuda.is_available()):
-            return CpuDevice(mark_works)
+            return CpuDevice()
         if not self.torch.cuda.is_available():
             built = "sees no CUDA device" if self.torch.version.cuda else "was built without CUDA"
             raise Unsupported(

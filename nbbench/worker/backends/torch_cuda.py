@@ -47,7 +47,7 @@ class EventStopwatch:
 class CudaMemory:
     """The allocator's exact peaks on one device, and the driver's figure for this process."""
 
-    free = True
+    peak_costs_nothing = True
 
     def __init__(self, torch: Any, index: int, gpu_uuid: Optional[str]) -> None:
         self._torch, self._cuda, self._index = torch, torch.cuda, index

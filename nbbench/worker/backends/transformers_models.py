@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import json
 import os
 from typing import Any, Optional
 
@@ -21,7 +20,7 @@ def quieten() -> None:
 
 def make_config(transformers: Any, case: Case) -> Any:
     """The case's configuration as an object of the installed Transformers."""
-    values = json.loads(case.config)
+    values = dict(case.config)
     model_type = values.pop("model_type")
     known = transformers.models.auto.configuration_auto.CONFIG_MAPPING
     if model_type not in known:

@@ -1,0 +1,38 @@
+"""Workers that run one case: a fresh interpreter each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ..frameworks import BackendFile
+from .worker import Worker
+from .worker_process import WorkerProcess
+
+
+class FreshProcess(WorkerProcess):
+    """A process that runs one case itself, and ends."""
+
+    isolation = "process"
+    serves_many = False
+
+    def stop(self) -> None:
+        """End the process, which is the case."""
+        self.interrupt()
+        self.close()
+
+
+class FreshProcesses:
+    """Fresh processes for one framework in one interpreter."""
+
+    def __init__(self, python: str, backend: BackendFile, facts: Mapping[str, Any]) -> None:
+        self.facts = facts
+        self._python, self._backend = python, backend
+
+    def take(self) -> Worker:
+        """A new process."""
+        return FreshProcess(self._python, self._backend)
+
+    def give_back(self, worker: Worker, *, idle: bool) -> None:
+        """End it: it has run its case."""
+        worker.close()

@@ -1,0 +1,102 @@
+"""What follows a benchmark's events: the recorder, the file that is kept up to date, the user."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+from ..machine.machine import MachineFacts
+from ..plan.cases import Case, Result, Status
+from ..report.environment import EnvironmentKey, WorkerFacts
+from ..report.files import Content, keep_content
+from ..report.report import Report
+from .events import CaseEnded, Event
+
+_SAVE_EVERY_S = 5.0
+
+recent_results: deque[Result] = deque(maxlen=1000)
+"""What jobs of this process have measured, for estimates of how long others will take."""
+
+
+class Listener(Protocol):
+    """Follows the events of a benchmark; it may fail without harm to what is measured."""
+
+    name: str
+    """What failed, in the message for the user."""
+
+    def on_event(self, event: Event) -> None:
+        """Follow one event."""
+
+
+class Recorder:
+    """Keeps the results and the facts of a benchmark."""
+
+    name = "recording"
+
+    def __init__(self, cases: list[Case]) -> None:
+        self._cases = cases
+        self._results: dict[Case, Result] = {}
+        self._workers: dict[EnvironmentKey, WorkerFacts] = {}
+        self.machine = MachineFacts()
+        self.last_result_at = 0.0
+
+    def on_event(self, event: Event) -> None:
+        """Keep the result of a case that has ended."""
+        if not isinstance(event, CaseEnded):
+            return
+        result = Result(event.case, event.outcome)
+        if event.worker is not None:
+            self._workers[event.case.framework, event.case.environment] = event.worker
+        self._results[event.case] = result
+        recent_results.append(result)
+        if result.outcome.status is not Status.SKIPPED:
+            self.last_result_at = time.monotonic()
+
+    def content(self) -> Content:
+        """What was measured so far, in the cases' order."""
+        results = tuple(self._results[case] for case in self._cases if case in self._results)
+        return Content(results, self.machine, dict(self._workers))
+
+    def report(self) -> Report:
+        """The report of what was measured so far."""
+        content = self.content()
+        return Report(content.results, content.machine, content.workers)
+
+
+class Autosave:
+    """Keeps a file up to date: at least every 5 s, and at the end."""
+
+    name = "saving the report"
+
+    def __init__(self, recorder: Recorder, file: str | Path) -> None:
+        self._recorder, self._file = recorder, file
+        self._saved_at = time.monotonic()
+
+    def on_event(self, event: Event) -> None:
+        """Save where the last time is some while ago."""
+        if isinstance(event, CaseEnded) and time.monotonic() - self._saved_at > _SAVE_EVERY_S:
+            self.save()
+
+    def save(self) -> None:
+        """Write what there is; raises `OutputError`."""
+        self._saved_at = time.monotonic()
+        keep_content(self._file, self._recorder.content())
+
+
+class OnResult:
+    """Gives the user's function each result as its case ends, until it raises."""
+
+    name = "on_result"
+
+    def __init__(self, function: Callable[[Result], None]) -> None:
+        self._function: Callable[[Result], None] | None = function
+
+    def on_event(self, event: Event) -> None:
+        """Call the function at the end of a case."""
+        if isinstance(event, CaseEnded) and self._function is not None:
+            function, self._function = self._function, None
+            function(Result(event.case, event.outcome))
+            self._function = function

@@ -1,0 +1,63 @@
+"""How a plan is carried out: environment by environment, case by case."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from itertools import groupby, repeat
+
+from ..arguments.schema import BenchmarkArguments
+from ..environments import BuildCancelled, Environment, prepare
+from ..errors import NbbenchError
+from ..frameworks import find_backend
+from ..plan.cases import Outcome, Phase, Status
+from ..plan.plan import Plan
+from .events import CaseEnded, Event
+from .fork_server import ForkServers
+from .fresh_process import FreshProcesses
+from .supervise import supervise
+from .this_kernel import ThisKernelAlone
+from .worker import Workers
+
+
+def measure(plan: Plan, cancelled: Callable[[], bool]) -> Iterator[Event]:
+    """Run every case of a plan; yields what happens, and the end of each case, in order."""
+    for (framework, label), group in groupby(plan.cases, lambda c: (c.framework, c.environment)):
+        cases = list(group)
+        for case in cases:
+            if case.model in plan.problems:
+                outcome = Outcome(Status.ERROR, plan.problems[case.model], Phase.RESOLVING)
+                yield CaseEnded(case, outcome)
+        runnable = [case for case in cases if case.model not in plan.problems]
+        try:
+            environment = yield from prepare(
+                plan.interpreters[framework, label], framework, label, cancelled
+            )
+        except (NbbenchError, BuildCancelled) as error:
+            for case, outcome in zip(runnable, _unprepared(error), strict=False):
+                yield CaseEnded(case, outcome)
+            continue
+        workers = workers_for(plan.arguments, framework, environment)
+        yield from supervise(runnable, workers, plan.arguments.timeout, cancelled)
+
+
+def workers_for(arguments: BenchmarkArguments, framework: str, environment: Environment) -> Workers:
+    """The kind of worker that ``isolation`` asks for, in an environment that is ready."""
+    backend, facts = find_backend(framework), environment.facts()
+    isolation = arguments.isolation
+    if isolation == "auto":
+        isolation = "fork" if sys.platform == "linux" else "process"
+    if isolation == "none":
+        return ThisKernelAlone(backend, facts)
+    if isolation == "process":
+        return FreshProcesses(environment.python, backend, facts)
+    return ForkServers(environment.python, backend, arguments.idle_limit, facts)
+
+
+def _unprepared(error: Exception) -> Iterator[Outcome]:
+    """What becomes of the cases whose environment is not to be had."""
+    if isinstance(error, BuildCancelled):
+        reason = "cancelled while its environment was made"
+        yield Outcome(Status.CANCELLED, reason, Phase.PREPARING)
+        yield from repeat(Outcome.skipped())
+    yield from repeat(Outcome(Status.ERROR, str(error), Phase.PREPARING))

@@ -1,0 +1,65 @@
+"""About how long cases will take, from what is known of similar ones."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from contextlib import suppress
+from itertools import zip_longest
+
+from ..arguments.schema import BenchmarkArguments
+from ..errors import ModelNotFound
+from .cases import Case, Result, Status, expand
+from .models import ModelConfig, find_here
+from .plan import interpreters_of
+
+_AROUND_S = 0.1
+"""What a case takes beside building and calling."""
+
+_UNKNOWN_COSTS_S = 5.0
+"""What building and warming up a case may take before any case has shown it."""
+
+
+def estimate(arguments: BenchmarkArguments, known: Iterable[Result]) -> tuple[int, float]:
+    """How many cases arguments make, and about how many seconds they take.
+
+    Asks no hub: a model that is not known here is taken to have a length. The seconds are those of
+    similar cases among the ``known``, or else the most that they may take.
+    """
+    models = []
+    for name, config in zip_longest(arguments.model_names(), arguments.configs):
+        with suppress(ModelNotFound):
+            found = ModelConfig(name, config, "given") if config else find_here(name)
+            models.append(found or ModelConfig(name))
+    cases = expand(arguments, models, list(interpreters_of(arguments)))
+    return len(cases), expected_seconds(cases, known)
+
+
+def expected_seconds(cases: Iterable[Case], known: Iterable[Result]) -> float:
+    """An estimate of how long cases will take, from results that are known.
+
+    A case is taken to be sampled as long as the most similar one that went well: longer in
+    proportion to its tokens if it has more, and the more precise it shall be, but no longer than it
+    may. Where none is known, it is taken to last as long as it may.
+    """
+    ended = [result for result in known if result.outcome.status is Status.OK]
+    return sum(_expected(case, ended) for case in cases)
+
+
+def _expected(case: Case, ended: list[Result]) -> float:
+    if not ended:
+        return case.max_time * (1.0 if case.speed else 0.0) + _UNKNOWN_COSTS_S
+    same_model = [r for r in ended if r.case.model == case.model] or ended
+    nearest = min(same_model, key=lambda r: abs(math.log(_size(r.case) / _size(case))))
+    outcome, timing = nearest.outcome, nearest.outcome.timing
+    if timing is None or not case.speed:
+        return outcome.wall_s
+    larger = max(1.0, _size(case) / _size(nearest.case))
+    finer = max(1.0, nearest.case.precision / case.precision) ** 2
+    sampled = sum(timing.samples) * timing.calls_per_sample * larger * finer
+    fewest = (case.min_samples + 1) * timing.median_s * larger
+    return (outcome.build_s or 0.0) + _AROUND_S + max(min(sampled, case.max_time), fewest)
+
+
+def _size(case: Case) -> int:
+    return case.batch_size * (case.sequence_length or 1)
