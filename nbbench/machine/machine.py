@@ -12,6 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from .._version import __version__
 from .gpus import visible_gpus
 
 _SETTINGS = (
@@ -40,7 +41,7 @@ def describe_machine() -> dict[str, Any]:
     memory = psutil.virtual_memory()
     load = psutil.getloadavg()[0]
     return {
-        "nbbench_version": _nbbench_version(),
+        "nbbench_version": __version__,
         "system": platform.system(),
         "kernel_release": platform.release(),
         "architecture": platform.architecture()[0],
@@ -63,12 +64,6 @@ def describe_machine() -> dict[str, Any]:
         ),
         "num_gpus": len(visible_gpus()),
     }
-
-
-def _nbbench_version() -> str:
-    from .. import __version__
-
-    return __version__
 
 
 def _cpu_name() -> str:
