@@ -3,12 +3,10 @@
 In a notebook ``%load_ext nbbench`` and ``%%tfbench``; in Python `run`; in a shell ``nbbench run``.
 """
 
-from __future__ import annotations
+import importlib as _importlib  # underscored: jedi completes from this file, not from __dir__
+import typing as _typing
 
-import importlib
-from typing import TYPE_CHECKING, Any
-
-__version__ = "0.1.0"
+from ._version import __version__ as __version__
 
 _HOMES = {
     "ArgumentError": "errors",
@@ -34,7 +32,7 @@ _HOMES = {
 
 __all__ = [*sorted(_HOMES), "__version__"]
 
-if TYPE_CHECKING:
+if _typing.TYPE_CHECKING:
     from .api import arun as arun
     from .api import run as run
     from .api import submit as submit
@@ -56,20 +54,20 @@ if TYPE_CHECKING:
     from .report.report import Report as Report
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> _typing.Any:
     """Import a public name when it is first used: pydantic and pandas can wait until then."""
     if name not in _HOMES:
         raise AttributeError(f"module 'nbbench' has no attribute {name!r}")
-    value = getattr(importlib.import_module(f".{_HOMES[name]}", __name__), name)
+    value = getattr(_importlib.import_module(f".{_HOMES[name]}", __name__), name)
     globals()[name] = value
     return value
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({*__all__, *(name for name in globals() if name.startswith("__"))})
 
 
-def load_ipython_extension(ipython: Any) -> None:
+def load_ipython_extension(ipython: _typing.Any) -> None:
     """Register ``%tfbench`` and ``%%tfbench``; called by ``%load_ext nbbench``."""
     from .notebook.magic import register
 

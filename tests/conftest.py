@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 import time
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import nbbench
+from nbbench.hf import PyTorchBenchmarkArguments, TensorFlowBenchmarkArguments
 
 HERE = Path(__file__).parent
 TINY_BERT = {
@@ -20,6 +22,26 @@ TINY_BERT = {
     "intermediate_size": 128,
     "vocab_size": 1000,
 }
+
+
+def pytest_configure(config):
+    """Let threads of the fast tests sleep while they wait for each other.
+
+    By default they spin, which on a busy machine makes a call ten times as long.
+    """
+    if "not slow" in config.option.markexpr:
+        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+
+@pytest.fixture(
+    params=[
+        pytest.param(1, id="in_time", marks=pytest.mark.slow),
+        pytest.param(30, id="at_any_pace"),
+    ]
+)
+def patience(request):
+    """How many times as long as promised a step may take: a promise is held on quiet machines."""
+    return request.param
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -55,6 +77,20 @@ def probe(tmp_path_factory):
     sys.path.remove(str(site))
 
 
+@pytest.fixture
+def quick_samples(monkeypatch):
+    """Sample for half a second at most in `nbbench.hf`, whose arguments have no max_time.
+
+    On a busy machine every time is noisy, and each case would take the default's ten seconds.
+    """
+    for kind in (PyTorchBenchmarkArguments, TensorFlowBenchmarkArguments):
+
+        def quick(args, configs, original=kind.benchmark_arguments):
+            return original(args, configs).model_copy(update={"max_time": 0.5})
+
+        monkeypatch.setattr(kind, "benchmark_arguments", quick)
+
+
 @pytest.fixture(params=["fork", "process"])
 def isolation(request):
     if request.param == "fork" and sys.platform != "linux":
@@ -76,8 +112,14 @@ def bert(monkeypatch):
     }
 
 
+def wait_until(condition, seconds=120):
+    """Wait for a condition however long it takes; after ``seconds`` it is a failure."""
+    deadline = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < deadline, "what was waited for did not come"
+        time.sleep(0.02)
+    return found
+
+
 def wait_until_measuring(job):
-    deadline = time.monotonic() + 30
-    while "measuring" not in job.progress.phase:
-        assert time.monotonic() < deadline, f"still {job.progress.phase}"
-        time.sleep(0.01)
+    wait_until(lambda: "measuring" in job.progress.phase)

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from uuid import uuid4
 
 import nbformat
 import psutil
@@ -29,10 +30,18 @@ precision = 1e-9
 
 UNTIL_MEASURING = """
 import time
-deadline = time.monotonic() + 60
+deadline = time.monotonic() + 100
 while "measuring" not in job.progress.phase and time.monotonic() < deadline:
     time.sleep(0.05)
 print(job.progress.phase)
+"""
+
+
+UNTIL_SHOWN = """
+import threading
+for thread in threading.enumerate():
+    if thread.name in ("nbbench-live", "nbbench-form"):
+        thread.join()
 """
 
 
@@ -43,7 +52,7 @@ def begin(kernel):  # noqa: F811
     assert "measuring" in kernel.run(UNTIL_MEASURING)
 
 
-def test_other_cells_run_meanwhile_and_cancelling_is_quick(kernel):  # noqa: F811
+def test_other_cells_run_meanwhile_and_cancelling_is_quick(kernel, patience):  # noqa: F811
     begin(kernel)
     took = []
     for _ in range(10):
@@ -51,40 +60,38 @@ def test_other_cells_run_meanwhile_and_cancelling_is_quick(kernel):  # noqa: F81
         kernel.run("1 + 1")
         took.append(time.monotonic() - before)
     print(f"1 + 1 took at most {max(took):.3f} s")
-    assert max(took) < 0.2
+    assert max(took) < 0.2 * patience
     cancelled = float(
-        kernel.run("""
+        kernel.run(f"""
         begin = time.monotonic()
         job.cancel()
-        assert job.wait(5)
+        assert job.wait({5 * patience})
         print(time.monotonic() - begin)
         """)
     )
-    assert cancelled < 1
+    assert cancelled < 1 * patience
     kernel.run("""
-        time.sleep(0.5)
         assert report.speed.status.tolist() == ["cancelled"] + ["skipped"] * 19, report
         """)
 
 
-def test_a_second_run_waits_in_line_and_can_be_cancelled_there(kernel):  # noqa: F811
+def test_a_second_run_waits_in_line_and_can_be_cancelled_there(kernel, patience):  # noqa: F811
     begin(kernel)
     kernel.run("first = job")
     kernel.run(LONG.strip().replace("--out report", "--out second"))
     said = kernel.run("job = _\nprint(job.progress.line())")
     assert "waiting for the benchmark before it" in said
-    kernel.run("""
-        begin = time.monotonic()
+    kernel.run(f"""
         job.cancel()
-        assert job.wait(1) and not first.done
+        assert job.wait({1 * patience}) and not first.done
         assert job.report().speed.status.tolist() == ["skipped"] * 20
         first.cancel()
-        assert first.wait(5)
+        assert first.wait({5 * patience})
         """)
 
 
 @pytest.mark.parametrize("end", ["restart", "interrupt and kill"])
-def test_nothing_lives_on_after_the_kernel(kernel, end):  # noqa: F811
+def test_nothing_lives_on_after_the_kernel(kernel, end, patience):  # noqa: F811
     begin(kernel)
     process = kernel.process
     workers = process.children(recursive=True)
@@ -94,10 +101,12 @@ def test_nothing_lives_on_after_the_kernel(kernel, end):  # noqa: F811
     else:
         kernel.manager.interrupt_kernel()
         os.kill(process.pid, signal.SIGKILL)
-    _, alive = psutil.wait_procs(workers, timeout=5)
+    _, alive = psutil.wait_procs(workers, timeout=5 * patience)
     assert not alive
 
 
+@pytest.mark.slow
+@pytest.mark.newest
 def test_500_rows_are_updated_seldom_and_saved_small(probe, tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", f"{probe}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
     cells = [
@@ -146,14 +155,13 @@ configs = [{TINY_BERT!r}]
 sequence_lengths = [8]
 max_time = 0.2
 device = "cpu\"""",
-        "import time\n_.wait()\ntime.sleep(2)",
+        f"job = _\n{UNTIL_SHOWN}",
         f"import nbbench\nform = nbbench.form('f', configs=[{TINY_BERT!r}], sequence_lengths=[8], "
         "max_time=0.2, device='cpu')\nform",
-        "form.run()\nwhile form.report is None or not form.report.results: time.sleep(0.1)\n"
-        "time.sleep(2)",
+        f"form.run()\n{UNTIL_SHOWN}",
     ]
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
-    NotebookClient(notebook, timeout=120).execute()
+    NotebookClient(notebook, timeout=250).execute()
     html, _ = HTMLExporter().from_notebook_node(notebook)
     assert html.count("1 case in") == 2
     assert html.count('<td class="t">tiny</td>') + html.count('<td class="t">f</td>') == 2
@@ -165,7 +173,7 @@ def test_submit_is_the_same_from_python(probe):
         configs=[{"model_type": "x", "n": n} for n in range(3)], frameworks="probe",
         sequence_lengths=[8], max_time=0.1,
     )  # fmt: skip
-    assert job.wait(30)
+    assert job.wait(120)
     assert job.done
     assert job.report().speed.status.tolist() == ["ok"] * 3
     assert repr(job) == "<nbbench job of 3 cases: .done, .wait(), .cancel(), .report()>"
@@ -173,11 +181,9 @@ def test_submit_is_the_same_from_python(probe):
 
 
 def test_work_of_others_is_told(probe):
-    import subprocess
-    import sys
-
+    ours = f"while True: pass  # {uuid4()}"  # and no other busy process is ended
     busy = subprocess.Popen(
-        [sys.executable, "-c", "while True: pass"],
+        [sys.executable, "-c", ours],
         start_new_session=True,
         preexec_fn=lambda: os.fork() and os._exit(0),
     )  # fmt: skip - orphaned, so that it is no child of this process
@@ -190,25 +196,25 @@ def test_work_of_others_is_told(probe):
         )  # fmt: skip
     finally:
         for process in psutil.process_iter(["cmdline"]):
-            if process.info["cmdline"] and process.info["cmdline"][-1] == "while True: pass":
+            if process.info["cmdline"] and process.info["cmdline"][-1] == ours:
                 process.kill()
     load = report.environment["probe"]["other_load_cores"]
     assert load > 0.5
     assert "other processes kept" in repr(report)
 
 
-def test_what_was_measured_last_is_not_lost_to_what_waits(probe):
+def test_what_was_measured_last_is_not_lost_to_what_waits(probe, patience):
     small = {"frameworks": "probe", "sequence_lengths": [8], "max_time": 0.1}
     first = nbbench.submit(configs=[{"model_type": "x", "first": 1}], **small)
-    assert first.wait(30)
+    assert first.wait(120)
     slow = {"model_type": "x", "call": "wait", "wait_s": 0.05}
     second = nbbench.submit(configs=[slow], **{**small, "max_time": 60, "precision": 1e-9})
     third = nbbench.submit(configs=[slow], **small)
     assert nbbench.latest() == first.report()
     wait_until_measuring(second)
     nbbench.cancel()
-    assert second.wait(5)
-    assert third.wait(5)
+    assert second.wait(5 * patience)
+    assert third.wait(5 * patience)
     assert nbbench.latest() == second.report()
     assert third.report().speed.status.tolist() == ["skipped"]
 
@@ -223,7 +229,7 @@ def test_a_script_that_does_not_wait_is_told(probe):
         env={**os.environ, "PYTHONPATH": str(probe)},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
     )
     assert "1 benchmark had not ended" in ended.stderr
     assert "Traceback" not in ended.stderr

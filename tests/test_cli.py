@@ -13,6 +13,7 @@ import pytest
 
 import nbbench
 from nbbench.cli import main
+from tests.conftest import wait_until
 
 
 @pytest.fixture
@@ -82,25 +83,25 @@ def interruptible_run(probe, *words, **options):
 
 
 @pytest.mark.parametrize("signals", [["SIGINT"], ["SIGINT", "SIGINT"], ["SIGTERM"], ["SIGHUP"]])
-def test_ending_it_keeps_what_is_finished_and_leaves_no_process(probe, tmp_path, signals):
+def test_ending_it_keeps_what_is_finished_and_leaves_no_process(probe, tmp_path, signals, patience):
     for name, text in (("done", "{}"), ("hangs", '{"call": "hang"}'), ("never", "{}")):
         (tmp_path / name).mkdir()
         content = text.replace("{", '{"model_type": "probe", ', 1).replace(", }", "}")
         (tmp_path / name / "config.json").write_text(content)
     saved = tmp_path / "x.json"
     process = interruptible_run(probe, "done", "hangs", "never", "--save", str(saved), cwd=tmp_path)
-    time.sleep(4)
-    started = psutil.Process(process.pid).children(recursive=True)
-    assert len(started) >= 3  # the server, the case, and what the case has started
+    run = psutil.Process(process.pid)  # its server, the case, and what the case has started:
+    wait_until(lambda: len(run.children(recursive=True)) >= 3)
+    started = run.children(recursive=True)
     for name in signals:
         process.send_signal(getattr(signal, name))
         time.sleep(0.1)
-    output, _ = process.communicate(timeout=20)
+    output, _ = process.communicate(timeout=20 * patience)
     assert process.returncode == 130
     assert "cancelled" in output
     report = nbbench.Report.load(saved)
     assert report.speed.status.tolist() == ["ok", "cancelled", "skipped"]
-    _, alive = psutil.wait_procs(started, timeout=5)
+    _, alive = psutil.wait_procs(started, timeout=5 * patience)
     assert not alive
 
 
@@ -113,7 +114,7 @@ def test_an_interrupt_after_the_last_case_changes_nothing(probe, model, tmp_path
     while process.poll() is None:  # until it has ended: no moment is left out
         process.send_signal(signal.SIGINT)
         time.sleep(0.005)
-    output, errors = process.communicate(timeout=20)
+    output, errors = process.communicate(timeout=120)
     assert (process.returncode, errors.count("Traceback")) == (0, 0)
     assert "samples/s" in output
 

@@ -27,6 +27,7 @@ from nbbench.environments import build, interpreters, requirements, store
 from nbbench.environments.build import EnvironmentNotReady
 from nbbench.environments.requirements import Needs, installed, missing_here, needs_of
 from nbbench.frameworks import BackendFile, find_backend
+from tests.conftest import wait_until
 
 
 def make_wheel(folder, name, version, requires=(), mib=0):
@@ -118,7 +119,7 @@ def test_the_kernel_serves_where_all_that_is_needed_is_installed():
     assert [r.name for r in missing] == ["transformers"]
 
 
-def test_requirements_are_made_into_an_environment_once(shop):
+def test_requirements_are_made_into_an_environment_once(shop, patience):
     said = []
     made = create("mine", "small==1.0", said=said)
     assert made.kind == "made"
@@ -128,7 +129,7 @@ def test_requirements_are_made_into_an_environment_once(shop):
     assert shown.stdout.split() == ["1.0", "1.5"]
     begin, again = time.monotonic(), []
     assert create("mine", "small==1.0", said=again).python == made.python
-    assert time.monotonic() - begin < 3
+    assert time.monotonic() - begin < 3 * patience
     assert not again
     assert environments.environment_path("mine") == made.python
     assert [record.name for record in environments.list_environments()] == ["mine"]
@@ -194,7 +195,7 @@ def test_a_damaged_one_is_never_used_and_made_anew(shop, damage):
 
 def test_killing_a_build_at_any_moment_leaves_a_working_one_at_the_next_try(shop):
     killed = 0
-    for wait in (0.3, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.2):
+    for wait in (0.1, 0.2, 0.3, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.2):
         process = command("create", "mine", "large==1.0", "small==1.0")
         time.sleep(wait)
         killed += process.poll() is None
@@ -204,16 +205,15 @@ def test_killing_a_build_at_any_moment_leaves_a_working_one_at_the_next_try(shop
             environments.remove_environment(record.name)
     assert killed >= 2
     process = command("create", "mine", "large==1.0", "small==1.0")
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=200)
     assert process.returncode == 0, err
     subprocess.run([out.strip(), "-c", "import small, smaller, large"], check=True)
-    time.sleep(1)  # for an orphan of the killed ones to end
-    assert len(leftovers()) <= 1
+    wait_until(lambda: len(leftovers()) <= 1)  # an orphan of the killed ones may still be at work
 
 
 def test_two_at_once_make_one(shop):
     both = [command("create", "mine", "large==1.0") for _ in range(2)]
-    outputs = [process.communicate(timeout=60) for process in both]
+    outputs = [process.communicate(timeout=200) for process in both]
     assert [process.returncode for process in both] == [0, 0], outputs
     assert outputs[0][0] == outputs[1][0]
     assert len(environments.list_environments()) == 1

@@ -14,7 +14,7 @@ import pytest
 import nbbench
 from nbbench.hf import PyTorchBenchmark, PyTorchBenchmarkArguments, TensorFlowBenchmarkArguments
 from nbbench.worker.backends.torch_cuda import CudaDevice
-from tests.conftest import TINY_BERT
+from tests.conftest import TINY_BERT, wait_until
 from tests.test_cuda import MIB, fake_driver, fake_torch, with_driver  # noqa: F401 - a fixture
 
 FAST = {"batch_sizes": [1], "sequence_lengths": [8], "max_time": 0.2, "progress": False}
@@ -85,13 +85,12 @@ PyTorchBenchmark(args, configs=[{TINY_BERT!r}, slow]).run()
 """
     pytest.importorskip("torch")
     process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.DEVNULL)
-    rows, deadline = [], time.monotonic() + 60
-    while len(rows) < 1 and time.monotonic() < deadline:
-        time.sleep(0.05)
-        if files["memory"].exists():
-            rows = list(csv.DictReader(files["memory"].read_text().splitlines()))
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    memory = files["memory"]
+    try:
+        wait_until(lambda: memory.exists() and memory.read_text().count("\n") > 1)
+    finally:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
     for file in files.values():
         (row,) = csv.DictReader(file.read_text().splitlines())
         assert (row["model"], row["batch_size"], row["sequence_length"]) == ("a", "1", "8")
@@ -126,14 +125,14 @@ print(report.speed.status.tolist(), len(forks), report.memory.peak_mib[0])
 
 
 def test_5_an_unrelated_child_survives_and_the_cause_is_told(probe):
-    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
     try:
         report = probing({"call": "segfault"}, {"call": "memory_error"}, {"build": "raise"},
-                         {"call": "hang"}, timeout=1)  # fmt: skip
+                         {"call": "hang"}, timeout=4)  # fmt: skip
         assert child.poll() is None
         assert report.speed.status.tolist() == ["crashed", "oom", "error", "timeout"]
         for words, reason in zip(
-            ("SIGSEGV", "no 5 GiB to be had", "this config cannot be built", "longer than 1 s"),
+            ("SIGSEGV", "no 5 GiB to be had", "this config cannot be built", "longer than 4 s"),
             report.speed.reason, strict=True,
         ):  # fmt: skip
             assert words in reason
@@ -151,11 +150,11 @@ def test_6_a_cpu_peak_is_exact_and_costs_no_call(tmp_path, probe):
     assert 0 <= calls - 1 - report.speed.n[0] <= 10  # the first and the warm-up, and no other
 
 
-def test_7_every_error_has_its_own_name_and_none_hangs(probe):
+def test_7_every_error_has_its_own_name_and_none_hangs(probe, patience):
     begin = time.monotonic()
     report = probing({"call": "not_implemented"}, {"build": "memory_error"}, {"call": "killed"},
                      {"call": "unsupported"}, {"call": "exit"})  # fmt: skip
-    assert time.monotonic() - begin < 30
+    assert time.monotonic() - begin < 30 * patience
     speed = report.speed
     assert speed.status.tolist() == ["error", "oom", "crashed", "unsupported", "crashed"]
     assert speed.phase.tolist() == ["warming", "building", "warming", "warming", "warming"]

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import queue
-import time
+from contextlib import suppress
 
 import pytest
 
 import nbbench
 from nbbench.arguments.schema import BenchmarkArguments
 from nbbench.notebook.magic import read_body
-from tests.conftest import TINY_BERT
+from tests.conftest import TINY_BERT, wait_until
 from tests.test_kernel import Kernel, kernel  # noqa: F401 - a fixture
 
 
@@ -93,10 +93,8 @@ def test_a_model_that_is_nowhere_is_told_and_run_can_be_tried_again(monkeypatch)
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     form = nbbench.form("./no-such-folder")
     form.run()
-    deadline = time.monotonic() + 20
-    while form._run_button.disabled and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert "has no config.json" in form._status.value
+    wait_until(lambda: "has no config.json" in form._status.value)
+    wait_until(lambda: not form._running)
     assert form.report is None
 
 
@@ -106,19 +104,27 @@ class FrontEnd:
     def __init__(self, client):
         self.client, self.models = client, {}
 
-    def hear(self, seconds=0.5):
-        """Take in what the kernel says of its widgets, until it is silent."""
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            try:
-                message = self.client.get_iopub_msg(timeout=0.1)
-            except queue.Empty:
-                continue
-            content = message["content"]
-            if message["msg_type"] == "comm_open":
-                self.models[content["comm_id"]] = dict(content["data"].get("state", {}))
-            elif message["msg_type"] == "comm_msg" and content["data"].get("method") == "update":
-                self.models.setdefault(content["comm_id"], {}).update(content["data"]["state"])
+    def wait_until(self, condition):
+        """Read what the kernel sends of its widgets, message by message, until it is so."""
+
+        def read_and_ask():
+            with suppress(queue.Empty):
+                while not condition():
+                    self._read(self.client.get_iopub_msg(timeout=0.1))
+            return condition()
+
+        wait_until(read_and_ask)
+
+    def _read(self, message):
+        content = message["content"]
+        if message["msg_type"] == "comm_open":
+            self.models[content["comm_id"]] = dict(content["data"].get("state", {}))
+        elif message["msg_type"] == "comm_msg" and content["data"].get("method") == "update":
+            self.models.setdefault(content["comm_id"], {}).update(content["data"]["state"])
+
+    def shown(self, name):
+        """What the widgets have by this name."""
+        return [str(state.get(name)) for state in self.models.values()]
 
     def find(self, description):
         (found,) = [
@@ -145,24 +151,19 @@ def test_a_front_end_drives_it_by_messages(kernel):  # noqa: F811
     kernel.client.execute(
         "%load_ext nbbench\n%tfbench --form --max-time 0.2 -d cpu -s 8 --out found"
     )
-    front.hear(5)
+    front.wait_until(lambda: "Cancel" in front.shown("description"))
     front.type("models", "bert-tiny")
-    front.hear()
-    assert "bert-tiny ×" in [state.get("description") for state in front.models.values()]
+    front.wait_until(lambda: "bert-tiny ×" in front.shown("description"))
     front.type("batch sizes", "1 x")
-    front.hear()
-    said = [str(state.get("value")) for state in front.models.values()]
-    assert any("&#x27;x&#x27; is not a whole number" in text for text in said)
-    assert front.models[front.find("Run")]["disabled"]
+    wrong = "&#x27;x&#x27; is not a whole number"
+    front.wait_until(lambda: any(wrong in value for value in front.shown("value")))
+    front.wait_until(lambda: front.models[front.find("Run")]["disabled"])
     front.type("batch sizes", "1 2")
-    front.hear()
-    assert not front.models[front.find("Run")]["disabled"]
+    front.wait_until(lambda: not front.models[front.find("Run")]["disabled"])
     front.click("Run")
-    front.hear(1)
-    assert not front.models[front.find("Cancel")]["disabled"]
-    deadline = time.monotonic() + 60
-    while front.models[front.find("Run")]["disabled"] and time.monotonic() < deadline:
-        front.hear()
+    front.wait_until(lambda: not front.models[front.find("Cancel")]["disabled"])
+    front.wait_until(lambda: front.models[front.find("Cancel")]["disabled"])
+    front.wait_until(lambda: not front.models[front.find("Run")]["disabled"])
     assert kernel.run("print(found.speed.status.tolist())").strip() == "['ok', 'ok']"
 
 

@@ -41,6 +41,7 @@ def normal(text):
     return "\n".join(lines) + "\n"
 
 
+@pytest.mark.slow
 @pytest.mark.newest
 @pytest.mark.parametrize(
     "framework", ["pytorch", pytest.param("tensorflow", marks=pytest.mark.slow)]

@@ -22,6 +22,8 @@ from nbbench.hf import (
 from tests.conftest import TINY_BERT
 
 GPT2 = {"model_type": "gpt2", "n_embd": 32, "n_layer": 2, "n_head": 2, "vocab_size": 300}
+pytestmark = pytest.mark.usefixtures("quick_samples")
+
 SMALL = {"sequence_lengths": [8], "batch_sizes": [1], "cuda": False}
 
 

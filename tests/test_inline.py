@@ -45,7 +45,7 @@ def test_a_case_that_takes_too_long_is_interrupted(probe):
     assert "took longer than 2 s; raise timeout" in report.speed.reason[0]
 
 
-def test_cancelling_interrupts_what_runs_and_leaves_the_rest(probe):
+def test_cancelling_interrupts_what_runs_and_leaves_the_rest(probe, patience):
     from nbbench.api import start
     from nbbench.arguments.schema import BenchmarkArguments
 
@@ -57,7 +57,7 @@ def test_cancelling_interrupts_what_runs_and_leaves_the_rest(probe):
     job = start(arguments)
     wait_until_measuring(job)
     job.cancel()
-    assert job.wait(5)
+    assert job.wait(5 * patience)
     assert job.report().speed.status.tolist() == ["cancelled", "skipped"]
     assert not [t for t in threading.enumerate() if t.name == "nbbench-case"]
 

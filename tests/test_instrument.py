@@ -13,6 +13,7 @@ from tests.conftest import TINY_BERT
 pytestmark = pytest.mark.usefixtures("probe")
 
 MIB = 2**20
+LONG = (pytest.mark.slow, pytest.mark.newest)
 
 
 def one_probe(isolation="auto", **config):
@@ -29,7 +30,7 @@ def one_probe(isolation="auto", **config):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the high-water mark is Linux's")
-@pytest.mark.parametrize("mib", [64, 256, 1024])
+@pytest.mark.parametrize("mib", [64, 256, pytest.param(1024, marks=LONG)])
 def test_memory_touched_for_a_moment_is_seen_to_a_mebibyte(mib, isolation):
     memory = one_probe(isolation, call="touch", touch_mib=mib).memory.iloc[0]
     assert memory.method == "high-water mark"
@@ -56,7 +57,7 @@ def test_a_known_wait_is_recovered(milliseconds):
     assert timing.median_s == pytest.approx(milliseconds / 1e3, rel=0.02)
 
 
-def torch_probe(amounts):
+def torch_probe(amounts, **arguments):
     pytest.importorskip("torch")
     runs = {
         amount: nbbench.run(
@@ -68,6 +69,7 @@ def torch_probe(amounts):
             seed=amount,
             device="cpu",
             progress=False,
+            **arguments,
         )
         for amount in amounts
     }
@@ -77,7 +79,7 @@ def torch_probe(amounts):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the high-water mark is Linux's")
 def test_memory_touched_inside_a_forward_pass_of_pytorch_is_recovered():
-    runs = torch_probe([0, 64, 256, 1024])
+    runs = torch_probe([0, 64, 256, 1024], max_time=0.5)
     without = runs.pop(0).memory.activations_mib[0]
     for mib, run in runs.items():
         seen = run.memory.activations_mib[0] - without

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
-import time
 from textwrap import dedent
 
 import psutil
 import pytest
 from jupyter_client.manager import start_new_kernel
 
-from tests.conftest import TINY_BERT
+from tests.conftest import TINY_BERT, wait_until
 
 RUN = f"""
 report = nbbench.run("tiny", configs=[{TINY_BERT!r}], batch_sizes=[1], sequence_lengths=[8],
@@ -54,7 +53,7 @@ def kernel(probe):
     kernel.manager.shutdown_kernel(now=True)
 
 
-def test_loading_the_extension_takes_little(kernel):
+def test_loading_the_extension_takes_little(kernel, patience):
     kernel.run("import time, IPython, pandas")
     took = float(
         kernel.run("""
@@ -63,10 +62,10 @@ def test_loading_the_extension_takes_little(kernel):
         print(time.perf_counter() - begin)
         """)
     )
-    assert took < 0.3
+    assert took < 0.3 * patience
 
 
-def test_a_run_leaves_the_kernel_without_frameworks_memory_or_children(kernel):
+def test_a_run_leaves_the_kernel_without_frameworks_memory_or_children(kernel, patience):
     pytest.importorskip("torch")
     if sys.platform != "linux":
         pytest.skip("resident memory is compared on Linux")
@@ -75,7 +74,7 @@ def test_a_run_leaves_the_kernel_without_frameworks_memory_or_children(kernel):
         before = psutil.Process().memory_info().rss
         %load_ext nbbench
         import nbbench
-        {dedent(RUN % 3).strip().replace(chr(10), chr(10) + " " * 8)}
+        {dedent(RUN % 5).strip().replace(chr(10), chr(10) + " " * 8)}
         report._repr_html_()
         print((psutil.Process().memory_info().rss - before) / 2**20)
     """)
@@ -85,33 +84,28 @@ def test_a_run_leaves_the_kernel_without_frameworks_memory_or_children(kernel):
     assert kernel.run(f"import sys; print({heavy} & set(sys.modules))").strip() == "set()"
     process = kernel.process
     assert len(process.children()) == 1  # the server, warm
-    deadline = time.monotonic() + 8
-    while process.children() and time.monotonic() < deadline:
-        time.sleep(0.1)
-    assert not process.children()
+    wait_until(lambda: not process.children(), seconds=8 * patience)
 
 
 @pytest.mark.parametrize("isolation", ["fork", "process"])
-def test_a_killed_kernel_takes_its_workers_with_it_at_once(kernel, isolation):
+def test_a_killed_kernel_takes_its_workers_with_it_at_once(kernel, isolation, patience):
     kernel.run("import nbbench")
     process = kernel.process
     kernel.client.execute(
         "nbbench.run(frameworks=['probe'], configs=[{'model_type': 'probe', 'call': 'hang'}],"
         f" isolation={isolation!r})"
     )
-    deadline = time.monotonic() + 20
     expected = 3 if isolation == "fork" else 2
-    while len(workers := process.children(recursive=True)) < expected:
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
+    wait_until(lambda: len(process.children(recursive=True)) >= expected)
+    workers = process.children(recursive=True)
     ours = [w for w in workers if "nbbench" in " ".join(w.cmdline())]
     assert ours
     process.kill()
-    _, alive = psutil.wait_procs(ours, timeout=2)
+    _, alive = psutil.wait_procs(ours, timeout=2 * patience)
     assert not alive
 
 
-def test_interrupting_a_cell_keeps_the_finished_rows(kernel):
+def test_interrupting_a_cell_keeps_the_finished_rows(kernel, patience):
     kernel.run("%load_ext nbbench")
     process = kernel.process
     kernel.client.execute(
@@ -119,16 +113,13 @@ def test_interrupting_a_cell_keeps_the_finished_rows(kernel):
         "configs = [{'model_type': 'probe'}, {'model_type': 'probe', 'call': 'hang'},"
         " {'model_type': 'probe', 'x': 1}]"
     )
-    deadline = time.monotonic() + 20
-    while len(started := process.children(recursive=True)) < 3:
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
-    started = [p for p in started if p.status() != "zombie"]
+    wait_until(lambda: len(process.children(recursive=True)) >= 3)
+    started = [p for p in process.children(recursive=True) if p.status() != "zombie"]
     kernel.manager.interrupt_kernel()
     statuses = kernel.run("print(report.speed.status.tolist())")
     assert statuses.strip() == "['ok', 'cancelled', 'skipped']"
     server = process.children()
-    _, alive = psutil.wait_procs([p for p in started if p not in server], timeout=3)
+    _, alive = psutil.wait_procs([p for p in started if p not in server], timeout=3 * patience)
     assert not alive
 
 
@@ -144,28 +135,29 @@ def test_a_run_in_the_event_loop_leaves_it_free(kernel):
         ticking = asyncio.ensure_future(tick())
         configs = [{"model_type": "probe", "call": "wait", "wait_s": 0.05}]
         report = await nbbench.arun(frameworks=["probe"], configs=configs, sequence_lengths=[8],
-                                    max_time=1, precision=1e-9)
+                                    max_time=3, precision=1e-9)
         ticking.cancel()
         print(report.speed.status[0], ticks > 20)
     """)
     assert said.split() == ["ok", "True"]
 
 
-def test_cancelling_the_task_ends_the_run(kernel):
-    said = kernel.run("""
+def test_cancelling_the_task_ends_the_run(kernel, patience):
+    said = kernel.run(f"""
         import asyncio, time, nbbench, psutil
-        configs = [{"model_type": "probe"}, {"model_type": "probe", "call": "hang"}]
+        configs = [{{"model_type": "probe"}}, {{"model_type": "probe", "call": "hang"}}]
         seen = []
         task = asyncio.ensure_future(nbbench.arun(
             frameworks=["probe"], configs=configs, sequence_lengths=[8], max_time=0.1,
             on_result=seen.append))
-        await asyncio.sleep(3)
+        while len(psutil.Process().children(recursive=True)) < 3:  # the one that hangs has a child
+            await asyncio.sleep(0.05)
         begin = time.monotonic()
         task.cancel()
         try:
             await task
         except asyncio.CancelledError:
-            print(time.monotonic() - begin < 2, [r.outcome.status.value for r in seen])
+            print(time.monotonic() - begin < {2 * patience}, [r.outcome.status.value for r in seen])
     """)
     assert said.strip() == "True ['ok', 'cancelled']"
 

@@ -11,11 +11,12 @@ from nbclient import NotebookClient
 FOLDER = Path(__file__).parent.parent / "notebooks"
 
 
+LONG = (pytest.mark.slow, pytest.mark.newest)
 MARKS = {
     "pytorch_and_tensorflow": pytest.mark.slow,
-    "before_training": pytest.mark.newest,
-    "choosing_a_model": pytest.mark.newest,
-    "sharing_a_result": pytest.mark.newest,
+    "before_training": LONG,
+    "choosing_a_model": LONG,
+    "sharing_a_result": LONG,
 }
 
 

@@ -86,6 +86,8 @@ def test_one_table_for_both_frameworks(interpreter):
     assert about.loc["interpreter", "tensorflow"] == "made from requirements"
 
 
+@pytest.mark.slow
+@pytest.mark.newest
 def test_eager_graph_and_xla_are_what_they_say(interpreter):
     report = measure(TINY_BERT, execution=["eager", "graph", "xla"])
     speed = report.speed.set_index("execution")

@@ -120,6 +120,8 @@ print(json.dumps([memory.peak, memory.baseline, memory.weights, memory.gradients
 """
 
 
+@pytest.mark.slow  # what watches from outside needs a core of its own
+@pytest.mark.newest
 @pytest.mark.skipif(sys.platform != "linux", reason="resident memory is read from /proc")
 def test_the_peak_of_training_is_what_the_kernel_shows_from_outside():
     import json

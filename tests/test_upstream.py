@@ -20,7 +20,10 @@ from nbbench.hf import (
     TensorFlowBenchmarkArguments,
 )
 
-pytestmark = pytest.mark.filterwarnings("ignore:multi_process=False:UserWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:multi_process=False:UserWarning"),
+    pytest.mark.usefixtures("quick_samples"),
+]
 
 GPT2, DISTILBERT = "sshleifer/tiny-gpt2", "sgugger/tiny-distilbert-classification"
 BART, T5 = "sshleifer/tinier_bart", "patrickvonplaten/t5-tiny-random"

@@ -44,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(_USAGE)
         return 0 if words else 2
     if words[0] == "--version":
-        from .. import __version__
+        from .._version import __version__
 
         print(f"nbbench {__version__}")
         return 0

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from .._version import __version__
 from .gpus import visible_gpus
 
 _SETTINGS = (
@@ -68,7 +69,7 @@ def describe_machine() -> MachineFacts:
     memory = psutil.virtual_memory()
     load = psutil.getloadavg()[0]
     return MachineFacts(
-        nbbench_version=_nbbench_version(),
+        nbbench_version=__version__,
         system=platform.system(),
         kernel_release=platform.release(),
         architecture=platform.architecture()[0],
@@ -91,12 +92,6 @@ def describe_machine() -> MachineFacts:
         ),
         num_gpus=len(visible_gpus()),
     )
-
-
-def _nbbench_version() -> str:
-    from .. import __version__
-
-    return __version__
 
 
 def _cpu_name() -> str:
