@@ -27,7 +27,7 @@ class ModelNotFound(NbbenchError, LookupError):
 
 
 class OutputError(NbbenchError, OSError):
-    """A report cannot be written where it was to go, or read from where it was said to be."""
+    """A report cannot be written to a path, or read from one."""
 
 
 def did_you_mean(wrong: str, known: Iterable[str]) -> str:

@@ -25,7 +25,7 @@ from nbbench import ArgumentError, NbbenchError, environments
 from nbbench.cli import main
 from nbbench.environments import build, interpreters, requirements, store
 from nbbench.environments.build import EnvironmentNotReady
-from nbbench.environments.requirements import Needs, installed, missing_here, needs_of
+from nbbench.environments.requirements import Needs, installed, missing_requirements, needs_of
 from nbbench.frameworks import BackendFile, find_backend
 from tests.conftest import wait_until
 
@@ -115,7 +115,7 @@ def test_the_kernel_serves_where_all_that_is_needed_is_installed():
     assert environments.choose("auto", "probe") == "kernel"
     assert environments.choose("kernel", "tensorflow") == "kernel"
     here = {"tensorflow-cpu": "2.20.0", "tf-keras": "2.20.1", "transformers": "5.15.0"}
-    missing = missing_here(needs_of(find_backend("tensorflow")), here)
+    missing = missing_requirements(needs_of(find_backend("tensorflow")), here)
     assert [r.name for r in missing] == ["transformers"]
 
 

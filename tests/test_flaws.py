@@ -186,7 +186,7 @@ def test_9_a_model_is_built_once_and_works_on_what_it_would_be_given(tmp_path, p
     configs = [{**TINY_BERT, "architectures": [head]} for head in heads]
     report = nbbench.run(configs=configs, training=True, optimizer=True, **FAST)
     assert report.speed.status.tolist() == ["ok"] * 4
-    from nbbench.worker.inputs import describe_inputs
+    from nbbench.worker.inputs.describe import describe_inputs
 
     parameters = dict.fromkeys(
         ("input_ids", "attention_mask"), SimpleNamespace(default=None, kind=1)

@@ -12,6 +12,7 @@ import pytest
 from pandas.testing import assert_frame_equal
 
 import nbbench
+from nbbench.hf.environment import environment_info
 
 IDENTITY = {
     *("framework", "model", "mode", "batch_size", "sequence_length"),
@@ -26,10 +27,9 @@ MEMORY = {
     *("reserved_mib", "process_mib", "method"),
 }
 ORIGINAL_ENVIRONMENT = {
-    *("transformers_version", "framework", "use_torchscript", "framework_version"),
-    *("python_version", "system", "cpu", "architecture", "date", "time", "fp16"),
-    *("use_multiprocessing", "only_pretrain_model", "cpu_ram_mb", "use_gpu", "num_gpus", "gpu"),
-    *("gpu_ram_mb", "gpu_power_watts", "gpu_performance_state", "use_tpu"),
+    *("transformers_version", "framework", "framework_version", "python_version", "system"),
+    *("cpu", "architecture", "date", "time", "cpu_ram_mb", "use_gpu", "num_gpus", "gpu"),
+    *("gpu_ram_mb", "gpu_power_watts", "gpu_performance_state"),
 }
 
 
@@ -110,6 +110,8 @@ def test_csv(report, tmp_path):
 def test_the_environment_has_all_that_the_original_had_and_more(report):
     environment = report.environment["pytorch"]
     assert set(environment.index) >= ORIGINAL_ENVIRONMENT
+    switches = ["use_torchscript", "fp16", "use_multiprocessing", "only_pretrain_model", "use_tpu"]
+    assert set(environment_info(report.facts[0])) >= ORIGINAL_ENVIRONMENT.union(switches)
     more = "cpu_cores_physical threads cuda cudnn gpu_driver settings cpu_load_1min nbbench_version"
     assert set(more.split()) <= set(environment.index)
     assert environment["framework"] == "PyTorch"

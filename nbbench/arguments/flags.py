@@ -1,7 +1,7 @@
 """The arguments as flags, for the command line and for the magic: made from the schema's fields.
 
 argparse is the one parser in reach that takes ``-b 1 8 32`` as well as it serves a shell and a
-cell alike. It only takes words apart; types and values are `BenchmarkArguments`' to check.
+cell alike. It only splits a line into flags; types and values are `BenchmarkArguments`' to check.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ class FlagParser(argparse.ArgumentParser):
         """Raise what argparse would print."""
         raise ArgumentError(message.replace("argument ", "", 1))
 
-    def read(self, words: list[str]) -> dict[str, Any]:
-        """What the words say, by the arguments' names; only what was said."""
-        normal = [_with_dashes(word) for word in words]
+    def read(self, argv: list[str]) -> dict[str, Any]:
+        """The values that flags give, by the arguments' names; only those that were given."""
+        normal = [_with_dashes(word) for word in argv]
         values, unknown = self.parse_known_intermixed_args(normal)
         for wrong in unknown:
             if not wrong.startswith("-"):

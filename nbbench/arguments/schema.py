@@ -36,7 +36,7 @@ def _as_list(value: Any) -> Any:
     return list(value)
 
 
-def _no_truth(value: Any) -> Any:
+def _no_bool(value: Any) -> Any:
     """Refuse True for 1, which pydantic would take."""
     if isinstance(value, bool):
         raise ValueError(f"{value!r} is not a whole number")
@@ -51,7 +51,7 @@ def _as_text(value: Any) -> Any:
 
 
 _List = BeforeValidator(_as_list)
-_Size = Annotated[int, Field(gt=0, lt=2**31), BeforeValidator(_no_truth)]
+_Size = Annotated[int, Field(gt=0, lt=2**31), BeforeValidator(_no_bool)]
 _Name = Annotated[str, Field(min_length=1), BeforeValidator(_as_text)]
 
 
@@ -120,7 +120,7 @@ class BenchmarkArguments(BaseModel):
     memory: bool = _option(True, "measure memory")
     trace_memory_line_by_line: bool = _option(
         False,
-        "tell what each line of the model's library adds to memory, in one more call, which takes "
+        "show what each line of the model's library adds to memory, in one more call, which takes "
         "many times as long (report.lines)",
     )
     device: str = _option(
@@ -154,7 +154,7 @@ class BenchmarkArguments(BaseModel):
         10.0,
         "the most seconds of calls of a case, precise or not (but never fewer than min_samples)",
     )
-    min_samples: Annotated[int, BeforeValidator(_no_truth)] = _option(
+    min_samples: Annotated[int, BeforeValidator(_no_bool)] = _option(
         MIN_SAMPLES, "the fewest samples of a case (6 to 1000), however long they take"
     )
     timeout: float = _option(600.0, "seconds that any one phase of a case may take")
@@ -180,7 +180,7 @@ class BenchmarkArguments(BaseModel):
     )
     eager_mode: bool = _option(False, "TensorFlow: the same as executions eager")
     use_xla: bool = _option(False, "TensorFlow: the same as executions xla")
-    threads: Annotated[int | None, Field(gt=0), BeforeValidator(_no_truth)] = _option(
+    threads: Annotated[int | None, Field(gt=0), BeforeValidator(_no_bool)] = _option(
         None,
         "threads that one operation may use on the CPU; by default PyTorch's own choice, and the "
         "same number in the other frameworks",
@@ -212,10 +212,10 @@ class BenchmarkArguments(BaseModel):
     @field_validator("configs", mode="after")
     @classmethod
     def _configs_name_their_type(cls, configs: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        for place, config in enumerate(configs, 1):
+        for number, config in enumerate(configs, 1):
             if not isinstance(config.get("model_type"), str):
                 raise ValueError(
-                    f"configs: number {place} has no model_type; add one, like "
+                    f"configs: number {number} has no model_type; add one, like "
                     '{"model_type": "bert", "num_hidden_layers": 2}'
                 )
         return configs
@@ -223,7 +223,9 @@ class BenchmarkArguments(BaseModel):
     @field_validator("configs", mode="before")
     @classmethod
     def _configs_as_dicts(cls, configs: Any) -> list[dict[str, Any]]:
-        return [_config_as_dict(config, place) for place, config in enumerate(_as_list(configs), 1)]
+        return [
+            _config_as_dict(config, number) for number, config in enumerate(_as_list(configs), 1)
+        ]
 
     @field_validator(
         "batch_sizes",
@@ -389,24 +391,24 @@ def unknown_argument(name: str) -> str:
 
 def _refuse_twice(name: str, values: list[Any]) -> None:
     for value in values:
-        places = [place for place, other in enumerate(values, 1) if other == value]
-        if len(places) > 1:
+        numbers = [number for number, other in enumerate(values, 1) if other == value]
+        if len(numbers) > 1:
             raise ValueError(
-                f"{name} has {value!r} twice (numbers {places[0]} and {places[1]}); keep one"
+                f"{name} has {value!r} twice (numbers {numbers[0]} and {numbers[1]}); keep one"
             )
 
 
-def _config_as_dict(config: Any, place: int) -> dict[str, Any]:
+def _config_as_dict(config: Any, number: int) -> dict[str, Any]:
     """A config as plain JSON values, whether it is a dict or an object with ``to_dict``."""
     if isinstance(config, type):
         raise ValueError(
-            f"configs: number {place} is the class {config.__name__}; give an object of it, "
+            f"configs: number {number} is the class {config.__name__}; give an object of it, "
             f"{config.__name__}()"
         )
     values = config.to_dict() if hasattr(config, "to_dict") else config
     if not isinstance(values, Mapping):
         raise ValueError(
-            f"configs: number {place} is a {type(config).__name__}; give a dict with a model_type "
+            f"configs: number {number} is a {type(config).__name__}; give a dict with a model_type "
             f"or a Transformers config object"
         )
     model_type: str | None = values.get("model_type") or getattr(config, "model_type", None)
@@ -431,11 +433,11 @@ def _problems(error: ValidationError) -> dict[str, str]:
 
 def _sentence(found: Any) -> str:
     """One thing that pydantic found wrong, in one sentence."""
-    place, kind, value = found["loc"], found["type"], found.get("input")
-    name = str(place[0]) if place else ""
+    path, kind, value = found["loc"], found["type"], found.get("input")
+    name = str(path[0]) if path else ""
     if kind == "value_error":
-        said = str(found["ctx"]["error"])
-        return said if len(place) < 2 else f"{name}: {said}"
+        message = str(found["ctx"]["error"])
+        return message if len(path) < 2 else f"{name}: {message}"
     if kind == "extra_forbidden":
         return unknown_argument(name)
     wanted = {
@@ -455,5 +457,5 @@ def _sentence(found: Any) -> str:
     hint = ""
     if kind == "literal_error" and isinstance(value, str):
         hint = did_you_mean(value, str(found["ctx"]["expected"]).replace("'", "").split(", "))
-    said = f"is not {wanted}{hint}" if wanted else f"is not taken: {found['msg']}"
-    return f"{name}: {value!r} {said}"
+    message = f"is not {wanted}{hint}" if wanted else f"is not taken: {found['msg']}"
+    return f"{name}: {value!r} {message}"

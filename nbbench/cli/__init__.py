@@ -18,7 +18,7 @@ usage: nbbench COMMAND …
   models   list the built-in catalogue
   env      list, create and remove the environments that frameworks run in
 
-nbbench COMMAND --help tells more; nbbench --version the version."""
+nbbench COMMAND --help shows more; nbbench --version the version."""
 
 _COMMANDS = ("run", "hf", "models", "env")
 """Each is a module of this package, with a function ``command``."""
@@ -37,19 +37,19 @@ def script() -> int:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns 0, or 1 if a case failed, 2 for bad input, 130 if interrupted."""
-    words = list(sys.argv[1:] if arguments is None else arguments)
+    argv = list(sys.argv[1:] if arguments is None else arguments)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # where the terminal has no ±
-    if not words or words[0] in ("-h", "--help"):
+    if not argv or argv[0] in ("-h", "--help"):
         print(_USAGE)
-        return 0 if words else 2
-    if words[0] == "--version":
+        return 0 if argv else 2
+    if argv[0] == "--version":
         from .._version import __version__
 
         print(f"nbbench {__version__}")
         return 0
     try:
-        code = _find(words[0])(words[1:])
+        code = _find(argv[0])(argv[1:])
         sys.stdout.flush()
         return code
     except NbbenchError as error:

@@ -28,7 +28,7 @@ transformers==4.57.6, which come on top of what the framework needs. Run models 
 nbbench run … --environment NAME."""
 
 
-def command(words: list[str]) -> int:
+def command(argv: list[str]) -> int:
     """List, create and remove environments."""
     commands: dict[str, Callable[[list[str]], None]] = {
         "list": _env_list,
@@ -36,20 +36,20 @@ def command(words: list[str]) -> int:
         "remove": _env_remove,
         "path": _env_path,
     }
-    if not words or words[0] in ("-h", "--help") or {"-h", "--help"} & set(words):
+    if not argv or argv[0] in ("-h", "--help") or {"-h", "--help"} & set(argv):
         print(_USAGE)
-        return 0 if words else 2
-    chosen = commands.get(words[0])
+        return 0 if argv else 2
+    chosen = commands.get(argv[0])
     if chosen is None:
         raise ArgumentError(
-            f"there is no command env {words[0]}{did_you_mean(words[0], commands)}; "
+            f"there is no command env {argv[0]}{did_you_mean(argv[0], commands)}; "
             f"try nbbench env --help"
         )
-    chosen(words[1:])
+    chosen(argv[1:])
     return 0
 
 
-def _env_list(words: list[str]) -> None:
+def _env_list(argv: list[str]) -> None:
     records = list_environments()
     if not records:
         print("no environment has been made yet; nbbench env create tensorflow makes one")
@@ -62,12 +62,12 @@ def _env_list(words: list[str]) -> None:
         )
 
 
-def _env_create(words: list[str]) -> None:
+def _env_create(argv: list[str]) -> None:
     parser = FlagParser("nbbench env create", "")
     parser.add_argument("name", nargs="?", metavar="NAME")
     parser.add_argument("requirements", nargs="*", metavar="REQUIREMENT")
     parser.add_argument("--framework", "-f")
-    values = parser.read(words)
+    values = parser.read(argv)
     name = values.get("name")
     if name is None:
         raise ArgumentError("env create needs a name: a framework's, or one for requirements")
@@ -83,15 +83,15 @@ def _env_create(words: list[str]) -> None:
     print(environment.python)
 
 
-def _env_remove(words: list[str]) -> None:
-    if not words:
-        raise ArgumentError("env remove needs a name; nbbench env list tells them")
-    for name in words:
+def _env_remove(argv: list[str]) -> None:
+    if not argv:
+        raise ArgumentError("env remove needs a name; nbbench env list shows them")
+    for name in argv:
         for record in remove_environment(name):
             print(f"removed {record.name} for {record.framework}, {record.size / 1e6:,.0f} MB")
 
 
-def _env_path(words: list[str]) -> None:
-    if len(words) != 1:
-        raise ArgumentError("env path needs one name; nbbench env list tells them")
-    print(environment_path(words[0]))
+def _env_path(argv: list[str]) -> None:
+    if len(argv) != 1:
+        raise ArgumentError("env path needs one name; nbbench env list shows them")
+    print(environment_path(argv[0]))

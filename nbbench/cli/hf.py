@@ -29,27 +29,27 @@ _FRAMEWORKS: dict[str, tuple[Any, Any]] = {
 }
 
 
-def command(words: list[str]) -> int:
+def command(argv: list[str]) -> int:
     """Measure, print and write as the original did."""
-    if words and words[0] in _FRAMEWORKS:
-        framework, words = words[0], words[1:]
-    elif {"-h", "--help"} & set(words):
+    if argv and argv[0] in _FRAMEWORKS:
+        framework, argv = argv[0], argv[1:]
+    elif {"-h", "--help"} & set(argv):
         framework = "pytorch"
     else:
-        given = f", and not {words[0]!r}{did_you_mean(words[0], _FRAMEWORKS)}" if words else ""
+        given = f", and not {argv[0]!r}{did_you_mean(argv[0], _FRAMEWORKS)}" if argv else ""
         raise ArgumentError(f"nbbench hf begins with pytorch or tensorflow{given}")
     kind, benchmark = _FRAMEWORKS[framework]
     parser = _parser(framework, kind)
-    if {"-h", "--help"} & set(words):
+    if {"-h", "--help"} & set(argv):
         parser.print_help()
         return 0
-    running = benchmark(kind(**parser.read(words)))
+    running = benchmark(kind(**parser.read(argv)))
     running.run()
-    return exit_code(running.report) or int(bool(running.trouble))
+    return exit_code(running.report) or int(bool(running.problem))
 
 
 def _parser(framework: str, kind: Any) -> FlagParser:
-    """A flag for each of the original's arguments, truths with their ``--no-…``."""
+    """A flag for each of the original's arguments, bools with their ``--no-…``."""
     parser = FlagParser(f"nbbench hf {framework}", _ABOUT)
     defaults = kind()
     for item in dataclasses.fields(kind):
@@ -58,7 +58,7 @@ def _parser(framework: str, kind: Any) -> FlagParser:
         flag = "--" + item.name.replace("_", "-")
         if isinstance(default, bool):  # --training, --training False and --no-training
             parser.add_argument(
-                flag, nargs="?", const=True, type=_truth, metavar="true|false", **options
+                flag, nargs="?", const=True, type=_bool, metavar="true|false", **options
             )
             parser.add_argument(
                 f"--no-{flag[2:]}", dest=item.name, action="store_false", default=None,
@@ -74,8 +74,8 @@ def _parser(framework: str, kind: Any) -> FlagParser:
     return parser
 
 
-def _truth(word: str) -> bool:
-    """A truth as the original's parser took one."""
+def _bool(word: str) -> bool:
+    """A bool as the original's parser took one."""
     if word.lower() in ("true", "yes", "1"):
         return True
     if word.lower() in ("false", "no", "0"):

@@ -6,15 +6,15 @@ from ..errors import ArgumentError
 from ..plan.models import catalogue
 
 
-def command(words: list[str]) -> int:
+def command(argv: list[str]) -> int:
     """List the catalogue."""
-    if words in (["-h"], ["--help"]):
+    if argv in (["-h"], ["--help"]):
         print(
             "usage: nbbench models\n\nList the names of the built-in catalogue, with their types."
         )
         return 0
-    if words:
-        raise ArgumentError(f"nbbench models takes no arguments, and {words[0]!r} was given")
+    if argv:
+        raise ArgumentError(f"nbbench models takes no arguments, and {argv[0]!r} was given")
     for name, config in catalogue().items():
         print(f"{name:34}{config['model_type']}")
     return 0

@@ -19,7 +19,7 @@ from ..report.report import Report
 _ABOUT = "Measure speed and memory of models: a forward pass or a training step, on random weights."
 
 
-def command(words: list[str]) -> int:
+def command(argv: list[str]) -> int:
     """Measure, print, and keep what is to be kept."""
     parser = benchmark_parser("nbbench run", _ABOUT)
     parser.add_argument("--save", metavar="FILE", help="write the whole report here, as JSON")
@@ -31,10 +31,10 @@ def command(words: list[str]) -> int:
         help="print the tables that Transformers' former benchmark printed",
     )
     parser.add_argument("--log", metavar="FILE", help="append what is printed to this file")
-    if "-h" in words or "--help" in words:
+    if "-h" in argv or "--help" in argv:
         parser.print_help()
         return 0
-    values = parser.read(words)
+    values = parser.read(argv)
     save, csv, log = (values.pop(name, None) for name in ("save", "csv", "log"))
     tables = values.pop("tables", False)
     for file in (save, log):

@@ -17,7 +17,7 @@ class Shown:
 
 
 def escaped_note(sentence: str, *, alarming: bool = True) -> str:
-    """A sentence as HTML for a place beside what it is about; a screen reader says it at once."""
+    """A sentence as HTML, to stand beside what it is about; a screen reader says it at once."""
     if not sentence:
         return ""
     color = "var(--jp-error-color1, #b3261e)" if alarming else "inherit"

@@ -28,8 +28,8 @@ from ..errors import NbbenchError
 from .requirements import (
     SAME_AS,
     Needs,
+    available_heavy,
     for_this_machine,
-    heavy_here,
     installed,
     names_of,
     python_for,
@@ -60,8 +60,8 @@ class BuildCancelled(Exception):
 class Plan:
     """What to make: a layer over this interpreter if ``heavy`` says what that serves, else whole.
 
-    ``here`` are the packages of this interpreter that a layer may borrow, ``own`` the requirements
-    that the user has named for an environment of that name.
+    ``available`` are the packages of this interpreter that a layer may borrow, ``own`` the
+    requirements that the user has named for an environment of that name.
     """
 
     name: str
@@ -69,15 +69,15 @@ class Plan:
     requirements: tuple[Requirement, ...]
     python: str
     heavy: tuple[Requirement, ...]
-    here: dict[str, str]
+    available: dict[str, str]
     own: tuple[Requirement, ...]
 
     @classmethod
     def of(cls, name: str, framework: str, needs: Needs, own: tuple[Requirement, ...] = ()) -> Plan:
         """The plan for a framework's needs on this machine."""
-        here = installed()
+        available = installed()
         python = python_for(needs)
-        heavy = heavy_here(needs, here) if python == sys.executable else []
+        heavy = available_heavy(needs, available) if python == sys.executable else []
         wanted = (r for r in needs.requirements if r not in heavy)
         return cls(
             name,
@@ -85,7 +85,7 @@ class Plan:
             tuple(r if heavy else for_this_machine(r) for r in wanted),
             python,
             tuple(heavy),
-            here if heavy else {},
+            available if heavy else {},
             own,
         )
 
@@ -95,12 +95,12 @@ class Plan:
         return bool(self.heavy)
 
     def heavy_versions(self) -> dict[str, str]:
-        """The versions here of what the layer lies over, by canonical name as installed."""
+        """The versions of what the layer lies over, by canonical name as installed."""
         versions = {}
         for requirement in self.heavy:
             for candidate in names_of(canonicalize_name(requirement.name)):
-                if candidate in self.here:
-                    versions[candidate] = self.here[candidate]
+                if candidate in self.available:
+                    versions[candidate] = self.available[candidate]
         return versions
 
 
@@ -170,15 +170,15 @@ def build(plan: Plan, key: str, cancelled: Callable[[], bool]) -> Generator[str,
     except BaseException as error:
         shutil.rmtree(folder, ignore_errors=True)
         if isinstance(error, (OSError, EnvironmentNotReady)):
-            said = _explained(str(error)) if isinstance(error, OSError) else str(error)
-            raise EnvironmentNotReady(f"environment {plan.name} cannot be made: {said}") from None
+            text = _explained(str(error)) if isinstance(error, OSError) else str(error)
+            raise EnvironmentNotReady(f"environment {plan.name} cannot be made: {text}") from None
         raise
 
 
 def resolve(plan: Plan, uv: _Uv) -> Generator[str, None, Resolved]:
     """Every package with its version.
 
-    What a layer lies over is left away, and of the rest the versions that this interpreter has
+    What a layer lies over is omitted, and of the rest the versions that this interpreter has
     are preferred: those are borrowed, not installed again.
     """
     overrides = [f"{requirement.name}{_NEVER}" for requirement in plan.heavy]
@@ -192,7 +192,7 @@ def resolve(plan: Plan, uv: _Uv) -> Generator[str, None, Resolved]:
         )
         wanted.write_text("\n".join(map(str, plan.requirements)), encoding="utf-8")
         override.write_text("\n".join(overrides), encoding="utf-8")
-        preferred = (f"{name}=={version}" for name, version in plan.here.items())
+        preferred = (f"{name}=={version}" for name, version in plan.available.items())
         chosen.write_text("\n".join(preferred), encoding="utf-8")
         for output in (chosen, sizes):
             yield from uv.run(
@@ -203,7 +203,7 @@ def resolve(plan: Plan, uv: _Uv) -> Generator[str, None, Resolved]:
             )  # fmt: skip
         packages = tomllib.loads(sizes.read_text(encoding="utf-8")).get("packages", [])
     versions: dict[str, str] = {canonicalize_name(p["name"]): p["version"] for p in packages}
-    borrow = {n: v for n, v in versions.items() if plan.here.get(n) == v}
+    borrow = {n: v for n, v in versions.items() if plan.available.get(n) == v}
     install = {n: v for n, v in versions.items() if n not in borrow}
     download = sum(
         max((wheel.get("size", 0) for wheel in p.get("wheels", [])), default=0)
@@ -311,23 +311,23 @@ def _environ() -> dict[str, str]:
     return environ
 
 
-def _explained(said: str) -> str:
-    """The resolver's or installer's own words, shortened, with what to do."""
-    words = _shortened(said)
-    if re.search(r"No space left|os error 28|Disk quota", said):
+def _explained(text: str) -> str:
+    """The resolver's or installer's own message, shortened, with what to do."""
+    shortened = _shortened(text)
+    if re.search(r"No space left|os error 28|Disk quota", text):
         todo = "make room, or set NBBENCH_CACHE to a folder on another disk"
-    elif re.search(r"dns error|client error \(Connect\)|offline|timed out|[Nn]etwork", said):
+    elif re.search(r"dns error|client error \(Connect\)|offline|timed out|[Nn]etwork", text):
         todo = (
             "go online once (the environment is kept), or give environments the path of a python "
             "that has what is needed"
         )
-    elif re.search(r"No solution found|not found in the package registry|no versions", said):
+    elif re.search(r"No solution found|not found in the package registry|no versions", text):
         todo = "check the names and versions of the requirements"
-    elif re.search(r"No interpreter found|No Python", said):
+    elif re.search(r"No interpreter found|No Python", text):
         todo = "install one of those versions, or give environments the path of a python"
     else:
         todo = "see the message, and try again"
-    return f"{words}; {todo}"
+    return f"{shortened}; {todo}"
 
 
 def _shortened(text: str, most: int = 400) -> str:

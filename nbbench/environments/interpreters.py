@@ -21,7 +21,7 @@ from .build import BuildCancelled, EnvironmentNotReady, Plan, build
 from .requirements import (
     HEAVY,
     installed,
-    missing_here,
+    missing_requirements,
     names_of,
     needs_of,
     parse_requirements,
@@ -53,28 +53,28 @@ class Environment:
     borrowed: tuple[str, ...] = ()
 
     def facts(self) -> dict[str, str]:
-        """What a report tells of it; no path."""
-        said = {
+        """What a report shows of it; no path."""
+        text = {
             "kernel": "the kernel's own",
             "path": "given by its path",
             "made": "made from requirements",
             "layer": "a layer over the kernel's " + " and ".join(self.borrowed),
         }
-        return {"interpreter": said[self.kind]}
+        return {"interpreter": text[self.kind]}
 
 
-def choose(said: str, framework: str) -> str:
+def choose(named: str, framework: str) -> str:
     """What ``auto`` stands for: this interpreter where it can serve, else the ready-made one.
 
-    A framework whose backend says nothing of its needs is taken to be served here. Raises
-    `ArgumentError` for words that are neither a path, nor a name, nor requirements.
+    A framework whose backend names no needs is taken to be served by this one. Raises
+    `ArgumentError` for text that is neither a path, nor a name, nor requirements.
     """
-    if said == "auto":
+    if named == "auto":
         needs = needs_of(find_backend(framework))
-        return framework if missing_here(needs, installed()) else "kernel"
-    if said != "kernel" and not is_path(said):
-        _own_requirements(said, framework)
-    return said
+        return framework if missing_requirements(needs, installed()) else "kernel"
+    if named != "kernel" and not is_path(named):
+        _own_requirements(named, framework)
+    return named
 
 
 def prepare(
@@ -135,7 +135,9 @@ def create(
     own = parse_requirements(" ".join(requirements))
     needs = needs_of(find_backend(framework)).with_own(own)
     if not needs.requirements:
-        raise ArgumentError(f"env create: {framework} says nothing of what it needs; give it here")
+        raise ArgumentError(
+            f"env create: {framework} names nothing that it needs; give requirements"
+        )
     made = yield from _ready(Plan.of(name, framework, needs, own), lambda: False)
     for record in list_environments():  # a name stands for the last that was made under it
         if (record.name, record.framework) == (name, framework) and record.key != made.key:
@@ -160,24 +162,24 @@ def _made(record: Record) -> Environment:
     return Environment(record.python, "layer" if record.borrowed else "made", borrowed)
 
 
-def _own_requirements(said: str, framework: str) -> tuple[tuple[Requirement, ...], bool]:
+def _own_requirements(named: str, framework: str) -> tuple[tuple[Requirement, ...], bool]:
     """The user's own requirements, and whether they were kept under a name of the user's."""
-    if said == framework:
+    if named == framework:
         return (), False
-    if said in backend_names():
+    if named in backend_names():
         raise ArgumentError(
-            f"environment {said} is for the framework of that name, not for {framework}; give "
+            f"environment {named} is for the framework of that name, not for {framework}; give "
             f"environments auto"
         )
-    names = {record.name: record for record in list_environments() if record.own}
-    if said in names:
-        return parse_requirements(" ".join(names[said].own)), True
-    own = parse_requirements(said)
+    kept = {record.name: record for record in list_environments() if record.own}
+    if named in kept:
+        return parse_requirements(" ".join(kept[named].own)), True
+    own = parse_requirements(named)
     if any(not (r.specifier or r.url) for r in own):
-        known = ["auto", "kernel", *backend_names(), *names]
+        known = ["auto", "kernel", *backend_names(), *kept]
         raise ArgumentError(
-            f"environments: {said!r} is neither auto, kernel, a framework, a path (./{said}), nor "
-            f"a name that nbbench env list tells{did_you_mean(said, known)}; requirements name "
+            f"environments: {named!r} is neither auto, kernel, a framework, a path (./{named}), "
+            f"nor a name of nbbench env list{did_you_mean(named, known)}; requirements name "
             f"versions, like transformers==4.57.6"
         )
     return own, False
@@ -226,17 +228,17 @@ def _key(plan: Plan) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def label(said: str, number: int) -> str:
+def label(named: str, number: int) -> str:
     """What an environment is called in a report, which names no path of the machine."""
-    return f"path {number}" if is_path(said) else said
+    return f"path {number}" if is_path(named) else named
 
 
-def is_path(said: str) -> bool:
-    """Whether words mean a file or a folder rather than requirements or a name."""
-    if Path(said).expanduser().is_file():
+def is_path(named: str) -> bool:
+    """Whether text means a file or a folder rather than requirements or a name."""
+    if Path(named).expanduser().is_file():
         return True
-    separated = os.sep in said or "/" in said or said.startswith(("~", "."))
-    return separated and "==" not in said and " " not in said
+    separated = os.sep in named or "/" in named or named.startswith(("~", "."))
+    return separated and "==" not in named and " " not in named
 
 
 def interpreter(path: str) -> str:

@@ -49,12 +49,12 @@ class Needs:
 def needs_of(backend: BackendFile) -> Needs:
     """What a backend's class, or else its module, says it needs; nothing where neither does."""
     tree = ast.parse(Path(backend.file).read_text(encoding="utf-8"))
-    said = _literals(tree.body)
+    literals = _literals(tree.body)
     for statement in tree.body:
         if isinstance(statement, ast.ClassDef) and statement.name == backend.class_name:
-            said.update(_literals(statement.body))
-    requirements = said.get("REQUIREMENTS", ())
-    python = SpecifierSet(str(said.get("PYTHON", "")))
+            literals.update(_literals(statement.body))
+    requirements = literals.get("REQUIREMENTS", ())
+    python = SpecifierSet(str(literals.get("PYTHON", "")))
     return Needs(tuple(Requirement(text) for text in requirements), python)
 
 
@@ -82,7 +82,7 @@ def parse_requirements(text: str) -> tuple[Requirement, ...]:
             ) from None
         if parsed[-1].marker is not None and not parsed[-1].marker.evaluate():
             raise ArgumentError(
-                f"environments: {word!r} does not apply here, by its own marker; leave it out"
+                f"environments: {word!r} does not apply here, by its marker; leave it out"
             )
     return tuple(parsed)
 
@@ -102,26 +102,26 @@ def names_of(package: str) -> tuple[str, ...]:
     return (package, *SAME_AS.get(package, ()))
 
 
-def version_here(requirement: Requirement, here: dict[str, str]) -> str | None:
+def available_version(requirement: Requirement, available: dict[str, str]) -> str | None:
     """The version that satisfies a requirement, by whichever name; None where there is none."""
     for candidate in names_of(canonicalize_name(requirement.name)):
-        version = here.get(candidate)
+        version = available.get(candidate)
         if version is not None and requirement.specifier.contains(version, prereleases=True):
             return version
     return None
 
 
-def missing_here(needs: Needs, here: dict[str, str]) -> list[Requirement]:
+def missing_requirements(needs: Needs, available: dict[str, str]) -> list[Requirement]:
     """The requirements that this interpreter does not satisfy."""
-    return [r for r in needs.requirements if version_here(r, here) is None]
+    return [r for r in needs.requirements if available_version(r, available) is None]
 
 
-def heavy_here(needs: Needs, here: dict[str, str]) -> list[Requirement]:
+def available_heavy(needs: Needs, available: dict[str, str]) -> list[Requirement]:
     """The heavy requirements that this interpreter satisfies."""
     return [
         r
         for r in needs.requirements
-        if canonicalize_name(r.name) in HEAVY and version_here(r, here) is not None
+        if canonicalize_name(r.name) in HEAVY and available_version(r, available) is not None
     ]
 
 

@@ -55,9 +55,9 @@ class Record:
         """Whether all that was installed is there, and what is borrowed has not changed."""
         if not os.access(self.python, os.X_OK):
             return False
-        here = installed() if self.borrowed else {}
+        around = installed() if self.borrowed else {}
         within = installed(site_packages(self.path))
-        return self.borrowed.items() <= here.items() and self.installed.items() <= within.items()
+        return self.borrowed.items() <= around.items() and self.installed.items() <= within.items()
 
     def save(self) -> None:
         """Write the record, at once or not at all."""

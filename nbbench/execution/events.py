@@ -21,7 +21,7 @@ class CaseEvent:
 
 @dataclass(frozen=True)
 class CaseEnded:
-    """A case is over; ``worker`` is what its worker told of itself, None if none came up."""
+    """A case is over; ``worker`` is what its worker reported of itself, None if none came up."""
 
     case: Case
     outcome: Outcome

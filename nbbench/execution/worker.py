@@ -11,7 +11,7 @@ from ..worker.messages import Event, Request
 class Worker(Protocol):
     """Something that measures cases, one at a time.
 
-    ``facts`` is what it told of itself when it was ready, empty before; ``where`` names its
+    ``facts`` is what it reported of itself when it was ready, empty before; ``where`` names its
     interpreter in messages, and ``serves_many`` says whether it takes more than one case.
     """
 
@@ -49,7 +49,7 @@ class Workers(Protocol):
     """Where the supervisor gets workers of one kind, for one framework in one interpreter."""
 
     facts: Mapping[str, Any]
-    """What is known of the interpreter besides what its workers tell of themselves."""
+    """What is known of the interpreter besides what its workers report."""
 
     def take(self) -> Worker:
         """A worker that takes a case; raises ``OSError`` where no interpreter can be started."""

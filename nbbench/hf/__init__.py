@@ -2,7 +2,7 @@
 
 ``from nbbench.hf import PyTorchBenchmark, PyTorchBenchmarkArguments`` is the one line to change.
 Arguments, printed tables, CSV files and results are those of the original; the numbers are
-nbbench's: medians instead of minima, exact peaks, and a failed case is "N/A" with its reason told.
+nbbench's: medians instead of minima, exact peaks, and a failed case is "N/A" with its reason below.
 """
 
 from .arguments import PyTorchBenchmarkArguments, TensorFlowBenchmarkArguments

@@ -41,7 +41,7 @@ class Arguments:
     verbose: bool = _argument(False, _UNREAD)
     speed: bool = _argument(True, "measure time")
     memory: bool = _argument(True, "measure memory")
-    trace_memory_line_by_line: bool = _argument(False, "tell memory line by line, for every case")
+    trace_memory_line_by_line: bool = _argument(False, "show memory line by line, for every case")
     save_to_csv: bool = _argument(False, "write the five CSV files, rows as they come")
     log_print: bool = _argument(False, "append what is printed to log_filename")
     env_print: bool = _argument(False, "print the environment")
@@ -136,7 +136,7 @@ class Arguments:
         )
 
     def _check_types(self) -> None:
-        """Raise `ArgumentError` for a truth that is none, and for a repeat that is no number."""
+        """Raise `ArgumentError` for a bool that is none, and for a repeat that is no number."""
         for item in dataclasses.fields(self):
             value = getattr(self, item.name)
             if item.type == "bool" and not isinstance(value, bool):

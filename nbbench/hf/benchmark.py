@@ -21,7 +21,7 @@ from .tables import environment_table, reasons, sections
 class _Benchmark:
     """One benchmark; ``report`` is nbbench's own report of the last run, None before it.
 
-    ``trouble`` says which file could not be written to its end, if any.
+    ``problem`` says which file could not be written to its end, if any.
     """
 
     kind: ClassVar[type[Arguments]]
@@ -34,9 +34,9 @@ class _Benchmark:
             )
         self.args = args
         self.report: Report | None = None
-        self.trouble = ""
+        self.problem = ""
         self._configs = configs
-        args.benchmark_arguments(configs)  # what makes no sense is told now
+        args.benchmark_arguments(configs)  # what makes no sense is refused now
         if not args.multi_process:
             warnings.warn(
                 "multi_process=False measures in this process, for debugging: memory counts all "
@@ -52,7 +52,7 @@ class _Benchmark:
         "N/A", and its reason is printed below the tables. An interrupt returns what was measured.
         """
         arguments = self.args.benchmark_arguments(self._configs)
-        self.trouble = ""
+        self.problem = ""
         files = None
         if self.args.save_to_csv:
             files = CsvFiles(self.args, arguments.sequence_lengths)
@@ -60,20 +60,20 @@ class _Benchmark:
             check_writable(self.args.log_filename, folder=False)
         begun: set[str] = set()
 
-        def heard(result: Result) -> None:
+        def on_result(result: Result) -> None:
             if files is not None:
                 files.add(result)
             if result.case.model not in begun:
                 begun.add(result.case.model)
                 self._say(f"{len(begun)} / {len(arguments.model_names())}")
 
-        self.report = run_arguments(arguments, on_result=heard)
+        self.report = run_arguments(arguments, on_result=on_result)
         self._print(self.report)
         if files is not None:
             files.write_environment(self.environment_info)
-            self.trouble = self.trouble or files.trouble
-        if self.trouble:
-            warnings.warn(self.trouble, RuntimeWarning, stacklevel=2)
+            self.problem = self.problem or files.problem
+        if self.problem:
+            warnings.warn(self.problem, RuntimeWarning, stacklevel=2)
         return output_of(self.report, arguments)
 
     @property
@@ -107,7 +107,7 @@ class _Benchmark:
                 with Path(name).open("a", encoding="utf-8") as log:
                     log.write(text + "\n")
             except OSError as error:
-                self.trouble = f"{str(name)!r} could not be written: {error.strerror}"
+                self.problem = f"{str(name)!r} could not be written: {error.strerror}"
 
 
 class PyTorchBenchmark(_Benchmark):

@@ -16,7 +16,7 @@ from .results import KINDS, lengths_of
 class CsvFiles:
     """Files for what the arguments ask for; raises `OutputError` at once where one cannot be.
 
-    What cannot be written later is no reason to lose the run: ``trouble`` says what it was.
+    What cannot be written later is no reason to lose the run: ``problem`` says what it was.
     """
 
     def __init__(self, args: Arguments, lengths: list[int]) -> None:
@@ -26,7 +26,7 @@ class CsvFiles:
             args.train_time_csv_file,
             args.train_memory_csv_file,
         )
-        self.trouble = ""
+        self.problem = ""
         self._environment = args.env_info_csv_file
         self._files = {
             (kind.mode, kind.asked): (name, kind.value)
@@ -34,8 +34,8 @@ class CsvFiles:
             if getattr(args, kind.mode) and getattr(args, kind.asked)
         }
         self._lengths = lengths
-        for place in (self._environment, *(file for file, _ in self._files.values())):
-            check_writable(place, folder=False)
+        for path in (self._environment, *(file for file, _ in self._files.values())):
+            check_writable(path, folder=False)
         for file, _ in self._files.values():
             self._write(file, "w", ["model", "batch_size", "sequence_length", "result"])
 
@@ -58,4 +58,4 @@ class CsvFiles:
             with Path(file).open(mode, newline="", encoding="utf-8") as opened:
                 csv.writer(opened).writerows(rows)
         except OSError as error:
-            self.trouble = f"{str(file)!r} could not be written: {error.strerror}; it lacks rows"
+            self.problem = f"{str(file)!r} could not be written: {error.strerror}; it lacks rows"

@@ -115,11 +115,11 @@ def _states(head: str, states: list[MemoryState], mark: str) -> str:
 
 
 def _cost_of_tracing(result: Result, trace: LineTrace) -> str:
-    said = f"The traced call took {trace.traced_s:.3g} s"
+    text = f"The traced call took {trace.traced_s:.3g} s"
     if result.outcome.timing is not None:
         times = trace.traced_s / result.outcome.timing.median_s
-        said += f", {times:.3g} times as long as one without tracing"
-    return said + ("." if trace.whole else "; it ran more lines than were kept.")
+        text += f", {times:.3g} times as long as one without tracing"
+    return text + ("." if trace.whole else "; it ran more lines than were kept.")
 
 
 def environment_table(facts: Sequence[EnvironmentFacts]) -> str:

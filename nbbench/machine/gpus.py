@@ -1,7 +1,7 @@
 """NVIDIA GPUs as their driver describes them, through NVML.
 
 CUDA numbers GPUs by its own guess of their speed and within CUDA_VISIBLE_DEVICES, NVML by their
-place on the bus; so a GPU that a case ran on is found here by its UUID, and never by a number.
+order on the bus; so a GPU that a case ran on is found by its UUID, and never by a number.
 """
 
 from __future__ import annotations

@@ -34,7 +34,7 @@ def row_label(text: str) -> Any:
 
 
 class Field:
-    """An argument's widget with a place for a message beside it.
+    """An argument's widget with room for a message beside it.
 
     ``box`` is what is shown; ``read`` gives the value as `BenchmarkArguments` takes it.
     """
@@ -45,7 +45,7 @@ class Field:
         self._message = widgets.HTML(layout=widgets.Layout(margin="0 0 0 1em"))
         self.box = widgets.HBox([self._make(default, changed), self._message])
 
-    def tell(self, sentence: str) -> None:
+    def show_message(self, sentence: str) -> None:
         """Show what is wrong with the value; nothing for an empty sentence."""
         self._message.value = escaped_note(sentence)
 
@@ -94,7 +94,7 @@ class TextField(Field):
         return widgets.Text(text, continuous_update=True, **self._options())
 
 
-class TruthField(Field):
+class BoolField(Field):
     """On or off."""
 
     def be_compact(self) -> None:
@@ -207,7 +207,7 @@ def make_field(name: str, default: Any, changed: Changed) -> Field:
     info: FieldInfo = BenchmarkArguments.model_fields[name]
     kind: Any = info.annotation
     if kind is bool:
-        return TruthField(name, default, changed)
+        return BoolField(name, default, changed)
     several = get_origin(kind) is list
     inner = get_args(kind)[0] if several else kind
     inner = getattr(inner, "__origin__", inner) if hasattr(inner, "__metadata__") else inner

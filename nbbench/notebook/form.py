@@ -21,7 +21,7 @@ from ..plan.models import find_here
 from ..report.report import Report
 from ..text import counted, duration
 from .cell import as_cell, is_variable
-from .fields import Field, TruthField, make_field, row_label
+from .fields import BoolField, Field, make_field, row_label
 from .live import LiveResults, watch
 
 _FIRST = ("models", "frameworks", "batch_sizes", "sequence_lengths")
@@ -154,7 +154,7 @@ class Form:
         self.box = widgets.VBox(
             [
                 *(self._fields[name].box for name in _FIRST),
-                self._truths_in_a_row(),
+                self._modes_in_a_row(),
                 fold,
                 options,
                 self._estimate,
@@ -165,12 +165,12 @@ class Form:
             ]
         )
 
-    def _truths_in_a_row(self) -> Any:
+    def _modes_in_a_row(self) -> Any:
         """What to measure, in one row."""
         row = []
         for name in _MODES:
             field = self._fields[name]
-            if isinstance(field, TruthField):
+            if isinstance(field, BoolField):
                 field.be_compact()
             row.append(field.box)
         return widgets.HBox(
@@ -187,7 +187,7 @@ class Form:
         return {name: value for name, value in values.items() if value != self._defaults[name]}
 
     def _check(self) -> None:
-        """Tell beside each field what is wrong with it, and below how much there is to do."""
+        """Show beside each field what is wrong with it, and below how much there is to do."""
         problems: dict[str, str] = {}
         try:
             arguments = self.arguments()
@@ -200,7 +200,7 @@ class Form:
             problems = error.problems
             self._estimate.value = escaped_note(problems.get("", ""))
         for name, field in self._fields.items():
-            field.tell(problems.get(name, ""))
+            field.show_message(problems.get(name, ""))
         name_told = _name_problem(self._out.value.strip())
         self._out_message.value = escaped_note(name_told)
         wrong = bool(problems or name_told)
@@ -258,7 +258,7 @@ def _name_problem(name: str) -> str:
 
 
 def _unfound(models: list[str]) -> dict[str, str]:
-    """What can be told of models without asking the hub."""
+    """What is wrong with models, as far as it is known without asking the hub."""
     for name in models:
         try:
             find_here(name)

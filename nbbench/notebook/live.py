@@ -48,11 +48,11 @@ class LiveResults:
     def end(self, job: Job) -> None:
         """Show the report, and how it went."""
         report = job.report()
-        said = job.progress.summary()
-        html = live_html(said, None, []) + report_html(
+        summary = job.progress.summary()
+        html = live_html(summary, None, []) + report_html(
             report.results, report.facts, report.plot.pngs()
         )
-        self._handle.update(Shown(f"{said}\n{report!r}", html))
+        self._handle.update(Shown(f"{summary}\n{report!r}", html))
 
     def fail(self, error: Exception) -> None:
         """Show why there is no report."""

@@ -46,11 +46,11 @@ def _parser() -> Any:
 
     parser = benchmark_parser("%tfbench", _ABOUT, _EPILOG)
     parser.add_argument("--out", metavar="NAME", help="variable to put the report in, too")
-    for flag, said in (
+    for flag, help_text in (
         ("--form", "show a form that begins with these arguments, and run nothing yet"),
         ("--background", "return at once, a job: results fill in below, other cells run meanwhile"),
     ):
-        parser.add_argument(flag, action="store_true", default=None, help=said)
+        parser.add_argument(flag, action="store_true", default=None, help=help_text)
     return parser
 
 
@@ -61,11 +61,11 @@ def _tfbench(ipython: Any, line: str, cell: str | None) -> Report | Job | Form |
     from .cell import is_variable
 
     try:
-        words = _split(line)
-        if "-h" in words or "--help" in words:
+        argv = _split(line)
+        if "-h" in argv or "--help" in argv:
             print(_help())
             return None
-        values = _parser().read(words)
+        values = _parser().read(argv)
         out = values.pop("out", None)
         if out is not None and not is_variable(out):
             raise ArgumentError(f"--out: {out!r} is no name for a variable")
@@ -113,7 +113,7 @@ def _begin(ipython: Any, values: dict[str, Any], out: str | None) -> Job:
 
 
 def _split(line: str) -> list[str]:
-    """The words of a line, as a shell takes them apart."""
+    """The words of a line, as a shell splits them."""
     try:
         return shlex.split(line)
     except ValueError as error:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _WHOLE = ("sequence_length", "n")
-_TRUTH = ("noisy",)
+_BOOLEANS = ("noisy",)
 _NUMBERS = ("_s", "_mib")
 """Endings of the columns that are numbers, missing ones included."""
 
@@ -136,7 +136,7 @@ def _frame(rows: list[dict[str, Any]]) -> pd.DataFrame:
     for name in frame.columns:
         if name in _WHOLE:
             frame[name] = frame[name].astype("Int64")
-        elif name in _TRUTH:
+        elif name in _BOOLEANS:
             frame[name] = frame[name].astype("boolean")
         elif name.endswith(_NUMBERS):
             frame[name] = frame[name].astype("float64")

@@ -17,7 +17,7 @@ EnvironmentKey: TypeAlias = tuple[str, str]
 
 @dataclass(frozen=True)
 class WorkerFacts:
-    """What a worker told of itself: ``values`` by name, and the GPU that its cases ran on."""
+    """What a worker reported of itself: ``values`` by name, and the GPU that its cases ran on."""
 
     values: Mapping[str, Any] = field(default_factory=dict)
     gpu: GpuFacts = field(default_factory=GpuFacts)
@@ -27,7 +27,7 @@ class WorkerFacts:
 class EnvironmentFacts:
     """A framework's environment, the machine, and what its cases ran with.
 
-    ``values`` are the versions and settings that the worker told of, by name; ``environment`` is
+    ``values`` are the versions and settings that the worker gave, by name; ``environment`` is
     the environment's label. ``threads`` is the number that was asked for, else the framework's own.
     """
 

@@ -88,9 +88,9 @@ def live_html(
             f'<progress max="1" value="{share:.3f}" aria-label="cases done" style="width:12em">'
             "</progress> "
         )
-    said = f'<div role="status" style="font-size:90%">{bar}{escape(line)}</div>'
+    status = f'<div role="status" style="font-size:90%">{bar}{escape(line)}</div>'
     rows = results_html(results) + "".join(map(_image, plots)) if results else ""
-    return _wrapped(said + rows)
+    return _wrapped(status + rows)
 
 
 def page(

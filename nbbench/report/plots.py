@@ -14,7 +14,7 @@ from ..text import MIB
 from ..worker.case import varying_axes
 
 _MAX_SERIES = 10
-"""More lines than that, and than there are colours, nobody can tell apart."""
+"""More lines than that, and than there are colours, nobody can distinguish."""
 
 _NAMES_INSIDE = 4
 """More series than that are named beside the plot, where they hide no line."""
@@ -141,8 +141,8 @@ def _lines(axes: Any, results: Sequence[Result], by: str, value: _Value) -> None
         series[name_of(result)].append(result)
     drawn_series = list(series.items())[:_MAX_SERIES]
     if len(series) > len(drawn_series):
-        said = f"the first {len(drawn_series)} of {len(series)} series"
-        axes.text(0.99, 0.02, said, transform=axes.transAxes, ha="right", fontsize=8)
+        text = f"the first {len(drawn_series)} of {len(series)} series"
+        axes.text(0.99, 0.02, text, transform=axes.transAxes, ha="right", fontsize=8)
     for number, (name, members) in enumerate(drawn_series):
         color = f"C{number}"
         points = [(getattr(r.case, by), *value(r)) for r in members]
@@ -198,7 +198,7 @@ def _memory_bars(axes: Any, results: Sequence[Result]) -> None:
         _say_nothing_was_measured(axes)
         return
     names = [_namer(results, "")(r) for r in results]
-    places = list(range(len(results)))
+    positions = list(range(len(results)))
     left = [0.0] * len(results)
     parts = {
         "baseline": "process before the model",
@@ -210,9 +210,9 @@ def _memory_bars(axes: Any, results: Sequence[Result]) -> None:
         del parts["baseline"]  # a peak of the allocator's has none
     for number, (part, label) in enumerate(parts.items()):
         sizes = [(getattr(r.outcome.memory, part, None) or 0) / MIB for r in results]
-        axes.barh(places, sizes, left=left, label=label, color=f"C{number}")
+        axes.barh(positions, sizes, left=left, label=label, color=f"C{number}")
         left = [a + b for a, b in zip(left, sizes, strict=True)]
-    axes.set_yticks(places, names)
+    axes.set_yticks(positions, names)
     axes.invert_yaxis()
 
 

@@ -39,8 +39,8 @@ def as_markdown(results: Sequence[Result], facts: Sequence[EnvironmentFacts]) ->
     lines = [heads, ["---"] * len(heads), *rows]
     escaped = ([cell.replace("|", r"\|") for cell in line] for line in lines)
     table = "\n".join(f"| {' | '.join(line)} |" for line in escaped)
-    said = [f"- **{label}**: {reason}" for label, reason in failures(results)]
-    return "\n\n".join(filter(None, [table, "\n".join(said), footer(facts)]))
+    lines_below = [f"- **{label}**: {reason}" for label, reason in failures(results)]
+    return "\n\n".join(filter(None, [table, "\n".join(lines_below), footer(facts)]))
 
 
 def as_latex(results: Sequence[Result]) -> str:
@@ -132,13 +132,13 @@ def failures(results: Iterable[Result]) -> list[tuple[str, str]]:
         if result.outcome.status is Status.OK:
             continue
         cases[result.outcome.status.value, result.outcome.reason].append(result)
-    said = []
+    listed = []
     for (status, reason), results in cases.items():
         label = results[0].case.label
         if len(results) > 1:
             label += f" and {len(results) - 1} more"
-        said.append((f"{status}: {label}", reason))
-    return said
+        listed.append((f"{status}: {label}", reason))
+    return listed
 
 
 def footer(facts: Sequence[EnvironmentFacts]) -> str:

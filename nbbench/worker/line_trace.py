@@ -1,8 +1,8 @@
 """Memory line by line: what is held before each line of a model's library, in one call.
 
 Every line costs a reading, so a traced call is many times slower than a plain one, and its time is
-told for that alone. What the tracer itself keeps, 24 bytes a line, is counted with the rest of the
-process.
+reported for that alone. What the tracer itself keeps, 24 bytes a line, is counted with the rest
+of the process.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ def trace_lines(call: Call, stopwatch: Stopwatch, read: Reading, library: str) -
     Lines are seen in the calling thread; those that other threads run count to the line that
     waits for them.
     """
-    places: dict[tuple[Any, int], int] = {}
+    indices: dict[tuple[Any, int], int] = {}
     steps, cpu_bytes, gpu_bytes = array("q"), array("q"), array("q")
 
     def at_line(frame: Any, event: str, argument: Any) -> Any:
         if event == "line" and frame.f_lineno is not None and len(steps) < MAX_STEPS:
-            steps.append(places.setdefault((frame.f_code, frame.f_lineno), len(places)))
+            steps.append(indices.setdefault((frame.f_code, frame.f_lineno), len(indices)))
             cpu, gpu = read()
             cpu_bytes.append(cpu)
             gpu_bytes.append(_NO_GPU if gpu is None else gpu)
@@ -59,7 +59,7 @@ def trace_lines(call: Call, stopwatch: Stopwatch, read: Reading, library: str) -
     finally:
         sys.settrace(before)
     return LineTrace(
-        lines=tuple(_source_line(names[code], code, number) for code, number in places),
+        lines=tuple(_source_line(names[code], code, number) for code, number in indices),
         steps=tuple(
             (step, cpu, None if gpu == _NO_GPU else gpu)
             for step, cpu, gpu in zip(steps, cpu_bytes, gpu_bytes)

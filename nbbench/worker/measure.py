@@ -133,7 +133,7 @@ def sample(
     shortest = min(samples, default=math.inf)
     upcoming = order_statistics.looks(fewest)
     look_at = next(upcoming)
-    begin = told = time.perf_counter()
+    begin = reported_at = time.perf_counter()
     with quiet_collector() as collect:
         while True:
             samples.append(stopwatch(call, calls_per_sample) / calls_per_sample)
@@ -142,8 +142,8 @@ def sample(
             shortest = min(shortest, samples[-1])
             another_ends = now - begin + shortest * calls_per_sample
             out_of_time = another_ends > max_time and len(samples) >= fewest
-            if now - told >= PROGRESS_EVERY_S:
-                told = now
+            if now - reported_at >= PROGRESS_EVERY_S:
+                reported_at = now
                 ordered = sorted(samples)
                 median = order_statistics.median_of(ordered)
                 report(SamplingProgress(len(samples), median, order_statistics.half_width(ordered)))

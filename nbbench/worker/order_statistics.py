@@ -83,7 +83,7 @@ def half_width(ordered: Sequence[float]) -> Optional[float]:
 
 def percentile(ordered: Sequence[float], fraction: float) -> float:
     """A percentile of samples in order, linear between neighbours (Hyndman and Fan's type 7)."""
-    place = fraction * (len(ordered) - 1)
-    below = math.floor(place)
+    position = fraction * (len(ordered) - 1)
+    below = math.floor(position)
     above = min(below + 1, len(ordered) - 1)
-    return ordered[below] + (place - below) * (ordered[above] - ordered[below])
+    return ordered[below] + (position - below) * (ordered[above] - ordered[below])

@@ -7,9 +7,9 @@ import os
 
 def default_threads() -> int:
     """What PyTorch chooses by itself: OMP_NUM_THREADS, else the physical cores it may run on."""
-    said = os.environ.get("OMP_NUM_THREADS", "").split(",")[0]
-    if said.isdecimal() and int(said) > 0:
-        return int(said)
+    setting = os.environ.get("OMP_NUM_THREADS", "").split(",")[0]
+    if setting.isdecimal() and int(setting) > 0:
+        return int(setting)
     if not hasattr(os, "sched_getaffinity"):
         return os.cpu_count() or 1
     cores = set()

@@ -50,7 +50,7 @@ def quick_resident() -> int:
 
 @lru_cache(maxsize=1)
 def _statm(pid: int) -> int:
-    """A descriptor that stays open: what a fork has from its parent tells of the parent."""
+    """A descriptor that stays open: what a fork has from its parent reads the parent's memory."""
     return os.open(f"/proc/{pid}/statm", os.O_RDONLY)
 
 

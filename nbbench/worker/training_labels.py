@@ -12,7 +12,9 @@ from typing import Any, Optional
 
 from .backend import Unsupported
 from .case import Case
-from .inputs import Input, Inputs, describe_inputs, vocabulary_size
+from .inputs.describe import describe_inputs
+from .inputs.tensors import Input, Inputs
+from .inputs.text import vocabulary_size
 
 _TOKEN_HEADS = (
     "ForCausalLM", "ForMaskedLM", "LMHeadModel", "WithLMHeadModel", "ForConditionalGeneration",

@@ -19,7 +19,7 @@ from typing import Any, Optional
 
 from ..backend import Device, Unsupported, library_of
 from ..case import Case
-from ..inputs import longest_sequence
+from ..inputs.text import longest_sequence
 from ..measure import Call
 from ..processors import default_threads
 from .cpu import CpuDevice
@@ -198,7 +198,7 @@ class KerasJaxBackend(_KerasOver):
         return model
 
     def is_out_of_memory(self, error: BaseException) -> bool:
-        """XLA tells of memory by the first word of its error."""
+        """XLA's error names memory in its first word."""
         return isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error)
 
     def forward(self, model: Any, execution: str, inputs: Any) -> Call:
@@ -243,7 +243,7 @@ class KerasTorchBackend(_KerasOver):
         return device
 
     def is_out_of_memory(self, error: BaseException) -> bool:
-        """PyTorch tells of the host's memory only by the words of a RuntimeError."""
+        """PyTorch tells of the host's memory only by the message of a RuntimeError."""
         return self._pytorch.is_out_of_memory(error)
 
     def forward(self, model: Any, execution: str, inputs: Any) -> Call:

@@ -9,7 +9,7 @@ from typing import Any, Optional
 
 from ..backend import Device, Unsupported, library_of, refuse_tpu
 from ..case import Case
-from ..inputs import Input
+from ..inputs.tensors import Input
 from ..measure import Call
 from ..processors import default_threads
 from ..training_labels import describe_case

@@ -74,6 +74,6 @@ class GpuMemory:
 
 
 def _uuid(details: dict[str, Any]) -> Optional[str]:
-    """The device's UUID; TensorFlow does not tell it, so NVML is asked by the PCI bus id."""
+    """The device's UUID; TensorFlow does not give it, so NVML is asked by the PCI bus id."""
     bus = details.get("pci_bus_id")
     return None if bus is None else nvml.uuid_at(bus)

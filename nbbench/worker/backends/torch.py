@@ -8,7 +8,7 @@ from typing import Any, Optional
 
 from ..backend import Device, Unsupported, library_of, refuse_tpu
 from ..case import Case
-from ..inputs import Input
+from ..inputs.tensors import Input
 from ..measure import Call
 from ..training_labels import describe_case
 from .cpu import CpuDevice
@@ -111,10 +111,10 @@ class TorchBackend:
         return TorchModel(torch, model, case, device.name)
 
     def is_out_of_memory(self, error: BaseException) -> bool:
-        """PyTorch tells of the host's memory only by the words of a RuntimeError."""
+        """PyTorch tells of the host's memory only by the message of a RuntimeError."""
         if isinstance(error, (MemoryError, self.torch.OutOfMemoryError)):
             return True
-        words = (
+        messages = (
             "can't allocate memory",
             "not enough memory",
             "CUDA out of memory",
@@ -122,7 +122,9 @@ class TorchBackend:
             "Storage size calculation overflowed",
             "Cannot allocate memory",
         )
-        return isinstance(error, (RuntimeError, OSError)) and any(w in str(error) for w in words)
+        return isinstance(error, (RuntimeError, OSError)) and any(
+            part in str(error) for part in messages
+        )
 
     def _model_class(self, config: Any, case: Case) -> Any:
         """The class that the config names, or the base model."""

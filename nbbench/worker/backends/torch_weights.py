@@ -25,7 +25,7 @@ def repeating_draws(torch: Any) -> Iterator[None]:
     """Have large tensors on the CPU filled by drawing `BLOCK` numbers and repeating them.
 
     The numbers have the distribution that was asked for, and dense arithmetic takes no less time
-    for repeated ones. Tensors of the same distribution share them, each from another place on. It
+    for repeated ones. Tensors of the same distribution share them, each from another offset on. It
     replaces methods of ``torch.Tensor`` meanwhile, so it is for the process of one case.
     """
     for name in _DRAWS:
@@ -41,7 +41,7 @@ def _repeating(torch: Any, draw: Callable[..., Any]) -> Callable[..., Any]:
     twice: dict[tuple[Any, ...], Any] = {}
 
     def block_of(dtype: Any, parameters: tuple[Any, ...], named: dict[str, Any]) -> Any:
-        """A block from a random place on: a view of two that follow each other."""
+        """A block from a random offset on: a view of two that follow each other."""
         key = (dtype, parameters, tuple(sorted(named.items())))
         if key not in twice:
             # Beside the allocator's memory: what lies between weights there leaves holes, and the

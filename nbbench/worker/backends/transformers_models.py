@@ -44,7 +44,7 @@ TRAINED_AS = (
 def named_architecture(config: Any, case: Case) -> Optional[str]:
     """The architecture to run, or None for the base model (in training: one with a head).
 
-    A head that serves pretraining alone (masked language modelling and the like) is left away
+    A head that serves pretraining alone (masked language modelling and the like) is omitted
     in inference unless it is asked for: nobody deploys it, and it would take a quarter of the time.
     """
     named: Optional[str] = (config.architectures or [None])[0]

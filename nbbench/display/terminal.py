@@ -1,0 +1,31 @@
+"""Progress on a terminal: one line that changes in place."""
+
+from __future__ import annotations
+
+from ..execution.progress import Progress
+
+
+class TerminalDisplay:
+    """A line on stderr that changes in place."""
+
+    def __init__(self, progress: Progress) -> None:
+        from rich.console import Console
+        from rich.status import Status
+
+        self._progress = progress
+        self._console = Console(stderr=True)
+        self._status = Status("starting", console=self._console, refresh_per_second=4)
+
+    def __enter__(self) -> TerminalDisplay:
+        self._status.start()
+        return self
+
+    def update(self) -> None:
+        """Show the line as it is now."""
+        from rich.markup import escape
+
+        self._status.update(escape(self._progress.line()))
+
+    def __exit__(self, *_: object) -> None:
+        self._status.stop()
+        self._console.print(self._progress.summary(), highlight=False)

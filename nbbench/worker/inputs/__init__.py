@@ -1,0 +1,1 @@
+"""What a model is called with, one file a modality; `describe` puts them together."""
