@@ -137,7 +137,7 @@ def test_flags_are_the_arguments_names():
         "batch_sizes": ["1", "8"],
         "sequence_lengths": ["32"],
         "memory": False,
-        "dtype": ["float32", "auto"],
+        "dtypes": ["float32", "auto"],
     }
     assert BenchmarkArguments(**values).batch_sizes == [1, 8]
 

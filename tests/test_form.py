@@ -61,12 +61,12 @@ def test_what_is_wrong_is_told_beside_its_field_and_run_is_off():
 def test_what_it_begins_with_comes_back_also_from_its_cell(arguments):
     form = filled(**arguments)
     wanted = BenchmarkArguments(models=["bert-tiny"], **arguments).model_dump()
-    for name in ("dtype", "execution", "frameworks"):  # boxes are in the schema's order
+    for name in ("dtypes", "executions", "frameworks"):  # boxes are in the schema's order
         wanted[name] = sorted(wanted[name])
     got = form.arguments().model_dump()
     assert {
         **got,
-        **{name: sorted(got[name]) for name in ("dtype", "execution", "frameworks")},
+        **{name: sorted(got[name]) for name in ("dtypes", "executions", "frameworks")},
     } == (wanted)
     head, _, body = form.cell().partition("\n")
     assert head == "%%tfbench --out report"

@@ -187,8 +187,8 @@ def test_one_value_does_where_a_list_is_taken_and_results_have_it():
         ({"fp16": "banana"}, "fp16: 'banana' is neither True nor False"),
         ({"repeat": "4"}, "repeat: '4' is not a whole number above 0"),
         ({"repeat": -3}, "repeat: -3 is not a whole number above 0"),
-        ({"save_to_csv": True, "env_info_csv_file": None}, "None is no place to write to"),
-        ({"save_to_csv": True, "env_info_csv_file": ""}, "'' is no place to write to"),
+        ({"save_to_csv": True, "env_info_csv_file": None}, "None cannot be written to"),
+        ({"save_to_csv": True, "env_info_csv_file": ""}, "'' cannot be written to"),
     ],
 )
 def test_values_of_a_wrong_kind_are_one_sentence(arguments, sentence):

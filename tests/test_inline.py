@@ -22,7 +22,7 @@ def run(*configs, **arguments):
 def test_cases_run_here_and_failures_are_rows(probe):
     report = run({}, {"build": "raise"}, {"call": "memory_error"}, {"call": "unsupported"})
     assert report.speed.status.tolist() == ["ok", "error", "oom", "unsupported"]
-    assert not report.environment["probe"]["use_multiprocessing"]
+    assert not report.environment["probe"]["own_process"]
 
 
 def test_memory_counts_what_this_process_holds(probe):

@@ -57,7 +57,7 @@ class ThisKernel:
         if isinstance(request, RunCase):
             self._thread = threading.Thread(
                 target=_run,
-                args=(self._backend, request.case, self._events, not self.facts),
+                args=(self._backend, request.case, self._events),
                 daemon=True,
                 name="nbbench-case",
             )
@@ -100,7 +100,7 @@ class ThisKernelAlone:
         """Nothing: this process goes on."""
 
 
-def _run(backend_file: BackendFile, case: Case, events: queue.Queue[Event], first: bool) -> None:
+def _run(backend_file: BackendFile, case: Case, events: queue.Queue[Event]) -> None:
     from ..worker.load import load_backend
     from ..worker.run_case import run_case
 
@@ -109,18 +109,18 @@ def _run(backend_file: BackendFile, case: Case, events: queue.Queue[Event], firs
     if isinstance(backend, WorkerFailed):
         events.put(backend)
         return
-    if first:
-        facts = {
-            "python_version": platform.python_version(),
-            **backend.environment(),
-            "own_process": False,
-        }
-        events.put(WorkerReady(found.framework, os.getpid(), facts))
+
+    def ready() -> WorkerReady:
+        own = {"python_version": platform.python_version(), "own_process": False}
+        return WorkerReady(found.framework, os.getpid(), {**own, **backend.environment()})
+
+    events.put(ready())
     events.put(CaseStarted(os.getpid()))
     try:
         outcome = run_case(backend, case, events.put)
     except BaseException as error:  # an interrupt that came when the case itself was over
         outcome = Outcome(Status.ERROR, f"{type(error).__name__}: {error}")
+    events.put(ready())  # a case may set threads, which stay set in this process
     events.put(CaseFinished(outcome))
 
 
