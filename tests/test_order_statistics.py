@@ -15,7 +15,7 @@ from nbbench.worker.order_statistics import (
     looks,
     median_interval,
     median_of,
-    percentile,
+    percentile_bound,
 )
 
 
@@ -100,8 +100,19 @@ def test_looks_grow_by_a_twentieth_and_end():
     assert len(seen) < 100
 
 
-@pytest.mark.parametrize("n", [1, 2, 7, 10])
-def test_median_and_percentiles_are_those_of_numpy(n):
+@pytest.mark.parametrize("n", [6, 7, 100, 101])
+def test_the_median_is_that_of_numpy(n):
     samples = sorted(np.random.default_rng(n).normal(size=n).tolist())
     assert median_of(samples) == pytest.approx(np.median(samples))
-    assert percentile(samples, 0.9) == pytest.approx(np.percentile(samples, 90))
+
+
+@pytest.mark.parametrize(("fraction", "fewest"), [(0.9, 29), (0.99, 299)])
+def test_a_percentile_is_bounded_from_as_many_samples_as_carry_it(fraction, fewest):
+    samples = [float(number) for number in range(fewest)]
+    assert percentile_bound(samples[1:], fraction) is None
+    assert percentile_bound(samples, fraction) == samples[-1]
+    random = np.random.default_rng(0)
+    draws = np.sort(random.exponential(size=(2000, 700)), axis=1)
+    bounds = [percentile_bound(row, fraction) for row in draws]
+    held = np.mean(np.array(bounds) >= -np.log(1 - fraction))
+    assert 0.94 <= held <= 0.98

@@ -10,6 +10,7 @@ from nbbench.machine.machine import MachineFacts
 from nbbench.plan.cases import Case, MemoryProfile, Outcome, Phase, Result, Status, Timing
 from nbbench.report.environment import WorkerFacts
 from nbbench.report.report import Report
+from nbbench.worker.case import Visit
 
 GOLDEN = Path(__file__).parent / "golden" / "original_tables.txt"
 
@@ -17,7 +18,7 @@ GOLDEN = Path(__file__).parent / "golden" / "original_tables.txt"
 def timing(median):
     values = {"median_s": median, "min_s": median, "mean_s": median, "ci_low_s": median,
               "ci_high_s": median, "std_s": 0.0, "p90_s": None, "p99_s": None}  # fmt: skip
-    return Timing((median,) * 6, 1, median, noisy=False, **values)
+    return Timing((Visit((median,) * 6),), noisy=False, **values)
 
 
 def result(model, length, median=None, peak_mib=None, **case):

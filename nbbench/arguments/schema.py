@@ -148,14 +148,21 @@ class BenchmarkArguments(BaseModel):
         "(as in BertForMaskedLM)",
     )
     precision: float = _option(
-        0.02, "half width that the median's 95 % confidence interval shall have, of the median"
+        0.05,
+        "half width that the 95 % confidence interval of the time shall have, as a part of it",
+    )
+    rounds: Annotated[int | None, Field(gt=0, le=1000), BeforeValidator(_no_bool)] = _option(
+        None,
+        "how many visits a case gets, each in a process of its own, in rounds over all cases; by "
+        "default as many as it takes; 1 gives the interval of one process alone",
     )
     max_time: float = _option(
         10.0,
-        "the most seconds of calls of a case, precise or not (but never fewer than min_samples)",
+        "the most seconds of calls of a case, precise or not (but never fewer than three visits)",
     )
     min_samples: Annotated[int, BeforeValidator(_no_bool)] = _option(
-        MIN_SAMPLES, "the fewest samples of a case (6 to 1000), however long they take"
+        MIN_SAMPLES,
+        "the fewest samples of a case that has one visit (6 to 1000), however long they take",
     )
     timeout: float = _option(600.0, "seconds that any one phase of a case may take")
     seed: int = _option(0, "seed of the random weights and inputs")
@@ -273,7 +280,7 @@ class BenchmarkArguments(BaseModel):
         if not 0 < value < float("inf"):
             raise ValueError(f"{info.field_name}: {value:g} is not a finite number above 0")
         if info.field_name == "precision" and value >= 1:
-            raise ValueError(f"precision: {value:g} is not a fraction below 1; 0.02 means ±2 %")
+            raise ValueError(f"precision: {value:g} is not a fraction below 1; 0.05 means ±5 %")
         return value
 
     @field_validator("min_samples")

@@ -22,7 +22,7 @@ class NotebookDisplay:
 
     def update(self) -> None:
         """Show how it is now, if that is anything new."""
-        line, results = self._progress.line(), list(self._progress.results)
+        line, results = self._progress.line(), self._progress.rows()
         if (line, len(results)) != self._shown:
             self._shown = line, len(results)
             self._handle.update(Shown(line, live_html(line, self._progress.share, results)))

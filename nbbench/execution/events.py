@@ -20,6 +20,15 @@ class CaseEvent:
 
 
 @dataclass(frozen=True)
+class CaseVisited:
+    """A visit of a case went well, and others follow; ``outcome`` is that of its visits so far."""
+
+    case: Case
+    outcome: Outcome
+    worker: WorkerFacts | None = None
+
+
+@dataclass(frozen=True)
 class CaseEnded:
     """A case is over; ``worker`` is what its worker reported of itself, None if none came up."""
 
@@ -28,7 +37,7 @@ class CaseEnded:
     worker: WorkerFacts | None = None
 
 
-Event: TypeAlias = EnvironmentProgress | CaseEvent | CaseEnded
+Event: TypeAlias = EnvironmentProgress | CaseEvent | CaseVisited | CaseEnded
 
 
 def cancelled_while(phase: Phase) -> Outcome:

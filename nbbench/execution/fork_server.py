@@ -46,6 +46,8 @@ class ForkServer(WorkerProcess):
 class ForkServers:
     """Fork servers for one framework in one interpreter, warm ones first."""
 
+    own_process = True
+
     def __init__(
         self, python: str, backend: BackendFile, idle_limit: float, facts: Mapping[str, Any]
     ) -> None:

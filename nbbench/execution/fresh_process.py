@@ -25,6 +25,8 @@ class FreshProcess(WorkerProcess):
 class FreshProcesses:
     """Fresh processes for one framework in one interpreter."""
 
+    own_process = True
+
     def __init__(self, python: str, backend: BackendFile, facts: Mapping[str, Any]) -> None:
         self.facts = facts
         self._python, self._backend = python, backend

@@ -13,7 +13,7 @@ from ..plan.cases import Case, Result, Status
 from ..report.environment import EnvironmentKey, WorkerFacts
 from ..report.files import Content, keep_content
 from ..report.report import Report
-from .events import CaseEnded, Event
+from .events import CaseEnded, CaseVisited, Event
 
 _SAVE_EVERY_S = 5.0
 
@@ -44,14 +44,15 @@ class Recorder:
         self.last_result_at = 0.0
 
     def on_event(self, event: Event) -> None:
-        """Keep the result of a case that has ended."""
-        if not isinstance(event, CaseEnded):
+        """Keep the result of a case that has ended, or of its visits so far."""
+        if not isinstance(event, (CaseEnded, CaseVisited)):
             return
         result = Result(event.case, event.outcome)
         if event.worker is not None:
             self._workers[event.case.framework, event.case.environment] = event.worker
         self._results[event.case] = result
-        recent_results.append(result)
+        if isinstance(event, CaseEnded):
+            recent_results.append(result)
         if result.outcome.status is not Status.SKIPPED:
             self.last_result_at = time.monotonic()
 

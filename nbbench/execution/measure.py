@@ -1,44 +1,62 @@
-"""How a plan is carried out: environment by environment, case by case."""
+"""How a plan is carried out: environments first, then round by round."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from itertools import groupby, repeat
 
 from ..arguments.schema import BenchmarkArguments
 from ..environments import BuildCancelled, Environment, prepare
 from ..errors import NbbenchError
 from ..frameworks import find_backend
-from ..plan.cases import Outcome, Phase, Status
+from ..machine.machine import describe_processor
+from ..plan.cases import Case, Outcome, Phase, Status
 from ..plan.plan import Plan
+from ..report.environment import EnvironmentKey
 from .events import CaseEnded, Event
 from .fork_server import ForkServers
 from .fresh_process import FreshProcesses
-from .supervise import supervise
+from .rounds import run_rounds
+from .supervise import Supervisor
 from .this_kernel import ThisKernelAlone
 from .worker import Workers
 
 
 def measure(plan: Plan, cancelled: Callable[[], bool]) -> Iterator[Event]:
-    """Run every case of a plan; yields what happens, and the end of each case, in order."""
-    for (framework, label), group in groupby(plan.cases, lambda c: (c.framework, c.environment)):
-        cases = list(group)
-        for case in cases:
-            if case.model in plan.problems:
-                outcome = Outcome(Status.ERROR, plan.problems[case.model], Phase.RESOLVING)
-                yield CaseEnded(case, outcome)
-        runnable = [case for case in cases if case.model not in plan.problems]
-        try:
-            environment = yield from prepare(
-                plan.interpreters[framework, label], framework, label, cancelled
-            )
-        except (NbbenchError, BuildCancelled) as error:
-            for case, outcome in zip(runnable, _unprepared(error), strict=False):
-                yield CaseEnded(case, outcome)
-            continue
-        workers = workers_for(plan.arguments, framework, environment)
-        yield from supervise(runnable, workers, plan.arguments.timeout, cancelled)
+    """Run every case of a plan; yields what happens, and the end of each case."""
+    supervisors: dict[EnvironmentKey, Supervisor] = {}
+    runnable: list[Case] = []
+    processor = describe_processor()
+    try:
+        for key, group in groupby(plan.cases, lambda c: (c.framework, c.environment)):
+            cases = yield from _resolved(plan, list(group))
+            try:
+                environment = yield from prepare(plan.interpreters[key], *key, cancelled)
+            except (NbbenchError, BuildCancelled) as error:
+                for case, outcome in zip(cases, _unprepared(error), strict=False):
+                    yield CaseEnded(case, outcome)
+                continue
+            workers = workers_for(plan.arguments, key[0], environment)
+            timeout = plan.arguments.timeout
+            supervisors[key] = Supervisor(workers, timeout, cancelled, processor)
+            runnable += cases
+        yield from run_rounds(runnable, supervisors, cancelled)
+    finally:
+        for supervisor in supervisors.values():
+            supervisor.close()
+
+
+def _resolved(plan: Plan, cases: list[Case]) -> Generator[Event, None, list[Case]]:
+    """The cases whose model was found; those of others end here."""
+    found = []
+    for case in cases:
+        if case.model in plan.problems:
+            outcome = Outcome(Status.ERROR, plan.problems[case.model], Phase.RESOLVING)
+            yield CaseEnded(case, outcome)
+        else:
+            found.append(case)
+    return found
 
 
 def workers_for(arguments: BenchmarkArguments, framework: str, environment: Environment) -> Workers:

@@ -6,12 +6,14 @@ import time
 from collections import Counter
 
 from ..environments import EnvironmentProgress
-from ..plan.cases import Case, Phase, Result
+from ..plan.cases import Case, Outcome, Phase, Result
 from ..plan.estimate import expected_seconds
 from ..text import counted, duration
 from ..worker.messages import Event as WorkerEvent
 from ..worker.messages import PhaseChanged, SamplingProgress
-from .events import CaseEnded, Event
+from .events import CaseEnded, CaseVisited, Event
+
+_USUAL_VISITS = 5
 
 
 class Progress:
@@ -27,6 +29,7 @@ class Progress:
         self.phase = "waiting for the benchmark before it (nbbench.cancel() ends all)"
         self.begun = time.monotonic()
         self._case_begun = self.begun
+        self._visited: dict[Case, Outcome] = {}
         self._sampling: SamplingProgress | None = None
         self._finished: float | None = None
 
@@ -43,7 +46,11 @@ class Progress:
         if isinstance(event, EnvironmentProgress):
             self.notices.append(f"environment {event.label}: {event.text}")
             self.phase = self.notices[-1]
+        elif isinstance(event, CaseVisited):
+            self._visited[event.case] = event.outcome
+            self.current, self.phase = None, ""
         elif isinstance(event, CaseEnded):
+            self._visited.pop(event.case, None)
             self.results.append(Result(event.case, event.outcome))
             self.current, self.phase = None, ""
         else:
@@ -63,8 +70,16 @@ class Progress:
 
     @property
     def share(self) -> float:
-        """Which part of the cases has ended, from 0 to 1."""
-        return len(self.results) / max(len(self.cases), 1)
+        """Which part of the work is done, from 0 to 1; a visit counts for a part of its case."""
+        visits = [len(o.timing.visits) for o in self._visited.values() if o.timing is not None]
+        parts = sum(min(count / _USUAL_VISITS, 0.9) for count in visits)
+        return (len(self.results) + parts) / max(len(self.cases), 1)
+
+    def rows(self) -> list[Result]:
+        """The results so far, in the cases' order; of cases that are still visited, as they are."""
+        ended = {result.case: result for result in self.results}
+        visited = {case: Result(case, outcome) for case, outcome in self._visited.items()}
+        return [row for case in self.cases if (row := ended.get(case) or visited.get(case))]
 
     @property
     def seconds(self) -> float:
@@ -73,9 +88,12 @@ class Progress:
 
     def seconds_left(self) -> float:
         """An estimate of what is left, from the cases that have ended and what runs."""
-        begun = {self.current, *(result.case for result in self.results)}
+        begun = {self.current, *self._visited, *(result.case for result in self.results)}
         waiting = [case for case in self.cases if case not in begun]
-        return self._seconds_left_of_current() + expected_seconds(waiting, self.results)
+        left = sum(map(_seconds_left_of_visits, self._visited.values()))
+        if self.current not in self._visited:
+            left += self._seconds_left_of_current()
+        return left + expected_seconds(waiting, self.results)
 
     def _seconds_left_of_current(self) -> float:
         if self.current is None:
@@ -90,6 +108,9 @@ class Progress:
     def line(self) -> str:
         """All of it in one line."""
         parts = [f"{len(self.results)} of {len(self.cases)}"]
+        if self._visited:
+            rounds = [len(o.timing.visits) for o in self._visited.values() if o.timing is not None]
+            parts.append(f"round {max(rounds, default=0) + 1}")
         if self.current is not None:
             parts.append(self.current.label)
         parts.append(self.phase)
@@ -101,3 +122,9 @@ class Progress:
         counts = Counter(result.outcome.status.value for result in self.results)
         listed = ", ".join(f"{count} {status}" for status, count in counts.most_common())
         return f"{counted(len(self.results), 'case')} in {duration(self.seconds)}: {listed}"
+
+
+def _seconds_left_of_visits(outcome: Outcome) -> float:
+    """An estimate for a case that was visited: five visits are usual, and one more from then on."""
+    visits = 1 if outcome.timing is None else len(outcome.timing.visits)
+    return outcome.wall_s / visits * max(_USUAL_VISITS - visits, 1)

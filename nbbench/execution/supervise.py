@@ -1,4 +1,4 @@
-"""The supervisor: gives a worker its cases, one by one, and says what came of each.
+"""The supervisor: gives a worker its visits, one by one, and returns what came of each.
 
 It drives every kind of worker alike. A worker that dies, hangs or is cancelled costs the case that
 it runs and no other.
@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import queue
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import replace
+from typing import Any
 
 from ..machine.gpus import GpuFacts, describe_gpu
 from ..plan.cases import Case, Outcome, Phase, Status
@@ -22,7 +23,7 @@ from ..worker.messages import (
     WorkerFailed,
     WorkerReady,
 )
-from .events import CaseEnded, CaseEvent, Event, cancelled_while, too_late
+from .events import CaseEvent, Event, cancelled_while, too_late
 from .worker import Worker, Workers
 
 _EXTRAS = {"pytorch": "torch", "tensorflow": "tensorflow"}
@@ -32,39 +33,41 @@ _RECEIVE_S = 0.1
 """Seconds between two looks at whether the benchmark was cancelled."""
 
 
-def supervise(
-    cases: list[Case], workers: Workers, timeout: float, cancelled: Callable[[], bool]
-) -> Iterator[Event]:
-    """Yield the events of each case and then its end, in order; every case has an end.
+class Supervisor:
+    """Runs the visits of cases of one framework in one interpreter.
 
-    ``timeout`` is in seconds, for one phase of a case. Once ``cancelled()`` is true, the running
-    case ends as ``cancelled`` and the rest as ``skipped``.
+    ``timeout`` is in seconds, for one phase of a visit; once ``cancelled()`` is true the running
+    one ends as ``cancelled``. ``forks`` says whether visits are processes of their own;
+    ``processor`` names the machine's.
     """
-    supervisor = _Supervisor(workers, timeout, cancelled)
-    try:
-        for case in cases:
-            if cancelled():
-                yield CaseEnded(case, Outcome.skipped())
-            else:
-                yield from supervisor.run(case)
-    finally:
-        supervisor.close()
 
-
-class _Supervisor:
-    """Runs the cases of one framework in one interpreter."""
-
-    def __init__(self, workers: Workers, timeout: float, cancelled: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        workers: Workers,
+        timeout: float,
+        cancelled: Callable[[], bool],
+        processor: str = "",
+    ) -> None:
+        self.forks = workers.own_process
+        self.processor = processor
         self._workers = workers
         self._timeout = timeout
         self._cancelled = cancelled
         self._worker: Worker | None = None
+        self._facts: Mapping[str, Any] = {}
         self._gpu = GpuFacts()
         self._runs_case = False
         self._failure: Outcome | None = None
 
-    def run(self, case: Case) -> Iterator[Event]:
-        """Events of one case, then its end."""
+    @property
+    def facts(self) -> WorkerFacts | None:
+        """What a worker reported of itself; None where none has come up yet."""
+        if not self._facts:
+            return None
+        return WorkerFacts({**self._facts, **self._workers.facts}, self._gpu)
+
+    def visit(self, case: Case, number: int, alone: bool) -> Generator[Event, None, Outcome]:
+        """Yield the events of one visit of a case; its outcome."""
         begin = time.monotonic()
         try:
             worker = self._ready_worker()
@@ -76,9 +79,8 @@ class _Supervisor:
                 Phase.STARTING,
             )
         if self._failure is not None:  # trying again for every case would be of no use
-            yield CaseEnded(case, self._failure)
-            return
-        outcome = yield from self._follow(case, worker)
+            return self._failure
+        outcome = yield from self._follow(RunCase(case, number, alone), worker)
         worker = self._worker or worker
         if outcome.status in (Status.CRASHED, Status.OOM) and not outcome.detail:
             outcome = replace(outcome, detail=worker.log_tail())
@@ -86,10 +88,7 @@ class _Supervisor:
         if not worker.serves_many or not worker.alive:
             worker.close()
             self._worker = None
-        facts = None
-        if worker.facts:
-            facts = WorkerFacts({**worker.facts, **self._workers.facts}, self._gpu)
-        yield CaseEnded(case, replace(outcome, wall_s=time.monotonic() - begin), facts)
+        return replace(outcome, wall_s=time.monotonic() - begin)
 
     def close(self) -> None:
         """Give the worker back, or end it with the case that it still runs."""
@@ -102,15 +101,16 @@ class _Supervisor:
             self._worker = self._workers.take()
         return self._worker
 
-    def _follow(self, case: Case, worker: Worker) -> Generator[Event, None, Outcome]:
+    def _follow(self, request: RunCase, worker: Worker) -> Generator[Event, None, Outcome]:
         """Follow one case until it ends, is stopped, or takes too long; its outcome."""
-        fresh, answered = not worker.facts, False
+        case, fresh, answered = request.case, not worker.facts, False
         phase, entered = Phase.STARTING if fresh else Phase.IMPORTING, time.monotonic()
         if fresh:
             yield CaseEvent(case, PhaseChanged(phase))
+        self._facts = worker.facts or self._facts
         self._runs_case = True
         worker.begin_case()
-        worker.send(RunCase(case))
+        worker.send(request)
         while True:
             if self._cancelled():
                 worker.stop()
@@ -123,7 +123,7 @@ class _Supervisor:
             except queue.Empty:
                 continue
             if event is None and not (fresh or answered):  # it went at its idle limit just now
-                return (yield from self._follow(case, self._ready_worker()))
+                return (yield from self._follow(request, self._ready_worker()))
             answered = True
             if event is None:
                 return _death(worker, phase)
@@ -134,7 +134,7 @@ class _Supervisor:
             if isinstance(event, CaseFinished):
                 return event.outcome
             if isinstance(event, WorkerReady):
-                worker.facts = event.facts
+                worker.facts = self._facts = event.facts
             elif isinstance(event, DeviceOpened):
                 self._gpu = describe_gpu(event.gpu_uuid)
             elif isinstance(event, PhaseChanged):

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..frameworks import BackendFile
-from ..plan.cases import Case, Outcome, Status
+from ..plan.cases import Outcome, Status
 from ..worker.messages import (
     CaseFinished,
     CaseStarted,
@@ -57,7 +57,7 @@ class ThisKernel:
         if isinstance(request, RunCase):
             self._thread = threading.Thread(
                 target=_run,
-                args=(self._backend, request.case, self._events),
+                args=(self._backend, request, self._events),
                 daemon=True,
                 name="nbbench-case",
             )
@@ -88,6 +88,8 @@ class ThisKernel:
 class ThisKernelAlone:
     """This process as the only worker."""
 
+    own_process = False
+
     def __init__(self, backend: BackendFile, facts: Mapping[str, Any]) -> None:
         self.facts = facts
         self._worker = ThisKernel(backend)
@@ -100,7 +102,7 @@ class ThisKernelAlone:
         """Nothing: this process goes on."""
 
 
-def _run(backend_file: BackendFile, case: Case, events: queue.Queue[Event]) -> None:
+def _run(backend_file: BackendFile, request: RunCase, events: queue.Queue[Event]) -> None:
     from ..worker.load import load_backend
     from ..worker.run_case import run_case
 
@@ -117,7 +119,7 @@ def _run(backend_file: BackendFile, case: Case, events: queue.Queue[Event]) -> N
     events.put(ready())
     events.put(CaseStarted(os.getpid()))
     try:
-        outcome = run_case(backend, case, events.put)
+        outcome = run_case(backend, request.case, events.put, request.round, request.alone)
     except BaseException as error:  # an interrupt that came when the case itself was over
         outcome = Outcome(Status.ERROR, f"{type(error).__name__}: {error}")
     events.put(ready())  # a case may set threads, which stay set in this process

@@ -50,6 +50,8 @@ class Workers(Protocol):
 
     facts: Mapping[str, Any]
     """What is known of the interpreter besides what its workers report."""
+    own_process: bool
+    """Whether each visit runs in a process of its own."""
 
     def take(self) -> Worker:
         """A worker that takes a case; raises ``OSError`` where no interpreter can be started."""

@@ -76,7 +76,7 @@ def describe_machine() -> MachineFacts:
         machine=platform.machine(),
         date=now.date().isoformat(),
         time=now.time().isoformat(timespec="seconds"),
-        cpu=_cpu_name(),
+        cpu=describe_processor(),
         cpu_cores_physical=psutil.cpu_count(logical=False),
         cpu_cores_logical=psutil.cpu_count(),
         cpu_cores_usable=_usable_cores(),
@@ -94,7 +94,7 @@ def describe_machine() -> MachineFacts:
     )
 
 
-def _cpu_name() -> str:
+def describe_processor() -> str:
     """The processor's own name: `platform.processor` gives x86_64, or nothing, on Linux."""
     if sys.platform == "linux":
         with suppress(OSError):

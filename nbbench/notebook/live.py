@@ -35,14 +35,14 @@ class LiveResults:
     def show(self, job: Job) -> None:
         """Show how it is now, if that is anything new."""
         progress = job.progress
-        line, rows = progress.line(), len(progress.results)
+        line, rows = progress.line(), len(progress.rows())
         if (line, rows) == (self._line, self._rows):
             return
         if rows != self._rows and time.monotonic() - self._plotted_at > _PLOT_EVERY_S:
             self._plots = job.report().plot.pngs() if rows else []
             self._plotted_at = time.monotonic()
         self._line, self._rows = line, rows
-        html = live_html(line, progress.share, list(progress.results), self._plots)
+        html = live_html(line, progress.share, progress.rows(), self._plots)
         self._handle.update(Shown(line, html))
 
     def end(self, job: Job) -> None:

@@ -86,6 +86,7 @@ def expand(
                     precision=arguments.precision,
                     max_time=arguments.max_time,
                     seed=arguments.seed,
+                    rounds=arguments.rounds,
                 )
             )
     return cases

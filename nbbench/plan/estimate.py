@@ -56,7 +56,7 @@ def _expected(case: Case, ended: list[Result]) -> float:
         return outcome.wall_s
     larger = max(1.0, _size(case) / _size(nearest.case))
     finer = max(1.0, nearest.case.precision / case.precision) ** 2
-    sampled = sum(timing.samples) * timing.calls_per_sample * larger * finer
+    sampled = timing.calls_s * larger * finer
     fewest = (case.min_samples + 1) * timing.median_s * larger
     return (outcome.build_s or 0.0) + _AROUND_S + max(min(sampled, case.max_time), fewest)
 

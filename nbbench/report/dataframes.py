@@ -13,9 +13,9 @@ from .environment import EnvironmentFacts
 if TYPE_CHECKING:
     import pandas as pd
 
-_WHOLE = ("sequence_length", "n")
+_WHOLE = ("sequence_length", "n", "visits")
 _BOOLEANS = ("noisy",)
-_NUMBERS = ("_s", "_mib")
+_NUMBERS = ("_s", "_mib", "drift")
 """Endings of the columns that are numbers, missing ones included."""
 
 
@@ -98,13 +98,16 @@ def _speed(result: Result) -> dict[str, Any]:
     outcome, timing = result.outcome, result.outcome.timing
     names = (
         "median_s", "ci_low_s", "ci_high_s", "min_s", "mean_s", "std_s", "p90_s", "p99_s", "n",
-        "noisy", "first_call_s",
+        "noisy", "first_call_s", "between_s", "within_s", "drift", "interval",
     )  # fmt: skip
     drawn = {name: None if timing is None else getattr(timing, name) for name in names}
     per_second = None if timing is None else 1 / timing.median_s
     tokens = outcome.tokens_per_call
+    phases = {} if timing is None else timing.phases
     return {
         **drawn,
+        "visits": None if timing is None else len(timing.visits),
+        **{f"{name}_s": phases.get(name) for name in ("forward", "backward", "optimizer")},
         "build_s": outcome.build_s,
         "wall_s": outcome.wall_s,
         "samples_per_s": None if per_second is None else result.case.batch_size * per_second,

@@ -112,7 +112,10 @@ def _read_version_2(content: Mapping[str, Any]) -> Content:
 def _read_version_1(content: Mapping[str, Any]) -> Content:
     """Version 1 kept configurations as text, and a worker's and its GPU's facts in one mapping."""
     results = [
-        {**entry, "case": {**entry["case"], "config": json.loads(entry["case"]["config"])}}
+        {
+            "case": {**entry["case"], "config": json.loads(entry["case"]["config"])},
+            "outcome": {**entry["outcome"], "timing": _timing_of_version_1(entry["outcome"])},
+        }
         for entry in content["results"]
     ]
     gpu_names = [item.name for item in dataclasses.fields(GpuFacts)]
@@ -123,6 +126,18 @@ def _read_version_1(content: Mapping[str, Any]) -> Content:
         values["own_process"] = values.pop("use_multiprocessing", True)
         environments.append({**entry, "values": values, "gpu": gpu})
     return _read_version_2({**content, "results": results, "environments": environments})
+
+
+def _timing_of_version_1(outcome: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Version 1 knew one visit, and estimated p90 and p99 where it now bounds them."""
+    timing = outcome["timing"]
+    if timing is None:
+        return None
+    values = dict(timing)
+    visit = {name: values.pop(name) for name in ("samples", "calls_per_sample", "first_call_s")}
+    calls_s = sum(visit["samples"]) * visit["calls_per_sample"]
+    visits = [{**visit, "references": [], "calls_s": calls_s, "alone": True}]
+    return {**values, "visits": visits, "within_s": values["std_s"]}
 
 
 def keep_content(file: str | Path, content: Content) -> None:

@@ -39,6 +39,13 @@ class Device(Protocol):
     gpu_uuid: Optional[str]
     """The driver's UUID of a GPU ("GPU-…"); None for the CPU, or where it is unknown."""
 
+    def reference(self) -> Optional[Call]:
+        """The reference kernel: a fixed call of some 0.2 ms, on this device with its threads.
+
+        Its times follow the machine's speed, by which drift is taken out of the model's. It may be
+        asked for once the model was called; None where there is none.
+        """
+
     @property
     def stopwatch(self) -> Stopwatch:
         """What times calls here."""

@@ -14,6 +14,9 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Optional
 
+MIN_VISITS = 3
+"""The fewest visits that an interval over visits is drawn from."""
+
 MIN_SAMPLES = 6
 """The fewest with which the median's interval exists: (min, max) of 6 has a level of 96.9 %."""
 
@@ -52,7 +55,8 @@ class Case:
     ``config`` is the model's configuration, JSON values by name.
     ``sequence_length`` is None for a model that takes none. ``precision`` is the half width that
     the confidence interval of the median shall have, as a fraction of the median; ``max_time``
-    is in seconds.
+    is in seconds. ``rounds`` is the number of visits, each in a process of its own; None for as
+    many as it takes.
     """
 
     framework: str
@@ -77,6 +81,7 @@ class Case:
     precision: float = 0.02
     max_time: float = 10.0
     seed: int = 0
+    rounds: Optional[int] = None
 
     @property
     def key(self) -> str:
@@ -141,17 +146,41 @@ def varying_axes(cases: Iterable[Case]) -> list[Axis]:
 
 
 @dataclass(frozen=True)
-class Timing:
-    """The samples of one case and what is drawn from them; times in seconds.
+class Visit:
+    """What was sampled of a case in one process; times in seconds.
 
-    ``samples`` are seconds per call; each was taken over ``calls_per_sample`` calls. The interval
-    is a 95 % one for the median. ``noisy`` says that it is wider than was asked for, or unknown.
-    p90 and p99 are None below 10 and 100 samples.
+    ``round`` counts from 0. ``samples`` are seconds per call, each taken over ``calls_per_sample``
+    calls. ``references`` are the times of the device's reference kernel, taken between samples, by
+    which the machine's drift is seen. ``calls_s`` is the time of all calls, first call and warm-up
+    included. ``peak`` is the memory's in bytes, where it was taken over these samples. A visit that
+    was ``alone`` sampled until it was precise.
     """
 
     samples: tuple[float, ...]
-    calls_per_sample: int
-    first_call_s: float
+    calls_per_sample: int = 1
+    references: tuple[float, ...] = ()
+    first_call_s: float = 0.0
+    calls_s: float = 0.0
+    round: int = 0
+    peak: Optional[int] = None
+    alone: bool = False
+
+
+@dataclass(frozen=True)
+class Timing:
+    """The visits of one case and what is drawn from them; times in seconds.
+
+    The interval is a 95 % one: over visits where there are three or more, for the time that another
+    run would find; else over the samples of one process, for that process alone (``interval`` says
+    which). ``noisy`` says that it is wider than was asked for, or unknown. ``between_s`` and
+    ``within_s`` are standard deviations between visits and of the samples within one.
+    ``drift`` is the fraction by which the machine was slower than its usual speed, as far as that
+    was taken out of ``median_s``: 0.05 where the samples themselves are 5 % higher; None where
+    nothing was taken out. p90 and p99 are upper 95 % bounds of these percentiles, None below 29 and
+    299 samples. ``phases`` are the times of forward, backward and optimizer step by name.
+    """
+
+    visits: tuple[Visit, ...]
     median_s: float
     ci_low_s: Optional[float]
     ci_high_s: Optional[float]
@@ -161,11 +190,46 @@ class Timing:
     p90_s: Optional[float]
     p99_s: Optional[float]
     noisy: bool
+    interval: str = "samples"
+    between_s: Optional[float] = None
+    within_s: Optional[float] = None
+    drift: Optional[float] = None
+    phases: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def samples(self) -> tuple[float, ...]:
+        """The samples of all visits, in order."""
+        return tuple(sample for visit in self.visits for sample in visit.samples)
 
     @property
     def n(self) -> int:
         """How many samples there are."""
-        return len(self.samples)
+        return sum(len(visit.samples) for visit in self.visits)
+
+    @property
+    def first_call_s(self) -> float:
+        """The first call of the first visit."""
+        return self.visits[0].first_call_s
+
+    @property
+    def calls_s(self) -> float:
+        """The time of all calls of all visits."""
+        return sum(visit.calls_s for visit in self.visits)
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> Timing:
+        """Rebuild a timing from what ``dataclasses.asdict`` made of one."""
+        visits = tuple(
+            Visit(
+                **{
+                    **visit,
+                    "samples": tuple(visit["samples"]),
+                    "references": tuple(visit["references"]),
+                }
+            )
+            for visit in data["visits"]
+        )
+        return cls(**{**data, "visits": visits})
 
 
 @dataclass(frozen=True)
@@ -279,7 +343,7 @@ class Outcome:
         timing = data.get("timing")
         memory = data.get("memory")
         if timing is not None:
-            timing = Timing(**{**timing, "samples": tuple(timing["samples"])})
+            timing = Timing.from_dict(timing)
         if memory is not None:
             memory = MemoryProfile(**memory)
         lines = data.get("lines")

@@ -17,7 +17,7 @@ from functools import partial
 from typing import Optional, Protocol
 
 from . import order_statistics
-from .case import MIN_SAMPLES, Timing
+from .case import MIN_SAMPLES, Timing, Visit
 from .messages import SamplingProgress
 
 MIN_SAMPLE_S = 1e-3
@@ -29,6 +29,17 @@ WARM_AGREEMENT = 0.05
 WARM_SHARE_OF_TIME = 0.25
 
 PROGRESS_EVERY_S = 0.25
+
+MIN_VISIT_S = 0.05
+"""Seconds that the samples of one of several visits take at least, where calls are short."""
+
+VISIT_SHARE = 1 / 6
+"""The part of ``max_time`` that the samples of one of several visits take at most."""
+
+REFERENCE_SHARE = 0.045
+"""The reference kernel's share of the time of calls; at most 5 % with the last one of a visit."""
+
+REFERENCE_WARM_UP = 2
 
 Call = Callable[[], object]
 
@@ -121,6 +132,7 @@ def sample(
     max_time: float,
     fewest: int = MIN_SAMPLES,
     begun: Sequence[float] = (),
+    reference: Optional[Reference] = None,
     report: Callable[[SamplingProgress], None] = lambda _: None,
 ) -> list[float]:
     """Seconds per call, sampled until the median is known to ``precision``.
@@ -138,6 +150,8 @@ def sample(
         while True:
             samples.append(stopwatch(call, calls_per_sample) / calls_per_sample)
             collect()
+            if reference is not None:
+                reference.follow(samples[-1] * calls_per_sample)
             now = time.perf_counter()
             shortest = min(shortest, samples[-1])
             another_ends = now - begin + shortest * calls_per_sample
@@ -161,25 +175,96 @@ def block_size(call_s: float) -> int:
     return 1 if call_s >= MIN_SAMPLE_S else math.ceil(MIN_SAMPLE_S / max(call_s, 1e-9))
 
 
-def summarize(
-    samples: list[float], *, calls_per_sample: int, first_call_s: float, precision: float
-) -> Timing:
-    """A `Timing` of samples."""
-    ordered = sorted(samples)
+def samples_per_visit(cost_s: float, sample_s: float, max_time: float) -> int:
+    """How many samples one of several visits takes.
+
+    ``cost_s`` is what a visit costs beside them (building, first call, warm-up), ``sample_s`` how
+    long one takes. For a given total time the interval over visits is narrowest where the ratio of
+    both is that of the variances between and within visits (Kalibera and Jones, *Rigorous
+    Benchmarking in Reasonable Time*, ISMM 2013), here taken to be equal; short calls get as many as
+    make 50 ms, and none more than a sixth of ``max_time`` holds.
+    """
+    optimal = math.sqrt(cost_s / sample_s)
+    wanted = max(optimal, MIN_VISIT_S / sample_s)
+    return max(
+        1,
+        min(
+            math.ceil(wanted), int(VISIT_SHARE * max_time / sample_s), order_statistics.MAX_SAMPLES
+        ),
+    )
+
+
+def sample_visit(
+    call: Call,
+    stopwatch: Stopwatch,
+    *,
+    samples: int,
+    calls_per_sample: int,
+    begun: Sequence[float] = (),
+    reference: Optional[Reference] = None,
+    report: Callable[[SamplingProgress], None] = lambda _: None,
+) -> list[float]:
+    """Seconds per call, so many samples of them, with the reference kernel timed in between."""
+    taken = list(begun)
+    reported_at = time.perf_counter()
+    with quiet_collector() as collect:
+        while len(taken) < samples:
+            taken.append(stopwatch(call, calls_per_sample) / calls_per_sample)
+            collect()
+            if reference is not None:
+                reference.follow(taken[-1] * calls_per_sample)
+            now = time.perf_counter()
+            if now - reported_at >= PROGRESS_EVERY_S:
+                reported_at = now
+                ordered = sorted(taken)
+                report(SamplingProgress(len(taken), order_statistics.median_of(ordered), None))
+    return taken
+
+
+class Reference:
+    """The reference kernel: a small fixed call, timed between samples for a share of their time.
+
+    Its times follow the machine's speed, and not the model: by them drift is taken out.
+    """
+
+    def __init__(self, call: Call, stopwatch: Stopwatch) -> None:
+        self._call, self._stopwatch = call, stopwatch
+        self._allowed_s = 0.0
+        self.times: list[float] = []
+        for _ in range(REFERENCE_WARM_UP):
+            self._duration = stopwatch(call, 1)
+
+    def follow(self, seconds: float) -> None:
+        """Time the kernel as often as its share of these seconds of calls allows."""
+        self._allowed_s += REFERENCE_SHARE * seconds
+        while self._allowed_s >= self._duration:
+            self._duration = self._stopwatch(self._call, 1)
+            self._allowed_s -= self._duration
+            self.times.append(self._duration)
+
+
+def summarize(visit: Visit, precision: float) -> Timing:
+    """A `Timing` of one visit, with the interval over its samples."""
+    return summarize_samples((visit,), precision)
+
+
+def summarize_samples(visits: Sequence[Visit], precision: float) -> Timing:
+    """A `Timing` of visits with the interval over their samples, as if they were of one process."""
+    ordered = sorted(sample for visit in visits for sample in visit.samples)
     interval: tuple[Optional[float], Optional[float]]
     interval = order_statistics.median_interval(ordered) or (None, None)
     width = order_statistics.half_width(ordered)
+    deviation = statistics.stdev(ordered) if len(ordered) > 1 else 0.0
     return Timing(
-        samples=tuple(samples),
-        calls_per_sample=calls_per_sample,
-        first_call_s=first_call_s,
+        visits=tuple(visits),
         median_s=order_statistics.median_of(ordered),
         ci_low_s=interval[0],
         ci_high_s=interval[1],
         min_s=ordered[0],
         mean_s=statistics.fmean(ordered),
-        std_s=statistics.stdev(ordered) if len(ordered) > 1 else 0.0,
-        p90_s=order_statistics.percentile(ordered, 0.9) if len(ordered) >= 10 else None,
-        p99_s=order_statistics.percentile(ordered, 0.99) if len(ordered) >= 100 else None,
+        std_s=deviation,
+        p90_s=order_statistics.percentile_bound(ordered, 0.9),
+        p99_s=order_statistics.percentile_bound(ordered, 0.99),
         noisy=width is None or width > precision,
+        within_s=deviation,
     )

@@ -19,9 +19,14 @@ PROTOCOL = 2
 
 @dataclass(frozen=True)
 class RunCase:
-    """Request: measure this case."""
+    """Request: visit this case; ``round`` counts its visits from 0.
+
+    A case of which ``alone`` is true gets this visit alone, which then samples until it is precise.
+    """
 
     case: Case
+    round: int = 0
+    alone: bool = True
 
 
 @dataclass(frozen=True)
@@ -122,7 +127,7 @@ def decode(line: bytes) -> Any:
     if version != PROTOCOL:
         raise ProtocolError(f"the message speaks protocol {version}, this side {PROTOCOL}")
     if kind is RunCase:
-        return RunCase(Case(**content["case"]))
+        return RunCase(**{**content, "case": Case(**content["case"])})
     if kind is CaseFinished:
         return CaseFinished(Outcome.from_dict(content["outcome"]))
     if kind is PhaseChanged:

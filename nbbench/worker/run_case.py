@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import re
+import statistics
 import time
 import traceback
 from collections.abc import Callable
@@ -11,9 +12,19 @@ from dataclasses import replace
 from typing import Any, Optional
 
 from .backend import Backend, Device, Model, Unsupported
-from .case import Case, MemoryProfile, Outcome, Phase, Status, Timing
+from .case import MIN_VISITS, Case, MemoryProfile, Outcome, Phase, Status, Timing, Visit
 from .line_trace import trace_lines
-from .measure import Call, block_size, sample, summarize, warm_up
+from .measure import (
+    VISIT_SHARE,
+    Call,
+    Reference,
+    block_size,
+    sample,
+    sample_visit,
+    samples_per_visit,
+    summarize,
+    warm_up,
+)
 from .messages import DeviceOpened, Event, PhaseChanged
 from .resident import release_free_memory
 
@@ -27,8 +38,17 @@ _POLLED_SECONDS = 0.1
 """Polling at 5 ms wants calls for at least this long."""
 
 
-def run_case(backend: Backend, case: Case, emit: Callable[[Event], None]) -> Outcome:
-    """Measure one case in this process; every failure comes back as an outcome.
+def run_case(
+    backend: Backend,
+    case: Case,
+    emit: Callable[[Event], None],
+    round_number: int = 0,
+    alone: bool = True,
+) -> Outcome:
+    """Visit one case in this process; every failure comes back as an outcome.
+
+    ``round_number`` counts the case's visits from 0; one that is ``alone`` samples until it is
+    precise.
 
     ``emit`` gets the phases and the progress of sampling.
     """
@@ -76,15 +96,17 @@ def run_case(backend: Backend, case: Case, emit: Callable[[Event], None]) -> Out
         call, known["tokens_per_call"] = model.prepare()
         timing, memory = None, None
         if case.speed:
-            timing, memory = _time(case, device, model, call, enter, emit)
-        if case.memory and memory is None:
+            timing, memory = _time(
+                case, device, model, call, enter, emit,
+                round_number=round_number, alone=alone, build_s=known["build_s"],
+            )  # fmt: skip
+        if case.memory and memory is None and round_number == 0:
             enter(Phase.MEMORY)
             memory = _memory_of_calls(device, model, call)
-        if memory is not None and case.mode == "training" and device.memory.peak_costs_nothing:
-            enter(Phase.MEMORY)
-            memory = _by_phase(device, model, memory, _PHASES_SHARE_OF_TIME * case.max_time)
+        if case.mode == "training" and round_number == 0:
+            memory, timing = _by_phase(case, device, model, memory, timing, enter)
         lines = None
-        if case.trace_memory_line_by_line:
+        if case.trace_memory_line_by_line and round_number == 0:
             enter(Phase.TRACING)
             release_free_memory()  # else calls live on what those before have left in the allocator
             lines = trace_lines(call, device.stopwatch, device.memory.now, model.library)
@@ -116,37 +138,70 @@ def _time(
     call: Call,
     enter: Callable[[Phase], None],
     emit: Callable[[Event], None],
+    *,
+    round_number: int,
+    alone: bool,
+    build_s: float,
 ) -> tuple[Timing, Optional[MemoryProfile]]:
     """Time the call; where the peak costs nothing, take it over the calls that are sampled."""
     begin = time.perf_counter()
     first_call_s = device.stopwatch(call, 1)
+    # three visits that cost so much would take longer than the case may
+    alone = alone or build_s + first_call_s > case.max_time / MIN_VISITS
     with_memory = case.memory and device.memory.peak_costs_nothing
     if with_memory:
         device.memory.start()
-    warm = warm_up(call, device.stopwatch, first_call_s, case.max_time)
+    share = 1.0 if alone else VISIT_SHARE
+    warm = warm_up(call, device.stopwatch, first_call_s, share * case.max_time)
     calls_per_sample = block_size(warm.call_s)
+    reference = _reference(device)
 
     enter(Phase.MEASURING)
     if with_memory and not warm.samples:
         device.memory.start()
-    samples = sample(
-        call,
-        device.stopwatch,
-        calls_per_sample=calls_per_sample,
-        precision=case.precision,
-        max_time=case.max_time - (time.perf_counter() - begin),
-        fewest=case.min_samples,
-        begun=warm.samples,
-        report=emit,
-    )
+    spent_s = time.perf_counter() - begin
+    if alone:
+        samples = sample(
+            call,
+            device.stopwatch,
+            calls_per_sample=calls_per_sample,
+            precision=case.precision,
+            max_time=case.max_time - spent_s,
+            fewest=case.min_samples,
+            begun=warm.samples,
+            reference=reference,
+            report=emit,
+        )
+    else:
+        sample_s = warm.call_s * calls_per_sample
+        samples = sample_visit(
+            call,
+            device.stopwatch,
+            samples=samples_per_visit(build_s + spent_s, sample_s, case.max_time),
+            calls_per_sample=calls_per_sample,
+            begun=warm.samples,
+            reference=reference,
+            report=emit,
+        )
     memory = device.memory.stop(model.parameter_bytes) if with_memory else None
-    timing = summarize(
-        samples,
+    visit = Visit(
+        samples=tuple(samples),
         calls_per_sample=calls_per_sample,
+        references=tuple(reference.times) if reference is not None else (),
         first_call_s=first_call_s,
-        precision=case.precision,
+        calls_s=time.perf_counter() - begin,
+        round=round_number,
+        peak=None if memory is None else memory.peak,
+        alone=alone,
     )
-    return timing, memory
+    return summarize(visit, case.precision), memory
+
+
+def _reference(device: Device) -> Optional[Reference]:
+    """The device's reference kernel; None where a backend has none."""
+    make = getattr(device, "reference", None)
+    call = None if make is None else make()
+    return None if call is None else Reference(call, device.stopwatch)
 
 
 def _memory_of_calls(device: Device, model: Model, call: Call) -> MemoryProfile:
@@ -160,26 +215,45 @@ def _memory_of_calls(device: Device, model: Model, call: Call) -> MemoryProfile:
     return device.memory.stop(model.parameter_bytes)
 
 
-def _by_phase(device: Device, model: Model, memory: MemoryProfile, seconds: float) -> MemoryProfile:
-    """Add the highest peak of each phase of some more training steps, for some ``seconds``.
+def _by_phase(
+    case: Case,
+    device: Device,
+    model: Model,
+    memory: Optional[MemoryProfile],
+    timing: Optional[Timing],
+    enter: Callable[[Phase], None],
+) -> tuple[Optional[MemoryProfile], Optional[Timing]]:
+    """Add the time and the peak of each phase of some more training steps.
 
     One step is not enough where there is time for more: what an allocator holds free is used again
     in one and not in the next. The peak of the whole is the highest of these too.
     """
+    enter(Phase.MEMORY)
+    watched = memory is not None and device.memory.peak_costs_nothing
     peaks: dict[str, int] = {}
+    times: dict[str, list[float]] = {}
     begin = time.perf_counter()
     for _ in range(_MAX_PHASE_STEPS):
         for name, part in model.training_phases():
-            device.memory.start()
-            device.stopwatch(part, 1)
-            peak = device.memory.stop(model.parameter_bytes).peak or 0
-            peaks[name] = max(peak, peaks.get(name, 0))
-        if time.perf_counter() - begin >= seconds:
+            if watched:
+                device.memory.start()
+            times.setdefault(name, []).append(device.stopwatch(part, 1))
+            if watched:
+                peak = device.memory.stop(model.parameter_bytes).peak or 0
+                peaks[name] = max(peak, peaks.get(name, 0))
+        if time.perf_counter() - begin >= _PHASES_SHARE_OF_TIME * case.max_time:
             break
-    if memory.peak is not None and memory.activations is not None:
-        above = max(0, max(peaks.values(), default=0) - memory.peak)
-        memory = replace(memory, peak=memory.peak + above, activations=memory.activations + above)
-    return replace(memory, phases=peaks, gradients=model.gradient_bytes())
+    if timing is not None:
+        medians = {name: statistics.median(taken) for name, taken in times.items()}
+        timing = replace(timing, phases=medians)
+    if memory is not None and watched:
+        if memory.peak is not None and memory.activations is not None:
+            above = max(0, max(peaks.values(), default=0) - memory.peak)
+            memory = replace(
+                memory, peak=memory.peak + above, activations=memory.activations + above
+            )
+        memory = replace(memory, phases=peaks, gradients=model.gradient_bytes())
+    return memory, timing
 
 
 def first_line(error: BaseException) -> str:

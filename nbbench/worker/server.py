@@ -194,6 +194,8 @@ class Server:
                 self._backend,
                 request.case,
                 lambda event: _send(events, event),
+                request.round,
+                request.alone,
             )
             _send(events, CaseFinished(outcome))
         except BaseException:
@@ -213,7 +215,9 @@ def _serve_one(backend: Backend, events: BinaryIO) -> None:
     if sys.platform == "linux":
         _be_first_out_of_memory()
     _send(events, CaseStarted(os.getpid()))
-    outcome = run_case(backend, request.case, lambda event: _send(events, event))
+    outcome = run_case(
+        backend, request.case, lambda event: _send(events, event), request.round, request.alone
+    )
     _send(events, CaseFinished(outcome))
     sys.stderr.flush()
     os._exit(0)

@@ -189,7 +189,21 @@ class KerasJaxBackend(_KerasOver):
         self.framework.config.update("jax_platforms", "cpu")
         os.environ["NPROC"] = str(case.threads or default_threads())  # XLA sizes its pool by it
         self.keras.random.normal((1,), seed=0)  # starts JAX, which is no part of the weights
-        return CpuDevice()
+        return CpuDevice(self._matrix_products)
+
+    def _matrix_products(self) -> Call:
+        """The reference kernel: some small matrix products, compiled."""
+        numpy = self.framework.numpy
+        factor = numpy.full((128, 128), 0.5)
+        finish = self.framework.block_until_ready
+
+        def products(given: Any) -> Any:
+            for _ in range(4):
+                given = numpy.matmul(given, factor) / 64
+            return given
+
+        compiled = self.framework.jit(products)
+        return lambda: finish(compiled(factor))
 
     def build(self, case: Case, device: Device) -> KerasModel:
         """The backbone; what XLA compiled to draw its weights is thrown away."""

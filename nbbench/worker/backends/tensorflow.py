@@ -84,7 +84,7 @@ class TensorFlowBackend:
             raise Unsupported(f"device {wanted} was asked for, but TensorFlow here sees {seen}")
         if not gpus:
             config.set_visible_devices([], "GPU")
-            return CpuDevice()
+            return CpuDevice(lambda: matrix_products(self.tensorflow))
         from .tensorflow_gpu import GpuDevice
 
         config.set_visible_devices(gpus[index], "GPU")
@@ -126,6 +126,18 @@ class TensorFlowBackend:
                 f"measure it with frameworks pytorch"
             )
         return found
+
+
+def matrix_products(tensorflow: Any) -> Call:
+    """The reference kernel: some small matrix products, with the framework's threads."""
+    factor = tensorflow.fill((128, 128), 0.5)
+
+    def reference() -> object:
+        for _ in range(4):
+            product = tensorflow.linalg.matmul(factor, factor)
+        return product
+
+    return reference
 
 
 class TensorFlowModel:

@@ -7,7 +7,7 @@ from typing import Any, Optional
 
 from .. import nvml
 from ..case import MemoryProfile
-from ..measure import wall_stopwatch
+from ..measure import Call, wall_stopwatch
 from ..resident import quick_resident
 
 
@@ -16,9 +16,16 @@ class GpuDevice:
 
     def __init__(self, tensorflow: Any, index: int, physical: Any) -> None:
         self.name = f"cuda:{index}"
+        self._tensorflow = tensorflow
         self.stopwatch = wall_stopwatch(lambda output: read_an_element(tensorflow, output))
         self.gpu_uuid = _uuid(tensorflow.config.experimental.get_device_details(physical))
         self.memory = GpuMemory(tensorflow, self.gpu_uuid)
+
+    def reference(self) -> Optional[Call]:
+        """Matrix products on the GPU."""
+        from .tensorflow import matrix_products
+
+        return matrix_products(self._tensorflow)
 
 
 def read_an_element(tensorflow: Any, output: Any) -> None:

@@ -16,12 +16,19 @@ class CudaDevice:
 
     def __init__(self, torch: Any, index: int) -> None:
         self.name = f"cuda:{index}"
+        self._torch = torch
         torch.cuda.set_device(index)
         torch.cuda.init()
         uuid = getattr(torch.cuda.get_device_properties(index), "uuid", None)
         self.gpu_uuid = None if uuid is None else f"GPU-{uuid}"
         self.stopwatch = EventStopwatch(torch)
         self.memory = CudaMemory(torch, index, self.gpu_uuid)
+
+    def reference(self) -> Optional[Call]:
+        """Matrix products on the GPU."""
+        from .torch import matrix_products
+
+        return matrix_products(self._torch, self.name)
 
 
 class EventStopwatch:

@@ -1,0 +1,174 @@
+"""Rounds: every case of a sweep is visited again and again, until its time is known.
+
+A visit is a process of its own in which a case is sampled. A round visits every case that needs it
+once, in shuffled order, so that the visits of one case lie apart and those of two cases side by
+side: what the machine does meanwhile then costs no case more than another, and two cases are
+compared visit by visit.
+
+A case gets visits until the interval over them is as narrow as asked, at least five; until its
+calls have taken ``max_time``, but then at least three; or thirty. One of which three visits would
+take longer than ``max_time`` before their first sample has one visit alone, and the interval over
+its samples.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from ..machine.reference import keep_levels, level_key, read_levels
+from ..plan.cases import Case, MemoryProfile, Outcome, Status
+from ..report.environment import EnvironmentKey
+from ..report.visits import summarize_visits
+from ..worker.case import MIN_VISITS, Visit
+from .events import CaseEnded, CaseVisited, Event
+from .supervise import Supervisor
+
+MIN_VISITS_FOR_PRECISION = 5
+MAX_VISITS = 30
+
+
+@dataclass
+class _Visited:
+    """A case with the outcomes of its visits so far."""
+
+    case: Case
+    supervisor: Supervisor
+    outcomes: list[Outcome] = field(default_factory=list)
+    merged: Outcome | None = None
+
+    @property
+    def visits(self) -> list[Visit]:
+        """The visits in which it was timed."""
+        timings = [outcome.timing for outcome in self.outcomes if outcome.timing is not None]
+        return [visit for timing in timings for visit in timing.visits]
+
+    @property
+    def alone(self) -> bool:
+        """Whether one visit is all that it gets."""
+        return self.case.rounds == 1 or not self.case.speed or not self.supervisor.forks
+
+    @property
+    def is_done(self) -> bool:
+        """Whether it needs no more visits."""
+        if self.merged is None:
+            return False
+        visits, timing = self.visits, self.merged.timing
+        if self.alone or timing is None or any(visit.alone for visit in visits):
+            return True
+        if self.case.rounds is not None:
+            return len(visits) >= self.case.rounds
+        calls_s = timing.calls_s
+        another = calls_s + calls_s / len(visits)
+        return (
+            (len(visits) >= MIN_VISITS_FOR_PRECISION and not timing.noisy)
+            or (len(visits) >= MIN_VISITS and another > self.case.max_time)
+            or len(visits) >= MAX_VISITS
+        )
+
+    def add(self, outcome: Outcome, levels: Mapping[str, float]) -> None:
+        """Count a visit that went well."""
+        self.outcomes.append(outcome)
+        self.merged = _merged(self.case, self.outcomes, self.visits, levels.get(self.key))
+
+    @property
+    def key(self) -> str:
+        """What the reference kernel's level depends on."""
+        facts = self.supervisor.facts
+        values = {} if facts is None else facts.values
+        device = self.outcomes[0].device if self.outcomes else ""
+        gpu = None if facts is None or device == "cpu" else facts.gpu.gpu
+        threads = self.case.threads or values.get("threads")
+        version = values.get("framework_version")
+        return level_key(
+            self.supervisor.processor, gpu, device, threads, self.case.framework, version
+        )
+
+
+def run_rounds(
+    cases: Sequence[Case],
+    supervisors: Mapping[EnvironmentKey, Supervisor],
+    cancelled: Callable[[], bool],
+) -> Iterator[Event]:
+    """Yield the events of every visit, and the end of every case.
+
+    Once ``cancelled()`` is true the running visit is dropped; cases that were visited end with what
+    was measured, and the others as ``skipped``.
+    """
+    known = [_Visited(case, supervisors[case.framework, case.environment]) for case in cases]
+    active, levels = list(known), read_levels()
+    order = random.Random(cases[0].seed if cases else 0)
+    number = 0
+    while active:
+        for visited in active:
+            yield from _visit(visited, number, levels, cancelled)
+        active = [visited for visited in active if visited.merged and not visited.is_done]
+        order.shuffle(active)
+        number += 1
+    keep_levels(_levels_of(known))
+
+
+def _visit(
+    visited: _Visited, number: int, levels: Mapping[str, float], cancelled: Callable[[], bool]
+) -> Iterator[Event]:
+    """One visit of a case, and its end if that was the last."""
+    case, facts = visited.case, visited.supervisor.facts
+    if cancelled():
+        yield CaseEnded(case, visited.merged or Outcome.skipped(), facts)
+        visited.merged = None
+        return
+    outcome = yield from visited.supervisor.visit(case, number, visited.alone)
+    facts = visited.supervisor.facts
+    if outcome.status is Status.OK:
+        visited.add(outcome, levels)
+        if visited.merged is not None and not visited.is_done:
+            yield CaseVisited(case, visited.merged, facts)
+            return
+        yield CaseEnded(case, visited.merged or outcome, facts)
+        return
+    if visited.merged is not None and outcome.status is Status.CANCELLED:
+        outcome = visited.merged
+    elif visited.outcomes:
+        went_well = f"after {len(visited.outcomes)} that went well"
+        outcome = replace(outcome, reason=f"{outcome.reason} (in visit {number + 1}, {went_well})")
+    yield CaseEnded(case, outcome, facts)
+    visited.merged = None
+
+
+def _merged(
+    case: Case, outcomes: Sequence[Outcome], visits: Sequence[Visit], level: float | None
+) -> Outcome:
+    """What the visits of a case came to, as one outcome."""
+    first = outcomes[0]
+    merged = replace(first, wall_s=sum(outcome.wall_s for outcome in outcomes))
+    if first.timing is None or len(outcomes) == 1:
+        return merged
+    timing = summarize_visits(visits, case.precision, level)
+    timing = replace(timing, phases=first.timing.phases)
+    return replace(merged, timing=timing, memory=_typical_memory(outcomes))
+
+
+def _typical_memory(outcomes: Sequence[Outcome]) -> MemoryProfile | None:
+    """The profile of the visit with the median peak, with the first one's phases."""
+    first = outcomes[0].memory
+    profiles = [outcome.memory for outcome in outcomes if outcome.memory is not None]
+    with_peak = [profile for profile in profiles if profile.peak is not None]
+    if first is None or not with_peak:
+        return first
+    typical = sorted(with_peak, key=lambda profile: profile.peak or 0)[(len(with_peak) - 1) // 2]
+    peak = max([typical.peak or 0, *first.phases.values()])
+    above = peak - (typical.peak or 0)
+    activations = None if typical.activations is None else typical.activations + above
+    return replace(
+        typical, peak=peak, activations=activations, phases=first.phases, gradients=first.gradients
+    )
+
+
+def _levels_of(known: Sequence[_Visited]) -> dict[str, float]:
+    """The reference's median over all visits of this run, for each key."""
+    times: dict[str, list[float]] = {}
+    for visited in known:
+        for visit in visited.visits:
+            times.setdefault(visited.key, []).extend(visit.references)
+    return {key: sorted(found)[len(found) // 2] for key, found in times.items() if found}

@@ -1,0 +1,62 @@
+"""The reference kernel's usual time on this machine: the level to which times are brought.
+
+The first run on a machine sets it, and later ones keep to it, so that their numbers come out the
+same again. It is kept in the user's cache folder, one level for each processor or GPU, framework
+and number of threads.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from contextlib import suppress
+from pathlib import Path
+
+import platformdirs
+from filelock import FileLock, Timeout
+
+_LOCK_S = 2.0
+_VERSION = 1
+"""Of the kernel: a level of another one means nothing."""
+
+
+def level_key(*facts: object) -> str:
+    """A key for what the reference's time depends on."""
+    return hashlib.sha256(json.dumps([_VERSION, *map(str, facts)]).encode()).hexdigest()[:16]
+
+
+def read_levels() -> dict[str, float]:
+    """The levels that are known, in seconds by key; none where the file is missing or damaged."""
+    with suppress(OSError, ValueError, AttributeError):
+        levels = json.loads(_file().read_text(encoding="utf-8"))
+        return {str(key): float(level) for key, level in levels.items() if 0 < float(level) < 1e3}
+    return {}
+
+
+def keep_levels(found: dict[str, float]) -> None:
+    """Keep the levels of keys that have none yet; a folder that cannot be written is no problem."""
+    if not found.keys() - read_levels().keys():
+        return
+    with suppress(OSError, Timeout):
+        file = _file()
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(f"{file}.lock", timeout=_LOCK_S):
+            _write(file, {**found, **read_levels()})
+
+
+def forget_levels() -> None:
+    """Have the next run set the levels anew."""
+    _file().unlink(missing_ok=True)
+
+
+def _write(file: Path, levels: dict[str, float]) -> None:
+    part = file.with_suffix(f".{os.getpid()}.part")
+    part.write_text(json.dumps(levels, indent=1), encoding="utf-8")
+    part.replace(file)
+
+
+def _file() -> Path:
+    """``reference.json`` in the user's cache folder, or in the one that NBBENCH_CACHE names."""
+    cache = os.environ.get("NBBENCH_CACHE") or platformdirs.user_cache_dir("nbbench", "nbbench")
+    return Path(cache).expanduser() / "reference.json"

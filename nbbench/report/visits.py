@@ -1,0 +1,165 @@
+"""What the visits of a case say together: its time, how surely, and how much of it was drift.
+
+A visit is one process in which a case was sampled. The machine drifts from second to second and
+from run to run, and takes the reference kernel with it: a small fixed call that is timed between
+the samples. The logarithm of a visit's median time is regressed on that of its reference (a control
+variate), and the time is what it would be at the machine's usual speed, the reference's level.
+
+The coefficient is estimated from the run's own visits, with a prior for what was seen of PyTorch on
+several machines, and kept between 0 and 1: a model that waits rather than computes does not follow
+the reference, and nothing is taken out of its time. The interval is a t-interval over the visits.
+It allows for what is left being correlated from visit to visit, and for what is not known of the
+coefficient, the more the farther the machine is from its usual speed.
+`tests/test_visits.py` simulates its coverage.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from ..plan.cases import Timing
+from ..worker.case import MIN_VISITS, Visit
+from ..worker.measure import summarize_samples
+
+PRIOR_COEFFICIENT, PRIOR_DEVIATION = 0.9, 0.2
+"""Of log time on log reference: 0.92 and 0.98 were seen for small models, less for long calls."""
+
+_CONTRADICTION = 6.0
+"""How many times as large the residuals at the prior are as the least, where it does not hold."""
+
+CORRELATION = 0.25
+"""Of neighbouring visits, as far as the reference does not take it out; more if more is seen."""
+
+_MIN_VISITS_FOR_CORRELATION = 10
+_MAX_CORRELATION = 0.6
+
+_T_QUANTILES = (
+    12.71, 4.30, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26, 2.23, 2.20, 2.18, 2.16, 2.14, 2.13, 2.12,
+    2.11, 2.10, 2.09, 2.09, 2.08, 2.07, 2.07, 2.06, 2.06, 2.06, 2.05, 2.05, 2.05, 2.04,
+)  # fmt: skip
+"""Of Student's t at 97.5 %, for 1 to 30 degrees of freedom."""
+
+
+@dataclass(frozen=True)
+class Coefficient:
+    """How far times follow the reference: an estimate from 0 to 1, and its standard deviation."""
+
+    value: float
+    deviation: float
+
+
+NOT_AT_ALL = Coefficient(0.0, 0.0)
+
+
+def t_quantile(degrees: int) -> float:
+    """Student's t at 97.5 %."""
+    return _T_QUANTILES[degrees - 1] if degrees <= len(_T_QUANTILES) else 1.96 + 2.4 / degrees
+
+
+def log_time(visit: Visit) -> float:
+    """The logarithm of a visit's median time."""
+    return math.log(statistics.median(visit.samples))
+
+
+def log_reference(visit: Visit) -> float | None:
+    """The logarithm of a visit's median reference; None where there is none."""
+    return math.log(statistics.median(visit.references)) if visit.references else None
+
+
+def coefficient_of(times: Sequence[float], references: Sequence[float]) -> Coefficient:
+    """The coefficient of log times on log references: least squares with a normal prior.
+
+    The references' own noise makes least squares find too little, so the residuals' variance is
+    taken at the prior, which then weighs more; unless the times contradict it plainly.
+    """
+    mean_time, mean_reference = statistics.fmean(times), statistics.fmean(references)
+    xs = [time - mean_time for time in times]
+    ys = [reference - mean_reference for reference in references]
+    sum_yy, sum_xy = sum(y * y for y in ys), sum(x * y for x, y in zip(xs, ys, strict=True))
+
+    def residuals(value: float) -> float:
+        return sum((x - value * y) ** 2 for x, y in zip(xs, ys, strict=True))
+
+    least = residuals(sum_xy / sum_yy) if sum_yy else 0.0
+    value = PRIOR_COEFFICIENT
+    if residuals(value) > _CONTRADICTION * least and sum_yy:
+        value = sum_xy / sum_yy
+    for _ in range(3):  # the residuals' variance depends on the coefficient
+        variance = max(residuals(value) / max(len(xs) - 2, 1), 1e-8)
+        precision = sum_yy / variance + PRIOR_DEVIATION**-2
+        value = (sum_xy / variance + PRIOR_COEFFICIENT * PRIOR_DEVIATION**-2) / precision
+    return Coefficient(min(max(value, 0.0), 1.0), precision**-0.5)
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean of logarithms with the half width of its 95 % interval, over visits."""
+
+    mean: float
+    half: float
+
+    @property
+    def low(self) -> float:
+        """The interval's lower end."""
+        return self.mean - self.half
+
+    @property
+    def high(self) -> float:
+        """The interval's upper end."""
+        return self.mean + self.half
+
+
+def mean_of(values: Sequence[float], extra_deviation: float = 0.0) -> Estimate:
+    """The mean of values that may be correlated from one to the next, in order.
+
+    ``extra_deviation`` is the standard deviation of what all of them share. Two values at least.
+    """
+    n, mean = len(values), statistics.fmean(values)
+    deviation = statistics.stdev(values)
+    correlation = CORRELATION
+    if n >= _MIN_VISITS_FOR_CORRELATION and deviation:
+        centred = [value - mean for value in values]
+        products = sum(a * b for a, b in itertools.pairwise(centred))
+        seen = products / sum(value * value for value in centred)
+        correlation = min(max(seen, CORRELATION), _MAX_CORRELATION)
+    error = deviation / math.sqrt(n) * math.sqrt((1 + correlation) / (1 - correlation))
+    return Estimate(mean, math.hypot(t_quantile(n - 1) * error, 1.96 * extra_deviation))
+
+
+def summarize_visits(visits: Sequence[Visit], precision: float, level: float | None) -> Timing:
+    """A `Timing` of the visits of one case.
+
+    ``precision`` is the half width that was asked for, as a fraction; ``level`` the reference's
+    time in seconds at the machine's usual speed, None where that is not known yet. Fewer than three
+    visits have the interval over their samples.
+    """
+    over_samples = summarize_samples(visits, precision)
+    if len(visits) < MIN_VISITS:
+        return over_samples
+    times = [log_time(visit) for visit in visits]
+    references = [log_reference(visit) for visit in visits]
+    known = [reference for reference in references if reference is not None]
+    coefficient, usual, drift = NOT_AT_ALL, 0.0, 0.0
+    if len(known) == len(times):
+        coefficient = coefficient_of(times, known)
+        usual = math.log(level) if level is not None else statistics.fmean(known)
+        drift = statistics.fmean(known) - usual
+        times = [t - coefficient.value * (r - usual) for t, r in zip(times, known, strict=True)]
+    estimate = mean_of(times, drift * coefficient.deviation)
+    median = math.exp(estimate.mean)
+    within = [statistics.stdev(visit.samples) for visit in visits if len(visit.samples) > 1]
+    return replace(
+        over_samples,
+        median_s=median,
+        ci_low_s=math.exp(estimate.low),
+        ci_high_s=math.exp(estimate.high),
+        noisy=math.expm1(estimate.half) > precision,
+        interval="visits",
+        between_s=median * statistics.stdev(times),
+        within_s=statistics.median(within) if within else None,
+        drift=math.expm1(coefficient.value * drift) if coefficient.value else None,
+    )

@@ -1,0 +1,127 @@
+"""What visits say together: coverage under drift, and drift that is taken out."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from nbbench.execution.rounds import MAX_VISITS, MIN_VISITS_FOR_PRECISION
+from nbbench.report.visits import coefficient_of, mean_of, summarize_visits
+from nbbench.worker.case import Visit
+
+LEVEL, TRUTH = 1e-3, 5e-3
+"""Seconds that the reference and the call take at the machine's usual speed."""
+
+
+def ar1(random, times, deviation, seconds):
+    """A stationary process of order one, seen at times."""
+    values = [random.normal(0, deviation)]
+    for gap in np.diff(times):
+        kept = math.exp(-gap / seconds)
+        spread = deviation * math.sqrt(1 - kept**2)
+        values.append(kept * values[-1] + random.normal(0, spread))
+    return np.array(values)
+
+
+def shifts(random, times, deviation, seconds):
+    """A level that jumps now and then."""
+    values = [random.normal(0, deviation)]
+    for gap in np.diff(times):
+        jumps = random.random() < 1 - math.exp(-gap / seconds)
+        values.append(random.normal(0, deviation) if jumps else values[-1])
+    return np.array(values)
+
+
+MACHINES = {
+    "independent": lambda random, times: np.zeros(len(times)),
+    "drifts within a second": lambda random, times: ar1(random, times, 0.08, 0.9),
+    "drifts within a minute": lambda random, times: ar1(random, times, 0.08, 20),
+    "level shifts": lambda random, times: (
+        ar1(random, times, 0.05, 20) + shifts(random, times, 0.08, 15)
+    ),
+}
+
+
+def run(random, machine, coefficient, apart, precision, spikes=0.0):
+    """A simulated run of one case: visits as the rule for stopping has them."""
+    state = MACHINES[machine](random, np.arange(MAX_VISITS) * apart)
+    processes = random.normal(0, 0.01, MAX_VISITS)
+    hit = np.where(random.random(MAX_VISITS) < spikes, random.exponential(0.3, MAX_VISITS), 0.0)
+    visits = []
+    for number in range(MAX_VISITS):
+        centre = coefficient * state[number] + processes[number] + hit[number]
+        samples = TRUTH * np.exp(centre + random.normal(0, 0.05, 9))
+        references = LEVEL * np.exp(state[number] + random.normal(0, 0.04, 5))
+        visits.append(Visit(tuple(samples), references=tuple(references)))
+        if len(visits) >= MIN_VISITS_FOR_PRECISION:
+            timing = summarize_visits(visits, precision, LEVEL)
+            if not timing.noisy:
+                break
+    return timing
+
+
+def coverage(machine, coefficient, trials=600, **more):
+    random = np.random.default_rng(0)
+    held = 0
+    for trial in range(trials):
+        timing = run(random, machine, coefficient, (0.15, 1.0)[trial % 2], 0.05, **more)
+        held += timing.ci_low_s <= TRUTH <= timing.ci_high_s
+    return held / trials
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+@pytest.mark.parametrize("coefficient", [1.0, 0.9, 0.7])
+def test_the_interval_holds_the_truth_stopping_included(machine, coefficient):
+    assert 0.93 <= coverage(machine, coefficient) <= 0.995
+
+
+def test_the_interval_holds_the_truth_under_spikes():
+    assert coverage("drifts within a second", 0.9, spikes=0.08) >= 0.93
+
+
+def test_drift_is_taken_out_and_reported():
+    visits = [
+        Visit((TRUTH * slow,) * 5, references=(LEVEL * slow,) * 5)
+        for slow in (1.2, 1.3, 1.1, 1.25, 1.15)
+    ]
+    timing = summarize_visits(visits, 0.05, LEVEL)
+    assert timing.median_s == pytest.approx(TRUTH, rel=0.01)
+    assert timing.drift == pytest.approx(0.2, abs=0.01)
+    assert timing.samples[0] == pytest.approx(1.2 * TRUTH)  # as they were
+
+
+def test_a_model_that_does_not_follow_the_reference_keeps_its_time():
+    random = np.random.default_rng(0)
+    slows = 1 + 0.1 * random.random(6)
+    visits = [
+        Visit((TRUTH * (1 + 1e-4 * number),) * 5, references=(LEVEL * slow,) * 5)
+        for number, slow in enumerate(slows)
+    ]
+    timing = summarize_visits(visits, 0.05, LEVEL)
+    assert timing.median_s == pytest.approx(TRUTH, rel=0.002)
+
+
+def test_without_references_or_visits_nothing_is_taken_out():
+    plain = [Visit((TRUTH * (1 + 0.01 * n),) * 7) for n in range(5)]
+    assert summarize_visits(plain, 0.05, LEVEL).drift is None
+    two = summarize_visits(plain[:2], 0.05, LEVEL)
+    assert (two.interval, two.drift) == ("samples", None)
+    assert summarize_visits(plain[:3], 0.05, LEVEL).interval == "visits"
+
+
+def test_the_coefficient_is_between_none_and_all():
+    up = [0.1, 0.2, 0.3, 0.4]
+    assert coefficient_of(up, [2 * value for value in up]).value == pytest.approx(0.5, abs=0.02)
+    assert coefficient_of(up, [-value for value in up]).value == 0.0
+    assert coefficient_of(up, [value / 3 for value in up]).value == 1.0
+    same = coefficient_of(up, [0.2] * 4)  # nothing is seen of it: the prior
+    assert (same.value, same.deviation) == (pytest.approx(0.9), pytest.approx(0.2))
+
+
+def test_a_mean_of_correlated_values_is_less_sure():
+    random = np.random.default_rng(0)
+    drifting = ar1(random, np.arange(20) * 1.0, 0.05, 5.0)
+    mixed = random.permutation(drifting)
+    assert mean_of(list(drifting)).half > mean_of(list(mixed)).half
