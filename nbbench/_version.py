@@ -1,3 +1,3 @@
-"""The version: `nbbench.__version__`, the package's metadata and the environment's row come from it."""
+"""The version, for `nbbench.__version__`, the package's metadata and the rows of environments."""
 
 __version__ = "0.1.0"
