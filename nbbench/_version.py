@@ -1,3 +1,3 @@
-"""The version, which the package's metadata and reports have from here."""
+"""The version, for `nbbench.__version__`, the package's metadata and the rows of environments."""
 
 __version__ = "0.1.0"

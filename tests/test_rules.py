@@ -252,6 +252,7 @@ def test_tab_shows_the_public_names_alone(by_jedi):
     shell = InteractiveShell.instance(user_ns={"nbbench": nbbench})
     shell.Completer.use_jedi = by_jedi
     with provisionalcompleter():
-        shown = {found.text.lstrip(".") for found in shell.Completer.completions("nbbench.", 8)}
+        found = shell.Completer.completions("nbbench.", 8)
+        shown = {completion.text.rpartition(".")[2] for completion in found}
     InteractiveShell.clear_instance()
     assert shown == public
