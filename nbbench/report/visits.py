@@ -28,7 +28,10 @@ from ..worker.measure import summarize_samples
 PRIOR_COEFFICIENT, PRIOR_DEVIATION = 0.9, 0.2
 """Of log time on log reference: 0.92 and 0.98 were seen for small models, less for long calls."""
 
-_CONTRADICTION = 6.0
+_MIN_SIGNAL = 0.3
+"""The part of the references' variance that is taken for the machine's at least."""
+
+_CONTRADICTION = 10.0
 """How many times as large the residuals at the prior are as the least, where it does not hold."""
 
 CORRELATION = 0.25
@@ -70,29 +73,48 @@ def log_reference(visit: Visit) -> float | None:
     return math.log(statistics.median(visit.references)) if visit.references else None
 
 
-def coefficient_of(times: Sequence[float], references: Sequence[float]) -> Coefficient:
+def coefficient_of(
+    times: Sequence[float], references: Sequence[float], noise: float = 0.0
+) -> Coefficient:
     """The coefficient of log times on log references: least squares with a normal prior.
 
-    The references' own noise makes least squares find too little, so the residuals' variance is
-    taken at the prior, which then weighs more; unless the times contradict it plainly.
+    ``noise`` is the variance of each log reference by its own chance, which least squares would
+    take for variation that the times do not follow (errors in variables). The residuals' variance
+    is taken at the prior, unless the times plainly contradict it.
     """
     mean_time, mean_reference = statistics.fmean(times), statistics.fmean(references)
     xs = [time - mean_time for time in times]
     ys = [reference - mean_reference for reference in references]
-    sum_yy, sum_xy = sum(y * y for y in ys), sum(x * y for x, y in zip(xs, ys, strict=True))
+    observed = sum(y * y for y in ys)
+    if not observed:
+        return Coefficient(PRIOR_COEFFICIENT, PRIOR_DEVIATION)
+    sum_yy = max(observed - (len(ys) - 1) * noise, _MIN_SIGNAL * observed)
+    sum_xy = sum(x * y for x, y in zip(xs, ys, strict=True))
 
     def residuals(value: float) -> float:
         return sum((x - value * y) ** 2 for x, y in zip(xs, ys, strict=True))
 
-    least = residuals(sum_xy / sum_yy) if sum_yy else 0.0
     value = PRIOR_COEFFICIENT
-    if residuals(value) > _CONTRADICTION * least and sum_yy:
-        value = sum_xy / sum_yy
+    if residuals(value) > _CONTRADICTION * residuals(sum_xy / observed):
+        value, sum_yy = sum_xy / observed, observed
     for _ in range(3):  # the residuals' variance depends on the coefficient
         variance = max(residuals(value) / max(len(xs) - 2, 1), 1e-8)
         precision = sum_yy / variance + PRIOR_DEVIATION**-2
         value = (sum_xy / variance + PRIOR_COEFFICIENT * PRIOR_DEVIATION**-2) / precision
     return Coefficient(min(max(value, 0.0), 1.0), precision**-0.5)
+
+
+def reference_noise(visits: Sequence[Visit]) -> float:
+    """The variance of a visit's log median reference by chance, from the spread of its times.
+
+    The median of n normal values has π/2 times the variance of their mean.
+    """
+    variances = [
+        math.pi / 2 * statistics.variance(map(math.log, visit.references)) / len(visit.references)
+        for visit in visits
+        if len(visit.references) >= 3
+    ]
+    return statistics.median(variances) if variances else 0.0
 
 
 @dataclass(frozen=True)
@@ -145,7 +167,7 @@ def summarize_visits(visits: Sequence[Visit], precision: float, level: float | N
     known = [reference for reference in references if reference is not None]
     coefficient, usual, drift = NOT_AT_ALL, 0.0, 0.0
     if len(known) == len(times):
-        coefficient = coefficient_of(times, known)
+        coefficient = coefficient_of(times, known, reference_noise(visits))
         usual = math.log(level) if level is not None else statistics.fmean(known)
         drift = statistics.fmean(known) - usual
         times = [t - coefficient.value * (r - usual) for t, r in zip(times, known, strict=True)]
