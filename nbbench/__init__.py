@@ -23,6 +23,8 @@ _HOMES = {
     "arun": "api",
     "cancel": "execution.job",
     "catalogue": "plan.models",
+    "Comparison": "report.comparison",
+    "compare": "api",
     "close_workers": "execution.fork_server",
     "form": "notebook.form",
     "latest": "execution.job",
@@ -34,6 +36,7 @@ __all__ = [*sorted(_HOMES), "__version__"]
 
 if _typing.TYPE_CHECKING:
     from .api import arun as arun
+    from .api import compare as compare
     from .api import run as run
     from .api import submit as submit
     from .arguments.schema import BenchmarkArguments as BenchmarkArguments
@@ -51,6 +54,7 @@ if _typing.TYPE_CHECKING:
     from .plan.cases import Result as Result
     from .plan.cases import Status as Status
     from .plan.models import catalogue as catalogue
+    from .report.comparison import Comparison as Comparison
     from .report.report import Report as Report
 
 

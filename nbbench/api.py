@@ -14,6 +14,7 @@ from .execution.job import Job
 from .execution.measure import measure
 from .plan.cases import Result
 from .plan.plan import Plan
+from .report.comparison import Comparison
 from .report.files import check_writable
 from .report.report import Report
 
@@ -127,4 +128,14 @@ def start(
     if save is not None:
         check_writable(save, folder=False)
     plan = Plan.of(arguments)
-    return Job(plan.cases, partial(measure, plan), on_result, save, on_end)
+    baseline = plan.arguments.baseline
+    return Job(plan.cases, partial(measure, plan), on_result, save, on_end, baseline)
+
+
+def compare(old: str | Path | Report, new: str | Path | Report) -> Comparison:
+    """Say what differs between two reports, or saved files of them; see `Report.compare`.
+
+    Raises `OutputError` for a file that is no report.
+    """
+    reports = [each if isinstance(each, Report) else Report.load(each) for each in (old, new)]
+    return reports[1].compare(reports[0])

@@ -43,6 +43,11 @@ def _no_bool(value: Any) -> Any:
     return value
 
 
+def _as_name(value: Any) -> Any:
+    """Let a number stand for its text: a batch size may be a baseline, too."""
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
 def _as_text(value: Any) -> Any:
     """Let a path stand for its text."""
     if isinstance(value, Mapping) or hasattr(value, "to_dict"):
@@ -155,6 +160,11 @@ class BenchmarkArguments(BaseModel):
         None,
         "how many visits a case gets, each in a process of its own, in rounds over all cases; by "
         "default as many as it takes; 1 gives the interval of one process alone",
+    )
+    baseline: Annotated[str | None, BeforeValidator(_as_name)] = _option(
+        None,
+        "what the other cases are compared with: a value of an axis, like eager or "
+        "bert-base-uncased, or first; visits then go on until each verdict is sure, or max_time",
     )
     max_time: float = _option(
         10.0,

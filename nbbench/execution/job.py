@@ -65,12 +65,13 @@ class Job:
         on_result: Callable[[Result], None] | None = None,
         save: str | Path | None = None,
         on_end: Callable[[Report], None] | None = None,
+        baseline: str | None = None,
     ) -> None:
         self.progress = Progress(cases)
         self.problem = ""
         self._count = len(cases)
         self._measure = measure
-        self._recorder = Recorder(cases)
+        self._recorder = Recorder(cases, baseline)
         self._autosave = None if save is None else Autosave(self._recorder, save)
         self._listeners: list[Listener] = [self._recorder, self.progress]
         if self._autosave is not None:

@@ -36,8 +36,9 @@ class Recorder:
 
     name = "recording"
 
-    def __init__(self, cases: list[Case]) -> None:
+    def __init__(self, cases: list[Case], baseline: str | None = None) -> None:
         self._cases = cases
+        self._baseline = baseline
         self._results: dict[Case, Result] = {}
         self._workers: dict[EnvironmentKey, WorkerFacts] = {}
         self.machine = MachineFacts()
@@ -59,12 +60,12 @@ class Recorder:
     def content(self) -> Content:
         """What was measured so far, in the cases' order."""
         results = tuple(self._results[case] for case in self._cases if case in self._results)
-        return Content(results, self.machine, dict(self._workers))
+        return Content(results, self.machine, dict(self._workers), self._baseline)
 
     def report(self) -> Report:
         """The report of what was measured so far."""
         content = self.content()
-        return Report(content.results, content.machine, content.workers)
+        return Report(content.results, content.machine, content.workers, content.baseline)
 
 
 class Autosave:

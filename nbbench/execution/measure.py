@@ -41,7 +41,7 @@ def measure(plan: Plan, cancelled: Callable[[], bool]) -> Iterator[Event]:
             timeout = plan.arguments.timeout
             supervisors[key] = Supervisor(workers, timeout, cancelled, processor)
             runnable += cases
-        yield from run_rounds(runnable, supervisors, cancelled)
+        yield from run_rounds(runnable, supervisors, plan.arguments.baseline, cancelled)
     finally:
         for supervisor in supervisors.values():
             supervisor.close()

@@ -18,7 +18,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from ..machine.reference import keep_levels, level_key, read_levels
-from ..plan.cases import Case, MemoryProfile, Outcome, Status
+from ..plan.cases import Case, MemoryProfile, Outcome, Result, Status
+from ..report.differences import Verdict, differences_from
 from ..report.environment import EnvironmentKey
 from ..report.visits import summarize_visits
 from ..worker.case import MIN_VISITS, Visit
@@ -37,6 +38,7 @@ class _Visited:
     supervisor: Supervisor
     outcomes: list[Outcome] = field(default_factory=list)
     merged: Outcome | None = None
+    ended: bool = False
 
     @property
     def visits(self) -> list[Visit]:
@@ -50,27 +52,43 @@ class _Visited:
         return self.case.rounds == 1 or not self.case.speed or not self.supervisor.forks
 
     @property
-    def is_done(self) -> bool:
-        """Whether it needs no more visits."""
-        if self.merged is None:
-            return False
-        visits, timing = self.visits, self.merged.timing
-        if self.alone or timing is None or any(visit.alone for visit in visits):
-            return True
-        if self.case.rounds is not None:
-            return len(visits) >= self.case.rounds
-        calls_s = timing.calls_s
-        another = calls_s + calls_s / len(visits)
-        return (
-            (len(visits) >= MIN_VISITS_FOR_PRECISION and not timing.noisy)
-            or (len(visits) >= MIN_VISITS and another > self.case.max_time)
-            or len(visits) >= MAX_VISITS
-        )
+    def is_precise(self) -> bool:
+        """Whether its interval is as narrow as asked."""
+        timing = None if self.merged is None else self.merged.timing
+        enough = timing is not None and len(timing.visits) >= MIN_VISITS_FOR_PRECISION
+        return enough and timing is not None and not timing.noisy and self.case.rounds is None
 
-    def add(self, outcome: Outcome, levels: Mapping[str, float]) -> None:
-        """Count a visit that went well."""
+    @property
+    def is_exhausted(self) -> bool:
+        """Whether it gets no more visits, precise or not."""
+        timing = None if self.merged is None else self.merged.timing
+        if self.alone or timing is None or any(visit.alone for visit in timing.visits):
+            return True
+        count = len(timing.visits)
+        if self.case.rounds is not None:
+            return count >= self.case.rounds
+        another = timing.calls_s * (1 + 1 / count)
+        return (count >= MIN_VISITS and another > self.case.max_time) or count >= MAX_VISITS
+
+    def add(self, outcome: Outcome, levels: Mapping[str, float]) -> Outcome:
+        """Count a visit that went well; the outcome of all so far."""
         self.outcomes.append(outcome)
         self.merged = _merged(self.case, self.outcomes, self.visits, levels.get(self.key))
+        return self.merged
+
+    def end(self, otherwise: Outcome | None = None) -> CaseEnded:
+        """End with what was measured, or ``otherwise`` where nothing was."""
+        self.ended = True
+        outcome = self.merged or otherwise or Outcome.skipped()
+        return CaseEnded(self.case, outcome, self.supervisor.facts)
+
+    def fail(self, outcome: Outcome) -> CaseEnded:
+        """End with a failure, whatever visits before it have measured."""
+        self.ended, self.merged = True, None
+        if self.outcomes:
+            before = f"in visit {len(self.outcomes) + 1}, after {len(self.outcomes)} that went well"
+            outcome = replace(outcome, reason=f"{outcome.reason} ({before})")
+        return CaseEnded(self.case, outcome, self.supervisor.facts)
 
     @property
     def key(self) -> str:
@@ -89,12 +107,14 @@ class _Visited:
 def run_rounds(
     cases: Sequence[Case],
     supervisors: Mapping[EnvironmentKey, Supervisor],
+    baseline: str | None,
     cancelled: Callable[[], bool],
 ) -> Iterator[Event]:
     """Yield the events of every visit, and the end of every case.
 
-    Once ``cancelled()`` is true the running visit is dropped; cases that were visited end with what
-    was measured, and the others as ``skipped``.
+    With a ``baseline`` visits go on until it is sure how each case differs from its own, as far as
+    ``max_time`` allows. Once ``cancelled()`` is true the running visit is dropped; cases that were
+    visited end with what was measured, and the others as ``skipped``.
     """
     known = [_Visited(case, supervisors[case.framework, case.environment]) for case in cases]
     active, levels = list(known), read_levels()
@@ -102,38 +122,52 @@ def run_rounds(
     number = 0
     while active:
         for visited in active:
-            yield from _visit(visited, number, levels, cancelled)
-        active = [visited for visited in active if visited.merged and not visited.is_done]
+            yield from _visit(visited, number, levels, baseline is None, cancelled)
+        active = [visited for visited in active if not visited.ended]
+        unsure = _unsure(known, baseline)
+        for visited in active:
+            if visited.is_exhausted or (visited.is_precise and visited.case not in unsure):
+                yield visited.end()
+        active = [visited for visited in active if not visited.ended]
         order.shuffle(active)
         number += 1
     keep_levels(_levels_of(known))
 
 
+def _unsure(known: Sequence[_Visited], baseline: str | None) -> set[Case]:
+    """The cases of which more visits could say how they differ from the baseline's."""
+    results = [Result(v.case, v.merged) for v in known if v.merged is not None]
+    differences = differences_from(results, baseline)
+    if differences is None:
+        return set()
+    exhausted = {visited.case for visited in known if visited.is_exhausted}
+    pairs = [(d.case, d.other) for d in differences.each if d.verdict is Verdict.UNSURE]
+    return {case for pair in pairs if not exhausted & set(pair) for case in pair}
+
+
 def _visit(
-    visited: _Visited, number: int, levels: Mapping[str, float], cancelled: Callable[[], bool]
+    visited: _Visited,
+    number: int,
+    levels: Mapping[str, float],
+    by_itself: bool,
+    cancelled: Callable[[], bool],
 ) -> Iterator[Event]:
-    """One visit of a case, and its end if that was the last."""
-    case, facts = visited.case, visited.supervisor.facts
+    """One visit of a case, and its end if that was the last; ``by_itself``: nothing is compared."""
+    case = visited.case
     if cancelled():
-        yield CaseEnded(case, visited.merged or Outcome.skipped(), facts)
-        visited.merged = None
+        yield visited.end(Outcome.skipped())
         return
     outcome = yield from visited.supervisor.visit(case, number, visited.alone)
-    facts = visited.supervisor.facts
     if outcome.status is Status.OK:
-        visited.add(outcome, levels)
-        if visited.merged is not None and not visited.is_done:
-            yield CaseVisited(case, visited.merged, facts)
-            return
-        yield CaseEnded(case, visited.merged or outcome, facts)
-        return
-    if visited.merged is not None and outcome.status is Status.CANCELLED:
-        outcome = visited.merged
-    elif visited.outcomes:
-        went_well = f"after {len(visited.outcomes)} that went well"
-        outcome = replace(outcome, reason=f"{outcome.reason} (in visit {number + 1}, {went_well})")
-    yield CaseEnded(case, outcome, facts)
-    visited.merged = None
+        merged = visited.add(outcome, levels)
+        if visited.is_exhausted or (visited.is_precise and by_itself):
+            yield visited.end()
+        else:
+            yield CaseVisited(case, merged, visited.supervisor.facts)
+    elif outcome.status is Status.CANCELLED:
+        yield visited.end(outcome)
+    else:
+        yield visited.fail(outcome)
 
 
 def _merged(

@@ -7,7 +7,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..arguments.schema import BenchmarkArguments
-from ..worker.case import AXES, Axis, Case, LineTrace, MemoryProfile, Outcome, Phase, Status, Timing
+from ..worker.case import (
+    AXES,
+    Axis,
+    Case,
+    LineTrace,
+    MemoryProfile,
+    Outcome,
+    Phase,
+    Status,
+    Timing,
+    varying_axes,
+)
 from .models import ModelConfig
 
 __all__ = [
@@ -22,6 +33,7 @@ __all__ = [
     "Status",
     "Timing",
     "expand",
+    "varying_axes",
 ]
 
 

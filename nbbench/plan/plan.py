@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from ..arguments.schema import BenchmarkArguments
 from ..environments import choose, label
-from .cases import Case, expand
+from ..errors import ArgumentError, did_you_mean
+from .cases import Case, expand, varying_axes
 from .models import find_models
 
 
@@ -29,6 +30,7 @@ class Plan:
         interpreters = interpreters_of(arguments)
         models = find_models(arguments)
         cases = expand(arguments, models, list(interpreters))
+        check_baseline(arguments.baseline, cases)
         problems = {model.name: model.problem for model in models if model.problem}
         return cls(arguments, cases, interpreters, problems)
 
@@ -47,3 +49,19 @@ def interpreters_of(arguments: BenchmarkArguments) -> dict[tuple[str, str], str]
 def _environments(arguments: BenchmarkArguments) -> list[str]:
     """The environments that are asked for; without isolation it is this process's own."""
     return ["kernel"] if arguments.isolation == "none" else arguments.environments
+
+
+def check_baseline(baseline: str | None, cases: list[Case]) -> None:
+    """Raise `ArgumentError` for a baseline that is a value of no axis of these cases."""
+    axes = varying_axes(cases)
+    if baseline is None or (baseline == "first" and axes):
+        return
+    values = {str(axis.value(case)) for axis in axes for case in cases}
+    if "default" in values:  # a framework's default has a name that is known when it runs
+        values |= {"eager", "graph", "xla", "sdpa"}
+    if baseline not in values:
+        listed = ", ".join(sorted(values)) or "they do not differ"
+        raise ArgumentError(
+            f"baseline: {baseline!r} is no value in which these cases differ ({listed})"
+            f"{did_you_mean(baseline, values)}"
+        )

@@ -123,3 +123,37 @@ def merge_facts(
         EnvironmentFacts.merged(key, machine, workers.get(key, WorkerFacts()), members)
         for key, members in by_key.items()
     )
+
+
+def environment_differences(
+    facts: Sequence[EnvironmentFacts], others: Sequence[EnvironmentFacts]
+) -> tuple[list[str], bool]:
+    """What differs between two runs' environments, and whether their times can be compared."""
+    earlier: Mapping[tuple[str, str], EnvironmentFacts] = {
+        (each.framework, each.environment): each for each in others
+    }
+    notes, comparable = [], True
+    for each in facts:
+        other = earlier.get((each.framework, each.environment))
+        if other is None:
+            continue
+        for name, decides, mine, theirs in (
+            ("processor", True, each.machine.cpu, other.machine.cpu),
+            ("cores", True, each.machine.cpu_cores_usable, other.machine.cpu_cores_usable),
+            ("GPU", True, each.gpu.gpu, other.gpu.gpu),
+            ("device", True, ", ".join(each.devices), ", ".join(other.devices)),
+            ("threads", True, each.threads, other.threads),
+            ("framework version", False, each.framework_version, other.framework_version),
+            ("transformers", False, each.transformers_version, other.transformers_version),
+            (
+                "Python",
+                False,
+                each.values.get("python_version"),
+                other.values.get("python_version"),
+            ),
+            ("settings", False, each.machine.settings, other.machine.settings),
+        ):
+            if mine != theirs:
+                comparable = comparable and not decides
+                notes.append(f"{name}: {theirs or 'none'} before, {mine or 'none'} now")
+    return list(dict.fromkeys(notes)), comparable

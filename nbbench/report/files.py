@@ -29,6 +29,7 @@ class Content:
     results: tuple[Result, ...]
     machine: MachineFacts
     workers: dict[EnvironmentKey, WorkerFacts]
+    baseline: str | None = None
 
 
 def as_values(content: Content) -> dict[str, Any]:
@@ -47,6 +48,7 @@ def _lines(content: Content) -> Iterator[str]:
         "format": _FORMAT,
         "version": _VERSION,
         "machine": dataclasses.asdict(content.machine),
+        "baseline": content.baseline,
         "environments": [
             {
                 "framework": framework,
@@ -106,6 +108,7 @@ def _read_version_2(content: Mapping[str, Any]) -> Content:
             )
             for entry in content["environments"]
         },
+        content.get("baseline"),
     )
 
 

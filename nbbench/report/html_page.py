@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from html import escape
 
 from ..plan.cases import Result, Status
+from .differences import Differences
 from .environment import EnvironmentFacts
 from .text import TEXT_COLUMNS, failures, footer, summary
 
@@ -45,13 +46,16 @@ body{{font:15px/1.5 system-ui,sans-serif;margin:2em auto;max-width:75em;padding:
 
 
 def report_html(
-    results: Sequence[Result], facts: Sequence[EnvironmentFacts], plots: Sequence[bytes] = ()
+    results: Sequence[Result],
+    facts: Sequence[EnvironmentFacts],
+    plots: Sequence[bytes] = (),
+    differences: Differences | None = None,
 ) -> str:
     """A report for a notebook; ``plots`` are PNG images to stand below the table."""
     if not results:
         return "<p>an empty report: no case was run</p>"
     return _wrapped(
-        results_html(results)
+        results_html(results, differences)
         + "".join(map(_image, plots))
         + f"<details><summary>{escape(footer(facts))}</summary>{_facts_table(facts)}</details>"
     )
@@ -98,14 +102,16 @@ def page(
     facts: Sequence[EnvironmentFacts],
     plots: Sequence[bytes],
     title: str,
+    differences: Differences | None = None,
 ) -> str:
     """A page of its own, for sharing: nothing is loaded from elsewhere."""
-    return _PAGE.format(title=escape(title), body=report_html(results, facts, plots))
+    body = report_html(results, facts, plots, differences)
+    return _PAGE.format(title=escape(title), body=body)
 
 
-def results_html(results: Sequence[Result]) -> str:
+def results_html(results: Sequence[Result], differences: Differences | None = None) -> str:
     """The table, and below it each reason for which cases failed."""
-    heads, rows = summary(results)
+    heads, rows = summary(results, differences)
     head = "".join(f'<th scope="col"{_kind(name)}>{escape(name)}</th>' for name in heads)
     body = "".join(
         _table_row(result, heads, cells) for result, cells in zip(results, rows, strict=True)

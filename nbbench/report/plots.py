@@ -49,6 +49,22 @@ class Plot:
         return self.png()
 
 
+def forest(differences: Sequence[tuple[str, float, float, float]], ax: Any = None) -> Plot:
+    """Ratios with their intervals, a line each, about 1; labels, ratios, lower and upper ends."""
+    axes = _axes(ax)
+    for position, (_, ratio, low, high) in enumerate(differences):
+        color = "C2" if high < 1 else "C3" if low > 1 else "0.4"
+        axes.errorbar(
+            ratio, position, xerr=[[ratio - low], [high - ratio]], color=color, marker="o",
+            markersize=4, capsize=3,
+        )  # fmt: skip
+    axes.axvline(1, color="0.3", linewidth=1)
+    axes.set_yticks(range(len(differences)), [label for label, *_ in differences])
+    axes.invert_yaxis()
+    axes.set(xlabel="time ratio (below 1 is faster)", title="Comparison")
+    return _finished(axes)
+
+
 class Plots:
     """``report.plot``: each method draws on ``ax``, or on axes of its own, and returns a `Plot`.
 

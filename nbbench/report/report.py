@@ -8,9 +8,12 @@ from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..errors import ArgumentError
 from ..machine.machine import MachineFacts
 from ..plan.cases import Result, Status
+from .comparison import Comparison
 from .dataframes import environment_frame, lines_frame, memory_frame, speed_frame
+from .differences import MATTERS, Differences, compare_by, compare_runs, differences_from
 from .environment import EnvironmentFacts, EnvironmentKey, WorkerFacts, merge_facts
 from .files import Content, as_values, read_content, write_content, write_csv, write_text
 from .html_page import page, report_html
@@ -37,9 +40,10 @@ class Report:
         results: Sequence[Result],
         machine: MachineFacts,
         workers: Mapping[EnvironmentKey, WorkerFacts],
+        baseline: str | None = None,
     ) -> None:
         self.results = tuple(results)
-        self._content = Content(self.results, machine, dict(workers))
+        self._content = Content(self.results, machine, dict(workers), baseline)
         self.facts: tuple[EnvironmentFacts, ...] = merge_facts(self.results, machine, workers)
 
     @property
@@ -74,6 +78,42 @@ class Report:
         """The results that are not ok; ``outcome.detail`` has the traceback or the log's end."""
         return tuple(r for r in self.results if r.outcome.status is not Status.OK)
 
+    def compare(
+        self,
+        other: Report | None = None,
+        *,
+        by: str = "",
+        baseline: Any = None,
+        matters: float = MATTERS,
+    ) -> Comparison:
+        """Say what differs, by how much, and how surely.
+
+        Parameters
+        ----------
+        other
+            An earlier report: its cases are compared with the same ones of this report. Without it
+            the cases of this report are compared with each other.
+        by
+            The axis to compare by, such as ``execution``, ``framework`` or ``model``; not needed
+            where cases differ in one alone.
+        baseline
+            The value of that axis that others are compared with; by default the first.
+        matters
+            The smallest difference that matters, as a part of the time; what surely lies below it
+            is called the same.
+
+        Raises `ArgumentError` where nothing can be compared so.
+        """
+        if other is not None:
+            if by or baseline is not None:
+                raise ArgumentError("another report was given, and by or baseline too; keep one")
+            return Comparison(
+                compare_runs(self.results, self.facts, other.results, other.facts, matters)
+            )
+        if baseline is None:
+            baseline = self._content.baseline
+        return Comparison(compare_by(self.results, by, baseline, matters))
+
     @property
     def plot(self) -> Plots:
         """Plots, with Matplotlib: ``report.plot.latency()``, ``.memory()`` and ``.scaling()``."""
@@ -88,7 +128,8 @@ class Report:
 
         Without Matplotlib the page has no plots. Raises `OutputError`.
         """
-        return write_text(file, page(self.results, self.facts, self.plot.pngs(), title))
+        plots, differences = self.plot.pngs(), self._differences()
+        return write_text(file, page(self.results, self.facts, plots, title, differences))
 
     def to_csv(self, folder: str | Path) -> list[Path]:
         """Write speed.csv, memory.csv and environment.csv into a folder, made if need be.
@@ -117,16 +158,20 @@ class Report:
     def load(cls, file: str | Path) -> Report:
         """Read a report that `save` wrote; raises `OutputError` for any other file."""
         content = read_content(file)
-        return cls(content.results, content.machine, content.workers)
+        return cls(content.results, content.machine, content.workers, content.baseline)
+
+    def _differences(self) -> Differences | None:
+        """What differs from the baseline that the run was given; None without one."""
+        return differences_from(self.results, self._content.baseline)
 
     def __repr__(self) -> str:
-        return as_text(self.results, self.facts)
+        return as_text(self.results, self.facts, self._differences())
 
     def _repr_html_(self) -> str:
-        return report_html(self.results, self.facts)
+        return report_html(self.results, self.facts, differences=self._differences())
 
     def _repr_markdown_(self) -> str:
-        return as_markdown(self.results, self.facts)
+        return as_markdown(self.results, self.facts, self._differences())
 
     def _repr_latex_(self) -> str:
         return as_latex(self.results)

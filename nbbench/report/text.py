@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from ..plan.cases import AXES, Result, Status, Timing
 from ..text import counted, mebibytes, rounded, time_unit
+from .differences import Difference, Differences, ratio_text
 from .environment import EnvironmentFacts
 
 _MIN_LOAD = 0.1
@@ -15,13 +16,17 @@ _MIN_LOAD = 0.1
 _ALWAYS = ("model", "batch", "length")
 
 
-def as_text(results: Sequence[Result], facts: Sequence[EnvironmentFacts]) -> str:
+def as_text(
+    results: Sequence[Result],
+    facts: Sequence[EnvironmentFacts],
+    differences: Differences | None = None,
+) -> str:
     """The report for a terminal."""
     import pandas as pd
 
     if not results:
         return "an empty report: no case was run"
-    heads, rows = summary(results)
+    heads, rows = summary(results, differences)
     parts = [pd.DataFrame(rows, columns=heads).to_string(index=False)]
     parts += [f"{label}: {reason}" for label, reason in failures(results)]
     traced = sum(len(r.outcome.lines.steps) for r in results if r.outcome.lines)
@@ -31,11 +36,15 @@ def as_text(results: Sequence[Result], facts: Sequence[EnvironmentFacts]) -> str
     return "\n".join(parts)
 
 
-def as_markdown(results: Sequence[Result], facts: Sequence[EnvironmentFacts]) -> str:
+def as_markdown(
+    results: Sequence[Result],
+    facts: Sequence[EnvironmentFacts],
+    differences: Differences | None = None,
+) -> str:
     """The report as a Markdown table, with what failed below it."""
     if not results:
         return "an empty report: no case was run"
-    heads, rows = summary(results)
+    heads, rows = summary(results, differences)
     lines = [heads, ["---"] * len(heads), *rows]
     escaped = ([cell.replace("|", r"\|") for cell in line] for line in lines)
     table = "\n".join(f"| {' | '.join(line)} |" for line in escaped)
@@ -63,9 +72,17 @@ def _latex(text: str) -> str:
     return "".join(special.get(sign, sign) for sign in text)
 
 
-def summary(results: Sequence[Result]) -> tuple[list[str], list[list[str]]]:
+def summary(
+    results: Sequence[Result], differences: Differences | None = None
+) -> tuple[list[str], list[list[str]]]:
     """Heads and rows of the columns that matter; those that are the same for all stay out."""
     rows = [_row(result) for result in results]
+    if differences is not None:
+        known = {difference.case: difference for difference in differences.each}
+        rows = [
+            _with_verdict(row, known.get(result.case))
+            for row, result in zip(rows, results, strict=True)
+        ]
     ok = all(result.outcome.status is Status.OK for result in results)
     shown = [
         name
@@ -110,6 +127,19 @@ def _row(result: Result) -> dict[str, str]:
         "weights MiB": mebibytes(None if memory is None else memory.weights),
         "activations MiB": mebibytes(None if memory is None else memory.activations),
     }
+
+
+def _with_verdict(row: dict[str, str], difference: Difference | None) -> dict[str, str]:
+    """A row with its ratio to the baseline and the verdict, right after the time."""
+    verdict = {"ratio": "", "verdict": ""}
+    if difference is not None:
+        verdict = {"ratio": ratio_text(difference), "verdict": difference.verdict.value}
+    wider: dict[str, str] = {}
+    for name, text in row.items():
+        wider[name] = text
+        if name == "time":
+            wider.update(verdict)
+    return wider
 
 
 def _time(timing: Timing) -> str:

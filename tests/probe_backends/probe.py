@@ -64,6 +64,11 @@ class ProbeModel:
                 log.write("built\n")
         if behaviour == "hang":
             time.sleep(1000)
+        self.visit = 0
+        if "visit_log" in config:
+            with open(config["visit_log"], "a") as log:
+                self.visit = log.tell() // 80 + 1
+                log.write(f"{case.model} {os.getpid()}".ljust(79) + "\n")
         self.held = bytearray(b"\1" * (config.get("hold_mib", 0) << 20))
 
     def prepare(self):
@@ -77,6 +82,13 @@ class ProbeModel:
 
     def call_nothing(self):
         pass
+
+    def call_dies_in_third_visit(self):
+        if self.visit == 3:
+            os._exit(3)
+
+    def call_hangs_in_third_visit(self):
+        time.sleep(1000 if self.visit == 3 else 0)
 
     def call_log(self):
         """Leave a line for every call, and take long for the first."""

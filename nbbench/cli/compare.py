@@ -1,0 +1,106 @@
+"""``nbbench compare``: two saved reports beside each other, and a gate for CI."""
+
+from __future__ import annotations
+
+from ..arguments.flags import FlagParser
+from ..errors import ArgumentError
+from ..report.comparison import Comparison
+from ..report.differences import Difference, Verdict
+from ..report.report import Report
+
+_ABOUT = """\
+Say what differs between two saved reports, case by case, with intervals and verdicts.
+
+    nbbench run bert-tiny --save old.nbbench.json
+    nbbench run bert-tiny --save new.nbbench.json
+    nbbench compare old.nbbench.json new.nbbench.json --fail-slower 5%
+
+Exit code 0: no regression; 1: a case is slower, or larger, than is allowed; 2: bad usage;
+3: it cannot be told (only with --fail-unsure), or no case stands in both reports."""
+
+NO_REGRESSION, REGRESSION, UNSURE = 0, 1, 3
+
+
+def command(argv: list[str]) -> int:
+    """Compare, print, and judge."""
+    parser = FlagParser("nbbench compare", _ABOUT)
+    parser.add_argument("reports", nargs="*", metavar="OLD NEW", help="files that --save wrote")
+    parser.add_argument(
+        "--fail-slower", metavar="PERCENT", help="fail where a case is surely slower by so much"
+    )
+    parser.add_argument(
+        "--fail-larger",
+        metavar="PERCENT",
+        help="fail where a case's peak memory is larger by so much",
+    )
+    parser.add_argument(
+        "--fail-unsure",
+        action="store_true",
+        default=None,
+        help="fail with exit code 3 where a case may be slower by so much, but not surely",
+    )
+    parser.add_argument("--markdown", action="store_true", default=None, help="print Markdown")
+    if {"-h", "--help"} & set(argv):
+        parser.print_help()
+        return 0
+    values = parser.read(argv)
+    files = values.get("reports", [])
+    if len(files) != 2:
+        raise ArgumentError(
+            f"nbbench compare takes two reports, the old and the new, and {len(files)} were given"
+        )
+    slower = _fraction("--fail-slower", values.get("fail_slower"))
+    larger = _fraction("--fail-larger", values.get("fail_larger"))
+    old, new = map(Report.load, files)
+    comparison = new.compare(old)
+    print(comparison.to_markdown() if values.get("markdown") else repr(comparison))
+    code, sentence = judge(comparison, slower, larger, bool(values.get("fail_unsure")))
+    print(sentence)
+    return code
+
+
+def judge(
+    comparison: Comparison, slower: float | None, larger: float | None, fail_unsure: bool
+) -> tuple[int, str]:
+    """The exit code, and why; ``slower`` and ``larger`` are the parts that are too much."""
+    compared = [d for d in comparison.differences if d.ratio is not None or d.memory_ratio]
+    if not compared:
+        return UNSURE, "cannot tell: nothing was compared"
+    worse = [d.case.label for d in compared if _is_slower(d, slower) or _is_larger(d, larger)]
+    if worse:
+        return REGRESSION, f"regression: {', '.join(worse)}"
+    unsure = [d.case.label for d in comparison.differences if _may_be_slower(d, slower)]
+    if unsure:
+        return UNSURE if fail_unsure else NO_REGRESSION, f"cannot tell: {', '.join(unsure)}"
+    return NO_REGRESSION, "no regression"
+
+
+def _is_slower(difference: Difference, by: float | None) -> bool:
+    if by is None or difference.ratio is None or difference.verdict is not Verdict.SLOWER:
+        return False
+    return difference.ratio >= 1 + by
+
+
+def _may_be_slower(difference: Difference, by: float | None) -> bool:
+    if by is None:
+        return False
+    return difference.high is None or difference.reason != "" or difference.high > 1 + by
+
+
+def _is_larger(difference: Difference, by: float | None) -> bool:
+    if by is None or difference.memory_ratio is None or difference.memory != "larger":
+        return False
+    return difference.memory_ratio >= 1 + by
+
+
+def _fraction(flag: str, text: str | None) -> float | None:
+    """5% or 0.05 as 0.05."""
+    if text is None:
+        return None
+    try:
+        value = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < 10:
+        raise ArgumentError(f"{flag}: {text!r} is no part like 5% or 0.05")
+    return value

@@ -1,0 +1,402 @@
+"""What differs between cases, by how much, and how surely.
+
+Two cases of one run are compared visit by visit: in each round the logarithm of their times' ratio
+is taken, the machine's drift between the two visits taken out by the reference kernel, and the
+interval drawn over the rounds (Kalibera and Jones, *Rigorous Benchmarking in Reasonable Time*, ISMM
+2013). Cases of two runs are compared by their times at the reference's level.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+from ..errors import ArgumentError, did_you_mean
+from ..plan.cases import AXES, Axis, Case, MemoryProfile, Result, Status
+from ..text import rounded
+from ..worker.case import MIN_VISITS, Visit
+from .environment import EnvironmentFacts, environment_differences
+from .visits import (
+    NOT_AT_ALL,
+    Coefficient,
+    Estimate,
+    coefficient_of,
+    log_reference,
+    log_time,
+    mean_of,
+    reference_noise,
+)
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MATTERS = 0.02
+"""A difference of time that matters; what surely lies below it is called the same."""
+
+FIRST = "first"
+"""The baseline that is the first value of the first axis in which cases differ."""
+
+MEMORY_MATTERS = 0.05
+"""The same for peak memory, which differs from run to run by the C allocator's chance."""
+
+MEMORY_CHANCE_BYTES = 32 << 20
+"""By which peaks on the CPU differ by chance: 59 to 83 MiB of activations in ten runs of a case."""
+
+
+class Verdict(str, Enum):
+    """What is known of a difference."""
+
+    FASTER = "faster"
+    SLOWER = "slower"
+    SAME = "same"
+    UNSURE = "cannot tell"
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One case beside another: ``ratio`` is its time over the other's, with a 95 % interval.
+
+    ``memory_ratio`` is that of their peaks, and ``memory`` the verdict on it: "larger", "smaller",
+    "same", or empty where a peak is missing. ``reason`` says why there is no ratio.
+    """
+
+    case: Case
+    other: Case
+    verdict: Verdict
+    ratio: float | None = None
+    low: float | None = None
+    high: float | None = None
+    memory_ratio: float | None = None
+    memory: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Differences:
+    """What differs, case by case.
+
+    ``title`` names what is compared with what. ``notes`` are what has to be known first, such as
+    environments that differ; ``unmatched`` the labels of cases that stand on one side alone.
+    ``mean`` is the geometric mean of all ratios with its interval, None for fewer than two.
+    """
+
+    title: str
+    each: tuple[Difference, ...]
+    notes: tuple[str, ...] = ()
+    unmatched: tuple[str, ...] = ()
+    varying: tuple[str, ...] = ()
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """One row a compared case: its axes, the ratio with its interval, and the verdicts."""
+        import pandas as pd
+
+        return pd.DataFrame([_row(difference) for difference in self.each])
+
+    @property
+    def mean(self) -> tuple[float, float, float] | None:
+        """The geometric mean of the ratios, and the ends of its 95 % interval.
+
+        The interval is over the cases, wider where each ratio is itself unsure.
+        """
+        known = [d for d in self.each if d.ratio and d.low and d.high]
+        if len(known) < 2:
+            return None
+        logs = [math.log(d.ratio or 1.0) for d in known]
+        own = [(math.log(d.high or 1.0) - math.log(d.low or 1.0)) / 2 for d in known]
+        mean = statistics.fmean(logs)
+        half = math.sqrt(sum(width**2 for width in own)) / len(own)
+        return math.exp(mean), math.exp(mean - half), math.exp(mean + half)
+
+    def count(self, verdict: Verdict) -> int:
+        """How many cases have this verdict."""
+        return sum(difference.verdict is verdict for difference in self.each)
+
+
+def compare_by(
+    results: Sequence[Result], by: str = "", baseline: Any = None, matters: float = MATTERS
+) -> Differences:
+    """Compare cases of one run that differ in the axis ``by`` alone with those of its baseline.
+
+    ``baseline`` is a value of the axis, by default the first. Without ``by`` it is the axis of
+    which ``baseline`` is a value, or the only one in which cases differ. Raises `ArgumentError`.
+    """
+    axis = _axis(results, by, baseline)
+    baseline = None if baseline == FIRST else baseline
+    values = list(dict.fromkeys(result.value(axis) for result in results))
+    if baseline is None:
+        baseline = values[0]
+    wanted = next((value for value in values if str(value) == str(baseline)), None)
+    if wanted is None:
+        listed = ", ".join(map(str, values))
+        hint = did_you_mean(str(baseline), map(str, values))
+        raise ArgumentError(f"baseline: {baseline!r} is no {axis.name} of these ({listed}){hint}")
+    bases = {_identity(r, axis): r for r in results if r.value(axis) == wanted}
+    differences, unmatched = [], []
+    for result in results:
+        if result.value(axis) == wanted:
+            continue
+        base = bases.get(_identity(result, axis))
+        if base is None:
+            unmatched.append(result.case.label)
+        else:
+            differences.append(compare_results(result, base, matters, paired=True))
+    return Differences(
+        f"by {axis.head}, against {wanted}",
+        tuple(differences),
+        unmatched=tuple(unmatched),
+        varying=(axis.name, *_varying([d.case for d in differences])),
+    )
+
+
+def differences_from(results: Sequence[Result], baseline: str | None) -> Differences | None:
+    """What differs from a run's ``baseline``; None without one, or where it fits no case (yet)."""
+    if baseline is None:
+        return None
+    try:
+        return compare_by(results, baseline=baseline)
+    except ArgumentError:
+        return None
+
+
+def compare_runs(
+    results: Sequence[Result],
+    facts: Sequence[EnvironmentFacts],
+    others: Sequence[Result],
+    other_facts: Sequence[EnvironmentFacts],
+    matters: float = MATTERS,
+) -> Differences:
+    """Compare the cases of a run with the same ones of an earlier run, ``others``.
+
+    Nothing is called faster or slower where machine, device or threads differ.
+    """
+    notes, comparable = environment_differences(facts, other_facts)
+    earlier = {_matched_by(result.case): result for result in others}
+    differences, unmatched = [], []
+    for result in results:
+        other = earlier.pop(_matched_by(result.case), None)
+        if other is None:
+            unmatched.append(f"{result.case.label} (in the new run alone)")
+            continue
+        difference = compare_results(result, other, matters, paired=False)
+        if not comparable and difference.ratio is not None:
+            difference = Difference(
+                difference.case,
+                difference.other,
+                Verdict.UNSURE,
+                difference.ratio,
+                difference.low,
+                difference.high,
+                difference.memory_ratio,
+                difference.memory,
+                "the environments differ",
+            )
+        differences.append(difference)
+    unmatched += [f"{other.case.label} (in the old run alone)" for other in earlier.values()]
+    return Differences(
+        "against an earlier run",
+        tuple(differences),
+        tuple(notes),
+        tuple(unmatched),
+        _varying([d.case for d in differences]),
+    )
+
+
+def compare_results(
+    result: Result, base: Result, matters: float = MATTERS, *, paired: bool
+) -> Difference:
+    """One result beside another; ``paired`` where both are of one run, round by round."""
+    for each in (result, base):
+        if each.outcome.status is not Status.OK or each.outcome.timing is None:
+            reason = f"{each.case.label}: {each.outcome.reason or 'no time was taken'}"
+            return Difference(result.case, base.case, Verdict.UNSURE, reason=reason)
+    estimate = _paired(result, base) if paired else _unpaired(result, base)
+    memory_ratio, memory = _compare_memory(result, base)
+    if estimate is None:
+        reason = f"fewer than {MIN_VISITS} visits to compare"
+        return Difference(
+            result.case,
+            base.case,
+            Verdict.UNSURE,
+            _plain_ratio(result, base),
+            memory_ratio=memory_ratio,
+            memory=memory,
+            reason=reason,
+        )
+    low, high = math.exp(estimate.low), math.exp(estimate.high)
+    return Difference(
+        result.case,
+        base.case,
+        verdict_of(low, high, matters),
+        math.exp(estimate.mean),
+        low,
+        high,
+        memory_ratio,
+        memory,
+    )
+
+
+def verdict_of(low: float, high: float, matters: float) -> Verdict:
+    """What the interval of a ratio of times says."""
+    if low >= 1 / (1 + matters) and high <= 1 + matters:
+        return Verdict.SAME
+    if high < 1:
+        return Verdict.FASTER
+    return Verdict.SLOWER if low > 1 else Verdict.UNSURE
+
+
+def _paired(result: Result, base: Result) -> Estimate | None:
+    """The log ratio over rounds that both have; drift between the two visits taken out."""
+    mine, theirs = _by_round(result), _by_round(base)
+    shared = sorted(mine.keys() & theirs.keys())
+    if len(shared) < MIN_VISITS:
+        return None
+    coefficient = _shared_coefficient(list(mine.values()), list(theirs.values()))
+    ratios = []
+    for number in shared:
+        one, other = mine[number], theirs[number]
+        ratio, drift = log_time(one) - log_time(other), 0.0
+        references = log_reference(one), log_reference(other)
+        if references[0] is not None and references[1] is not None:
+            drift = references[0] - references[1]
+        ratios.append(ratio - coefficient.value * drift)
+    return mean_of(ratios)
+
+
+def _unpaired(result: Result, base: Result) -> Estimate | None:
+    """The log ratio of two runs, each at its own visits, connected by the reference."""
+    mine, theirs = _visits(result), _visits(base)
+    if min(len(mine), len(theirs)) < MIN_VISITS:
+        return None
+    coefficient = _shared_coefficient(mine, theirs)
+    means, drifts = [], []
+    for visits in (mine, theirs):
+        references = [log_reference(visit) for visit in visits]
+        known = [reference for reference in references if reference is not None]
+        times = [log_time(visit) for visit in visits]
+        if len(known) < len(visits):
+            coefficient, known = NOT_AT_ALL, [0.0] * len(visits)
+        means.append(
+            mean_of([t - coefficient.value * r for t, r in zip(times, known, strict=True)])
+        )
+        drifts.append(statistics.fmean(known))
+    unsure = 1.96 * (drifts[0] - drifts[1]) * coefficient.deviation
+    return Estimate(means[0].mean - means[1].mean, math.hypot(means[0].half, means[1].half, unsure))
+
+
+def _shared_coefficient(mine: Sequence[Visit], theirs: Sequence[Visit]) -> Coefficient:
+    """The coefficient from the visits of both, each about its own mean."""
+    times: list[float] = []
+    references: list[float] = []
+    for visits in (mine, theirs):
+        known = [(log_time(v), log_reference(v)) for v in visits]
+        pairs = [(time, reference) for time, reference in known if reference is not None]
+        if len(pairs) < len(visits):
+            return NOT_AT_ALL
+        mean_time = statistics.fmean(time for time, _ in pairs)
+        mean_reference = statistics.fmean(reference for _, reference in pairs)
+        times += [time - mean_time for time, _ in pairs]
+        references += [reference - mean_reference for _, reference in pairs]
+    return coefficient_of(times, references, reference_noise([*mine, *theirs]))
+
+
+def _visits(result: Result) -> tuple[Visit, ...]:
+    timing = result.outcome.timing
+    return () if timing is None else timing.visits
+
+
+def _by_round(result: Result) -> dict[int, Visit]:
+    return {visit.round: visit for visit in _visits(result)}
+
+
+def _plain_ratio(result: Result, base: Result) -> float | None:
+    mine, theirs = result.outcome.timing, base.outcome.timing
+    return None if mine is None or theirs is None else mine.median_s / theirs.median_s
+
+
+def _compare_memory(result: Result, base: Result) -> tuple[float | None, str]:
+    """The ratio of peaks, and what it says beyond chance."""
+    mine, theirs = _peak(result.outcome.memory), _peak(base.outcome.memory)
+    if not mine or not theirs:
+        return None, ""
+    chance = MEMORY_CHANCE_BYTES if result.outcome.device == "cpu" else 0
+    if abs(mine - theirs) <= max(MEMORY_MATTERS * theirs, chance):
+        return mine / theirs, "same"
+    return mine / theirs, "larger" if mine > theirs else "smaller"
+
+
+def _peak(memory: MemoryProfile | None) -> int | None:
+    return None if memory is None else memory.peak
+
+
+def _axis(results: Sequence[Result], by: str, baseline: Any) -> Axis:
+    names = [axis.name for axis in AXES]
+    heads = {axis.head: axis for axis in AXES} | {axis.name: axis for axis in AXES}
+    if by:
+        if by not in heads:
+            raise ArgumentError(
+                f"by: {by!r} is not one of {', '.join(names)}{did_you_mean(by, names)}"
+            )
+        return heads[by]
+    varying = [axis for axis in AXES if len({str(r.value(axis)) for r in results}) > 1]
+    if baseline not in (None, FIRST):
+        varying = [a for a in varying if str(baseline) in {str(r.value(a)) for r in results}]
+    if not varying:
+        what = (
+            f"do not differ in {baseline!r}" if baseline not in (None, FIRST) else "do not differ"
+        )
+        raise ArgumentError(f"these cases {what}; nothing can be compared")
+    if len(varying) > 1 and baseline is None:
+        listed = ", ".join(axis.name for axis in varying)
+        raise ArgumentError(f"these cases differ in {listed}; say by which to compare")
+    return varying[0]
+
+
+def _identity(result: Result, but: Axis) -> tuple[Any, ...]:
+    """The case on all other axes; an execution or a dtype goes with its framework's own."""
+    skipped = {but.name}
+    if but.name == "framework":
+        skipped |= {"environment", "execution"}
+    return tuple(axis.value(result.case) for axis in AXES if axis.name not in skipped)
+
+
+def _matched_by(case: Case) -> tuple[Any, ...]:
+    return (
+        *(axis.value(case) for axis in AXES),
+        case.model_class,
+        case.optimizer,
+        str(sorted(case.config.items(), key=str)),
+    )
+
+
+def _varying(cases: Sequence[Case]) -> tuple[str, ...]:
+    return tuple(a.name for a in AXES if len({str(a.value(case)) for case in cases}) > 1)
+
+
+def _row(difference: Difference) -> dict[str, Any]:
+    case = difference.case
+    return {
+        **{axis.name: axis.value(case) for axis in AXES},
+        "baseline": difference.other.label,
+        "ratio": difference.ratio,
+        "ratio_low": difference.low,
+        "ratio_high": difference.high,
+        "verdict": difference.verdict.value,
+        "memory_ratio": difference.memory_ratio,
+        "memory_verdict": difference.memory,
+        "reason": difference.reason,
+    }
+
+
+def ratio_text(difference: Difference) -> str:
+    """A ratio as a person reads it: 0.842 [0.83, 0.86]; empty where there is none."""
+    if difference.ratio is None:
+        return ""
+    if difference.low is None or difference.high is None:
+        return rounded(difference.ratio)
+    ends = f"[{rounded(difference.low)}, {rounded(difference.high)}]"
+    return f"{rounded(difference.ratio)} {ends}"

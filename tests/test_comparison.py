@@ -1,0 +1,291 @@
+"""What differs, by how much, how surely; and what is never called different."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import nbbench
+from nbbench.cli import main
+from nbbench.machine.machine import MachineFacts
+from nbbench.plan.cases import Case, MemoryProfile, Outcome, Result, Status
+from nbbench.report.environment import WorkerFacts
+from nbbench.report.report import Report
+from nbbench.report.visits import summarize_visits
+from nbbench.worker.case import Visit
+
+MACHINE = MachineFacts(cpu="a processor", cpu_cores_usable=2, nbbench_version="1")
+WORKERS = {("pytorch", "kernel"): WorkerFacts({"framework": "PyTorch", "threads": 2})}
+LEVEL = 1e-3
+
+
+def visits_of(random, seconds, count=8, slow=None, noise=0.004):
+    """Visits of a case; ``slow`` is how slow the machine is in each of them."""
+    slow = np.ones(count) if slow is None else slow
+    visits = []
+    for number in range(count):
+        centre = math.log(seconds * slow[number]) + random.normal(0, noise)
+        samples = np.exp(centre + random.normal(0, 0.02, 9))
+        references = LEVEL * slow[number] * np.exp(random.normal(0, 0.02, 9))
+        visits.append(Visit(tuple(samples), references=tuple(references), round=number))
+    return visits
+
+
+def result_of(visits, peak_mib=500, **case):
+    values = {"execution": "eager", **case}
+    model, config = values.pop("model", "m"), values.pop("config", {"model_type": "bert"})
+    timing = summarize_visits(visits, 0.05, LEVEL)
+    memory = MemoryProfile("high-water mark", peak=peak_mib << 20)
+    outcome = Outcome(Status.OK, device="cpu", timing=timing, memory=memory)
+    return Result(Case("pytorch", model, config, "given", 8, 32, **values), outcome)
+
+
+def report_of(*results, machine=MACHINE, workers=WORKERS, baseline=None):
+    return Report(results, machine, workers, baseline)
+
+
+def pair(random, ratio, **more):
+    """Two cases of one run, measured side by side on a machine that drifts."""
+    slow = np.exp(np.cumsum(random.normal(0, 0.05, 8)))
+    return report_of(
+        result_of(visits_of(random, 0.01, slow=slow, **more)),
+        result_of(
+            visits_of(random, 0.01 * ratio, slow=slow * np.exp(random.normal(0, 0.01, 8)), **more),
+            execution="compile",
+        ),
+    )
+
+
+def verdicts(ratio, trials=100):
+    random = np.random.default_rng(0)
+    return [pair(random, ratio).compare().frame.verdict[0] for _ in range(trials)]
+
+
+def test_a_thing_beside_itself_is_seldom_called_different():
+    found = verdicts(1.0, trials=200)
+    assert sum(verdict in ("faster", "slower") for verdict in found) <= 12
+
+
+def test_a_slowdown_of_5_percent_is_found_and_never_called_faster():
+    found = verdicts(1.05)
+    assert found.count("slower") >= 90
+    assert "faster" not in found
+    assert verdicts(0.95).count("faster") >= 90
+
+
+def test_a_row_has_its_ratio_with_an_interval_that_holds_the_truth():
+    random = np.random.default_rng(1)
+    held = 0
+    for _ in range(200):
+        row = pair(random, 1.3).compare().frame.iloc[0]
+        held += row.ratio_low <= 1.3 <= row.ratio_high
+    assert held >= 186
+
+
+def test_the_baseline_decides_the_direction_and_stands_in_no_row():
+    report = pair(np.random.default_rng(0), 2.0)
+    (row,) = report.compare(by="execution").frame.itertuples()
+    assert (row.execution, row.verdict) == ("compile", "slower")
+    (row,) = report.compare(by="execution", baseline="compile").frame.itertuples()
+    assert (row.execution, row.verdict) == ("eager", "faster")
+    assert row.ratio == pytest.approx(0.5, rel=0.05)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (
+            {"by": "execution", "baseline": "eagre"},
+            "is no execution of these.*did you mean 'eager'",
+        ),
+        ({"by": "exection"}, "is not one of model.*did you mean 'execution'"),
+        ({"baseline": "xla"}, "do not differ in 'xla'"),
+    ],
+)
+def test_what_cannot_be_compared_is_one_sentence(arguments, sentence):
+    report = pair(np.random.default_rng(0), 1.0)
+    with pytest.raises(nbbench.ArgumentError, match=sentence):
+        report.compare(**arguments)
+
+
+def test_several_axes_ask_by_which():
+    random = np.random.default_rng(0)
+    report = report_of(
+        result_of(visits_of(random, 0.01)),
+        result_of(visits_of(random, 0.01), execution="compile", dtype="float16"),
+    )
+    with pytest.raises(nbbench.ArgumentError, match="differ in dtype, execution; say by which"):
+        report.compare()
+
+
+def test_without_visits_nothing_is_called_different():
+    random = np.random.default_rng(0)
+    one = result_of(visits_of(random, 0.01, count=1))
+    other = result_of(visits_of(random, 0.05, count=1), execution="compile")
+    row = report_of(one, other).compare().frame.iloc[0]
+    assert row.verdict == "cannot tell"
+    assert row.ratio == pytest.approx(5, rel=0.1)
+    assert "fewer than 3 visits" in row.reason
+
+
+def test_a_failed_case_is_not_compared_and_says_why():
+    random = np.random.default_rng(0)
+    good = result_of(visits_of(random, 0.01))
+    bad = Result(replace(good.case, execution="compile"), Outcome(Status.OOM, "memory ran out"))
+    row = report_of(good, bad).compare().frame.iloc[0]
+    assert row.verdict == "cannot tell"
+    assert "memory ran out" in row.reason
+
+
+def test_memory_is_compared_with_a_tolerance_of_its_own():
+    random = np.random.default_rng(0)
+    visits = visits_of(random, 0.01)
+    for peak, verdict in ((510, "same"), (530, "same"), (700, "larger"), (300, "smaller")):
+        report = report_of(result_of(visits), result_of(visits, peak_mib=peak, execution="compile"))
+        assert report.compare().frame.memory_verdict[0] == verdict
+
+
+def runs(random, ratio):
+    """Two runs, minutes apart: the machine is at another speed in each."""
+    reports = []
+    for factor in (1.0, ratio):
+        slow = np.exp(random.normal(0, 0.06) + np.cumsum(random.normal(0, 0.02, 8)))
+        reports.append(report_of(result_of(visits_of(random, 0.01 * factor, slow=slow))))
+    return reports
+
+
+def across(ratio, trials=60):
+    random = np.random.default_rng(0)
+    pairs = [runs(random, ratio) for _ in range(trials)]
+    return [new.compare(old).frame.verdict[0] for old, new in pairs]
+
+
+def test_across_runs_the_reference_connects():
+    same, slower = across(1.0), across(1.05)
+    assert sum(verdict in ("faster", "slower") for verdict in same) <= 4
+    assert slower.count("slower") >= 45
+    assert "faster" not in slower
+
+
+@pytest.mark.parametrize(
+    ("machine", "workers", "note"),
+    [
+        (replace(MACHINE, cpu="another"), WORKERS, "processor: another before, a processor now"),
+        (MACHINE, {("pytorch", "kernel"): WorkerFacts({"threads": 1})}, "threads: 1 before, 2 now"),
+    ],
+)
+def test_nothing_is_called_faster_across_machines_or_threads(machine, workers, note):
+    random = np.random.default_rng(0)
+    old = report_of(result_of(visits_of(random, 0.02)), machine=machine, workers=workers)
+    comparison = report_of(result_of(visits_of(random, 0.01))).compare(old)
+    assert comparison.frame.verdict.tolist() == ["cannot tell"]
+    assert note in comparison.notes
+    assert repr(comparison).startswith(f"the environment differs: {note}")
+
+
+def test_cases_of_one_side_alone_are_listed():
+    random = np.random.default_rng(0)
+    shared = result_of(visits_of(random, 0.01))
+    old = report_of(shared, result_of(visits_of(random, 0.01), model="old"))
+    new = report_of(shared, result_of(visits_of(random, 0.01), model="new"))
+    comparison = new.compare(old)
+    assert len(comparison.differences) == 1
+    assert [label.split()[0] for label in comparison.unmatched] == ["new", "old"]
+
+
+def test_it_reads_as_text_markdown_html_and_a_plot():
+    comparison = pair(np.random.default_rng(0), 2.0).compare()
+    for text in (repr(comparison), comparison.to_markdown(), comparison._repr_html_()):
+        assert "slower" in text
+        assert "compile" in text
+    pytest.importorskip("matplotlib")
+    assert comparison.plot().axes.get_xlabel().startswith("time ratio")
+
+
+def test_a_runs_baseline_stands_beside_its_times(tmp_path):
+    report = pair(np.random.default_rng(0), 2.0)
+    report = report_of(*report.results, baseline="eager")
+    assert "verdict" in repr(report)
+    assert "slower" in repr(report)
+    assert "slower" in report._repr_html_()
+    loaded = Report.load(report.save(tmp_path / "x.nbbench.json"))
+    assert repr(loaded) == repr(report)
+
+
+def saved(folder, name, *results):
+    return str(report_of(*results).save(folder / f"{name}.nbbench.json"))
+
+
+@pytest.mark.parametrize(
+    ("ratio", "peak", "flags", "code"),
+    [
+        (1.0, 500, ["--fail-slower", "5%"], 0),
+        (1.2, 500, ["--fail-slower", "5%"], 1),
+        (1.2, 500, [], 0),
+        (0.8, 500, ["--fail-slower", "0.05"], 0),
+        (1.0, 900, ["--fail-slower", "5%", "--fail-larger", "5%"], 1),
+        (1.0, 900, ["--fail-slower", "5%"], 0),
+    ],
+)
+def test_the_gate_has_an_exit_code_for_each_end(tmp_path, capsys, ratio, peak, flags, code):
+    random = np.random.default_rng(0)
+    old = saved(tmp_path, "old", result_of(visits_of(random, 0.01)))
+    new = saved(tmp_path, "new", result_of(visits_of(random, 0.01 * ratio), peak_mib=peak))
+    assert main(["compare", old, new, *flags]) == code
+    assert ("no regression", "regression: ")[code] in capsys.readouterr().out
+
+
+def test_the_gate_says_that_it_cannot_tell(tmp_path, capsys):
+    random = np.random.default_rng(0)
+    old = saved(tmp_path, "old", result_of(visits_of(random, 0.01, noise=0.3)))
+    new = saved(tmp_path, "new", result_of(visits_of(random, 0.01, noise=0.3)))
+    assert main(["compare", old, new, "--fail-slower", "5%"]) == 0
+    assert "cannot tell: m pytorch" in capsys.readouterr().out
+    assert main(["compare", old, new, "--fail-slower", "5%", "--fail-unsure"]) == 3
+
+
+def test_nothing_compared_is_never_a_success(tmp_path):
+    random = np.random.default_rng(0)
+    old = saved(tmp_path, "old", result_of(visits_of(random, 0.01), model="a"))
+    new = saved(tmp_path, "new", result_of(visits_of(random, 0.01), model="b"))
+    assert main(["compare", old, new]) == 3
+
+
+@pytest.mark.parametrize(
+    ("argv", "sentence"),
+    [
+        (["a.json"], "takes two reports"),
+        (["a.json", "b.json"], "there is no report"),
+        (["a.json", "b.json", "--fail-slower", "much"], "is no part like 5%"),
+    ],
+)
+def test_bad_usage_is_2(argv, sentence, capsys):
+    assert main(["compare", *argv]) == 2
+    assert sentence in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("probe")
+def test_a_baseline_is_refused_before_anything_runs_where_it_is_none():
+    configs = [{"model_type": "probe"}] * 2
+    with pytest.raises(nbbench.ArgumentError, match="did you mean 'probe-1'"):
+        nbbench.run(frameworks=["probe"], configs=configs, baseline="prob-1")
+
+
+@pytest.mark.usefixtures("probe")
+def test_a_baseline_compares_real_cases():
+    report = nbbench.run(
+        frameworks=["probe"],
+        configs=[
+            {"model_type": "probe", "call": "wait", "wait_s": wait} for wait in (0.004, 0.012)
+        ],
+        sequence_lengths=[8],
+        max_time=1.0,
+        baseline="first",
+        progress=False,
+    )
+    (row,) = report.compare().frame.itertuples()
+    assert (row.model, row.verdict) == ("probe-2", "slower")
+    assert "slower" in repr(report)
