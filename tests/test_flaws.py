@@ -47,7 +47,7 @@ def test_1_a_gpus_time_is_the_devices_and_the_median():
 
     assert device.stopwatch(call, 1) == pytest.approx(0.007)
     from nbbench.worker.case import Visit
-    from nbbench.worker.measure import summarize
+    from nbbench.worker.summarize import summarize
 
     timing = summarize(Visit((1.0, 2.0, 3.0) * 3), precision=0.02)
     assert timing.median_s == 2.0

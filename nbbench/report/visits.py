@@ -23,7 +23,7 @@ from dataclasses import dataclass, replace
 
 from ..plan.cases import Timing
 from ..worker.case import MIN_VISITS, Visit
-from ..worker.measure import summarize_samples
+from ..worker.summarize import summarize_samples
 
 PRIOR_COEFFICIENT, PRIOR_DEVIATION = 0.9, 0.2
 """Of log time on log reference: 0.92 and 0.98 were seen for small models, less for long calls."""

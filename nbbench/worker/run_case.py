@@ -22,11 +22,11 @@ from .measure import (
     sample,
     sample_visit,
     samples_per_visit,
-    summarize,
     warm_up,
 )
 from .messages import DeviceOpened, Event, PhaseChanged
 from .resident import release_free_memory
+from .summarize import summarize
 
 _RAISED = re.compile(r"^\s*\w+(?:Error|Exception): (.+)$", re.MULTILINE)
 

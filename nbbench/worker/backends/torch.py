@@ -12,6 +12,7 @@ from ..inputs.tensors import Input
 from ..measure import Call
 from ..training_labels import describe_case
 from .cpu import CpuDevice
+from .reference_kernels import torch_products
 from .torch_weights import repeating_draws
 from .transformers_models import make_config, named_architecture, quieten, unnamed_class
 
@@ -64,7 +65,7 @@ class TorchBackend:
         wanted = case.device
         refuse_tpu(wanted)
         if wanted == "cpu" or (wanted == "auto" and not self.torch.cuda.is_available()):
-            return CpuDevice(lambda: matrix_products(self.torch, "cpu"))
+            return CpuDevice(lambda: torch_products(self.torch, "cpu"))
         if not self.torch.cuda.is_available():
             built = "sees no CUDA device" if self.torch.version.cuda else "was built without CUDA"
             raise Unsupported(
@@ -244,21 +245,6 @@ class TorchModel:
             made = torch.randn(spec.shape, generator=generator, dtype=torch.float32)
             made = made.to(self._model.dtype)
         return made.to(self._device)
-
-
-def matrix_products(torch: Any, device: str) -> Call:
-    """The reference kernel: some small matrix products, with the framework's threads."""
-    size, times = (128, 4) if device == "cpu" else (1024, 8)
-    factor = torch.full((size, size), 0.5, device=device)
-    product = torch.empty_like(factor)
-
-    def reference() -> object:
-        with torch.inference_mode():
-            for _ in range(times):
-                torch.mm(factor, factor, out=product)
-        return product
-
-    return reference
 
 
 def _tensors_alone(torch: Any, model: Any, names: list[str]) -> Any:

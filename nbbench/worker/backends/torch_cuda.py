@@ -9,6 +9,7 @@ from .. import nvml
 from ..case import MemoryProfile
 from ..measure import Call
 from ..resident import quick_resident
+from .reference_kernels import torch_products
 
 
 class CudaDevice:
@@ -26,9 +27,7 @@ class CudaDevice:
 
     def reference(self) -> Optional[Call]:
         """Matrix products on the GPU."""
-        from .torch import matrix_products
-
-        return matrix_products(self._torch, self.name)
+        return torch_products(self._torch, self.name)
 
 
 class EventStopwatch:
