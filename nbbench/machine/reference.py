@@ -17,7 +17,7 @@ import platformdirs
 from filelock import FileLock, Timeout
 
 _LOCK_S = 2.0
-_VERSION = 1
+_VERSION = 2
 """Of the kernel: a level of another one means nothing."""
 
 

@@ -25,8 +25,8 @@ from ..plan.cases import Timing
 from ..worker.case import MIN_VISITS, Visit
 from ..worker.summarize import summarize_samples
 
-PRIOR_COEFFICIENT, PRIOR_DEVIATION = 0.9, 0.2
-"""Of log time on log reference: 0.92 and 0.98 were seen for small models, less for long calls."""
+PRIOR_COEFFICIENT, PRIOR_DEVIATION = 0.8, 0.3
+"""Of log time on log reference: 0.9 was seen for calls of 10 ms, 0.3 for calls of 100 ms."""
 
 _MIN_SIGNAL = 0.3
 """The part of the references' variance that is taken for the machine's at least."""

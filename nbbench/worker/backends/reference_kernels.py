@@ -7,28 +7,35 @@ from typing import Any
 from ..measure import Call
 
 
-def torch_products(torch: Any, device: str) -> Call:
-    """The reference kernel: some small matrix products, with the framework's threads."""
-    size, times = (128, 4) if device == "cpu" else (1024, 8)
-    factor = torch.full((size, size), 0.5, device=device)
-    product = torch.empty_like(factor)
+def torch_layers(torch: Any, device: str) -> Call:
+    """Some small layers: matrix products and activations, with the framework's threads.
+
+    Products alone follow the clock, but not how long threads wait for each other, which is most of
+    what small models drift by.
+    """
+    rows, width, times = (32, 256, 3) if device == "cpu" else (512, 1024, 8)
+    inputs = torch.full((rows, width), 0.5, device=device)
+    weights = torch.full((width, width), 1 / width, device=device)
 
     def reference() -> object:
+        hidden = inputs
         with torch.inference_mode():
             for _ in range(times):
-                torch.mm(factor, factor, out=product)
-        return product
+                hidden = torch.nn.functional.gelu(hidden @ weights) @ weights
+        return hidden
 
     return reference
 
 
-def tensorflow_products(tensorflow: Any) -> Call:
-    """The reference kernel: some small matrix products, with the framework's threads."""
-    factor = tensorflow.fill((128, 128), 0.5)
+def tensorflow_layers(tensorflow: Any) -> Call:
+    """Some small layers: matrix products and activations, with the framework's threads."""
+    inputs, weights = tensorflow.fill((32, 256), 0.5), tensorflow.fill((256, 256), 1 / 256)
 
     def reference() -> object:
-        for _ in range(4):
-            product = tensorflow.linalg.matmul(factor, factor)
-        return product
+        hidden = inputs
+        for _ in range(3):
+            hidden = tensorflow.nn.gelu(tensorflow.linalg.matmul(hidden, weights))
+            hidden = tensorflow.linalg.matmul(hidden, weights)
+        return hidden
 
     return reference

@@ -14,7 +14,7 @@ from ..measure import Call
 from ..processors import default_threads
 from ..training_labels import describe_case
 from .cpu import CpuDevice
-from .reference_kernels import tensorflow_products
+from .reference_kernels import tensorflow_layers
 from .transformers_models import make_config, named_architecture, quieten, unnamed_class
 
 REQUIREMENTS = ("tensorflow>=2.16", "tf-keras>=2.16", "transformers>=4.50,<5")
@@ -85,7 +85,7 @@ class TensorFlowBackend:
             raise Unsupported(f"device {wanted} was asked for, but TensorFlow here sees {seen}")
         if not gpus:
             config.set_visible_devices([], "GPU")
-            return CpuDevice(lambda: tensorflow_products(self.tensorflow))
+            return CpuDevice(lambda: tensorflow_layers(self.tensorflow))
         from .tensorflow_gpu import GpuDevice
 
         config.set_visible_devices(gpus[index], "GPU")

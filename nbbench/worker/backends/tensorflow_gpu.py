@@ -9,7 +9,7 @@ from .. import nvml
 from ..case import MemoryProfile
 from ..measure import Call, wall_stopwatch
 from ..resident import quick_resident
-from .reference_kernels import tensorflow_products
+from .reference_kernels import tensorflow_layers
 
 
 class GpuDevice:
@@ -24,7 +24,7 @@ class GpuDevice:
 
     def reference(self) -> Optional[Call]:
         """Matrix products on the GPU."""
-        return tensorflow_products(self._tensorflow)
+        return tensorflow_layers(self._tensorflow)
 
 
 def read_an_element(tensorflow: Any, output: Any) -> None:

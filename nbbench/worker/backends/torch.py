@@ -12,7 +12,7 @@ from ..inputs.tensors import Input
 from ..measure import Call
 from ..training_labels import describe_case
 from .cpu import CpuDevice
-from .reference_kernels import torch_products
+from .reference_kernels import torch_layers
 from .torch_weights import repeating_draws
 from .transformers_models import make_config, named_architecture, quieten, unnamed_class
 
@@ -65,7 +65,7 @@ class TorchBackend:
         wanted = case.device
         refuse_tpu(wanted)
         if wanted == "cpu" or (wanted == "auto" and not self.torch.cuda.is_available()):
-            return CpuDevice(lambda: torch_products(self.torch, "cpu"))
+            return CpuDevice(lambda: torch_layers(self.torch, "cpu"))
         if not self.torch.cuda.is_available():
             built = "sees no CUDA device" if self.torch.version.cuda else "was built without CUDA"
             raise Unsupported(

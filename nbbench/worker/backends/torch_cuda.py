@@ -9,7 +9,7 @@ from .. import nvml
 from ..case import MemoryProfile
 from ..measure import Call
 from ..resident import quick_resident
-from .reference_kernels import torch_products
+from .reference_kernels import torch_layers
 
 
 class CudaDevice:
@@ -27,7 +27,7 @@ class CudaDevice:
 
     def reference(self) -> Optional[Call]:
         """Matrix products on the GPU."""
-        return torch_products(self._torch, self.name)
+        return torch_layers(self._torch, self.name)
 
 
 class EventStopwatch:
