@@ -8,7 +8,13 @@ import numpy as np
 import pytest
 
 from nbbench.execution.rounds import MAX_VISITS, MIN_VISITS_FOR_PRECISION
-from nbbench.report.visits import coefficient_of, mean_of, summarize_visits
+from nbbench.report.visits import (
+    PRIOR_COEFFICIENT,
+    PRIOR_DEVIATION,
+    coefficient_of,
+    mean_of,
+    summarize_visits,
+)
 from nbbench.worker.case import Visit
 
 LEVEL, TRUTH = 1e-3, 5e-3
@@ -117,7 +123,10 @@ def test_the_coefficient_is_between_none_and_all():
     assert coefficient_of(up, [-value for value in up]).value == 0.0
     assert coefficient_of(up, [value / 3 for value in up]).value == 1.0
     same = coefficient_of(up, [0.2] * 4)  # nothing is seen of it: the prior
-    assert (same.value, same.deviation) == (pytest.approx(0.9), pytest.approx(0.2))
+    assert (same.value, same.deviation) == (
+        PRIOR_COEFFICIENT,
+        pytest.approx(PRIOR_DEVIATION, rel=0.05),
+    )
 
 
 def test_a_mean_of_correlated_values_is_less_sure():

@@ -25,8 +25,11 @@ from ..plan.cases import Timing
 from ..worker.case import MIN_VISITS, Visit
 from ..worker.summarize import summarize_samples
 
-PRIOR_COEFFICIENT, PRIOR_DEVIATION = 0.8, 0.3
+PRIOR_COEFFICIENT, PRIOR_DEVIATION = 0.85, 0.3
 """Of log time on log reference: 0.9 was seen for calls of 10 ms, 0.3 for calls of 100 ms."""
+
+_UNMODELLED = 0.08
+"""Of the coefficient's standard deviation: that it is not the same for every kind of drift."""
 
 _MIN_SIGNAL = 0.3
 """The part of the references' variance that is taken for the machine's at least."""
@@ -34,7 +37,7 @@ _MIN_SIGNAL = 0.3
 _CONTRADICTION = 10.0
 """How many times as large the residuals at the prior are as the least, where it does not hold."""
 
-CORRELATION = 0.25
+CORRELATION = 0.3
 """Of neighbouring visits, as far as the reference does not take it out; more if more is seen."""
 
 _MIN_VISITS_FOR_CORRELATION = 10
@@ -87,7 +90,7 @@ def coefficient_of(
     ys = [reference - mean_reference for reference in references]
     observed = sum(y * y for y in ys)
     if not observed:
-        return Coefficient(PRIOR_COEFFICIENT, PRIOR_DEVIATION)
+        return Coefficient(PRIOR_COEFFICIENT, math.hypot(PRIOR_DEVIATION, _UNMODELLED))
     sum_yy = max(observed - (len(ys) - 1) * noise, _MIN_SIGNAL * observed)
     sum_xy = sum(x * y for x, y in zip(xs, ys, strict=True))
 
@@ -101,7 +104,7 @@ def coefficient_of(
         variance = max(residuals(value) / max(len(xs) - 2, 1), 1e-8)
         precision = sum_yy / variance + PRIOR_DEVIATION**-2
         value = (sum_xy / variance + PRIOR_COEFFICIENT * PRIOR_DEVIATION**-2) / precision
-    return Coefficient(min(max(value, 0.0), 1.0), precision**-0.5)
+    return Coefficient(min(max(value, 0.0), 1.0), math.hypot(precision**-0.5, _UNMODELLED))
 
 
 def reference_noise(visits: Sequence[Visit]) -> float:
