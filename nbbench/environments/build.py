@@ -255,6 +255,7 @@ class _Uv:
         """Yield the lines that a waiting user cares for; raises `EnvironmentNotReady`."""
         process = subprocess.Popen(
             [self._uv, *argv],
+            cwd=tempfile.gettempdir(),  # builds and probes import nothing from the current folder
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import os
 import queue
 import threading
 import time
@@ -53,20 +54,22 @@ class ForkServers:
     ) -> None:
         self.facts = facts
         self._key = (python, backend, idle_limit)
+        self._environ = frozenset(os.environ.items())
 
     def take(self) -> Worker:
         """A warm server, or a new one."""
-        return _pool.take(self._key) or ForkServer(*self._key)
+        return _pool.take((*self._key, self._environ)) or ForkServer(*self._key)
 
     def give_back(self, worker: Worker, *, idle: bool) -> None:
         """Keep a server warm that runs no case; end any other."""
         if idle and worker.alive:
-            _pool.keep(self._key, worker)
+            _pool.keep((*self._key, self._environ), worker)
         else:
             worker.close()
 
 
-_Key = tuple[str, BackendFile, float]
+_Key = tuple[str, BackendFile, float, frozenset[tuple[str, str]]]
+"""What a warm server must have been started with; its variables among it, which it keeps."""
 
 
 class _Pool:

@@ -34,9 +34,9 @@ _ESCALATION = ("SIGINT", "SIGTERM", "SIGKILL")
 _ESCALATION_STEP_S = 0.2
 
 _BOOT = """
-import importlib.util, sys, types
-if sys.path and sys.path[0] == "":
-    del sys.path[0]
+import sys
+sys.path[:] = [entry for entry in sys.path if entry not in ("", ".")]
+import importlib.util, types
 root = types.ModuleType("nbbench")
 root.__path__ = []
 sys.modules["nbbench"] = root
@@ -47,7 +47,8 @@ sys.modules["nbbench.worker"] = worker = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(worker)
 """
 """Loads the worker's folder as the package nbbench.worker and nothing else of nbbench, whether or
-not the interpreter has nbbench installed, and without the current folder on its path."""
+not the interpreter has nbbench installed. The current folder leaves the path before anything is
+imported (``sys`` is built in): a file of a downloaded model's folder must not run."""
 
 _MAIN = """
 from nbbench.worker.server import main

@@ -15,7 +15,13 @@ from ..processors import default_threads
 from ..training_labels import describe_case
 from .cpu import CpuDevice
 from .reference_kernels import tensorflow_layers
-from .transformers_models import make_config, named_architecture, quieten, unnamed_class
+from .transformers_models import (
+    make_config,
+    model_class_named,
+    named_architecture,
+    quieten,
+    unnamed_class,
+)
 
 REQUIREMENTS = ("tensorflow>=2.16", "tf-keras>=2.16", "transformers>=4.50,<5")
 """What must be installed; transformers 5 has no TensorFlow models."""
@@ -118,7 +124,9 @@ class TensorFlowBackend:
         transformers, version = self.transformers, self.transformers.__version__
         named = named_architecture(config, case)
         if named is not None:
-            found = getattr(transformers, f"TF{named}", None)
+            found = model_class_named(
+                transformers, f"TF{named}", transformers.TFPreTrainedModel, case.model
+            )
         else:
             found = unnamed_class(transformers, config, case, "TF")
         if found is None:

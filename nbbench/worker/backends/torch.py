@@ -14,7 +14,13 @@ from ..training_labels import describe_case
 from .cpu import CpuDevice
 from .reference_kernels import torch_layers
 from .torch_weights import repeating_draws
-from .transformers_models import make_config, named_architecture, quieten, unnamed_class
+from .transformers_models import (
+    make_config,
+    model_class_named,
+    named_architecture,
+    quieten,
+    unnamed_class,
+)
 
 REQUIREMENTS = ("torch>=2.4", "transformers>=4.50")
 """What must be installed; read from this source by what has not imported it."""
@@ -139,12 +145,14 @@ class TorchBackend:
                     f"{config.model_type} has no PyTorch {what} in transformers {version}"
                 )
             return found
-        try:
-            return getattr(transformers, named)
-        except AttributeError:
+        base = transformers.PreTrainedModel
+        found = model_class_named(transformers, named, base, case.model)
+        if found is None:
             raise Unsupported(
-                f"architecture {named} of {case.model} is not in transformers {version}"
-            ) from None
+                f"architecture {named} of {case.model} is not in transformers {version}, and code "
+                f"beside a configuration is not run"
+            )
+        return found
 
     def _set_dtype(self, config: Any, dtype: str) -> None:
         """Have the model built in this dtype; ``auto`` is what the config names, else float32."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
+from collections.abc import Mapping
 from typing import Any, Optional
 
 from ..backend import Unsupported
@@ -16,11 +17,14 @@ def quieten() -> None:
     """Have Transformers and its tokenizers say no more than errors."""
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    os.environ["USE_HUB_KERNELS"] = "NO"  # no code of the Hub runs here
 
 
 def make_config(transformers: Any, case: Case) -> Any:
     """The case's configuration as an object of the installed Transformers."""
     values = dict(case.config)
+    _refuse_quantised(values, case.model)
+    _refuse_hub_kernels(values, case.model)
     model_type = values.pop("model_type")
     known = transformers.models.auto.configuration_auto.CONFIG_MAPPING
     if model_type not in known:
@@ -31,6 +35,52 @@ def make_config(transformers: Any, case: Case) -> Any:
         )
     values.pop("transformers_version", None)
     return transformers.AutoConfig.for_model(model_type, **values)
+
+
+def _refuse_quantised(values: Mapping[str, Any], model: str) -> None:
+    """Raise `Unsupported` for a configuration, or a part of one, of quantised weights."""
+    for name, value in values.items():
+        if name in ("quantization_config", "compression_config") and value:
+            method = value.get("quant_method", "") if isinstance(value, Mapping) else ""
+            kind = f" by {method}" if method else ""
+            raise Unsupported(
+                f"{model} is quantised{kind}, which nbbench does not measure yet; to measure it "
+                f"dense, give its configuration as configs without quantization_config"
+            )
+        if isinstance(value, Mapping):
+            _refuse_quantised(value, model)
+
+
+def _refuse_hub_kernels(values: Mapping[str, Any], model: str) -> None:
+    """Raise `Unsupported` for an attention implementation that is code of the Hub."""
+    for name, value in values.items():
+        named = name in ("attn_implementation", "_attn_implementation", "experts_implementation")
+        if named and not (value is None or isinstance(value, (str, Mapping))):
+            raise Unsupported(
+                f"the configuration of {model} has {name} {value!r}, which is no name"
+            )
+        if named and isinstance(value, str) and ("/" in value or ":" in value):
+            raise Unsupported(
+                f"the configuration of {model} names the kernel {value!r} of the Hub, and "
+                f"nbbench runs no code of the Hub; remove {name}, or give attentions"
+            )
+        if isinstance(value, Mapping):
+            _refuse_hub_kernels(value, model)
+
+
+def model_class_named(library: Any, name: Any, base: type, model: str) -> Optional[Any]:
+    """The model class of a library with this name; None where there is none.
+
+    Raises `Unsupported` for a name that is none, or that of something else.
+    """
+    if not isinstance(name, str):
+        raise Unsupported(f"the architecture {name!r} of {model} is no name")
+    found = getattr(library, name, None) if name.isidentifier() else None
+    if found is None:
+        return None
+    if not (isinstance(found, type) and issubclass(found, base)):
+        raise Unsupported(f"the architecture {name} of {model} is no class of a model")
+    return found
 
 
 TRAINED_AS = (
@@ -47,7 +97,12 @@ def named_architecture(config: Any, case: Case) -> Optional[str]:
     A head that serves pretraining alone (masked language modelling and the like) is omitted
     in inference unless it is asked for: nobody deploys it, and it would take a quarter of the time.
     """
-    named: Optional[str] = (config.architectures or [None])[0]
+    architectures = config.architectures or [None]
+    if not isinstance(architectures, (list, tuple)):
+        raise Unsupported(f"the architectures of {case.model} are no list of names")
+    named: Optional[str] = architectures[0]
+    if named is not None and not isinstance(named, str):
+        raise Unsupported(f"the architecture {named!r} of {case.model} is no name")
     if named is None or case.model_class == "base":
         return None
     if case.mode == "training":
