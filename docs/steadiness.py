@@ -71,7 +71,7 @@ def register(folder: Path) -> None:
 
 
 def measure(size: str, slowdowns: list[float], **more: object) -> nbbench.Report:
-    """A run of one size, a case for each slowdown: named a, b, …"""
+    """A run of one size, with a case for each slowdown, named a, b and so on."""
     config, batch, length = SIZES[size]
     base = {"model_type": "bert", "vocab_size": 1000, **config}
     base["intermediate_size"] = 4 * base["hidden_size"]
@@ -105,7 +105,7 @@ def count_verdicts(slowdown: float, count: int) -> None:
 
 
 def runs(count: int, minutes: float) -> None:
-    """Runs spread over time: do their intervals meet, and what do comparisons across them say?"""
+    """Runs spread over time: whether their intervals meet, and what comparisons across them say."""
     pause = minutes * 60 / max(count - 1, 1)
     reports: dict[str, list[nbbench.Report]] = {size: [] for size in SIZES}
     for number in range(count):

@@ -37,7 +37,7 @@ LEVELS = (
 
 LEVEL_OF = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}
 
-SEEN_OF_THE_WORKER = {"worker.case", "worker.messages", "worker.summarize"}
+SEEN_OF_THE_WORKER = {"worker.case", "worker.checked", "worker.messages", "worker.summarize"}
 """What modules outside the worker may import of it."""
 
 RUNS_THE_WORKER = "execution.this_kernel"

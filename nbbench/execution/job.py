@@ -30,7 +30,10 @@ Measure: TypeAlias = Callable[[Callable[[], bool]], Iterator[Event]]
 _LOOK_EVERY_S = 0.1
 
 _jobs: deque[Job] = deque(maxlen=20)
-"""The last jobs of this process."""
+"""The last jobs of this process, for what they have measured."""
+
+_unfinished: set[Job] = set()
+"""Those that run or wait, however many."""
 
 _one_at_a_time = threading.Lock()
 
@@ -81,8 +84,8 @@ class Job:
         self._on_end = on_end
         self._cancelled = threading.Event()
         self._done = threading.Event()
-        self._error: BaseException | None = None
         _jobs.append(self)
+        _unfinished.add(self)
         threading.Thread(target=self._run, daemon=True, name="nbbench-job").start()
 
     def cancel(self) -> None:
@@ -104,9 +107,7 @@ class Job:
         return self._done.wait(timeout)  # joining a thread does not survive an interrupt
 
     def report(self) -> Report:
-        """What was measured so far; raises what broke the job, should anything have."""
-        if self._error is not None:
-            raise self._error
+        """What was measured so far; warns of what failed beside it, or has broken the job off."""
         if self.problem:
             warnings.warn(self.problem, RuntimeWarning, stacklevel=3)
         return self._recorder.report()
@@ -118,21 +119,29 @@ class Job:
                 self._recorder.machine = describe_machine()
                 _import_beside("pandas")
                 load = LoadWatch()
-                for event in self._measure(self._cancelled.is_set):
-                    for listener in self._listeners:
-                        self._guarded(partial(listener.on_event, event), listener.name)
+                self._follow_events()
                 self._recorder.machine = dataclasses.replace(
                     self._recorder.machine, other_load_cores=load.cores()
                 )
                 if self._autosave is not None:
                     self._guarded(self._autosave.save, self._autosave.name)
-        except BaseException as error:
-            self._error = error
+        except Exception as error:
+            self.problem = f"the benchmark broke off with {type(error).__name__}: {error}"
         finally:
             self.progress.finish()
             if self._on_end is not None:
                 self._guarded(partial(self._on_end, self._recorder.report()), "on_end")
+            _unfinished.discard(self)
             self._done.set()
+
+    def _follow_events(self) -> None:
+        """Hand every event to every listener, whatever ends them: what was measured stays."""
+        try:
+            for event in self._measure(self._cancelled.is_set):
+                for listener in self._listeners:
+                    self._guarded(partial(listener.on_event, event), listener.name)
+        except BaseException as error:
+            self.problem = f"the benchmark broke off with {type(error).__name__}: {error}"
 
     def _guarded(self, act: Callable[[], object], name: str) -> None:
         """Do what is beside the measuring, and let it fail without harm to what was measured."""
@@ -140,7 +149,7 @@ class Job:
             act()
         except NbbenchError as error:
             self.problem = str(error)
-        except Exception as error:
+        except BaseException as error:  # of a thread: a SystemExit in it ends nothing else
             self.problem = f"{name} failed with {type(error).__name__}: {error}"
 
     def __repr__(self) -> str:
@@ -167,14 +176,14 @@ def latest() -> Report | None:
 
 def cancel() -> None:
     """Cancel every benchmark of this process that runs or waits, whoever holds its job."""
-    for job in _jobs:
+    for job in tuple(_unfinished):
         job.cancel()
 
 
 @atexit.register
 def _print_unfinished() -> None:
     """Say why nothing came of a job that a script did not wait for."""
-    left = sum(not job.done for job in _jobs)
+    left = len(_unfinished)
     if left:
         text = f"{counted(left, 'benchmark')} had not ended when Python did"
         print(f"nbbench: {text}; call .wait() on its job", file=sys.stderr)

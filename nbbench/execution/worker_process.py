@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from ..frameworks import BackendFile
+from ..worker.case import signal_name
 from ..worker.messages import (
     CaseFinished,
     CaseStarted,
@@ -76,6 +77,7 @@ class WorkerProcess:
         self.where = "this interpreter" if here else "the interpreter that environments names"
         self.facts: Mapping[str, Any] = {}
         self.case_pid: int | None = None
+        self._problem = ""
         self._log_start = 0
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the worker
         settings = {
@@ -99,8 +101,12 @@ class WorkerProcess:
     def _read(self) -> None:
         assert self._process.stdout is not None
         for line in self._process.stdout:
-            with contextlib.suppress(ProtocolError):
+            try:
                 self._events.put(decode(line))
+            except ProtocolError as error:  # nothing that it sends can be relied on any more
+                self._problem = str(error)
+                self._kill_groups()
+                break
         self._process.stdout.close()
         self._process.wait()
         self._events.put(None)
@@ -150,12 +156,7 @@ class WorkerProcess:
 
     def close(self) -> None:
         """End the worker and the case it runs, at once."""
-        if sys.platform != "win32":
-            if self.case_pid is not None and self.case_pid != self._process.pid:
-                with contextlib.suppress(OSError):
-                    os.killpg(self.case_pid, signal.SIGKILL)
-            with contextlib.suppress(OSError):
-                os.killpg(self._process.pid, signal.SIGKILL)
+        self._kill_groups()
         if self.alive:
             self._process.kill()
         with contextlib.suppress(subprocess.TimeoutExpired):
@@ -164,11 +165,22 @@ class WorkerProcess:
             assert self._process.stdin is not None
             self._process.stdin.close()
 
+    def _kill_groups(self) -> None:
+        """End the worker's process group, and that of the case it runs."""
+        if sys.platform == "win32":
+            self._process.kill()
+            return
+        for leader in {self.case_pid or self._process.pid, self._process.pid}:
+            with contextlib.suppress(OSError):
+                os.killpg(leader, signal.SIGKILL)
+
     def exit_reason(self) -> str:
         """How a worker that is gone has ended."""
+        if self._problem:
+            return f"the worker was ended, since {self._problem},"
         code = self._process.returncode
         if code is not None and code < 0:
-            return f"the worker died of {signal.Signals(-code).name}"
+            return f"the worker died of {signal_name(-code)}"
         return f"the worker exited with code {code}"
 
     def log_tail(self) -> str:

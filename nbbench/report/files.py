@@ -14,12 +14,15 @@ from ..errors import OutputError
 from ..machine.gpus import GpuFacts
 from ..machine.machine import MachineFacts
 from ..plan.cases import Case, Outcome, Result, Status
+from ..worker.checked import checked
 from .environment import EnvironmentKey, WorkerFacts
 
 if TYPE_CHECKING:
     import pandas as pd
 
 _FORMAT, _VERSION = "nbbench report", 2
+
+_ENTRIES = tuple[dict[str, Any], ...]
 
 
 @dataclass(frozen=True)
@@ -75,7 +78,7 @@ def read_content(file: str | Path) -> Content:
         content = json.loads(Path(file).read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise OutputError(f"there is no report {str(file)!r}") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise OutputError(f"{str(file)!r} cannot be read as a report: {error}") from None
     if not isinstance(content, dict) or content.get("format") != _FORMAT:
         raise OutputError(f"{str(file)!r} is no nbbench report; give a file that save wrote")
@@ -88,7 +91,7 @@ def read_content(file: str | Path) -> Content:
         )
     try:
         return read(content)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise OutputError(
             f"{str(file)!r} is a damaged report ({type(error).__name__}: {error}); give a file as "
             f"save wrote it"
@@ -98,17 +101,19 @@ def read_content(file: str | Path) -> Content:
 def _read_version_2(content: Mapping[str, Any]) -> Content:
     return Content(
         tuple(
-            Result(Case(**entry["case"]), Outcome.from_dict(entry["outcome"]))
-            for entry in content["results"]
+            Result(checked(Case, entry["case"], "case"), checked(Outcome, entry["outcome"]))
+            for entry in checked(_ENTRIES, content["results"], "results")
         ),
-        MachineFacts(**content["machine"]),
+        checked(MachineFacts, content["machine"], "machine"),
         {
-            (entry["framework"], entry["environment"]): WorkerFacts(
-                entry["values"], GpuFacts(**entry["gpu"])
+            (str(entry["framework"]), str(entry["environment"])): checked(
+                WorkerFacts, {"values": entry["values"], "gpu": entry["gpu"]}
             )
-            for entry in content["environments"]
+            for entry in checked(
+                tuple[dict[str, Any], ...], content["environments"], "environments"
+            )
         },
-        content.get("baseline"),
+        checked(str | None, content.get("baseline"), "baseline"),
     )
 
 
@@ -117,7 +122,11 @@ def _read_version_1(content: Mapping[str, Any]) -> Content:
     results = [
         {
             "case": {**entry["case"], "config": json.loads(entry["case"]["config"])},
-            "outcome": {**entry["outcome"], "timing": _timing_of_version_1(entry["outcome"])},
+            "outcome": {
+                **entry["outcome"],
+                "timing": _timing_of_version_1(entry["outcome"]),
+                "phase": entry["outcome"]["phase"] or None,
+            },
         }
         for entry in content["results"]
     ]

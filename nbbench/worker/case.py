@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import signal
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
@@ -165,6 +166,10 @@ class Visit:
     peak: Optional[int] = None
     alone: bool = False
 
+    def __post_init__(self) -> None:
+        if not self.samples or min(self.samples) <= 0:
+            raise ValueError("a visit has no samples, or one that took no time")
+
 
 @dataclass(frozen=True)
 class Timing:
@@ -196,6 +201,10 @@ class Timing:
     drift: Optional[float] = None
     phases: dict[str, float] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        if not self.visits or self.median_s <= 0:
+            raise ValueError("a timing has no visits, or a median that is no time")
+
     @property
     def samples(self) -> tuple[float, ...]:
         """The samples of all visits, in order."""
@@ -215,21 +224,6 @@ class Timing:
     def calls_s(self) -> float:
         """The time of all calls of all visits."""
         return sum(visit.calls_s for visit in self.visits)
-
-    @classmethod
-    def from_dict(cls, data: dict[str, Any]) -> Timing:
-        """Rebuild a timing from what ``dataclasses.asdict`` made of one."""
-        visits = tuple(
-            Visit(
-                **{
-                    **visit,
-                    "samples": tuple(visit["samples"]),
-                    "references": tuple(visit["references"]),
-                }
-            )
-            for visit in data["visits"]
-        )
-        return cls(**{**data, "visits": visits})
 
 
 @dataclass(frozen=True)
@@ -293,17 +287,6 @@ class LineTrace:
         for (index, _, _), before, after in zip(self.steps, readings, readings[1:]):
             yield index, (after[0] - before[0], after[1] - before[1]), after
 
-    @classmethod
-    def from_dict(cls, data: dict[str, Any]) -> LineTrace:
-        """Rebuild a trace from what ``dataclasses.asdict`` made of one."""
-        return cls(
-            lines=tuple(SourceLine(**line) for line in data["lines"]),
-            steps=tuple((index, cpu, gpu) for index, cpu, gpu in data["steps"]),
-            end=(data["end"][0], data["end"][1]),
-            traced_s=data["traced_s"],
-            whole=data["whole"],
-        )
-
 
 @dataclass(frozen=True)
 class Outcome:
@@ -337,25 +320,10 @@ class Outcome:
         """The outcome of a case that was not begun."""
         return cls(Status.SKIPPED, "not started: the run was cancelled before it")
 
-    @classmethod
-    def from_dict(cls, data: dict[str, Any]) -> Outcome:
-        """Rebuild an outcome from what ``dataclasses.asdict`` made of one."""
-        timing = data.get("timing")
-        memory = data.get("memory")
-        if timing is not None:
-            timing = Timing.from_dict(timing)
-        if memory is not None:
-            memory = MemoryProfile(**memory)
-        lines = data.get("lines")
-        if lines is not None:
-            lines = LineTrace.from_dict(lines)
-        return cls(
-            **{
-                **data,
-                "status": Status(data["status"]),
-                "phase": Phase(data["phase"]) if data.get("phase") else None,
-                "timing": timing,
-                "memory": memory,
-                "lines": lines,
-            }
-        )
+
+def signal_name(number: int) -> str:
+    """A signal's name; real-time signals have none but their number."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"

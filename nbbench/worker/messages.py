@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Optional, Union, get_args
 
 from .case import Case, Outcome, Phase, Status
+from .checked import checked
 
 PROTOCOL = 2
 
@@ -122,16 +123,14 @@ def decode(line: bytes) -> Any:
     try:
         content = json.loads(line)
         version, kind = content.pop("v"), _TYPES[content.pop("type")]
-    except (ValueError, KeyError, AttributeError, TypeError) as error:
-        raise ProtocolError(f"not a message: {line[:200]!r}") from error
+    except (ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
+        raise ProtocolError(f"a line is no message: {line[:80]!r}") from error
     if version != PROTOCOL:
-        raise ProtocolError(f"the message speaks protocol {version}, this side {PROTOCOL}")
-    if kind is RunCase:
-        return RunCase(**{**content, "case": Case(**content["case"])})
-    if kind is CaseFinished:
-        return CaseFinished(Outcome.from_dict(content["outcome"]))
-    if kind is PhaseChanged:
-        return PhaseChanged(Phase(content["phase"]))
-    if kind is WorkerFailed:
-        content["status"] = Status(content["status"])
-    return kind(**content)
+        raise ProtocolError(
+            f"a message is of protocol {version}, and this side speaks {PROTOCOL}; use one version "
+            f"of nbbench in kernel and worker"
+        )
+    try:
+        return checked(kind, content)
+    except (ValueError, TypeError, RecursionError) as error:
+        raise ProtocolError(f"a message {kind.__name__} is damaged: {error}") from error

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from typing import Any, BinaryIO, Optional
 
 from .backend import Backend
-from .case import Outcome, Phase, Status
+from .case import Outcome, Phase, Status, signal_name
 from .load import load_backend
 from .messages import (
     CaseFinished,
@@ -237,7 +237,7 @@ def _outcome_of_death(wait_status: int, phase: Optional[Phase], oom_killed: bool
     if not os.WIFSIGNALED(wait_status):
         code = os.WEXITSTATUS(wait_status)
         return Outcome(Status.CRASHED, f"the process exited with code {code}{where}", phase)
-    name = signal.Signals(os.WTERMSIG(wait_status)).name
+    name = signal_name(os.WTERMSIG(wait_status))
     if name == "SIGKILL" and oom_killed:
         reason = f"the system killed the process{where}: the machine's memory ran out"
         return Outcome(Status.OOM, reason, phase)

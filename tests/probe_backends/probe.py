@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -126,6 +127,16 @@ class ProbeModel:
     def call_segfault(self):
         print("about to die", flush=True)
         os.kill(os.getpid(), signal.SIGSEGV)
+
+    def call_signal_40(self):
+        os.kill(os.getpid(), 40)
+
+    def call_nonsense(self):
+        """Write to whatever descriptor the worker sends its events by."""
+        for descriptor in range(3, 20):
+            with contextlib.suppress(OSError):
+                os.write(descriptor, b"nonsense\n")
+        time.sleep(1000)
 
     def call_exit(self):
         os._exit(3)

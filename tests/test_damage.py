@@ -1,0 +1,172 @@
+"""Whatever comes damaged, from a worker or a file, costs a sentence and nothing else."""
+
+from __future__ import annotations
+
+import json
+import os
+
+import pytest
+
+import nbbench
+from nbbench.worker.case import Case, Outcome, Phase, Status, Timing, Visit
+from nbbench.worker.messages import (
+    CaseFinished,
+    CaseStarted,
+    PhaseChanged,
+    ProtocolError,
+    RunCase,
+    SamplingProgress,
+    decode,
+    encode,
+)
+from tests.public_listing import FIXTURE
+
+TIMING = Timing((Visit((1.0, 2.0), references=(0.1,)),), 1.5, 1.0, 2.0, 1, 1, 0, None, None, True)
+CASE = Case("pytorch", "m", {"a": [1, {"b": None}]}, "given", 8, None)
+OUTCOME = Outcome(Status.OK, phase=Phase.WARMING, timing=TIMING)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        RunCase(CASE, 3, False),
+        CaseFinished(OUTCOME),
+        CaseStarted(7),
+        PhaseChanged(Phase.MEASURING),
+        SamplingProgress(6, 0.1, None),
+    ],
+)
+def test_a_message_comes_out_as_it_went_in(message):
+    assert decode(encode(message)) == message
+
+
+def changed(message, **values):
+    content = json.loads(encode(message))
+    content.update(values)
+    return json.dumps(content).encode()
+
+
+@pytest.mark.parametrize(
+    ("line", "sentence"),
+    [
+        (b"", "is no message"),
+        (b"{", "is no message"),
+        (b"[1]", "is no message"),
+        (b'{"v":2}', "is no message"),
+        (b"[" * 100_000, "is no message"),
+        (changed(CaseStarted(7), v=1), "of protocol 1, and this side speaks 2"),
+        (changed(CaseStarted(7), type="CaseLost"), "is no message"),
+        (changed(CaseStarted(7), pid="7"), "CaseStarted is damaged: pid is not a whole number"),
+        (changed(CaseStarted(7), pid=True), "pid is not a whole number"),
+        (changed(CaseStarted(7), more=1), "more is not known"),
+        (changed(PhaseChanged(Phase.WARMING), phase="resting"), "PhaseChanged is damaged"),
+        (changed(SamplingProgress(6, 0.1, None), median_s="fast"), "median_s is not a finite"),
+        (changed(CaseFinished(OUTCOME), outcome=[]), "outcome is not a mapping"),
+        (changed(CaseFinished(OUTCOME), outcome={"status": "fine"}), "CaseFinished is damaged"),
+        (changed(CaseFinished(OUTCOME), outcome={}), "CaseFinished is damaged"),
+    ],
+)
+def test_a_damaged_message_is_one_error_with_a_sentence(line, sentence):
+    with pytest.raises(ProtocolError, match=sentence):
+        decode(line)
+
+
+def test_a_message_of_50_mib_takes_seconds():
+    outcome = Outcome(Status.ERROR, reason="x" * (50 << 20))
+    assert len(decode(encode(CaseFinished(outcome))).outcome.reason) == 50 << 20
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda content: content.update(results=5),
+        lambda content: content.update(results=[5]),
+        lambda content: content.update(machine=[]),
+        lambda content: content.update(environments=[{}]),
+        lambda content: content["machine"].update(cpu_ram_mb="much"),
+        lambda content: content["results"][0]["case"].update(batch_size="8"),
+        lambda content: content["results"][0]["case"].update(more=1),
+        lambda content: content["results"][0]["outcome"].update(status="fine"),
+        lambda content: content["results"][0]["outcome"].update(reason=None),
+        lambda content: content["results"][0]["outcome"]["timing"].update(median_s=0),
+        lambda content: content["results"][0]["outcome"]["timing"].update(median_s="1"),
+        lambda content: content["results"][0]["outcome"]["timing"].update(visits=[]),
+        lambda content: content["results"][0]["outcome"]["timing"]["visits"][0].update(samples=[]),
+        lambda content: content["results"][0]["outcome"]["memory"].update(peak=0.5),
+    ],
+)
+def test_a_damaged_report_is_refused_in_one_sentence(tmp_path, damage):
+    content = nbbench.Report.load(FIXTURE).to_dict()
+    damage(content)
+    file = tmp_path / "x.json"
+    file.write_text(json.dumps(content))
+    with pytest.raises(nbbench.OutputError, match="is a damaged report") as caught:
+        nbbench.Report.load(file)
+    assert "\n" not in str(caught.value)
+
+
+def test_deep_nesting_is_refused_in_one_sentence(tmp_path):
+    file = tmp_path / "x.json"
+    file.write_text("[" * 200_000)
+    with pytest.raises(nbbench.OutputError, match="cannot be read as a report"):
+        nbbench.Report.load(file)
+
+
+PROBE = {"frameworks": "probe", "sequence_lengths": 8, "max_time": 0.2, "progress": False}
+
+
+def probe_run(*calls, **more):
+    configs = [{"model_type": "probe", **call} for call in calls]
+    return nbbench.run(configs=configs, **PROBE, **more)
+
+
+@pytest.mark.parametrize("isolation", ["fork", "process"])
+def test_a_worker_that_dies_of_a_nameless_signal_costs_its_case_alone(probe, isolation):
+    report = probe_run({}, {"call": "signal_40"}, {}, isolation=isolation)
+    assert report.speed.status.tolist() == ["ok", "crashed", "ok"]
+    assert "signal 40" in report.speed.reason[1]
+
+
+def test_a_worker_that_speaks_nonsense_is_ended_and_costs_its_case_alone(probe):
+    report = probe_run({}, {"call": "nonsense"}, {}, isolation="process")
+    assert report.speed.status.tolist() == ["ok", "crashed", "ok"]
+    assert "the worker was ended, since a line is no message" in report.speed.reason[1]
+
+
+@pytest.mark.parametrize("raised", [SystemExit, KeyboardInterrupt, ValueError])
+def test_whatever_on_result_raises_the_rows_are_in_the_report_and_the_file(probe, tmp_path, raised):
+    def on_result(result):
+        raise raised("stop")
+
+    saved = tmp_path / "x.nbbench.json"
+    with pytest.warns(RuntimeWarning, match=f"on_result failed with {raised.__name__}: stop"):
+        report = probe_run({}, {}, on_result=on_result, save=saved)
+    assert report.speed.status.tolist() == ["ok", "ok"]
+    assert nbbench.Report.load(saved) == report
+
+
+def test_what_breaks_the_measuring_itself_leaves_what_was_measured(probe, tmp_path, monkeypatch):
+    from nbbench.execution import rounds
+
+    end = rounds._Visited.end
+
+    def break_at_the_second(visited, *more):
+        if visited.case.model == "probe-2":
+            raise RuntimeError("a fault of nbbench's own")
+        return end(visited, *more)
+
+    monkeypatch.setattr(rounds._Visited, "end", break_at_the_second)
+    saved = tmp_path / "x.nbbench.json"
+    with pytest.warns(RuntimeWarning, match="broke off with RuntimeError: a fault"):
+        report = probe_run({}, {}, rounds=1, save=saved)
+    assert report.speed.model.tolist()[0] == "probe-1"
+    assert nbbench.Report.load(saved).speed.model.tolist()[0] == "probe-1"
+
+
+def test_cancel_ends_all_that_run_or_wait_however_many(probe):
+    hanging = [{"model_type": "probe", "call": "hang"}]
+    arguments = {name: value for name, value in PROBE.items() if name != "progress"}
+    jobs = [nbbench.submit(configs=hanging, **arguments) for _ in range(40)]
+    nbbench.cancel()
+    assert all(job.wait(60) for job in jobs)
+    assert os.getpid()
