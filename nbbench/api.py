@@ -15,7 +15,7 @@ from .execution.measure import measure
 from .plan.cases import Result
 from .plan.plan import Plan
 from .report.comparison import Comparison
-from .report.files import check_writable
+from .report.output import check_writable
 from .report.report import Report
 
 OnResult = Callable[[Result], None]

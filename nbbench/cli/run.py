@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv as csv_module
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -12,8 +13,9 @@ from ..arguments.schema import BenchmarkArguments
 from ..errors import OutputError
 from ..hf.tables import former_tables
 from ..plan.cases import Result, Status
-from ..report.dataframes import memory_frame, speed_frame
-from ..report.files import check_writable, write_csv
+from ..report.dataframes import memory_row, speed_row
+from ..report.files import has_measured
+from ..report.output import check_writable
 from ..report.report import Report
 
 _ABOUT = "Measure speed and memory of models: a forward pass or a training step, on random weights."
@@ -58,7 +60,7 @@ def command(argv: list[str]) -> int:
     failed = _each_in_turn(outputs)
     if failed:
         raise failed[0]
-    if job.problem and not (rows is not None and rows.failed):
+    if job.problem and not job.problem.startswith("on_result"):  # which wrote rows: done above
         raise OutputError(job.problem)
     return exit_code(report)
 
@@ -96,21 +98,22 @@ class _CsvRows:
     def __init__(self, folder: str) -> None:
         self._folder = Path(folder)
         self._begun = False
-        self.failed = False
 
     def add(self, result: Result) -> None:
-        """Write a result's row to each."""
-        self.failed = True  # until both are written
-        for name, frame in (("speed", speed_frame([result])), ("memory", memory_frame([result]))):
+        """Write a result's row to each; nothing until something was measured."""
+        if not self._begun and not has_measured([result]):
+            return
+        self._folder.mkdir(parents=True, exist_ok=True)
+        for name, row in (("speed", speed_row(result)), ("memory", memory_row(result))):
             mode = "a" if self._begun else "w"
-            with (self._folder / f"{name}.csv").open(mode, newline="") as file:
-                frame.to_csv(file, header=not self._begun, index=False)
-        self._begun, self.failed = True, False
+            with (self._folder / f"{name}.csv").open(mode, newline="", encoding="utf-8") as file:
+                writer = csv_module.writer(file, lineterminator="\n")
+                if not self._begun:
+                    writer.writerow(row)
+                writer.writerow(["" if value is None else value for value in row.values()])
+        self._begun = True
 
     def finish(self, report: Report) -> None:
-        """Write the other tables, and all of them if a row could not be written."""
-        if self.failed or not self._begun:
+        """Write all tables, in the cases' order; none over earlier ones if nothing was measured."""
+        if has_measured(report.results) or not (self._folder / "speed.csv").exists():
             report.to_csv(self._folder)
-            self.failed = False
-        else:
-            write_csv(self._folder, report.frames(("environment", "lines")))

@@ -57,7 +57,7 @@ class Job:
     Jobs of one process run one at a time, since two would disturb each other's timings; the others
     wait. ``on_result`` is called with each `Result` as its case ends, in the job's thread; one that
     raises is not called again, and `report` warns of it. ``save`` is a file that the report is
-    written to, at least every 5 s and at the end, so that no crash loses more. ``on_end`` is given
+    written to, each case as it ends. ``on_end`` is given
     the report before `wait` returns. ``problem`` says what failed beside the measuring.
     """
 
@@ -76,11 +76,12 @@ class Job:
         self._measure = measure
         self._recorder = Recorder(cases, baseline)
         self._autosave = None if save is None else Autosave(self._recorder, save)
-        self._listeners: list[Listener] = [self._recorder, self.progress]
+        self._listeners: list[Listener] = [self._recorder]
         if self._autosave is not None:
             self._listeners.append(self._autosave)
         if on_result is not None:
             self._listeners.append(OnResult(on_result))
+        self._listeners.append(self.progress)  # last: what is shown is on the disk
         self._on_end = on_end
         self._cancelled = threading.Event()
         self._done = threading.Event()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections import deque
 from collections.abc import Callable
@@ -11,11 +12,9 @@ from typing import Protocol
 from ..machine.machine import MachineFacts
 from ..plan.cases import Case, Result, Status
 from ..report.environment import EnvironmentKey, WorkerFacts
-from ..report.files import Content, keep_content
+from ..report.files import Content, GrowingFile, has_measured
 from ..report.report import Report
 from .events import CaseEnded, CaseVisited, Event
-
-_SAVE_EVERY_S = 5.0
 
 recent_results: deque[Result] = deque(maxlen=1000)
 """What jobs of this process have measured, for estimates of how long others will take."""
@@ -57,10 +56,14 @@ class Recorder:
         if result.outcome.status is not Status.SKIPPED:
             self.last_result_at = time.monotonic()
 
+    def head(self) -> Content:
+        """What is known beside the results."""
+        return Content((), self.machine, dict(self._workers), self._baseline)
+
     def content(self) -> Content:
         """What was measured so far, in the cases' order."""
         results = tuple(self._results[case] for case in self._cases if case in self._results)
-        return Content(results, self.machine, dict(self._workers), self._baseline)
+        return dataclasses.replace(self.head(), results=results)
 
     def report(self) -> Report:
         """The report of what was measured so far."""
@@ -69,23 +72,30 @@ class Recorder:
 
 
 class Autosave:
-    """Keeps a file up to date: at least every 5 s, and at the end."""
+    """Has every case that has ended in a file, before it is shown."""
 
     name = "saving the report"
 
     def __init__(self, recorder: Recorder, file: str | Path) -> None:
-        self._recorder, self._file = recorder, file
-        self._saved_at = time.monotonic()
+        self._recorder, self._path = recorder, Path(file)
+        self._file = GrowingFile(file)
+        self._measured = False
 
     def on_event(self, event: Event) -> None:
-        """Save where the last time is some while ago."""
-        if isinstance(event, CaseEnded) and time.monotonic() - self._saved_at > _SAVE_EVERY_S:
-            self.save()
+        """Add a case that has ended."""
+        if not isinstance(event, CaseEnded):
+            return
+        result = Result(event.case, event.outcome)
+        self._measured = self._measured or has_measured([result])
+        if self._measured:
+            self._file.add(result, self._recorder.head(), self._recorder.content)
 
     def save(self) -> None:
-        """Write what there is; raises `OutputError`."""
-        self._saved_at = time.monotonic()
-        keep_content(self._file, self._recorder.content())
+        """Write all there is, but never over a file if nothing was measured."""
+        content = self._recorder.content()
+        if has_measured(content.results) or not self._path.exists():
+            self._file.write(content)
+        self._file.close()
 
 
 class OnResult:

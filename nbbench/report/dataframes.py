@@ -21,12 +21,22 @@ _NUMBERS = ("_s", "_mib", "drift")
 
 def speed_frame(results: Sequence[Result]) -> pd.DataFrame:
     """Time of each case, in seconds."""
-    return _frame([{**_identity(result), **_speed(result)} for result in results])
+    return _frame([speed_row(result) for result in results])
 
 
 def memory_frame(results: Sequence[Result]) -> pd.DataFrame:
     """Memory of each case, in MiB."""
-    return _frame([{**_identity(result), **_memory(result)} for result in results])
+    return _frame([memory_row(result) for result in results])
+
+
+def speed_row(result: Result) -> dict[str, Any]:
+    """A row of `speed_frame`."""
+    return {**_identity(result), **_speed(result)}
+
+
+def memory_row(result: Result) -> dict[str, Any]:
+    """A row of `memory_frame`."""
+    return {**_identity(result), **_memory(result)}
 
 
 def lines_frame(results: Sequence[Result]) -> pd.DataFrame:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, BinaryIO
 
 from ..errors import OutputError
 from ..machine.gpus import GpuFacts
@@ -16,11 +15,12 @@ from ..machine.machine import MachineFacts
 from ..plan.cases import Case, Outcome, Result, Status
 from ..worker.checked import checked
 from .environment import EnvironmentKey, WorkerFacts
-
-if TYPE_CHECKING:
-    import pandas as pd
+from .output import cannot_write, write_text
 
 _FORMAT, _VERSION = "nbbench report", 2
+
+_END = "\n]}\n"
+"""What stands behind the last result."""
 
 _ENTRIES = tuple[dict[str, Any], ...]
 
@@ -64,18 +64,60 @@ def _lines(content: Content) -> Iterator[str]:
     }
     yield json.dumps(head)[:-1] + ', "results": ['
     for number, result in enumerate(content.results):
-        row = {
-            "case": dataclasses.asdict(result.case),
-            "outcome": {**dataclasses.asdict(result.outcome), "detail": ""},
-        }
-        yield ("," if number else "") + "\n" + json.dumps(row)
-    yield "\n]}\n"
+        yield ("," if number else "") + "\n" + _row(result)
+    yield _END
+
+
+def _row(result: Result) -> str:
+    outcome = {**dataclasses.asdict(result.outcome), "detail": ""}
+    return json.dumps({"case": dataclasses.asdict(result.case), "outcome": outcome})
+
+
+class GrowingFile:
+    """A report's file while its run goes on: a row more costs the same however many there are.
+
+    The whole is written anew only when an environment is new. A crash amid a row costs that row.
+    """
+
+    def __init__(self, file: str | Path) -> None:
+        self._file = Path(file)
+        self._head: Content | None = None
+        self._opened: BinaryIO | None = None
+
+    def add(self, result: Result, head: Content, whole: Callable[[], Content]) -> None:
+        """Add a result; ``head`` is what else is known, ``whole`` gives all of it."""
+        if self._opened is None or head != self._head:
+            self.write(whole())
+            return
+        try:
+            self._opened.seek(-len(_END), 2)
+            self._opened.write(f",\n{_row(result)}{_END}".encode())
+            self._opened.flush()
+        except OSError as error:
+            raise cannot_write(self._file, error) from None
+
+    def write(self, content: Content) -> None:
+        """Write all of it, at once; raises `OutputError`."""
+        self.close()
+        write_content(self._file, content)
+        self._head = dataclasses.replace(content, results=())
+        if content.results and self._file.is_file():
+            try:
+                self._opened = self._file.open("r+b")
+            except OSError as error:
+                raise cannot_write(self._file, error) from None
+
+    def close(self) -> None:
+        """Let go of the file."""
+        if self._opened is not None:
+            self._opened.close()
+            self._opened = None
 
 
 def read_content(file: str | Path) -> Content:
     """What `write_content` wrote, in this version's form; raises `OutputError`."""
     try:
-        content = json.loads(Path(file).read_text(encoding="utf-8"))
+        content = _parse(Path(file).read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise OutputError(f"there is no report {str(file)!r}") from None
     except (OSError, ValueError, RecursionError) as error:
@@ -96,6 +138,23 @@ def read_content(file: str | Path) -> Content:
             f"{str(file)!r} is a damaged report ({type(error).__name__}: {error}); give a file as "
             f"save wrote it"
         ) from None
+
+
+def _parse(text: str) -> Any:
+    """The JSON of a report; of one that a crash has torn, all lines that are whole."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        head, *lines = text.split("\n")
+        if not head.endswith('"results": ['):
+            raise
+    rows = []
+    for line in lines:
+        try:
+            rows.append(json.loads(line.rstrip(",")))
+        except ValueError:
+            break
+    return {**json.loads(f"{head}]}}"), "results": rows}
 
 
 def _read_version_2(content: Mapping[str, Any]) -> Content:
@@ -152,65 +211,7 @@ def _timing_of_version_1(outcome: Mapping[str, Any]) -> dict[str, Any] | None:
     return {**values, "visits": visits, "within_s": values["std_s"]}
 
 
-def keep_content(file: str | Path, content: Content) -> None:
-    """Save a report, but never over a file if nothing was measured before it was cancelled."""
+def has_measured(results: Sequence[Result]) -> bool:
+    """Whether a case came to its end, rather than being cancelled or skipped."""
     ended = {Status.CANCELLED, Status.SKIPPED}
-    if any(r.outcome.status not in ended for r in content.results) or not Path(file).exists():
-        write_content(file, content)
-
-
-def write_text(file: str | Path, text: str) -> Path:
-    """Write a file at once, so that no crash leaves half of one; raises `OutputError`."""
-    file = Path(file)
-    try:
-        if file.exists() and not file.is_file():  # a device, a pipe
-            file.write_text(text, encoding="utf-8")
-        else:
-            part = file.with_name(file.name + ".part")
-            part.write_text(text, encoding="utf-8")
-            part.replace(file)
-    except OSError as error:
-        raise _cannot_write(file, error) from None
-    return file
-
-
-def write_csv(folder: str | Path, frames: Mapping[str, pd.DataFrame]) -> list[Path]:
-    """Write frames into a folder as CSV, each under its name; raises `OutputError`."""
-    folder = Path(folder)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        paths = []
-        for name, frame in frames.items():
-            paths.append(folder / f"{name}.csv")
-            frame.to_csv(paths[-1], index=name == "environment")
-    except OSError as error:
-        raise _cannot_write(folder, error) from None
-    return paths
-
-
-def check_writable(path: str | Path, *, folder: bool) -> None:
-    """Raise `OutputError` now if a report cannot be written there later.
-
-    A folder is made; a file that does not exist is made for a moment and removed.
-    """
-    if not isinstance(path, (str, os.PathLike)) or not str(path) or "\0" in str(path):
-        raise OutputError(f"{path!r} cannot be written to; give the path of a file or a folder")
-    path = Path(path)
-    try:
-        if folder:
-            path.mkdir(parents=True, exist_ok=True)
-            probe = path / ".nbbench-probe"
-            probe.touch()
-            probe.unlink()
-        elif path.exists():
-            with path.open("ab"):
-                pass
-        else:
-            path.touch()
-            path.unlink()
-    except OSError as error:
-        raise _cannot_write(path, error) from None
-
-
-def _cannot_write(path: Path, error: OSError) -> OutputError:
-    return OutputError(f"{str(path)!r} cannot be written: {error.strerror}; give another path")
+    return any(result.outcome.status not in ended for result in results)

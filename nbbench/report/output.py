@@ -1,0 +1,107 @@
+"""Writing files so that no crash, no full disk and no second run leaves half of one."""
+
+from __future__ import annotations
+
+import os
+import stat
+import tempfile
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..errors import OutputError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def write_text(file: str | Path, text: str) -> Path:
+    """Write a file at once or not at all; raises `OutputError`."""
+    return write_by(file, lambda path: path.write_text(text, encoding="utf-8"))
+
+
+def write_by(file: str | Path, write: Callable[[Path], object]) -> Path:
+    """Have ``write`` fill a file beside, which then takes the file's name; raises `OutputError`.
+
+    A symbolic link is written through, and the mode of a file that exists is kept. What is no
+    regular file (a device, a pipe) is written to as it is.
+    """
+    file = Path(file)
+    target = Path(os.path.realpath(file))
+    try:
+        if target.exists() and not target.is_file():
+            write(target)
+            return file
+        descriptor, name = tempfile.mkstemp(prefix=".nbbench-", dir=target.parent)
+        os.close(descriptor)
+        part = Path(name)
+        try:
+            write(part)
+            part.chmod(_mode_of(target))
+            part.replace(target)
+        except BaseException:
+            with suppress(OSError):
+                part.unlink()
+            raise
+    except OSError as error:
+        raise cannot_write(file, error) from None
+    return file
+
+
+def write_csv(folder: str | Path, frames: Mapping[str, pd.DataFrame]) -> list[Path]:
+    """Write frames into a folder as CSV, each under its name; raises `OutputError`."""
+    folder = Path(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise cannot_write(folder, error) from None
+    return [
+        write_by(folder / f"{name}.csv", _csv_writer(frame, index=name == "environment"))
+        for name, frame in frames.items()
+    ]
+
+
+def check_writable(path: str | Path, *, folder: bool) -> None:
+    """Raise `OutputError` now if a file, or files in a folder, cannot be written there later.
+
+    Nothing is made or removed under that name.
+    """
+    if not isinstance(path, (str, os.PathLike)) or not str(path) or "\0" in str(path):
+        raise OutputError(f"{path!r} cannot be written to; give the path of a file or a folder")
+    path = Path(path)
+    target = Path(os.path.realpath(path))
+    try:
+        with suppress(FileNotFoundError):
+            kind = target.stat().st_mode  # a name that is too long fails here
+            if stat.S_ISDIR(kind) != folder and (folder or stat.S_ISDIR(kind)):
+                what = "Is a directory" if stat.S_ISDIR(kind) else "Not a directory"
+                raise NotADirectoryError(20, what)
+            if not folder and not stat.S_ISREG(kind):  # opening a pipe would wait for its reader
+                if not os.access(target, os.W_OK):
+                    raise PermissionError(13, "Permission denied")
+                return
+        around = target if folder else target.parent
+        while folder and not around.exists():
+            around = around.parent
+        tempfile.TemporaryFile(prefix=".nbbench-", dir=around).close()
+    except OSError as error:
+        raise cannot_write(path, error) from None
+
+
+def cannot_write(path: Path, error: OSError) -> OutputError:
+    """The error for a path that cannot be written."""
+    return OutputError(f"{str(path)!r} cannot be written: {error.strerror}; give another path")
+
+
+def _csv_writer(frame: pd.DataFrame, *, index: bool) -> Callable[[Path], object]:
+    return lambda path: frame.to_csv(path, index=index)
+
+
+def _mode_of(target: Path) -> int:
+    """The mode of the file that is replaced, or that of a new one."""
+    with suppress(OSError):
+        return stat.S_IMODE(target.stat().st_mode)
+    mask = os.umask(0)
+    os.umask(mask)
+    return 0o666 & ~mask
