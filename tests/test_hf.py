@@ -229,3 +229,35 @@ def test_the_command_takes_truths_as_the_scripts_did(capsys):
     assert "'banana' is neither true nor false" in capsys.readouterr().err
     assert main(["hf", "pytorch", "a.json"]) == 2
     assert "'a.json' belongs to no option" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("kind", [PyTorchBenchmarkArguments, TensorFlowBenchmarkArguments])
+def test_the_parser_of_the_old_scripts_keeps_defaults_and_offers_to_switch_them_off(kind):
+    parser = pytest.importorskip("transformers").HfArgumentParser(kind)
+    given = ["--models", "bert-tiny", "--batch_sizes", "1", "2", "--no_memory", "--training"]
+    (arguments,) = parser.parse_args_into_dataclasses(given)
+    plain = kind(models=["bert-tiny"], batch_sizes=[1, 2], memory=False, training=True)
+    for name in ("inference", "speed", "memory", "training", "cuda", "multi_process", "repeat"):
+        assert getattr(arguments, name) == getattr(plain, name), name
+    assert arguments.inference_time_csv_file.startswith("inference_time_")
+    assert arguments.log_filename != plain.log_filename  # a file of its own for each
+    for name in set(kind.deprecated_args) - {"no_env_print"}:  # which is off by default
+        (switched,) = parser.parse_args_into_dataclasses([f"--{name}"])
+        assert getattr(switched, name.removeprefix("no_")) is False
+
+
+@pytest.mark.parametrize("hook", ["_prepare_inference_func", "_measure_speed", "_measure_memory"])
+@pytest.mark.parametrize("where", ["subclass", "instance"])
+def test_a_hook_that_is_overridden_is_refused_and_never_ignored(hook, where):
+    def own(*_):
+        return 0.0
+
+    kind = PyTorchBenchmark
+    if where == "subclass":
+        kind = type("Own", (PyTorchBenchmark,), {hook: own})
+    benchmark = kind.__new__(kind)
+    if where == "instance":
+        setattr(benchmark, hook, own)
+    with pytest.raises(ValueError, match=f"{hook} is overridden, and nbbench does not call it"):
+        benchmark.__init__(PyTorchBenchmarkArguments(models=["bert-tiny"], cuda=False))
+        benchmark.run()

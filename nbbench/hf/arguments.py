@@ -16,11 +16,23 @@ from ..worker.case import MIN_SAMPLES
 
 
 def _argument(default: Any, help_text: str) -> Any:
-    make = (lambda: list(default)) if isinstance(default, list) else (lambda: default)
-    return field(default_factory=make, metadata={"help": help_text})
+    metadata = {"help": help_text}
+    if isinstance(default, list):
+        return field(default_factory=lambda: list(default), metadata=metadata)
+    return field(default=default, metadata=metadata)  # by which HfArgumentParser offers --no_…
+
+
+def _at_import(name: str) -> str:
+    """A file's name as the original had it; each object of arguments gets its own instead."""
+    return f"{name}_{round(time.time())}.csv"
 
 
 _UNREAD = "not read, as in the original"
+
+_FILES = (
+    "inference_time_csv_file", "inference_memory_csv_file", "train_time_csv_file",
+    "train_memory_csv_file", "env_info_csv_file", "log_filename",
+)  # fmt: skip
 
 
 @dataclass(init=False)
@@ -48,18 +60,30 @@ class Arguments:
     multi_process: bool = _argument(
         True, "measure in processes of their own; without it in this one, for debugging"
     )
-    inference_time_csv_file: str = _argument("", "default: inference_time_<seconds>.csv")
-    inference_memory_csv_file: str = _argument("", "default: inference_memory_<seconds>.csv")
-    train_time_csv_file: str = _argument("", "default: train_time_<seconds>.csv")
-    train_memory_csv_file: str = _argument("", "default: train_memory_<seconds>.csv")
-    env_info_csv_file: str = _argument("", "default: env_info_<seconds>.csv")
-    log_filename: str = _argument("", "default: log_<seconds>.csv")
+    inference_time_csv_file: str = _argument(
+        _at_import("inference_time"), "default: inference_time_<seconds>.csv"
+    )
+    inference_memory_csv_file: str = _argument(
+        _at_import("inference_memory"), "default: inference_memory_<seconds>.csv"
+    )
+    train_time_csv_file: str = _argument(
+        _at_import("train_time"), "default: train_time_<seconds>.csv"
+    )
+    train_memory_csv_file: str = _argument(
+        _at_import("train_memory"), "default: train_memory_<seconds>.csv"
+    )
+    env_info_csv_file: str = _argument(_at_import("env_info"), "default: env_info_<seconds>.csv")
+    log_filename: str = _argument(_at_import("log"), "default: log_<seconds>.csv")
     repeat: int = _argument(
         3, "the fewest samples of a time; nbbench takes 6 at least, and goes on until it is precise"
     )
     only_pretrain_model: bool = _argument(False, "run the base model without a head")
 
     framework: ClassVar[str]
+    deprecated_args: ClassVar[tuple[str, ...]] = (
+        "no_inference", "no_cuda", "no_tpu", "no_speed", "no_memory", "no_env_print",
+        "no_multi_process",
+    )  # fmt: skip
 
     def __init__(self, **values: Any) -> None:
         names = [item.name for item in dataclasses.fields(self)]
@@ -72,12 +96,15 @@ class Arguments:
                 raise ArgumentError(f"there is no argument {name!r}{did_you_mean(name, names)}")
         stamp = _stamp()
         for item in dataclasses.fields(self):
-            default = item.default_factory()  # type: ignore[operator]
-            if item.name.endswith("_csv_file"):
-                default = f"{item.name.removesuffix('_csv_file')}_{stamp}.csv"
-            elif item.name == "log_filename":
-                default = f"log_{stamp}.csv"
-            setattr(self, item.name, values.get(item.name, default))
+            default = item.default
+            if item.default_factory is not dataclasses.MISSING:
+                default = item.default_factory()
+            given = values.get(item.name, default)
+            if item.name in _FILES and given == default:
+                given = (
+                    f"{item.name.removesuffix('_csv_file').removesuffix('_filename')}_{stamp}.csv"
+                )
+            setattr(self, item.name, given)
 
     @property
     def model_names(self) -> list[str]:

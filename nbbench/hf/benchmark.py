@@ -18,6 +18,13 @@ from .results import BenchmarkOutput, output_of
 from .tables import environment_table, reasons, sections
 
 
+_HOOKS = (
+    "_prepare_inference_func", "_prepare_train_func", "_measure_speed", "_measure_memory",
+    "_inference_speed", "_inference_memory", "_train_speed", "_train_memory",
+)  # fmt: skip
+"""What subclasses of the original overrode to measure something else."""
+
+
 class _Benchmark:
     """One benchmark; ``report`` is nbbench's own report of the last run, None before it.
 
@@ -32,6 +39,7 @@ class _Benchmark:
                 f"{type(self).__name__} takes {self.kind.__name__}(…), and not a "
                 f"{type(args).__name__}"
             )
+        self._refuse_hooks()
         self.args = args
         self.report: Report | None = None
         self.problem = ""
@@ -51,6 +59,7 @@ class _Benchmark:
         Raises what `nbbench.run` raises for arguments that make no sense. A case that fails is
         "N/A", and its reason is printed below the tables. An interrupt returns what was measured.
         """
+        self._refuse_hooks()
         arguments = self.args.benchmark_arguments(self._configs)
         self.problem = ""
         files = None
@@ -75,6 +84,31 @@ class _Benchmark:
         if self.problem:
             warnings.warn(self.problem, RuntimeWarning, stacklevel=2)
         return output_of(self.report, arguments)
+
+    def _refuse_hooks(self) -> None:
+        """Raise `ArgumentError` where a hook of the original's is overridden: it would not run."""
+        own = {**vars(self)}
+        for kind in type(self).__mro__:
+            own.update(vars(kind))
+        for hook in _HOOKS:
+            if hook in own:
+                raise ArgumentError(
+                    f"{hook} is overridden, and nbbench does not call it, since models run in "
+                    f"processes of their own; measure a call of your own with a backend, or remove it"
+                )
+
+    @property
+    def framework(self) -> str:
+        """The framework as the original named it."""
+        return {"pytorch": "PyTorch", "tensorflow": "TensorFlow"}[self.args.framework]
+
+    @property
+    def config_dict(self) -> dict[str, Any]:
+        """The configurations by model, where they were given."""
+        if self._configs is None:
+            return {}
+        given = self._configs if isinstance(self._configs, (list, tuple)) else [self._configs]
+        return dict(zip(self.args.model_names, given, strict=True))
 
     @property
     def environment_info(self) -> dict[str, Any]:
