@@ -260,4 +260,3 @@ def test_a_hook_that_is_overridden_is_refused_and_never_ignored(hook, where):
         setattr(benchmark, hook, own)
     with pytest.raises(ValueError, match=f"{hook} is overridden, and nbbench does not call it"):
         benchmark.__init__(PyTorchBenchmarkArguments(models=["bert-tiny"], cuda=False))
-        benchmark.run()

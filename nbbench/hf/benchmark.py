@@ -17,7 +17,6 @@ from .environment import environment_info
 from .results import BenchmarkOutput, output_of
 from .tables import environment_table, reasons, sections
 
-
 _HOOKS = (
     "_prepare_inference_func", "_prepare_train_func", "_measure_speed", "_measure_memory",
     "_inference_speed", "_inference_memory", "_train_speed", "_train_memory",
@@ -94,7 +93,7 @@ class _Benchmark:
             if hook in own:
                 raise ArgumentError(
                     f"{hook} is overridden, and nbbench does not call it, since models run in "
-                    f"processes of their own; measure a call of your own with a backend, or remove it"
+                    f"processes of their own; remove it, or measure your own call by a backend"
                 )
 
     @property
