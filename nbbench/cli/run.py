@@ -13,7 +13,7 @@ from ..arguments.schema import BenchmarkArguments
 from ..errors import OutputError
 from ..hf.tables import former_tables
 from ..plan.cases import Result, Status
-from ..report.dataframes import memory_row, speed_row
+from ..report.dataframes import harmless, memory_row, speed_row
 from ..report.files import has_measured
 from ..report.output import check_writable
 from ..report.report import Report
@@ -110,7 +110,7 @@ class _CsvRows:
                 writer = csv_module.writer(file, lineterminator="\n")
                 if not self._begun:
                     writer.writerow(row)
-                writer.writerow(["" if value is None else value for value in row.values()])
+                writer.writerow(["" if v is None else harmless(v) for v in row.values()])
         self._begun = True
 
     def finish(self, report: Report) -> None:

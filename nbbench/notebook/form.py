@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from typing import Any
 
@@ -193,7 +194,7 @@ class Form:
             arguments = self.arguments()
             count, seconds = estimate(arguments, list(recent_results))
             self._estimate.value = escaped_note(
-                f"{counted(count, 'case')}, at most about {duration(seconds)}", alarming=False
+                f"{counted(count, 'case')}, about {duration(seconds)}", alarming=False
             )
             problems = _unfound(arguments.models) if not self._configs else {}
         except ArgumentError as error:
@@ -244,7 +245,8 @@ class Form:
         self._cell_text.value, self._cell_text.layout.display = text, ""
         self._scripts.clear_output()
         with self._scripts:
-            display(Javascript(f"navigator.clipboard && navigator.clipboard.writeText({text!r})"))
+            literal = json.dumps(text).replace("</", "<\\/")  # else it could end the script
+            display(Javascript(f"navigator.clipboard && navigator.clipboard.writeText({literal})"))
 
 
 def form(*models: str, out: str = "report", **defaults: Any) -> Form:

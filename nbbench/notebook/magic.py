@@ -46,6 +46,7 @@ def _parser() -> Any:
 
     parser = benchmark_parser("%tfbench", _ABOUT, _EPILOG)
     parser.add_argument("--out", metavar="NAME", help="variable to put the report in, too")
+    parser.add_argument("--against", metavar="FILE", help="a saved report to compare with")
     for flag, help_text in (
         ("--form", "show a form that begins with these arguments, and run nothing yet"),
         ("--background", "return at once, a job: results fill in below, other cells run meanwhile"),
@@ -78,20 +79,41 @@ def _tfbench(ipython: Any, line: str, cell: str | None) -> Report | Job | Form |
         if values.pop("form", False):
             from .form import Form
 
+            if values.pop("against", None) is not None:
+                raise ArgumentError("--form and --against do not go together; keep one")
             if values.pop("background", False):
                 raise ArgumentError("--form and --background do not go together; keep one")
 
             return Form(out or "report", **values)
         if values.pop("background", False):
+            if values.pop("against", None) is not None:
+                raise ArgumentError("--background and --against do not go together; keep one")
             return _begin(ipython, values, out)
         from ..api import run
 
+        against = values.pop("against", None)
+        earlier = None if against is None else _load(against)
         report = run(**values)
+        if earlier is not None:
+            _show(report.compare(earlier))
     except (NbbenchError, ValueError) as error:
         raise UsageError(str(error)) from None
     if out is not None:
         ipython.push({out: report})
     return report
+
+
+def _load(file: str) -> Report:
+    """An earlier report; read before anything is measured, so that a wrong name costs nothing."""
+    from ..report.report import Report
+
+    return Report.load(file)
+
+
+def _show(comparison: object) -> None:
+    from IPython.display import display
+
+    display(comparison)
 
 
 def _begin(ipython: Any, values: dict[str, Any], out: str | None) -> Job:

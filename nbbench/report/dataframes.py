@@ -51,6 +51,24 @@ def lines_frame(results: Sequence[Result]) -> pd.DataFrame:
     return _frame(rows)
 
 
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+"""How cells begin that a spreadsheet takes for formulas."""
+
+
+def harmless_cells(frame: pd.DataFrame) -> pd.DataFrame:
+    """The frame for a spreadsheet: text that would be run as a formula has an apostrophe before."""
+    safe = frame.copy()
+    for name in safe.columns:
+        if safe[name].dtype == object or str(safe[name].dtype).startswith("str"):
+            safe[name] = safe[name].map(harmless)
+    return safe
+
+
+def harmless(value: Any) -> Any:
+    """A cell that no spreadsheet runs."""
+    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
+
+
 def environment_frame(facts: Sequence[EnvironmentFacts]) -> pd.DataFrame:
     """Machine, versions and settings: one row a key, one column an environment."""
     import pandas as pd

@@ -13,7 +13,7 @@ from html import escape
 from ..plan.cases import Result, Status
 from .differences import Differences
 from .environment import EnvironmentFacts
-from .text import TEXT_COLUMNS, failures, footer, summary
+from .text import TEXT_COLUMNS, begun_results, failures, footer, summary
 
 _STYLE = """
 .nbbench table{border-collapse:collapse;border:none;margin:.3em 0}
@@ -111,10 +111,11 @@ def page(
 
 def results_html(results: Sequence[Result], differences: Differences | None = None) -> str:
     """The table, and below it each reason for which cases failed."""
-    heads, rows = summary(results, differences)
+    begun = begun_results(results)
+    heads, rows = summary(begun, differences)
     head = "".join(f'<th scope="col"{_kind(name)}>{escape(name)}</th>' for name in heads)
     body = "".join(
-        _table_row(result, heads, cells) for result, cells in zip(results, rows, strict=True)
+        _table_row(result, heads, cells) for result, cells in zip(begun, rows, strict=True)
     )
     reasons = "".join(
         f"<li><b>{escape(label)}</b>: {escape(reason)}</li>" for label, reason in failures(results)

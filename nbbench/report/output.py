@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import OutputError
+from .dataframes import harmless_cells
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -95,7 +96,7 @@ def cannot_write(path: Path, error: OSError) -> OutputError:
 
 
 def _csv_writer(frame: pd.DataFrame, *, index: bool) -> Callable[[Path], object]:
-    return lambda path: frame.to_csv(path, index=index)
+    return lambda path: harmless_cells(frame).to_csv(path, index=index)
 
 
 def _mode_of(target: Path) -> int:

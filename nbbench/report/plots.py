@@ -49,6 +49,11 @@ class Plot:
         return self.png()
 
 
+def literal(text: str) -> str:
+    """Text that Matplotlib draws as it is: a dollar sign would begin mathematics."""
+    return text.replace("\\", "\u29f5").replace("$", r"\$")
+
+
 def forest(differences: Sequence[tuple[str, float, float, float]], ax: Any = None) -> Plot:
     """Ratios with their intervals, a line each, about 1; labels, ratios, lower and upper ends."""
     axes = _axes(ax)
@@ -59,7 +64,7 @@ def forest(differences: Sequence[tuple[str, float, float, float]], ax: Any = Non
             markersize=4, capsize=3,
         )  # fmt: skip
     axes.axvline(1, color="0.3", linewidth=1)
-    axes.set_yticks(range(len(differences)), [label for label, *_ in differences])
+    axes.set_yticks(range(len(differences)), [literal(label) for label, *_ in differences])
     axes.invert_yaxis()
     axes.set(xlabel="time ratio (below 1 is faster)", title="Comparison")
     return _finished(axes)
@@ -240,7 +245,7 @@ def _namer(results: Sequence[Result], by: str) -> Callable[[Result], str]:
 
     def name_of(result: Result) -> str:
         texts = [axis.alone(result.case) for axis in axes]
-        return ", ".join([result.case.model, *filter(None, texts)])
+        return literal(", ".join([result.case.model, *filter(None, texts)]))
 
     return name_of
 

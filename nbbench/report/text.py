@@ -26,7 +26,7 @@ def as_text(
 
     if not results:
         return "an empty report: no case was run"
-    heads, rows = summary(results, differences)
+    heads, rows = summary(begun_results(results), differences)
     parts = [pd.DataFrame(rows, columns=heads).to_string(index=False)]
     parts += [f"{label}: {reason}" for label, reason in failures(results)]
     traced = sum(len(r.outcome.lines.steps) for r in results if r.outcome.lines)
@@ -44,11 +44,13 @@ def as_markdown(
     """The report as a Markdown table, with what failed below it."""
     if not results:
         return "an empty report: no case was run"
-    heads, rows = summary(results, differences)
+    heads, rows = summary(begun_results(results), differences)
     lines = [heads, ["---"] * len(heads), *rows]
-    escaped = ([cell.replace("|", r"\|") for cell in line] for line in lines)
+    escaped = ([_markdown(cell).replace("|", r"\|") for cell in line] for line in lines)
     table = "\n".join(f"| {' | '.join(line)} |" for line in escaped)
-    lines_below = [f"- **{label}**: {reason}" for label, reason in failures(results)]
+    lines_below = [
+        f"- **{_markdown(label)}**: {_markdown(reason)}" for label, reason in failures(results)
+    ]
     return "\n\n".join(filter(None, [table, "\n".join(lines_below), footer(facts)]))
 
 
@@ -65,11 +67,23 @@ def as_latex(results: Sequence[Result]) -> str:
     )
 
 
+def _markdown(text: str) -> str:
+    """Text of which nothing is taken for HTML, or breaks out of its cell."""
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace("\n", " ").replace("\r", " ")
+
+
 def _latex(text: str) -> str:
     """A cell with what LaTeX would take for a command escaped."""
     special = {"\\": r"\textbackslash{}", "±": r"$\pm$", "µ": r"$\mu$", "×": r"$\times$"}
+    special |= {"^": r"\textasciicircum{}", "~": r"\textasciitilde{}"}
     special |= {sign: rf"\{sign}" for sign in "&%$#_{}"}
     return "".join(special.get(sign, sign) for sign in text)
+
+
+def begun_results(results: Sequence[Result]) -> Sequence[Result]:
+    """The results that have rows: those that were not begun have one line, below the table."""
+    begun = [result for result in results if result.outcome.status is not Status.SKIPPED]
+    return begun or results
 
 
 def summary(

@@ -18,6 +18,7 @@ from .measure import (
     VISIT_SHARE,
     Call,
     Reference,
+    WarmUp,
     block_size,
     sample,
     sample_visit,
@@ -47,43 +48,101 @@ def run_case(
 ) -> Outcome:
     """Visit one case in this process; every failure comes back as an outcome.
 
-    ``round_number`` counts the case's visits from 0; one that is ``alone`` samples until it is
-    precise.
-
-    ``emit`` gets the phases and the progress of sampling.
+    ``emit`` gets the phases and the progress of sampling. ``round_number`` counts the case's visits
+    from 0; one that is ``alone`` samples until it is precise.
     """
-    phase = Phase.IMPORTING
-    known: dict[str, Any] = {}
-
-    def enter(new: Phase) -> None:
-        nonlocal phase
-        phase = new
-        emit(PhaseChanged(new))
-
-    def failed(status: Status, reason: str, error: BaseException) -> Outcome:
-        detail = (
-            ""
-            if status is Status.UNSUPPORTED
-            else "".join(traceback.format_exception(type(error), error, error.__traceback__))
-        )
-        return Outcome(status, reason, phase, detail=detail, **known)
-
+    visit = _Visit(backend, case, emit, round_number, alone)
     try:
-        enter(Phase.IMPORTING)
-        backend.import_model(case)
+        return visit.measured()
+    except Unsupported as error:
+        return visit.failed(Status.UNSUPPORTED, str(error))
+    except KeyboardInterrupt as error:
+        return visit.failed(Status.CANCELLED, f"cancelled while {visit.phase.value}", error)
+    except BaseException as error:
+        return visit.failed(*_explained(backend, visit.phase, error), error)
 
-        enter(Phase.BUILDING)
-        device = backend.open(case)
+
+def _explained(backend: Backend, phase: Phase, error: BaseException) -> tuple[Status, str]:
+    """What an exception means for its case, in a sentence."""
+    line = first_line(error)
+    if backend.is_out_of_memory(error):
+        reason = (
+            f"memory ran out while {phase.value}: {line}; lower batch_sizes or sequence_lengths"
+        )
+        return Status.OOM, reason
+    raised = f"{type(error).__name__}: {line}"
+    if phase is Phase.BUILDING:
+        return Status.ERROR, f"the model cannot be built from its configuration ({raised})"
+    return Status.ERROR, raised
+
+
+class _Visit:
+    """One visit on its way: what it is in, and what is known of the case by now."""
+
+    def __init__(
+        self,
+        backend: Backend,
+        case: Case,
+        emit: Callable[[Event], None],
+        round_number: int,
+        alone: bool,
+    ) -> None:
+        self.phase = Phase.IMPORTING
+        self._backend, self._case, self._emit = backend, case, emit
+        self._round, self._alone = round_number, alone
+        self._known: dict[str, Any] = {}
+
+    def measured(self) -> Outcome:
+        """Build the model, and measure what the case asks for; raises whatever goes wrong."""
+        case = self._case
+        self._enter(Phase.IMPORTING)
+        self._backend.import_model(case)
+        self._enter(Phase.BUILDING)
+        device, model, build_s = self._build()
+        self._enter(Phase.WARMING)
+        call, self._known["tokens_per_call"] = model.prepare()
+        timing, memory, lines = None, None, None
+        if case.speed:
+            timing, memory = self._time(device, model, call, build_s)
+        if self._round == 0:  # later visits are for the time alone
+            if case.memory and memory is None:
+                self._enter(Phase.MEMORY)
+                memory = _memory_of_calls(device, model, call)
+            if case.mode == "training":
+                self._enter(Phase.MEMORY)
+                memory, timing = _by_phase(case, device, model, memory, timing)
+            if case.trace_memory_line_by_line:
+                self._enter(Phase.TRACING)
+                release_free_memory()  # else calls live on what those before have left
+                lines = trace_lines(call, device.stopwatch, device.memory.now, model.library)
+        return Outcome(Status.OK, timing=timing, memory=memory, lines=lines, **self._known)
+
+    def failed(self, status: Status, reason: str, error: Optional[BaseException] = None) -> Outcome:
+        """The outcome of a visit that went wrong where it is."""
+        lines = (
+            []
+            if error is None
+            else traceback.format_exception(type(error), error, error.__traceback__)
+        )
+        return Outcome(status, reason, self.phase, detail="".join(lines), **self._known)
+
+    def _enter(self, phase: Phase) -> None:
+        self.phase = phase
+        self._emit(PhaseChanged(phase))
+
+    def _build(self) -> tuple[Device, Model, float]:
+        """The device, the model on it, and the seconds that building took."""
+        case, known = self._case, self._known
+        device = self._backend.open(case)
         known["device"] = device.name
         if device.gpu_uuid is not None:
-            emit(DeviceOpened(device.gpu_uuid))
+            self._emit(DeviceOpened(device.gpu_uuid))
         device.memory.before_model()
         begin = time.perf_counter()
-        model = backend.build(case, device)
-        known["build_s"] = time.perf_counter() - begin
+        model = self._backend.build(case, device)
+        known["build_s"] = build_s = time.perf_counter() - begin
         known["architecture"], known["dtype"] = model.architecture, model.dtype
-        known["execution"] = model.execution
-        known["parameter_count"] = model.parameter_count
+        known["execution"], known["parameter_count"] = model.execution, model.parameter_count
         if case.trace_memory_line_by_line and model.execution != "eager":
             raise Unsupported(
                 f"memory can be traced line by line where calls run line by line, and execution "
@@ -91,110 +150,74 @@ def run_case(
             )
         gc.collect()
         device.memory.after_model()
+        return device, model, build_s
 
-        enter(Phase.WARMING)
-        call, known["tokens_per_call"] = model.prepare()
-        timing, memory = None, None
-        if case.speed:
-            timing, memory = _time(
-                case, device, model, call, enter, emit,
-                round_number=round_number, alone=alone, build_s=known["build_s"],
-            )  # fmt: skip
-        if case.memory and memory is None and round_number == 0:
-            enter(Phase.MEMORY)
-            memory = _memory_of_calls(device, model, call)
-        if case.mode == "training" and round_number == 0:
-            memory, timing = _by_phase(case, device, model, memory, timing, enter)
-        lines = None
-        if case.trace_memory_line_by_line and round_number == 0:
-            enter(Phase.TRACING)
-            release_free_memory()  # else calls live on what those before have left in the allocator
-            lines = trace_lines(call, device.stopwatch, device.memory.now, model.library)
-        return Outcome(Status.OK, timing=timing, memory=memory, lines=lines, **known)
-    except Unsupported as error:
-        return failed(Status.UNSUPPORTED, str(error), error)
-    except KeyboardInterrupt as error:
-        return failed(Status.CANCELLED, f"cancelled while {phase.value}", error)
-    except BaseException as error:
-        if backend.is_out_of_memory(error):
-            reason = (
-                f"memory ran out while {phase.value}: {first_line(error)}; lower batch_sizes or "
-                f"sequence_lengths"
-            )
-            return failed(Status.OOM, reason, error)
-        if phase is Phase.BUILDING:
-            reason = (
-                f"the model cannot be built from its configuration "
-                f"({type(error).__name__}: {first_line(error)})"
-            )
-            return failed(Status.ERROR, reason, error)
-        return failed(Status.ERROR, f"{type(error).__name__}: {first_line(error)}", error)
-
-
-def _time(
-    case: Case,
-    device: Device,
-    model: Model,
-    call: Call,
-    enter: Callable[[Phase], None],
-    emit: Callable[[Event], None],
-    *,
-    round_number: int,
-    alone: bool,
-    build_s: float,
-) -> tuple[Timing, Optional[MemoryProfile]]:
-    """Time the call; where the peak costs nothing, take it over the calls that are sampled."""
-    begin = time.perf_counter()
-    first_call_s = device.stopwatch(call, 1)
-    # three visits that cost so much would take longer than the case may
-    alone = alone or build_s + first_call_s > case.max_time / MIN_VISITS
-    with_memory = case.memory and device.memory.peak_costs_nothing
-    if with_memory:
-        device.memory.start()
-    share = 1.0 if alone else VISIT_SHARE
-    warm = warm_up(call, device.stopwatch, first_call_s, share * case.max_time)
-    calls_per_sample = block_size(warm.call_s)
-    reference = _reference(device)
-
-    enter(Phase.MEASURING)
-    if with_memory and not warm.samples:
-        device.memory.start()
-    spent_s = time.perf_counter() - begin
-    if alone:
-        samples = sample(
-            call,
-            device.stopwatch,
-            calls_per_sample=calls_per_sample,
-            precision=case.precision,
-            max_time=case.max_time - spent_s,
-            fewest=case.min_samples,
-            begun=warm.samples,
-            reference=reference,
-            report=emit,
+    def _time(
+        self, device: Device, model: Model, call: Call, build_s: float
+    ) -> tuple[Timing, Optional[MemoryProfile]]:
+        """Time the call; where the peak costs nothing, take it over the calls that are sampled."""
+        case, begin = self._case, time.perf_counter()
+        first_call_s = device.stopwatch(call, 1)
+        # three visits that cost so much would take longer than the case may
+        alone = self._alone or build_s + first_call_s > case.max_time / MIN_VISITS
+        with_memory = case.memory and device.memory.peak_costs_nothing
+        if with_memory:
+            device.memory.start()
+        share = 1.0 if alone else VISIT_SHARE
+        warm = warm_up(call, device.stopwatch, first_call_s, share * case.max_time)
+        reference = _reference(device)
+        self._enter(Phase.MEASURING)
+        if with_memory and not warm.samples:
+            device.memory.start()
+        spent_s = time.perf_counter() - begin
+        samples = self._sample(device, call, warm, reference, alone, spent_s, build_s)
+        memory = device.memory.stop(model.parameter_bytes) if with_memory else None
+        visit = Visit(
+            samples=tuple(samples),
+            calls_per_sample=block_size(warm.call_s),
+            references=tuple(reference.times) if reference is not None else (),
+            first_call_s=first_call_s,
+            calls_s=time.perf_counter() - begin,
+            round=self._round,
+            peak=None if memory is None else memory.peak,
+            alone=alone,
         )
-    else:
+        return summarize(visit, case.precision), memory
+
+    def _sample(
+        self,
+        device: Device,
+        call: Call,
+        warm: WarmUp,
+        reference: Optional[Reference],
+        alone: bool,
+        spent_s: float,
+        build_s: float,
+    ) -> list[float]:
+        """Seconds per call: until they are precise where the visit is alone, else a few."""
+        case, calls_per_sample = self._case, block_size(warm.call_s)
+        if alone:
+            return sample(
+                call,
+                device.stopwatch,
+                calls_per_sample=calls_per_sample,
+                precision=case.precision,
+                max_time=case.max_time - spent_s,
+                fewest=case.min_samples,
+                begun=warm.samples,
+                reference=reference,
+                report=self._emit,
+            )
         sample_s = warm.call_s * calls_per_sample
-        samples = sample_visit(
+        return sample_visit(
             call,
             device.stopwatch,
             samples=samples_per_visit(build_s + spent_s, sample_s, case.max_time),
             calls_per_sample=calls_per_sample,
             begun=warm.samples,
             reference=reference,
-            report=emit,
+            report=self._emit,
         )
-    memory = device.memory.stop(model.parameter_bytes) if with_memory else None
-    visit = Visit(
-        samples=tuple(samples),
-        calls_per_sample=calls_per_sample,
-        references=tuple(reference.times) if reference is not None else (),
-        first_call_s=first_call_s,
-        calls_s=time.perf_counter() - begin,
-        round=round_number,
-        peak=None if memory is None else memory.peak,
-        alone=alone,
-    )
-    return summarize(visit, case.precision), memory
 
 
 def _reference(device: Device) -> Optional[Reference]:
@@ -221,14 +244,12 @@ def _by_phase(
     model: Model,
     memory: Optional[MemoryProfile],
     timing: Optional[Timing],
-    enter: Callable[[Phase], None],
 ) -> tuple[Optional[MemoryProfile], Optional[Timing]]:
     """Add the time and the peak of each phase of some more training steps.
 
     One step is not enough where there is time for more: what an allocator holds free is used again
     in one and not in the next. The peak of the whole is the highest of these too.
     """
-    enter(Phase.MEMORY)
     watched = memory is not None and device.memory.peak_costs_nothing
     peaks: dict[str, int] = {}
     times: dict[str, list[float]] = {}
