@@ -38,7 +38,7 @@ def refused(**values):
         ({"frameworks": ["pytroch"]}, "did you mean 'pytorch'?"),
         ({"dtype": "flaot32"}, "did you mean 'float32'?"),
         ({"device": "gpu"}, "device: 'gpu' is not one of auto, cpu, cuda"),
-        ({"precision": 2}, "precision: 2 is not a fraction below 1; 0.02 means ±2 %"),
+        ({"precision": 2}, "precision: 2 is not a fraction below 1; 0.05 means ±5 %"),
         ({"max_time": 0}, "max_time: 0 is not a finite number above 0"),
         ({"inference": False}, "nothing to measure"),
         ({"speed": False, "memory": False}, "nothing to measure"),
