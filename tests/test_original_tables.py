@@ -18,7 +18,7 @@ GOLDEN = Path(__file__).parent / "golden" / "original_tables.txt"
 def timing(median):
     values = {"median_s": median, "min_s": median, "mean_s": median, "ci_low_s": median,
               "ci_high_s": median, "std_s": 0.0, "p90_s": None, "p99_s": None}  # fmt: skip
-    return Timing((Visit((median,) * 6),), noisy=False, **values)
+    return Timing((Visit((median,) * 6, calls_s=6 * median),), noisy=False, **values)
 
 
 def result(model, length, median=None, peak_mib=None, **case):

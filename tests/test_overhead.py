@@ -25,7 +25,7 @@ def small_cases(**arguments):
 
 
 @pytest.mark.slow
-def test_48_small_cases_take_10_seconds_warm():
+def test_48_small_cases_take_45_seconds_warm():
     pytest.importorskip("torch")
     small_cases(max_time=0.01)  # the server and the files it reads are warm now
     begin = time.perf_counter()
@@ -33,8 +33,9 @@ def test_48_small_cases_take_10_seconds_warm():
     took = time.perf_counter() - begin
     assert report.speed.status.tolist() == ["ok"] * 48
     timings = [result.outcome.timing for result in report.results]
-    measured = sum(sum(t.samples) * t.calls_per_sample + t.first_call_s for t in timings)
-    own = (took - measured - report.speed.build_s.sum()) / 48
-    print(f"48 cases in {took:.1f} s; {own:.3f} s a case beside building and calls")
-    assert took <= 10
+    measured = sum(timing.calls_s for timing in timings)
+    built = sum(r.outcome.build_s * len(r.outcome.timing.visits) for r in report.results)
+    own = (took - measured - built) / report.speed.visits.sum()
+    print(f"48 cases in {took:.1f} s; {own:.3f} s a visit beside building and calls")
+    assert took <= 45
     assert own <= 0.15

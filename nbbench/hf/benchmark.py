@@ -78,6 +78,7 @@ class _Benchmark:
         self.report = run_arguments(arguments, on_result=on_result)
         self._print(self.report)
         if files is not None:
+            files.put_in_order(self.report.results)
             files.write_environment(self.environment_info)
             self.problem = self.problem or files.problem
         if self.problem:

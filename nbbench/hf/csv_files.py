@@ -13,6 +13,9 @@ from .arguments import Arguments
 from .results import KINDS, lengths_of
 
 
+_HEAD = ("model", "batch_size", "sequence_length", "result")
+
+
 class CsvFiles:
     """Files for what the arguments ask for; raises `OutputError` at once where one cannot be.
 
@@ -37,7 +40,7 @@ class CsvFiles:
         for path in (self._environment, *(file for file, _ in self._files.values())):
             check_writable(path, folder=False)
         for file, _ in self._files.values():
-            self._write(file, "w", ["model", "batch_size", "sequence_length", "result"])
+            self._write(file, "w", _HEAD)
 
     def add(self, result: Result) -> None:
         """Write a result's rows."""
@@ -48,6 +51,13 @@ class CsvFiles:
                 text = f"{got:.4f}" if isinstance(got, float) else str(got)
                 for length in lengths_of(case, self._lengths):
                     self._write(file, "a", [case.model, case.batch_size, length, text])
+
+    def put_in_order(self, results: Iterable[Result]) -> None:
+        """Write all rows anew in the cases' order; they came as their cases ended."""
+        for file, _ in self._files.values():
+            self._write(file, "w", _HEAD)
+        for result in results:
+            self.add(result)
 
     def write_environment(self, info: dict[str, Any]) -> None:
         """Write ``key,value`` rows without a header."""

@@ -58,7 +58,8 @@ def _expected(case: Case, ended: list[Result]) -> float:
     finer = max(1.0, nearest.case.precision / case.precision) ** 2
     sampled = timing.calls_s * larger * finer
     fewest = (case.min_samples + 1) * timing.median_s * larger
-    return (outcome.build_s or 0.0) + _AROUND_S + max(min(sampled, case.max_time), fewest)
+    build_s = (outcome.build_s or 0.0) * len(timing.visits)
+    return build_s + _AROUND_S + max(min(sampled, case.max_time), fewest)
 
 
 def _size(case: Case) -> int:
