@@ -12,7 +12,6 @@ from ..report.output import check_writable
 from .arguments import Arguments
 from .results import KINDS, lengths_of
 
-
 _HEAD = ("model", "batch_size", "sequence_length", "result")
 
 
