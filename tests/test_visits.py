@@ -134,3 +134,26 @@ def test_a_mean_of_correlated_values_is_less_sure():
     drifting = ar1(random, np.arange(20) * 1.0, 0.05, 5.0)
     mixed = random.permutation(drifting)
     assert mean_of(list(drifting)).half > mean_of(list(mixed)).half
+
+
+def test_the_first_level_stays_unless_it_is_outdone(tmp_path, monkeypatch):
+    from nbbench.machine.reference import forget_levels, keep_levels, level_key, read_levels
+
+    monkeypatch.setenv("NBBENCH_CACHE", str(tmp_path))
+    key = level_key("a processor", None, "cpu", 2, "pytorch", "2.13")
+    assert key != level_key("a processor", None, "cpu", 1, "pytorch", "2.13")
+    keep_levels({key: LEVEL})
+    keep_levels({key: 0.95 * LEVEL})
+    assert read_levels() == {key: LEVEL}
+    keep_levels({key: 0.8 * LEVEL, "another": 1.0})
+    assert read_levels() == {key: 0.8 * LEVEL, "another": 1.0}
+    (tmp_path / "reference.json").write_text("{")
+    assert read_levels() == {}
+    forget_levels()
+    assert not (tmp_path / "reference.json").exists()
+
+
+def test_a_level_of_a_busy_machine_is_not_extrapolated_from():
+    visits = [Visit((TRUTH,) * 5, references=(LEVEL * slow,) * 5) for slow in (1, 1.01, 0.99)]
+    timing = summarize_visits(visits, 0.05, 2 * LEVEL)
+    assert timing.median_s == pytest.approx(TRUTH, rel=0.02)

@@ -1,8 +1,9 @@
 """The reference kernel's usual time on this machine: the level to which times are brought.
 
 The first run on a machine sets it, and later ones keep to it, so that their numbers come out the
-same again. It is kept in the user's cache folder, one level for each processor or GPU, framework
-and number of threads.
+same again; unless one finds the machine much faster, which must then have been busy before. It is
+kept in the user's cache folder, one level for each processor or GPU, framework and number of
+threads.
 """
 
 from __future__ import annotations
@@ -15,6 +16,9 @@ from pathlib import Path
 
 import platformdirs
 from filelock import FileLock, Timeout
+
+OUTDONE = 0.9
+"""How much faster than its level the reference must be found for the level to be set anew."""
 
 _LOCK_S = 2.0
 _VERSION = 2
@@ -34,15 +38,25 @@ def read_levels() -> dict[str, float]:
     return {}
 
 
+def is_outdone(level: float, found: float) -> bool:
+    """Whether the reference was so much faster than its level that the level means nothing."""
+    return found < OUTDONE * level
+
+
 def keep_levels(found: dict[str, float]) -> None:
-    """Keep the levels of keys that have none yet; a folder that cannot be written is no problem."""
-    if not found.keys() - read_levels().keys():
+    """Keep the levels of keys that have none, or one that is outdone.
+
+    A folder that cannot be written is no problem.
+    """
+    known = read_levels()
+    new = {k: v for k, v in found.items() if k not in known or is_outdone(known[k], v)}
+    if not new:
         return
     with suppress(OSError, Timeout):
         file = _file()
         file.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{file}.lock", timeout=_LOCK_S):
-            _write(file, {**found, **read_levels()})
+            _write(file, {**read_levels(), **new})
 
 
 def forget_levels() -> None:

@@ -21,6 +21,7 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from ..machine.reference import is_outdone
 from ..plan.cases import Timing
 from ..worker.case import MIN_VISITS, Visit
 from ..worker.summarize import summarize_samples
@@ -171,7 +172,9 @@ def summarize_visits(visits: Sequence[Visit], precision: float, level: float | N
     coefficient, usual, drift = NOT_AT_ALL, 0.0, 0.0
     if len(known) == len(times):
         coefficient = coefficient_of(times, known, reference_noise(visits))
-        usual = math.log(level) if level is not None else statistics.fmean(known)
+        usual = statistics.fmean(known)
+        if level is not None and not is_outdone(level, math.exp(usual)):
+            usual = math.log(level)
         drift = statistics.fmean(known) - usual
         times = [t - coefficient.value * (r - usual) for t, r in zip(times, known, strict=True)]
     estimate = mean_of(times, drift * coefficient.deviation)
