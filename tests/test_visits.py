@@ -145,8 +145,8 @@ def test_the_first_level_stays_unless_it_is_outdone(tmp_path, monkeypatch):
     keep_levels({key: LEVEL})
     keep_levels({key: 0.95 * LEVEL})
     assert read_levels() == {key: LEVEL}
-    keep_levels({key: 0.8 * LEVEL, "another": 1.0})
-    assert read_levels() == {key: 0.8 * LEVEL, "another": 1.0}
+    keep_levels({key: 0.7 * LEVEL, "another": 1.0})
+    assert read_levels() == {key: 0.7 * LEVEL, "another": 1.0}
     (tmp_path / "reference.json").write_text("{")
     assert read_levels() == {}
     forget_levels()

@@ -17,7 +17,7 @@ from pathlib import Path
 import platformdirs
 from filelock import FileLock, Timeout
 
-OUTDONE = 0.9
+OUTDONE = 0.75
 """How much faster than its level the reference must be found for the level to be set anew."""
 
 _LOCK_S = 2.0
