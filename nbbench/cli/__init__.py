@@ -15,13 +15,14 @@ usage: nbbench COMMAND …
 
   run      measure models: nbbench run bert-base-uncased -b 1 8 -s 32 128
   compare  what differs between two saved reports, and a gate for CI
+  doctor   what makes numbers unsteady on this machine, and what to do
   hf       the same with the arguments, tables and files of Transformers' former benchmark
   models   list the built-in catalogue
   env      list, create and remove the environments that frameworks run in
 
 nbbench COMMAND --help shows more; nbbench --version the version."""
 
-_COMMANDS = ("run", "compare", "hf", "models", "env")
+_COMMANDS = ("run", "compare", "doctor", "hf", "models", "env")
 """Each is a module of this package, with a function ``command``."""
 
 

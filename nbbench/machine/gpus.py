@@ -33,7 +33,7 @@ def visible_gpus() -> list[str]:
 
     As in CUDA, the first entry that is no GPU ends the list. Empty where there is no driver.
     """
-    with _driver() as nvml:
+    with driver() as nvml:
         if nvml is None:
             return []
         count = nvml.nvmlDeviceGetCount()
@@ -51,7 +51,7 @@ def visible_gpus() -> list[str]:
 
 def describe_gpu(uuid: str) -> GpuFacts:
     """The GPU with this UUID ("GPU-…") now."""
-    with _driver() as nvml:
+    with driver() as nvml:
         if nvml is None:
             return GpuFacts()
         try:
@@ -84,7 +84,7 @@ def describe_gpu(uuid: str) -> GpuFacts:
 
 
 @contextmanager
-def _driver() -> Iterator[Any]:
+def driver() -> Iterator[Any]:
     """NVML, initialised; None where there is no driver."""
     import pynvml
 
