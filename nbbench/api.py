@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from .arguments.schema import BenchmarkArguments
-from .display.displays import display_for
+from .display.choose_display import display_for
 from .execution.job import Job
 from .execution.measure import measure
 from .plan.cases import Result
 from .plan.plan import Plan
+from .report.atomic_write import check_writable
 from .report.comparison import Comparison
-from .report.output import check_writable
 from .report.report import Report
 
 OnResult = Callable[[Result], None]

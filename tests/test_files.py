@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 import nbbench
-from nbbench.report.output import check_writable, write_text
+from nbbench.report.atomic_write import check_writable, write_text
 
 PROBE = {"frameworks": "probe", "sequence_lengths": 8, "max_time": 0.1, "progress": False}
 
@@ -34,7 +34,7 @@ def test_a_row_is_on_the_disk_before_it_is_shown(probe, tmp_path):
 
 
 def test_a_row_costs_the_same_however_many_there_are(probe, tmp_path, monkeypatch):
-    from nbbench.report import files
+    from nbbench.report import saved_json as files
 
     written = []
     write = files.write_content

@@ -13,10 +13,10 @@ from ..arguments.schema import BenchmarkArguments
 from ..errors import OutputError
 from ..hf.tables import former_tables
 from ..plan.cases import Result, Status
+from ..report.atomic_write import check_writable
 from ..report.dataframes import harmless, memory_row, speed_row
-from ..report.files import has_measured
-from ..report.output import check_writable
 from ..report.report import Report
+from ..report.saved_json import has_measured
 
 _ABOUT = "Measure speed and memory of models: a forward pass or a training step, on random weights."
 

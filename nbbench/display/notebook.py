@@ -6,7 +6,7 @@ from IPython.display import display
 
 from ..execution.progress import Progress
 from ..report.html_page import live_html
-from .shown import Shown
+from .cell_output import Shown
 
 
 class NotebookDisplay:

@@ -12,8 +12,8 @@ from typing import Protocol
 from ..machine.machine import MachineFacts
 from ..plan.cases import Case, Result, Status
 from ..report.environment import EnvironmentKey, WorkerFacts
-from ..report.files import Content, GrowingFile, has_measured
 from ..report.report import Report
+from ..report.saved_json import Content, GrowingFile, has_measured
 from .events import CaseEnded, CaseVisited, Event
 
 recent_results: deque[Result] = deque(maxlen=1000)

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from ..api import run_arguments
 from ..errors import ArgumentError
 from ..plan.cases import Result
-from ..report.output import check_writable
+from ..report.atomic_write import check_writable
 from ..report.report import Report
 from .arguments import Arguments, PyTorchBenchmarkArguments, TensorFlowBenchmarkArguments
 from .csv_files import CsvFiles

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..plan.cases import Result
-from ..report.output import check_writable
+from ..report.atomic_write import check_writable
 from .arguments import Arguments
 from .results import KINDS, lengths_of
 

@@ -14,7 +14,7 @@ import ipywidgets as widgets
 from pydantic.fields import FieldInfo
 
 from ..arguments.schema import BenchmarkArguments
-from ..display.shown import escaped_note
+from ..display.cell_output import escaped_note
 from ..frameworks import backend_names
 from ..plan.models import catalogue
 

@@ -12,8 +12,8 @@ from IPython.display import Javascript, display
 
 from ..api import start
 from ..arguments.schema import BenchmarkArguments, with_models, with_plural_names
-from ..display.displays import in_notebook
-from ..display.shown import escaped_note
+from ..display.cell_output import escaped_note
+from ..display.choose_display import in_notebook
 from ..errors import ArgumentError, ModelNotFound, NbbenchError
 from ..execution.job import Job
 from ..execution.listeners import recent_results

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from IPython.display import display
 
-from ..display.shown import Shown
+from ..display.cell_output import Shown
 from ..execution.job import Job
 from ..report.html_page import live_html, report_html
 

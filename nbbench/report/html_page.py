@@ -13,7 +13,7 @@ from html import escape
 from ..plan.cases import Result, Status
 from .differences import Differences
 from .environment import EnvironmentFacts
-from .text import TEXT_COLUMNS, begun_results, failures, footer, summary
+from .tables import TEXT_COLUMNS, begun_results, failures, footer, summary
 
 _STYLE = """
 .nbbench table{border-collapse:collapse;border:none;margin:.3em 0}

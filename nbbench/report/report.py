@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Any
 from ..errors import ArgumentError
 from ..machine.machine import MachineFacts
 from ..plan.cases import Result, Status
+from .atomic_write import write_csv, write_text
 from .comparison import Comparison
 from .dataframes import environment_frame, lines_frame, memory_frame, speed_frame
 from .differences import MATTERS, Differences, compare_by, compare_runs, differences_from
 from .environment import EnvironmentFacts, EnvironmentKey, WorkerFacts, merge_facts
-from .files import Content, as_values, read_content, write_content
 from .html_page import page, report_html
-from .output import write_csv, write_text
 from .plots import Plots
-from .text import as_latex, as_markdown, as_text
+from .saved_json import Content, as_values, read_content, write_content
+from .tables import as_latex, as_markdown, as_text
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -14,8 +14,8 @@ from ..machine.gpus import GpuFacts
 from ..machine.machine import MachineFacts
 from ..plan.cases import Case, Outcome, Result, Status
 from ..worker.checked import checked
+from .atomic_write import cannot_write, write_text
 from .environment import EnvironmentKey, WorkerFacts
-from .output import cannot_write, write_text
 
 _FORMAT, _VERSION = "nbbench report", 2
 
