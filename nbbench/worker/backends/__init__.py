@@ -1,4 +1,4 @@
-"""The implementations of `nbbench.worker.backend.Backend` that come with nbbench; entry points name them.
+"""The implementations of the contract `nbbench.worker.backend`; entry points name them.
 
 The contract itself stood here until 0.1; its names still come from here, with a warning.
 """
