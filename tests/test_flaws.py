@@ -93,9 +93,12 @@ PyTorchBenchmark(args, configs=[{TINY_BERT!r}, slow]).run()
         process.send_signal(signal.SIGKILL)
         process.wait()
     for file in files.values():
-        (row,) = csv.DictReader(file.read_text().splitlines())
-        assert (row["model"], row["batch_size"], row["sequence_length"]) == ("a", "1", "8")
-        assert float(row["result"]) > 0
+        rows = list(csv.DictReader(file.read_text().splitlines()))
+        assert rows
+        for row in rows:  # whichever case ended first: they are visited in rounds
+            assert row["model"] in ("a", "b")
+            assert (row["batch_size"], row["sequence_length"]) == ("1", "8")
+            assert float(row["result"]) > 0
 
 
 def test_4_nothing_is_forked_or_pickled_from_a_script_without_a_guard(tmp_path):

@@ -131,7 +131,7 @@ def test_html_marks_what_failed_and_what_is_noisy():
 def test_markdown_and_latex_have_every_row():
     markdown, latex = REPORT._repr_markdown_(), REPORT._repr_latex_()
     assert len([line for line in markdown.splitlines() if line.startswith("|")]) == 2 + 9
-    assert "- **oom: a pytorch inference, batch 4 × length 16**: memory <ran> out" in markdown
+    assert "- **oom: a pytorch inference, batch 4 × length 16**: memory &lt;ran> out" in markdown
     assert latex.count(r"\\") == 1 + 9
     assert r"b\_c" in latex
     assert latex.startswith(r"\begin{tabular}{")
