@@ -108,6 +108,7 @@ def test_cancelling_ends_the_running_case_at_once_and_keeps_the_finished(isolati
         sequence_lengths=[8],
         max_time=0.1,
         isolation=isolation,
+        rounds=1,
     )
     job = start(arguments)
     wait_until(lambda: job.progress.results and job.progress.phase == "warming")
