@@ -25,6 +25,7 @@ def make_config(transformers: Any, case: Case) -> Any:
     values = dict(case.config)
     _refuse_quantised(values, case.model)
     _refuse_hub_kernels(values, case.model)
+    _refuse_nameless_architectures(values.get("architectures"), case.model)
     model_type = values.pop("model_type")
     known = transformers.models.auto.configuration_auto.CONFIG_MAPPING
     if model_type not in known:
@@ -68,6 +69,17 @@ def _refuse_hub_kernels(values: Mapping[str, Any], model: str) -> None:
             _refuse_hub_kernels(value, model)
 
 
+def _refuse_nameless_architectures(architectures: Any, model: str) -> None:
+    """Raise `Unsupported` for architectures that are no list of names."""
+    if architectures is None:
+        return
+    if not isinstance(architectures, (list, tuple)):
+        raise Unsupported(f"the architectures of {model} are no list of names")
+    for name in architectures:
+        if not isinstance(name, str):
+            raise Unsupported(f"the architecture {name!r} of {model} is no name")
+
+
 def model_class_named(library: Any, name: Any, base: type, model: str) -> Optional[Any]:
     """The model class of a library with this name; None where there is none.
 
@@ -97,12 +109,7 @@ def named_architecture(config: Any, case: Case) -> Optional[str]:
     A head that serves pretraining alone (masked language modelling and the like) is omitted
     in inference unless it is asked for: nobody deploys it, and it would take a quarter of the time.
     """
-    architectures = config.architectures or [None]
-    if not isinstance(architectures, (list, tuple)):
-        raise Unsupported(f"the architectures of {case.model} are no list of names")
-    named: Optional[str] = architectures[0]
-    if named is not None and not isinstance(named, str):
-        raise Unsupported(f"the architecture {named!r} of {case.model} is no name")
+    named: Optional[str] = (config.architectures or [None])[0]
     if named is None or case.model_class == "base":
         return None
     if case.mode == "training":
