@@ -71,7 +71,11 @@ def test_other_cells_run_meanwhile_and_cancelling_is_quick(kernel, patience):  #
     )
     assert cancelled < 1 * patience
     kernel.run("""
-        assert report.speed.status.tolist() == ["cancelled"] + ["skipped"] * 19, report
+        statuses = report.speed.status.tolist()  # a case that was visited keeps what that measured
+        visited = [status for status in statuses if status == "ok"]
+        ended = [status for status in statuses if status == "cancelled"]
+        assert len(statuses) == 20 and len(ended) <= 1, report
+        assert statuses.count("skipped") == 20 - len(visited) - len(ended), report
         """)
 
 
