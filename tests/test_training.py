@@ -112,7 +112,7 @@ from nbbench.worker.run_case import run_case
 
 backend = TorchBackend()
 backend.load()
-case = Case("pytorch", "x", sys.argv[1], "given", 4, 64, mode="training", device="cpu",
+case = Case("pytorch", "x", json.loads(sys.argv[1]), "given", 4, 64, mode="training", device="cpu",
             max_time=1.0)
 outcome = run_case(backend, case, lambda event: print(event, flush=True))
 memory = outcome.memory
@@ -136,7 +136,9 @@ def test_the_peak_of_training_is_what_the_kernel_shows_from_outside():
     while process.poll() is None:
         with open(f"/proc/{process.pid}/statm") as statm:
             resident = int((statm.read().split() or [0, 0])[1]) * mmap.PAGESIZE
-        if any(word in said[-1] for word in ("MEASURING", "Sampled", "MEMORY")):  # while it counts
+        if any(
+            word in said[-1] for word in ("MEASURING", "SamplingProgress", "MEMORY")
+        ):  # while it counts
             highest = max(highest, resident)
     reader.join()
     peak, baseline, weights, gradients = json.loads(said[-1])
