@@ -1,7 +1,7 @@
 """The instrument checked on the user's machine: what is known beforehand must be found.
 
-Waits and memory of known size, `torch.utils.benchmark` beside nbbench's own sampling, a case against
-itself, and one against another whose calls last 5 % longer.
+Waits and memory of known size, `torch.utils.benchmark` beside nbbench's own sampling, a case
+against itself, and one against another whose calls last 5 % longer.
 """
 
 from __future__ import annotations

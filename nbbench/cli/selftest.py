@@ -7,8 +7,9 @@ from ..selftest import FULL, QUICK, Check, Sizes, Verdict, checks, passed
 from ..text import counted
 
 _ABOUT = """\
-Check on this machine that nbbench measures right, in two or three minutes: known waits, known memory,
-torch.utils.benchmark beside it, a case against itself, and one whose calls last 5 % longer.
+Check on this machine that nbbench measures right, in two or three minutes: known waits, known
+memory, torch.utils.benchmark beside it, a case against itself, and one whose calls last 5 %
+longer.
 
 Exit code 0: all is well; 1: something is not, or cannot be told on so busy a machine."""
 

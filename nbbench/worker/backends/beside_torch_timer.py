@@ -61,7 +61,7 @@ def compare(backend: TorchBackend, case: Case, seconds: float) -> Beside:
     timer = Timer("call()", globals={"call": call}, num_threads=threads)
 
     def theirs() -> float:
-        return statistics.median(timer.timeit(calls).median for _ in range(SAMPLES_A_TURN))
+        return statistics.median(float(timer.timeit(calls).median) for _ in range(SAMPLES_A_TURN))
 
     with quiet_collector() as collect:
 
