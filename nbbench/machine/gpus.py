@@ -43,7 +43,7 @@ def visible_gpus() -> list[str]:
 
     As in CUDA, the first entry that is no GPU ends the list. Empty where there is no driver.
     """
-    with driver() as nvml:
+    with _driver() as nvml:
         if nvml is None:
             return []
         count = nvml.nvmlDeviceGetCount()
@@ -160,7 +160,7 @@ def _ask(nvml: Any, name: str, *arguments: Any) -> Any:
 
 def describe_gpu(uuid: str) -> GpuFacts:
     """The GPU with this UUID ("GPU-…") now."""
-    with driver() as nvml:
+    with _driver() as nvml:
         if nvml is None:
             return GpuFacts()
         try:
@@ -195,7 +195,7 @@ def _listed(throttle: tuple[str, ...] | None) -> str | None:
 
 
 @contextmanager
-def driver() -> Iterator[Any]:
+def _driver() -> Iterator[Any]:
     """NVML, initialised; None where there is no driver."""
     import pynvml
 
