@@ -14,7 +14,9 @@ from ..measure import Reference, block_size, quiet_collector, take_sample
 from ..order_statistics import half_width, median_of
 from .torch import TorchBackend
 
-SAMPLES_A_TURN = 6
+TURN_S, MAX_SAMPLES_A_TURN = 0.01, 6
+"""A turn is short, so that the machine drifts little until the next: long calls have one sample."""
+
 MIN_TURNS = 20
 NARROW = 0.005
 """The half width of the median ratio's interval at which turns end."""
@@ -56,19 +58,20 @@ def compare(backend: TorchBackend, case: Case, seconds: float) -> Beside:
     make = device.reference()
     assert make is not None
     reference = Reference(make, stopwatch)
-    calls = block_size(min(stopwatch(call, 1) for _ in range(_WARM_CALLS)))
+    call_s = min(stopwatch(call, 1) for _ in range(_WARM_CALLS))
+    calls = block_size(call_s)
+    samples = min(max(round(TURN_S / (call_s * calls)), 1), MAX_SAMPLES_A_TURN)
     threads = backend.torch.get_num_threads()
     timer = Timer("call()", globals={"call": call}, num_threads=threads)
 
     def theirs() -> float:
-        return statistics.median(float(timer.timeit(calls).median) for _ in range(SAMPLES_A_TURN))
+        return statistics.median(float(timer.timeit(calls).median) for _ in range(samples))
 
     with quiet_collector() as collect:
 
         def ours() -> float:
             return statistics.median(
-                take_sample(call, stopwatch, calls, collect, reference)
-                for _ in range(SAMPLES_A_TURN)
+                take_sample(call, stopwatch, calls, collect, reference) for _ in range(samples)
             )
 
         ratios = _ratios(ours, theirs, seconds)
