@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv as csv_module
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +14,7 @@ from ..hf.tables import former_tables
 from ..plan.cases import Result, Status
 from ..report.atomic_write import check_writable
 from ..report.dataframes import harmless, memory_row, speed_row
+from ..report.growing_csv import GrowingCsv
 from ..report.report import Report
 from ..report.saved_json import has_measured
 
@@ -97,23 +97,24 @@ class _CsvRows:
 
     def __init__(self, folder: str) -> None:
         self._folder = Path(folder)
-        self._begun = False
+        self._files: list[GrowingCsv] = []
 
     def add(self, result: Result) -> None:
         """Write a result's row to each; nothing until something was measured."""
-        if not self._begun and not has_measured([result]):
+        if not self._files and not has_measured([result]):
             return
-        self._folder.mkdir(parents=True, exist_ok=True)
-        for name, row in (("speed", speed_row(result)), ("memory", memory_row(result))):
-            mode = "a" if self._begun else "w"
-            with (self._folder / f"{name}.csv").open(mode, newline="", encoding="utf-8") as file:
-                writer = csv_module.writer(file, lineterminator="\n")
-                if not self._begun:
-                    writer.writerow(row)
-                writer.writerow(["" if v is None else harmless(v) for v in row.values()])
-        self._begun = True
+        rows = {"speed": speed_row(result), "memory": memory_row(result)}
+        if not self._files:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            self._files = [
+                GrowingCsv(self._folder / f"{name}.csv", tuple(row)) for name, row in rows.items()
+            ]
+        for file, row in zip(self._files, rows.values(), strict=True):
+            file.add(["" if value is None else harmless(value) for value in row.values()])
 
     def finish(self, report: Report) -> None:
         """Write all tables, in the cases' order; none over earlier ones if nothing was measured."""
+        for file in self._files:
+            file.close()
         if has_measured(report.results) or not (self._folder / "speed.csv").exists():
             report.to_csv(self._folder)

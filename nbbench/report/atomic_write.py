@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import stat
 import tempfile
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
 def write_text(file: str | Path, text: str) -> Path:
     """Write a file at once or not at all; raises `OutputError`."""
-    return write_by(file, lambda path: path.write_text(text, encoding="utf-8"))
+    return write_by(
+        file, lambda path: path.write_text(text, encoding="utf-8", errors="backslashreplace")
+    )
 
 
 def write_by(file: str | Path, write: Callable[[Path], object]) -> Path:
@@ -31,8 +33,9 @@ def write_by(file: str | Path, write: Callable[[Path], object]) -> Path:
     file = Path(file)
     target = Path(os.path.realpath(file))
     try:
-        if target.exists() and not target.is_file():
-            write(target)
+        if is_special(file):
+            with _opened_pipe(file):
+                write(file)
             return file
         descriptor, name = tempfile.mkstemp(prefix=".nbbench-", dir=target.parent)
         os.close(descriptor)
@@ -48,6 +51,24 @@ def write_by(file: str | Path, write: Callable[[Path], object]) -> Path:
     except OSError as error:
         raise cannot_write(file, error) from None
     return file
+
+
+def is_special(file: Path) -> bool:
+    """Whether it is there and no regular file: a pipe, a terminal, another device."""
+    return file.exists() and not file.is_file()
+
+
+@contextmanager
+def _opened_pipe(file: Path) -> Iterator[None]:
+    """Hold a named pipe open; raises ``OSError`` where nobody reads it, rather than wait."""
+    if not file.is_fifo():
+        yield
+        return
+    descriptor = os.open(file, os.O_WRONLY | os.O_NONBLOCK)
+    try:
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def write_csv(folder: str | Path, frames: Mapping[str, pd.DataFrame]) -> list[Path]:
@@ -74,12 +95,12 @@ def check_writable(path: str | Path, *, folder: bool) -> None:
     target = Path(os.path.realpath(path))
     try:
         with suppress(FileNotFoundError):
-            kind = target.stat().st_mode  # a name that is too long fails here
+            kind = path.stat().st_mode  # a name that is too long fails here
             if stat.S_ISDIR(kind) != folder and (folder or stat.S_ISDIR(kind)):
                 what = "Is a directory" if stat.S_ISDIR(kind) else "Not a directory"
                 raise NotADirectoryError(20, what)
             if not folder and not stat.S_ISREG(kind):  # opening a pipe would wait for its reader
-                if not os.access(target, os.W_OK):
+                if not os.access(path, os.W_OK):
                     raise PermissionError(13, "Permission denied")
                 return
         around = target if folder else target.parent
@@ -96,7 +117,7 @@ def cannot_write(path: Path, error: OSError) -> OutputError:
 
 
 def _csv_writer(frame: pd.DataFrame, *, index: bool) -> Callable[[Path], object]:
-    return lambda path: harmless_cells(frame).to_csv(path, index=index)
+    return lambda path: harmless_cells(frame).to_csv(path, index=index, errors="backslashreplace")
 
 
 def _mode_of(target: Path) -> int:
