@@ -105,6 +105,23 @@ def test_ending_it_keeps_what_is_finished_and_leaves_no_process(probe, tmp_path,
     assert not alive
 
 
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_a_signal_amid_the_imports_ends_it_in_good_order(tmp_path, name):
+    """Signals are handled before pydantic is looked for; this one signals as it is imported."""
+    (tmp_path / "pydantic.py").write_text(
+        f"import os, signal, time; os.kill(os.getpid(), signal.{name}); time.sleep(60)"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-m", "nbbench", "run", "bert-base-uncased"],
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
+    assert (ended.returncode, ended.stderr) == (130, "")
+
+
 def test_an_interrupt_after_the_last_case_changes_nothing(probe, model, tmp_path):
     process = interruptible_run(probe, model, stderr=subprocess.PIPE)
     assert process.stderr is not None

@@ -6,12 +6,15 @@ What comes over the wire or from a file is somebody else's; nothing of it is tak
 from __future__ import annotations
 
 import dataclasses
-import math
+import sys
 import types
 from collections.abc import Mapping
 from enum import Enum
 from functools import cache
 from typing import Any, Union, get_args, get_origin, get_type_hints
+
+_MAX_INT = 2**63
+"""What a column of whole numbers cannot hold."""
 
 _UNIONS = (Union, getattr(types, "UnionType", Union))  # Python 3.9 has the first alone
 
@@ -81,13 +84,16 @@ def _tuple(kinds: tuple[Any, ...], value: Any, name: str) -> tuple[Any, ...]:
 def _plain(kind: Any, value: Any, name: str) -> Any:
     if kind is float:
         number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        _require(number and math.isfinite(value), name, "a finite number", value)
+        finite = number and abs(value) <= sys.float_info.max  # false for nan, too
+        _require(finite, name, "a finite number", value)
         return value
     if kind is int:
-        whole = isinstance(value, int) and not isinstance(value, bool)
+        whole = isinstance(value, int) and not isinstance(value, bool) and abs(value) < _MAX_INT
         _require(whole, name, "a whole number", value)
         return value
     _require(isinstance(value, kind), name, kind.__name__, value)
+    if kind is str:  # half of a surrogate pair can be neither printed nor written
+        return value.encode("utf-8", "replace").decode("utf-8")
     return value
 
 
