@@ -173,8 +173,8 @@ def _lines(axes: Any, results: Sequence[Result], by: str, value: _Value) -> None
                 axes.axhline(y, label=name, color=color, linestyle="dashed", linewidth=1.5)
         if drawn:
             xs, ys, ends = zip(*drawn, strict=True)
-            below = [y - e[0] if e else 0 for y, e in zip(ys, ends, strict=True)]
-            above = [e[1] - y if e else 0 for y, e in zip(ys, ends, strict=True)]
+            below = [max(y - e[0], 0) if e else 0 for y, e in zip(ys, ends, strict=True)]
+            above = [max(e[1] - y, 0) if e else 0 for y, e in zip(ys, ends, strict=True)]
             axes.errorbar(
                 xs, ys, yerr=[below, above], label=name, color=color, marker="o", markersize=4,
                 capsize=3, linewidth=1.5,

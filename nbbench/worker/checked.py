@@ -27,7 +27,7 @@ def checked(kind: Any, value: Any, name: str = "") -> Any:
     """
     origin, args = get_origin(kind), get_args(kind)
     if kind is Any:
-        return value
+        return _text(value) if isinstance(value, str) else value
     if origin in _UNIONS:
         return _one_of(args, value, name)
     if dataclasses.is_dataclass(kind):
@@ -92,9 +92,12 @@ def _plain(kind: Any, value: Any, name: str) -> Any:
         _require(whole, name, "a whole number", value)
         return value
     _require(isinstance(value, kind), name, kind.__name__, value)
-    if kind is str:  # half of a surrogate pair can be neither printed nor written
-        return value.encode("utf-8", "replace").decode("utf-8")
-    return value
+    return _text(value) if kind is str else value
+
+
+def _text(value: str) -> str:
+    """Text that can be printed and written: half of a surrogate pair cannot."""
+    return value.encode("utf-8", "replace").decode("utf-8")
 
 
 def _require(holds: bool, name: str, wanted: str, value: Any) -> None:
