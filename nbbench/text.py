@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+import unicodedata
+
 MIB = 2**20
 
 
@@ -39,3 +42,33 @@ def time_unit(seconds: float) -> tuple[str, float]:
 def mebibytes(size: int | None) -> str:
     """A size in bytes as MiB with one decimal; empty where it is unknown."""
     return "" if size is None else f"{size / MIB:,.1f}"
+
+
+_CONTROLS = re.compile(r"[^ -~]")
+
+
+def one_line(text: str) -> str:
+    """Text as one line of what can be printed: a terminal is given no command by it.
+
+    Line ends become spaces; control characters, those that turn the direction of writing, and
+    halves of characters are written by their numbers, as Python writes them.
+    """
+    return _CONTROLS.sub(_printable, text)
+
+
+def _printable(found: re.Match[str]) -> str:
+    sign = found[0]
+    if sign in "\n\r\t\x0b\x0c\x85\u2028\u2029":
+        return " "
+    joins = sign in "\u200c\u200d"  # parts of some scripts' letters, and of emoji
+    if unicodedata.category(sign) in ("Cc", "Cf", "Cs") and not joins:
+        return sign.encode("unicode_escape").decode("ascii")
+    return sign
+
+
+def shortened(text: str, width: int) -> str:
+    """Text of at most ``width`` characters: what is too long loses its middle."""
+    if len(text) <= width:
+        return text
+    behind = (width - 1) // 2
+    return f"{text[: width - 1 - behind]}…{text[len(text) - behind :]}"

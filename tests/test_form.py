@@ -186,8 +186,8 @@ def test_the_reports_name_is_one_for_a_variable():
 
 
 def test_an_estimate_is_no_more_than_the_case_may_take():
-    from nbbench.execution.progress import expected_seconds
     from nbbench.plan.cases import Case, Outcome, Result, Status
+    from nbbench.plan.estimate import expected_seconds
     from tests.test_original_tables import timing
 
     def case(length, **more):

@@ -406,12 +406,13 @@ def unknown_argument(name: str) -> str:
     return f"there is no argument {name!r}{did_you_mean(name, known)}"
 
 
-def _refuse_twice(name: str, values: list[Any]) -> None:
-    for value in values:
-        numbers = [number for number, other in enumerate(values, 1) if other == value]
-        if len(numbers) > 1:
+def _refuse_twice(name: str, values: Sequence[Any]) -> None:
+    first: dict[Any, int] = {}
+    for number, value in enumerate(values, 1):
+        earlier = first.setdefault(value, number)
+        if earlier != number:
             raise ValueError(
-                f"{name} has {value!r} twice (numbers {numbers[0]} and {numbers[1]}); keep one"
+                f"{name} has {value!r} twice (numbers {earlier} and {number}); keep one"
             )
 
 

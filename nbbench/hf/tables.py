@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from ..plan.cases import LineTrace, Result, Status
 from ..report.environment import EnvironmentFacts
+from ..text import one_line
 from ..worker.case import varying_axes
 from .environment import environment_info
 from .line_memory import MemoryState, memory_summary
@@ -60,7 +61,7 @@ def former_tables(results: Sequence[Result], facts: Sequence[EnvironmentFacts]) 
 def reasons(results: Sequence[Result]) -> list[str]:
     """Why cases are N/A, a line each, which the original did not print."""
     return [
-        f"N/A: {result.case.label}: {result.outcome.reason}"
+        f"N/A: {one_line(result.case.label)}: {one_line(result.outcome.reason)}"
         for result in results
         if result.outcome.status is not Status.OK
     ]
@@ -94,7 +95,7 @@ def _line_by_line(results: list[Result], title: str) -> str:
             continue
         summary = memory_summary(trace)
         if len(results) > 1:
-            blocks.append(f"\n{result.case.label}")
+            blocks.append(f"\n{one_line(result.case.label)}")
         blocks += [
             _states("Line by line memory consumption:", summary.sequential, ""),
             _states("Lines with top memory consumption:", summary.cumulative[:6], "=> "),
@@ -149,17 +150,18 @@ def _row(*cells: str) -> str:
 
 
 def _names(results: list[Result]) -> list[str]:
-    """Names as the original cut them, at 30 characters, unless two would then read the same."""
-    full = [_name(result, results) for result in results]
+    """Names as the original cut them, at 30 characters, unless two would then read the same.
+
+    Each is the model, with what else distinguishes it from the others: the original had one of
+    each.
+    """
+    shown = ("model", "mode", "batch_size", "sequence_length")
+    axes = [axis for axis in varying_axes(r.case for r in results) if axis.name not in shown]
+    full = [
+        " ".join([one_line(r.case.model), *(str(axis.value(r.case)) for axis in axes)])
+        for r in results
+    ]
     width = _WIDTHS[0]
     if len({name[:width] for name in full}) < len(set(full)):
         return full
     return [name[:width] for name in full]
-
-
-def _name(result: Result, results: list[Result]) -> str:
-    """The model, with what else distinguishes it from the others: the original had one of each."""
-    shown = ("model", "mode", "batch_size", "sequence_length")
-    axes = varying_axes(other.case for other in results)
-    parts = [str(axis.value(result.case)) for axis in axes if axis.name not in shown]
-    return " ".join([result.case.model, *parts])

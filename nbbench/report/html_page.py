@@ -83,9 +83,16 @@ def _known(value: object) -> str:
 
 
 def live_html(
-    line: str, share: float | None, results: Sequence[Result], plots: Sequence[bytes] = ()
+    line: str,
+    share: float | None,
+    results: Sequence[Result],
+    plots: Sequence[bytes] = (),
+    row_count: int = 0,
 ) -> str:
-    """A benchmark on its way: a line, a bar (``share`` is from 0 to 1), rows and plots so far."""
+    """A benchmark on its way: a line, a bar (``share`` is from 0 to 1), rows and plots so far.
+
+    ``row_count`` is how many rows there are, where those that are given are the latest alone.
+    """
     bar = ""
     if share is not None:
         bar = (
@@ -94,6 +101,8 @@ def live_html(
         )
     status = f'<div role="status" style="font-size:90%">{bar}{escape(line)}</div>'
     rows = results_html(results) + "".join(map(_image, plots)) if results else ""
+    if results and row_count > len(results):
+        rows = f"<div>the latest {len(results)} of {row_count:,} rows</div>{rows}"
     return _wrapped(status + rows)
 
 

@@ -70,8 +70,13 @@ def _lines(content: Content) -> Iterator[str]:
 
 
 def _row(result: Result) -> str:
-    outcome = {**dataclasses.asdict(result.outcome), "detail": ""}
-    return json.dumps({"case": dataclasses.asdict(result.case), "outcome": outcome})
+    outcome = {**_fields(result.outcome), "detail": ""}
+    return json.dumps({"case": _fields(result.case), "outcome": outcome}, default=_fields)
+
+
+def _fields(value: Any) -> dict[str, Any]:
+    """The fields of a dataclass, uncopied: `dataclasses.asdict` would copy every sample."""
+    return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
 
 
 class GrowingFile:

@@ -76,6 +76,9 @@ def _dataclass(kind: Any, value: Any, name: str) -> Any:
 def _tuple(kinds: tuple[Any, ...], value: Any, name: str) -> tuple[Any, ...]:
     _require(isinstance(value, (list, tuple)), name, "a list", value)
     if len(kinds) == 2 and kinds[1] is Ellipsis:
+        if kinds[0] is float and {type(item) for item in value} == {float}:  # samples, by thousands
+            _require(all(map(math.isfinite, value)), name, "finite numbers", value)
+            return tuple(value)
         return tuple(checked(kinds[0], item, name) for item in value)
     _require(len(value) == len(kinds), name, f"a list of {len(kinds)}", value)
     return tuple(checked(kind, item, name) for kind, item in zip(kinds, value))
