@@ -1,9 +1,11 @@
-"""Counts, times and sizes as a person writes them: the one home of units and number formats."""
+"""Texts for a person: the one home of units and number formats, and of what a line can hold."""
 
 from __future__ import annotations
 
 import re
 import unicodedata
+
+from rich.cells import cell_len, set_cell_size
 
 MIB = 2**20
 
@@ -66,9 +68,15 @@ def _printable(found: re.Match[str]) -> str:
     return sign
 
 
+def printed_width(text: str) -> int:
+    """How many columns of a terminal a text takes: two for a Chinese character."""
+    return len(text) if text.isascii() else cell_len(text)
+
+
 def shortened(text: str, width: int) -> str:
-    """Text of at most ``width`` characters: what is too long loses its middle."""
-    if len(text) <= width:
+    """Text that takes at most ``width`` columns: what is too long loses its middle."""
+    if printed_width(text) <= width:
         return text
     behind = (width - 1) // 2
-    return f"{text[: width - 1 - behind]}…{text[len(text) - behind :]}"
+    tail = set_cell_size(text[::-1], behind)[::-1].strip()
+    return f"{set_cell_size(text, width - 1 - behind).strip()}…{tail}"

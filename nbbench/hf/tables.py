@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from ..plan.cases import LineTrace, Result, Status
 from ..report.environment import EnvironmentFacts
+from ..report.tables import begun_results, failures
 from ..text import one_line
 from ..worker.case import varying_axes
 from .environment import environment_info
@@ -59,16 +60,19 @@ def former_tables(results: Sequence[Result], facts: Sequence[EnvironmentFacts]) 
 
 
 def reasons(results: Sequence[Result]) -> list[str]:
-    """Why cases are N/A, a line each, which the original did not print."""
-    return [
+    """Why cases are N/A, which the original did not print: a line each, but one for the skipped."""
+    skipped = [r for r in results if r.outcome.status is Status.SKIPPED]
+    lines = [
         f"N/A: {one_line(result.case.label)}: {one_line(result.outcome.reason)}"
-        for result in results
+        for result in begun_results(results)
         if result.outcome.status is not Status.OK
     ]
+    return lines + [f"N/A: {label}: {reason}" for label, reason in failures(skipped)]
 
 
 def sections(results: Sequence[Result]) -> Iterator[Section]:
     """The blocks of what was asked for, in the original's order, without the environment."""
+    results = begun_results(results)
     for mode, asked, title, label, shown in _TABLES:
         chosen = [r for r in results if r.case.mode == mode and getattr(r.case, asked)]
         if chosen:
@@ -130,7 +134,7 @@ def environment_table(facts: Sequence[EnvironmentFacts]) -> str:
     for key in dict.fromkeys(key for column in columns for key in column):
         known = [column[key] for column in columns if column.get(key) is not None]
         if known:
-            lines.append(f"- {key}: {', '.join(dict.fromkeys(map(str, known)))}")
+            lines.append(one_line(f"- {key}: {', '.join(dict.fromkeys(map(str, known)))}"))
     return "\n".join(lines) + "\n"
 
 

@@ -120,7 +120,7 @@ def _begin(ipython: Any, values: dict[str, Any], out: str | None) -> Job:
     """Begin a benchmark that is shown below the cell; its report ends in the variable ``out``."""
     from ..api import start
     from ..arguments.schema import BenchmarkArguments
-    from ..display.choose_display import in_notebook
+    from ..report.width import in_notebook
 
     def keep(report: Report) -> None:
         if out is not None:

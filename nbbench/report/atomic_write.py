@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import stat
 import tempfile
@@ -10,11 +11,15 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..errors import OutputError
+from ..errors import NbbenchError, OutputError
 from .dataframes import harmless_cells
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+class MissingParquet(NbbenchError, ImportError):
+    """Pyarrow is not installed."""
 
 
 def write_text(file: str | Path, text: str) -> Path:
@@ -73,14 +78,30 @@ def _opened_pipe(file: Path) -> Iterator[None]:
 
 def write_csv(folder: str | Path, frames: Mapping[str, pd.DataFrame]) -> list[Path]:
     """Write frames into a folder as CSV, each under its name; raises `OutputError`."""
+    return _write_each(folder, frames, ".csv", _csv_writer)
+
+
+def write_parquet(folder: str | Path, frames: Mapping[str, pd.DataFrame]) -> list[Path]:
+    """Write frames into a folder as Parquet; raises `MissingParquet` and `OutputError`."""
+    if importlib.util.find_spec("pyarrow") is None:
+        raise MissingParquet("Parquet needs pyarrow; pip install pyarrow, or use to_csv")
+    return _write_each(folder, frames, ".parquet", _parquet_writer)
+
+
+def _write_each(
+    folder: str | Path,
+    frames: Mapping[str, pd.DataFrame],
+    ending: str,
+    writer: Callable[[str, pd.DataFrame], Callable[[Path], object]],
+) -> list[Path]:
+    """Write each frame into a folder, made if need be, under its name."""
     folder = Path(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise cannot_write(folder, error) from None
     return [
-        write_by(folder / f"{name}.csv", _csv_writer(frame, index=name == "environment"))
-        for name, frame in frames.items()
+        write_by(folder / f"{name}{ending}", writer(name, frame)) for name, frame in frames.items()
     ]
 
 
@@ -116,8 +137,15 @@ def cannot_write(path: Path, error: OSError) -> OutputError:
     return OutputError(f"{str(path)!r} cannot be written: {error.strerror}; give another path")
 
 
-def _csv_writer(frame: pd.DataFrame, *, index: bool) -> Callable[[Path], object]:
-    return lambda path: harmless_cells(frame).to_csv(path, index=index, errors="backslashreplace")
+def _csv_writer(name: str, frame: pd.DataFrame) -> Callable[[Path], object]:
+    safe = harmless_cells(frame)
+    return lambda path: safe.to_csv(path, index=name == "environment", errors="backslashreplace")
+
+
+def _parquet_writer(name: str, frame: pd.DataFrame) -> Callable[[Path], object]:
+    if name == "environment":  # whose columns hold numbers and texts
+        frame = frame.map(lambda value: None if value is None else str(value))
+    return lambda path: frame.to_parquet(path, engine="pyarrow", index=name == "environment")
 
 
 def _mode_of(target: Path) -> int:

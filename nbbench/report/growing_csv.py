@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from .atomic_write import cannot_write, is_special, write_by
+from .dataframes import harmless
 
 Row = Sequence[Any]
 
@@ -17,7 +18,7 @@ class GrowingCsv:
     """A CSV file that is appended to; a file of an earlier run stays until the first row.
 
     The first rows are written beside and renamed. After a row that could not be written, the next
-    one brings all those before it.
+    one brings all those before it. No cell is one that a spreadsheet runs as a formula.
     """
 
     def __init__(self, file: str | Path, head: Row, end_of_line: str = "\n") -> None:
@@ -60,7 +61,8 @@ class GrowingCsv:
             self._fill(opened, self._rows)
 
     def _fill(self, opened: TextIO, rows: Iterable[Row]) -> None:
-        csv.writer(opened, lineterminator=self._end_of_line).writerows(rows)
+        writer = csv.writer(opened, lineterminator=self._end_of_line)
+        writer.writerows([harmless(cell) for cell in row] for row in rows)
         opened.flush()
 
     @staticmethod

@@ -13,12 +13,19 @@ from html import escape
 from ..plan.cases import Result, Status, Timing
 from .differences import Differences
 from .environment import EnvironmentFacts
+from .layout import Layout, Table, fit
 from .tables import TEXT_COLUMNS, begun_results, failures, footer, summary
+
+_WIDTH, _GAP = 112, 2
+"""Characters, and those that stand for the space between columns: what JupyterLab has room for
+beside its side bar, in a window of 1280 pixels."""
 
 _STYLE = """
 .nbbench table{border-collapse:collapse;border:none;margin:.3em 0}
-.nbbench th,.nbbench td{padding:.2em .7em;border:none;text-align:right;white-space:nowrap;
+.nbbench{container-type:inline-size}
+.nbbench th,.nbbench td{padding:.2em .5em;border:none;text-align:right;white-space:nowrap;
 font-variant-numeric:tabular-nums}
+.nbbench thead th{white-space:normal;vertical-align:bottom}
 .nbbench th.t,.nbbench td.t{text-align:left}
 .nbbench thead th{border-bottom:1px solid currentColor}
 .nbbench tbody tr:nth-child(even){background:rgba(128,128,128,.1)}
@@ -27,6 +34,8 @@ font-variant-numeric:tabular-nums}
 .nbbench .scroll{overflow:auto;max-height:32em}
 .nbbench thead th{position:sticky;top:0;background:var(--jp-layout-color0,Canvas)}
 .nbbench img{max-width:100%;background:#fff}
+@container (max-width:50em){.nbbench table{font-size:92%}
+.nbbench table th,.nbbench table td{padding:.2em .3em}}
 """
 
 _PAGE = """\
@@ -119,27 +128,39 @@ def page(
 
 
 def results_html(results: Sequence[Result], differences: Differences | None = None) -> str:
-    """The table, and below it each reason for which cases failed."""
-    begun = begun_results(results)
-    heads, rows = summary(begun, differences)
-    head = "".join(f'<th scope="col"{_kind(name)}>{escape(name)}</th>' for name in heads)
-    body = "".join(
-        _table_row(result, heads, cells) for result, cells in zip(begun, rows, strict=True)
-    )
+    """The table, as several where it would be too wide, and why cases failed, a reason once."""
+    table = summary(results, differences)
+    layout = fit(table, _WIDTH, _GAP) if table.rows else Layout([])
+    note = f"<div>{escape(layout.note)}</div>" if layout.note else ""
     reasons = "".join(
         f"<li><b>{escape(label)}</b>: {escape(reason)}</li>" for label, reason in failures(results)
     )
+    begun = begun_results(results)
+    tables = "".join(_table(part, table, begun) for part in layout.tables)
+    return tables + note + (f"<ul>{reasons}</ul>" if reasons else "")
+
+
+def _table(part: Table, whole: Table, results: Sequence[Result]) -> str:
+    """A table of some columns of the whole, whose texts may be longer."""
+    numbers = [whole.heads.index(head) for head in part.heads]
+    head = "".join(f'<th scope="col"{_kind(name)}>{escape(name)}</th>' for name in part.heads)
+    rows = zip(results, part.rows, whole.rows, strict=True)
+    body = "".join(
+        _table_row(result, part.heads, cells, [full[number] for number in numbers])
+        for result, cells, full in rows
+    )
     table = f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
-    return f'<div class="scroll">{table}</div>' + (f"<ul>{reasons}</ul>" if reasons else "")
+    return f'<div class="scroll">{table}</div>'
 
 
-def _table_row(result: Result, heads: list[str], cells: list[str]) -> str:
+def _table_row(result: Result, heads: list[str], cells: list[str], full: list[str]) -> str:
     failed = ' class="failed"' if result.outcome.status is not Status.OK else ""
     timing = result.outcome.timing
     doubt = "" if timing is None else _doubt(timing)
     row = "".join(
-        f"<td{doubt if name == 'time' and doubt else _kind(name)}>{escape(cell)}</td>"
-        for name, cell in zip(heads, cells, strict=True)
+        f"<td{doubt if name == 'time' and doubt else _kind(name) + _title(cell, text)}>"
+        f"{escape(cell)}</td>"
+        for name, cell, text in zip(heads, cells, full, strict=True)
     )
     return f"<tr{failed}>{row}</tr>"
 
@@ -150,6 +171,11 @@ def _doubt(timing: Timing) -> str:
     if timing.throttled:
         reasons.append(f"the GPU's clock was lowered ({', '.join(timing.throttle or ())})")
     return f' class="noisy" title="{escape("; ".join(reasons))}"' if reasons else ""
+
+
+def _title(cell: str, text: str) -> str:
+    """What a pointer shows of a text that was shortened."""
+    return "" if cell == text else f' title="{escape(text)}"'
 
 
 def _kind(name: str) -> str:
