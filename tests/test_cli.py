@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -41,9 +42,22 @@ def test_a_failed_case_is_told_by_the_exit_code(tmp_path, probe, capsys):
     assert "this config cannot be built" in capsys.readouterr().out
 
 
+def test_json_and_markdown_on_stdout_are_all_that_is_there(model, tmp_path, capsys):
+    saved = tmp_path / "x.nbbench.json"
+    assert main(["run", model, *FLAGS, "--json", "--save", str(saved)]) == 0
+    printed = capsys.readouterr().out
+    assert json.loads(printed) == json.loads(saved.read_text())
+    assert main(["run", model, *FLAGS, "--markdown"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("| model | batch | length | time |")
+    assert lines[1].startswith("| --- |")
+    assert model in lines[2]
+
+
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
+        (["run", "gpt2", "--json", "--markdown"], "--json and --markdown are forms of one table"),
         (["rnu"], "there is no command 'rnu'; did you mean 'run'?"),
         (["run"], "no model was named"),
         (["run", "gpt2", "--presicion", "1"], "did you mean '--precision'?"),

@@ -17,7 +17,7 @@ from .events import CaseEnded, CaseVisited, Event
 
 _USUAL_VISITS = 5
 
-_LEARN_EVERY = 0.05
+_LEARN_EVERY = 0.2
 """Estimates of what waits are made anew when there are so many results more, as a part of all."""
 
 _MAX_LATEST = 100

@@ -19,9 +19,9 @@ _MEASURED = (
     # time
     "median_s", "ci_low_s", "ci_high_s", "noisy", "samples_per_s", "tokens_per_s",
     "min_s", "mean_s", "std_s", "p90_s", "p99_s", "n", "visits", "interval", "between_s",
-    "within_s", "drift", "throttled", "throttle_reasons", "gpu_clock_before_mhz", "gpu_clock_after_mhz",
-    "gpu_temperature_before_c", "gpu_temperature_after_c", "first_call_s", "forward_s", "backward_s", "optimizer_s", "build_s",
-    "wall_s",
+    "within_s", "drift", "throttled", "throttle_reasons", "gpu_clock_before_mhz",
+    "gpu_clock_after_mhz", "gpu_temperature_before_c", "gpu_temperature_after_c", "first_call_s",
+    "forward_s", "backward_s", "optimizer_s", "build_s", "wall_s",
     # memory
     "peak_mib", "weights_mib", "activations_mib", "baseline_mib", "parameters", "parameters_mib",
     "gradients_mib", "forward_peak_mib", "backward_peak_mib", "optimizer_peak_mib",

@@ -7,14 +7,15 @@ in light and dark themes alike.
 from __future__ import annotations
 
 import base64
+import dataclasses
 from collections.abc import Sequence
 from html import escape
 
 from ..plan.cases import Result, Status, Timing
 from .differences import Differences
 from .environment import EnvironmentFacts
-from .layout import Layout, Table, fit
-from .tables import TEXT_COLUMNS, begun_results, failures, footer, summary
+from .layout import Layout, Table, fit, lines_of
+from .tables import RATES, TEXT_COLUMNS, begun_results, failures, footer, summary
 
 _WIDTH, _GAP = 112, 2
 """Characters, and those that stand for the space between columns: what JupyterLab has room for
@@ -22,7 +23,7 @@ beside its side bar, in a window of 1280 pixels."""
 
 _STYLE = """
 .nbbench table{border-collapse:collapse;border:none;margin:.3em 0}
-.nbbench{container-type:inline-size}
+.nbbench{container-type:inline-size;width:100%}
 .nbbench th,.nbbench td{padding:.2em .5em;border:none;text-align:right;white-space:nowrap;
 font-variant-numeric:tabular-nums}
 .nbbench thead th{white-space:normal;vertical-align:bottom}
@@ -30,12 +31,14 @@ font-variant-numeric:tabular-nums}
 .nbbench thead th{border-bottom:1px solid currentColor}
 .nbbench tbody tr:nth-child(even){background:rgba(128,128,128,.1)}
 .nbbench tr.failed td{color:var(--jp-error-color1,#b3261e)}
-.nbbench td.noisy{font-style:italic;text-decoration:underline dotted}
+.nbbench td span{white-space:nowrap}
+.nbbench td.noisy{white-space:normal;font-style:italic;text-decoration:underline dotted}
 .nbbench .scroll{overflow:auto;max-height:32em}
 .nbbench thead th{position:sticky;top:0;background:var(--jp-layout-color0,Canvas)}
 .nbbench img{max-width:100%;background:#fff}
-@container (max-width:50em){.nbbench table{font-size:92%}
-.nbbench table th,.nbbench table td{padding:.2em .3em}}
+.nbbench .hidden{display:none}
+@container (max-width:50em){.nbbench table{font-size:92%}.nbbench .rate{display:none}
+.nbbench table th,.nbbench table td{padding:.2em .3em}.nbbench .hidden{display:block}}
 """
 
 _PAGE = """\
@@ -130,8 +133,11 @@ def page(
 def results_html(results: Sequence[Result], differences: Differences | None = None) -> str:
     """The table, as several where it would be too wide, and why cases failed, a reason once."""
     table = summary(results, differences)
-    layout = fit(table, _WIDTH, _GAP) if table.rows else Layout([])
+    wrapped = dataclasses.replace(table, wrapped=("time",))
+    layout = fit(wrapped, _WIDTH, _GAP) if table.rows else Layout([])
     note = f"<div>{escape(layout.note)}</div>" if layout.note else ""
+    if set(RATES) & set(table.heads):
+        note += f'<div class="hidden">{" and ".join(RATES)} are in report.summary</div>'
     reasons = "".join(
         f"<li><b>{escape(label)}</b>: {escape(reason)}</li>" for label, reason in failures(results)
     )
@@ -159,7 +165,7 @@ def _table_row(result: Result, heads: list[str], cells: list[str], full: list[st
     doubt = "" if timing is None else _doubt(timing)
     row = "".join(
         f"<td{doubt if name == 'time' and doubt else _kind(name) + _title(cell, text)}>"
-        f"{escape(cell)}</td>"
+        f"{_wrappable(cell) if name == 'time' else escape(cell)}</td>"
         for name, cell, text in zip(heads, cells, full, strict=True)
     )
     return f"<tr{failed}>{row}</tr>"
@@ -173,13 +179,20 @@ def _doubt(timing: Timing) -> str:
     return f' class="noisy" title="{escape("; ".join(reasons))}"' if reasons else ""
 
 
+def _wrappable(cell: str) -> str:
+    """A cell that may be broken before its interval alone."""
+    lines = lines_of(cell)
+    return " ".join(f"<span>{escape(line)}</span>" for line in lines) if lines[1:] else escape(cell)
+
+
 def _title(cell: str, text: str) -> str:
     """What a pointer shows of a text that was shortened."""
     return "" if cell == text else f' title="{escape(text)}"'
 
 
 def _kind(name: str) -> str:
-    return ' class="t"' if name in TEXT_COLUMNS else ""
+    kind = "t" if name in TEXT_COLUMNS else "rate" if name in RATES else ""
+    return f' class="{kind}"' if kind else ""
 
 
 def _image(png: bytes) -> str:

@@ -6,8 +6,11 @@ goes into a second table. No column is lost.
 
 from __future__ import annotations
 
+import dataclasses
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from os.path import commonprefix
 
 from ..text import printed_width, shortened
 
@@ -19,11 +22,15 @@ _LABELS = (MAX_LABEL, 24, 16, 10)
 
 @dataclass(frozen=True)
 class Table:
-    """A table of texts; ``keys`` are the heads of the columns that say which case a row is of."""
+    """A table of texts; ``keys`` are the heads of the columns that say which case a row is of.
+
+    Where columns are ``wrapped``, so are all heads, each word on a line of its own if need be.
+    """
 
     heads: list[str]
     rows: list[list[str]]
     keys: tuple[str, ...] = ()
+    wrapped: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -46,29 +53,64 @@ def fit(table: Table, width: int | None, gap: int = 1) -> Layout:
         narrow = _with_short_labels(shorter, limit)
         if _width(narrow, gap) <= width:
             return Layout([narrow], note)
-    for limit in _LABELS[1:]:  # two tables with readable labels, rather than one without
-        narrow = _with_short_labels(shorter, limit)
-        if _narrowest(narrow, gap) <= width:
-            break
-    return Layout(list(_parts(narrow, width, gap)), note)
+    choices = [list(_parts(_with_short_labels(shorter, n), width, gap)) for n in _LABELS[1:]]
+    fewest = min(map(len, choices))
+    return Layout(next(parts for parts in choices if len(parts) == fewest), note)
 
 
 def short_labels(labels: Sequence[str], limit: int) -> dict[str, str]:
-    """Each label shortened in its middle, and longer than ``limit`` only where two would meet."""
-    different = dict.fromkeys(labels)
-    longest = max(map(printed_width, different), default=0)
-    while limit < longest:
-        short = {label: shortened(label, limit) for label in different}
-        if len(set(short.values())) == len(short):
-            return short
-        limit += limit // 2
-    return {label: label for label in different}
+    """Each label shortened to about ``limit`` columns, so that no two become one.
+
+    A label loses its middle; labels that differ in their middle alone keep it, and lose what they
+    share; those that even then would read the same are numbered.
+    """
+    alike: dict[str, list[str]] = defaultdict(list)
+    for label in dict.fromkeys(labels):
+        alike[shortened(label, limit)].append(label)
+    short: dict[str, str] = {}
+    taken: set[str] = set()
+    numbers: Counter[str] = Counter()
+    for text, members in alike.items():
+        texts = [text] if len(members) == 1 else _around_difference(members, limit)
+        for label, name in zip(members, texts, strict=True):
+            short[label] = name
+            while short[label] in taken:
+                numbers[name] += 1
+                short[label] = f"{name} ({numbers[name] + 1})"
+            taken.add(short[label])
+    return short
+
+
+def _around_difference(labels: Sequence[str], limit: int) -> list[str]:
+    """Labels as what differs in them, between the ends of what they share."""
+    before = len(commonprefix(labels))  # noqa: RUF071  # letter by letter is what is meant
+    rests = [label[before:][::-1] for label in labels]
+    behind = len(commonprefix(rests))  # noqa: RUF071
+    cores = [rest[behind:][::-1] for rest in rests]
+    widest = max(map(printed_width, cores))
+    half = max((limit - min(widest, limit) - 2) // 2, 0)
+    prefix, suffix = labels[0][:before], rests[0][:behind][::-1]
+    head = prefix if len(prefix) <= half + 1 else f"{prefix[:half]}…"
+    tail = suffix if len(suffix) <= half + 1 else f"…{suffix[len(suffix) - half :]}"
+    return [f"{head}{shortened(core, limit)}{tail}" for core in cores]
 
 
 def column_widths(table: Table) -> list[int]:
     """How wide each column is, its head included."""
-    columns = zip(table.heads, *table.rows, strict=True)
-    return [max(map(printed_width, column)) for column in columns]
+    widths = []
+    for head, *cells in zip(table.heads, *table.rows, strict=True):
+        heads = head.split() if table.wrapped else [head]
+        parts = (
+            [part for cell in cells for part in lines_of(cell)] if head in table.wrapped else cells
+        )
+        widths.append(max(map(printed_width, [*heads, *parts])))
+    return widths
+
+
+def lines_of(cell: str) -> list[str]:
+    """The lines of a wrapped cell: an interval has one of its own."""
+    time, bracket, interval = cell.partition(" [")
+    return [time, f"[{interval}"] if bracket else [cell]
 
 
 def _width(table: Table, gap: int) -> int:
@@ -96,7 +138,8 @@ def _chosen(table: Table, heads: Sequence[str]) -> Table:
     """These columns of a table."""
     numbers = [table.heads.index(head) for head in heads]
     rows = [[row[number] for number in numbers] for row in table.rows]
-    return Table(list(heads), rows, tuple(key for key in table.keys if key in heads))
+    keys = tuple(key for key in table.keys if key in heads)
+    return Table(list(heads), rows, keys, table.wrapped)
 
 
 def _with_short_labels(table: Table, limit: int) -> Table:
@@ -106,14 +149,7 @@ def _with_short_labels(table: Table, limit: int) -> Table:
         if head in table.keys:
             short = short_labels(columns[number], limit)
             columns[number] = [short[cell] for cell in columns[number]]
-    return Table(table.heads, [list(row) for row in zip(*columns, strict=True)], table.keys)
-
-
-def _narrowest(table: Table, gap: int) -> int:
-    """The keys, and the widest of the other columns."""
-    widths = dict(zip(table.heads, column_widths(table), strict=True))
-    others = [width for head, width in widths.items() if head not in table.keys]
-    return sum(widths[key] + gap for key in table.keys) + max(others, default=0)
+    return dataclasses.replace(table, rows=[list(row) for row in zip(*columns, strict=True)])
 
 
 def _parts(table: Table, width: int, gap: int) -> Iterator[Table]:

@@ -93,7 +93,7 @@ def forest(differences: Sequence[tuple[str, float, float, float]], ax: Any = Non
     axes.set_yticks(range(len(differences)), literals([label for label, *_ in differences]))
     axes.invert_yaxis()
     axes.set(xlabel="time ratio (below 1 is faster)", title="Comparison")
-    return _finished(axes)
+    return _finished(axes, ax is None)
 
 
 class Plots:
@@ -114,7 +114,7 @@ class Plots:
         by = "sequence_length" if _varies(self._results, "sequence_length") else "batch_size"
         _lines(axes, self._results, by, _milliseconds)
         _label(axes, _LABELS[by], "median time of a call", "ms", "Latency")
-        return _finished(axes)
+        return _finished(axes, ax is None)
 
     def memory(self, ax: Any = None) -> Plot:
         """What the model adds to memory at the peak: bars, or lines where there are many cases.
@@ -126,20 +126,20 @@ class Plots:
         known = [r for r in self._results if _peak(r) is not None]
         if len(known) <= _MAX_BARS:
             _memory_bars(axes, known)
-            axes.set(xlabel="memory that the model adds (MiB)", title="Memory")
+            axes.set(xlabel="memory that the model adds (MiB)")
         else:
             by = "sequence_length" if _varies(known, "sequence_length") else "batch_size"
             _lines(axes, known, by, lambda r: (_added(r), None))
-            _label(axes, _LABELS[by], "memory that the model adds at the peak", "MiB", "Memory")
-        _note_baseline(axes, known)
-        return _finished(axes)
+            _label(axes, _LABELS[by], "memory that the model adds", "MiB", "")
+        axes.set_title("\n".join(["Memory", *_without_baseline(known)]), fontsize=10)
+        return _finished(axes, ax is None)
 
     def scaling(self, ax: Any = None) -> Plot:
         """Samples per second, with their interval, by batch size: how far batching pays."""
         axes = _axes(ax)
         _lines(axes, self._results, "batch_size", _samples_per_second)
         _label(axes, _LABELS["batch_size"], "samples per second", "", "Scaling")
-        return _finished(axes)
+        return _finished(axes, ax is None)
 
     def pngs(self) -> list[bytes]:
         """The latency and the memory plots as PNG images, for a page that can do without.
@@ -202,13 +202,13 @@ def _added(result: Result) -> float | None:
     return None if peak is None or peak <= _baseline(result) else peak - _baseline(result)
 
 
-def _note_baseline(axes: Any, results: Sequence[Result]) -> None:
-    """Say what is not drawn: what the process holds without a model."""
+def _without_baseline(results: Sequence[Result]) -> list[str]:
+    """A line on what is not drawn: what the process holds without a model."""
     held = sorted(filter(None, map(_baseline, results)))
-    if held:
-        low, high = (rounded(end) for end in (held[0], held[-1]))
-        text = f"beside {low if low == high else f'{low} to {high}'} MiB of Python and libraries"
-        axes.text(1, 1.01, text, transform=axes.transAxes, ha="right", va="bottom", fontsize=8)
+    if not held:
+        return []
+    low, high = (rounded(end) for end in (held[0], held[-1]))
+    return [f"beside {low if low == high else f'{low} to {high}'} MiB of Python and libraries"]
 
 
 def _label(axes: Any, x: str, y: str, unit: str, title: str) -> None:
@@ -243,14 +243,8 @@ def _lines(axes: Any, results: Sequence[Result], by: str, value: _Value) -> None
                 capsize=3, linewidth=1.5,
             )  # fmt: skip
         for result in members:
-            x = getattr(result.case, by)
-            if result.outcome.status is not Status.OK and x is not None:
-                status = result.outcome.status.value
-                axes.plot(x, 0.97, "x", color=color, transform=axes.get_xaxis_transform())
-                axes.annotate(
-                    status, (x, 0.97), xycoords=axes.get_xaxis_transform(), fontsize=8,
-                    xytext=(4, -10), textcoords="offset points", color=color,
-                )  # fmt: skip
+            if result.outcome.status is not Status.OK:
+                _cross(axes, getattr(result.case, by), result.outcome.status.value, color)
     values = sorted({getattr(r.case, by) for r in results} - {None})
     if len(values) > 1:
         axes.set_xscale("log", base=2)
@@ -261,6 +255,17 @@ def _lines(axes: Any, results: Sequence[Result], by: str, value: _Value) -> None
     else:
         _say_nothing_was_measured(axes)
     axes.xaxis.minorticks_off()
+
+
+def _cross(axes: Any, x: int | None, status: str, color: str) -> None:
+    """Mark a case that failed, at the top."""
+    if x is None:  # an image has no length
+        return
+    axes.plot(x, 0.97, "x", color=color, transform=axes.get_xaxis_transform())
+    axes.annotate(
+        status, (x, 0.97), xycoords=axes.get_xaxis_transform(), fontsize=8, ha="right",
+        xytext=(-4, -10), textcoords="offset points", color=color,
+    )  # fmt: skip
 
 
 def _apart(values: Sequence[int]) -> list[int]:
@@ -299,7 +304,8 @@ def _scale_values(axes: Any, values: Sequence[float]) -> None:
             break
     axes.yaxis.set_major_locator(LogLocator(subs=subs, numticks=_MAX_LABELS))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda number, _: f"{number:,.10g}"))
-    axes.yaxis.set_minor_locator(LogLocator(subs=range(1, 10), numticks=100))
+    fine = [number / 5 for number in range(5, 50)] if high < 20 * low else range(1, 10)
+    axes.yaxis.set_minor_locator(LogLocator(subs=fine, numticks=100))
     axes.yaxis.set_minor_formatter(NullFormatter())
     axes.grid(which="minor", axis="y", alpha=0.12)
 
@@ -357,11 +363,18 @@ def _axes(given: Any) -> Any:
     return Figure(figsize=(7, 4), layout="constrained").add_subplot()
 
 
-def _finished(axes: Any) -> Plot:
+def _finished(axes: Any, own_figure: bool) -> Plot:
+    """The plot with its grid and legend; a figure of our own grows by a legend of long names."""
     axes.grid(alpha=0.3)
-    handles, _ = axes.get_legend_handles_labels()
-    if len(handles) > _NAMES_INSIDE and axes.figure.get_layout_engine() is not None:
-        axes.figure.legend(fontsize=8, frameon=False, loc="outside right upper")
+    handles, labels = axes.get_legend_handles_labels()
+    longest = max(map(len, labels), default=0)
+    few = len(handles) <= _NAMES_INSIDE and longest <= _MAX_LABEL
+    if not few and not axes.patches and axes.figure.get_layout_engine() is not None:
+        beside = longest <= _MAX_LABEL
+        if own_figure and not beside:
+            axes.figure.set_figheight(axes.figure.get_figheight() + 0.19 * len(handles))
+        where = "outside right upper" if beside else "outside lower center"
+        axes.figure.legend(fontsize=8, frameon=False, loc=where)
     elif handles:
         below = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.14), "ncols": 3}
         axes.legend(fontsize=8, frameon=False, **(below if axes.patches else {}))

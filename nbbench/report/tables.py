@@ -88,6 +88,9 @@ _SIZES = ("batch", "length")
 
 _VARYING = (*(axis.head for axis in AXES if axis.head not in ("model", *_SIZES)), "device")
 
+RATES = ("samples/s", "tokens/s")
+"""Columns that follow from others, which a narrow page goes without."""
+
 TEXT_COLUMNS = ("model", *_VARYING, "status")
 """Columns of text, which stand at the left."""
 

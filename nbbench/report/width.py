@@ -6,7 +6,7 @@ import shutil
 import sys
 from typing import Any
 
-_KERNEL_WIDTH = 100
+_KERNEL_WIDTH = 105
 """Characters that JupyterLab shows in a line beside its side bar, in a window of 1280 pixels."""
 
 

@@ -6,6 +6,7 @@ What comes over the wire or from a file is somebody else's; nothing of it is tak
 from __future__ import annotations
 
 import dataclasses
+import math
 import sys
 import types
 from collections.abc import Mapping
