@@ -180,7 +180,7 @@ def _doubt(timing: Timing) -> str:
 
 
 def _wrappable(cell: str) -> str:
-    """A cell that may be broken before its interval alone."""
+    """A cell that is broken between its parts alone."""
     lines = lines_of(cell)
     return " ".join(f"<span>{escape(line)}</span>" for line in lines) if lines[1:] else escape(cell)
 

@@ -7,6 +7,7 @@ goes into a second table. No column is lost.
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,9 @@ MAX_LABEL = 40
 """Longer labels are shortened wherever a width is limited."""
 
 _LABELS = (MAX_LABEL, 24, 16, 10)
+"""Shorter than the last but one they are hard to read: two tables come first."""
+
+_BEFORE_PART = re.compile(r" (?=\[|noisy)")
 
 
 @dataclass(frozen=True)
@@ -49,7 +53,7 @@ def fit(table: Table, width: int | None, gap: int = 1) -> Layout:
     if width is None or _width(table, gap) <= width:
         return Layout([table])
     shorter, note = _without_constants(table)
-    for limit in _LABELS:
+    for limit in _LABELS[:-1]:
         narrow = _with_short_labels(shorter, limit)
         if _width(narrow, gap) <= width:
             return Layout([narrow], note)
@@ -108,9 +112,8 @@ def column_widths(table: Table) -> list[int]:
 
 
 def lines_of(cell: str) -> list[str]:
-    """The lines of a wrapped cell: an interval has one of its own."""
-    time, bracket, interval = cell.partition(" [")
-    return [time, f"[{interval}"] if bracket else [cell]
+    """A wrapped cell's parts that stay whole: a time, its interval, and that it is noisy."""
+    return _BEFORE_PART.split(cell)
 
 
 def _width(table: Table, gap: int) -> int:
