@@ -130,7 +130,7 @@ class Tags(HTMLParser):
 
 def test_html_has_its_own_tags_alone(tmp_path):
     hostile, harmless = Tags(), Tags()
-    hostile.feed(REPORT.to_html(tmp_path / "x.html", title="</title><script>").read_text())
+    hostile.feed(REPORT.to_html(tmp_path / "x.html", title="</title>\ud800<script>").read_text())
     results = [
         replace(r, case=replace(r.case, model=f"m{n}")) for n, r in enumerate(REPORT.results)
     ]

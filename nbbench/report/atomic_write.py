@@ -24,9 +24,7 @@ class MissingParquet(NbbenchError, ImportError):
 
 def write_text(file: str | Path, text: str) -> Path:
     """Write a file at once or not at all; raises `OutputError`."""
-    return write_by(
-        file, lambda path: path.write_text(text, encoding="utf-8", errors="backslashreplace")
-    )
+    return write_by(file, lambda path: path.write_text(text, encoding="utf-8"))
 
 
 def write_by(file: str | Path, write: Callable[[Path], object]) -> Path:

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from html import escape
 
 from ..plan.cases import Result, Status, Timing
+from ..text import one_line
 from .differences import Differences
 from .environment import EnvironmentFacts
 from .layout import Layout, Table, fit, lines_of
@@ -79,7 +80,7 @@ def _facts_table(facts: Sequence[EnvironmentFacts]) -> str:
     keys = dict.fromkeys(key for column in columns for key in column)
     heads = "".join(
         f'<th scope="col" class="t">{escape(text)}</th>'
-        for text in ("", *(f"{each.framework} ({each.environment})" for each in facts))
+        for text in ("", *(one_line(f"{each.framework} ({each.environment})") for each in facts))
     )
     rows = "".join(
         f'<tr><th scope="row" class="t">{escape(key)}</th>'
@@ -91,7 +92,7 @@ def _facts_table(facts: Sequence[EnvironmentFacts]) -> str:
 
 
 def _known(value: object) -> str:
-    return "" if value is None else str(value)
+    return "" if value is None else one_line(str(value))
 
 
 def live_html(
@@ -111,7 +112,7 @@ def live_html(
             f'<progress max="1" value="{share:.3f}" aria-label="cases done" style="width:12em">'
             "</progress> "
         )
-    status = f'<div role="status" style="font-size:90%">{bar}{escape(line)}</div>'
+    status = f'<div role="status" style="font-size:90%">{bar}{escape(one_line(line))}</div>'
     rows = results_html(results) + "".join(map(_image, plots)) if results else ""
     if results and row_count > len(results):
         rows = f"<div>the latest {len(results)} of {row_count:,} rows</div>{rows}"
@@ -127,7 +128,7 @@ def page(
 ) -> str:
     """A page of its own, for sharing: nothing is loaded from elsewhere."""
     body = report_html(results, facts, plots, differences)
-    return _PAGE.format(title=escape(title), body=body)
+    return _PAGE.format(title=escape(one_line(title)), body=body)
 
 
 def results_html(results: Sequence[Result], differences: Differences | None = None) -> str:
