@@ -52,6 +52,13 @@ def _turn(is_cancelled: Callable[[], bool]) -> Iterator[None]:
         _one_at_a_time.release()
 
 
+@contextmanager
+def alone() -> Iterator[None]:
+    """Wait until no job runs, and have others wait meanwhile."""
+    with _turn(threading.Event()):
+        yield
+
+
 class Job:
     """Measures in a thread, hands each event to its listeners, and makes the report.
 

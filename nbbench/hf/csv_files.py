@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ..errors import OutputError
@@ -10,11 +10,23 @@ from ..plan.cases import Result
 from ..report.atomic_write import check_writable
 from ..report.growing_csv import GrowingCsv
 from ..report.saved_json import has_measured
-from .arguments import Arguments
-from .results import KINDS, lengths_of
+from .arguments import BenchmarkArguments
+from .results import KINDS, Kind, lengths_of, rows_of
 
 _HEAD = ("model", "batch_size", "sequence_length", "result")
 _END_OF_LINE = "\r\n"  # as the original wrote them
+
+
+def write_result(result: Mapping[str, Any], file: str) -> None:
+    """Write one of the nested results; raises `OutputError` where that cannot be."""
+    check_writable(file, folder=False)
+    growing = GrowingCsv(file, _HEAD, _END_OF_LINE)
+    growing.add(*([*sizes, _cell(value)] for *sizes, value in rows_of(result)))
+    growing.close()
+
+
+def _cell(value: Any) -> str:
+    return f"{value:.4f}" if isinstance(value, float) else str(value)
 
 
 class CsvFiles:
@@ -23,19 +35,15 @@ class CsvFiles:
     What cannot be written later is no reason to lose the run: ``problem`` says what it was.
     """
 
-    def __init__(self, args: Arguments, lengths: list[int]) -> None:
-        names = (
-            args.inference_time_csv_file,
-            args.inference_memory_csv_file,
-            args.train_time_csv_file,
-            args.train_memory_csv_file,
-        )
+    def __init__(
+        self, args: BenchmarkArguments, lengths: list[int], kinds: Iterable[Kind] = KINDS
+    ) -> None:
         self.problem = ""
         self._begun = False
         self._environment = args.env_info_csv_file
         self._files = {
-            (kind.mode, kind.asked): (name, kind.value)
-            for kind, name in zip(KINDS, names, strict=True)
+            (kind.mode, kind.asked): (getattr(args, kind.csv_file), kind.value)
+            for kind in kinds
             if getattr(args, kind.mode) and getattr(args, kind.asked)
         }
         self._lengths = lengths
@@ -83,8 +91,7 @@ class CsvFiles:
         case, (_, value) = result.case, self._files[key]
         if case.mode != key[0]:
             return []
-        got = value(result)
-        text = f"{got:.4f}" if isinstance(got, float) else str(got)
+        text = _cell(value(result))
         lengths = lengths_of(case, self._lengths)
         return [[case.model, case.batch_size, length, text] for length in lengths]
 
