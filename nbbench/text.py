@@ -80,3 +80,8 @@ def shortened(text: str, width: int) -> str:
     behind = (width - 1) // 2
     tail = set_cell_size(text[::-1], behind)[::-1].strip()
     return f"{set_cell_size(text, width - 1 - behind).strip()}…{tail}"
+
+
+def quoted(value: object, longest: int = 80) -> str:
+    """A value as Python writes it, for a message; what is long is shortened in the middle."""
+    return shortened(repr(value), longest)

@@ -23,17 +23,34 @@ from pydantic import (
 )
 
 from ..errors import ArgumentError, did_you_mean
+from ..text import quoted
 from ..worker.case import MIN_SAMPLES
 
 
-def _as_list(value: Any) -> Any:
-    """Let one value stand for a list of one."""
+def as_list(value: Any) -> Any:
+    """Let one value stand for a list of one, and whatever holds several for a list of them."""
     if value is None:
         return []
-    one = isinstance(value, (str, Mapping)) or hasattr(value, "to_dict")
+    one = isinstance(value, (str, bytes, Mapping)) or _is_config(value) or _is_model(value)
     if one or not isinstance(value, Iterable):
         return [value]
+    if isinstance(value, (set, frozenset)):  # which has an order by chance, another in each process
+        return sorted(value, key=lambda each: (str(type(each)), each))
     return list(value)
+
+
+def _is_config(value: Any) -> bool:
+    """Whether a value is a configuration object; a pandas Series has ``to_dict`` as well."""
+    has_values = callable(getattr(value, "to_dict", None)) and not isinstance(value, type)
+    return has_values and (hasattr(value, "model_type") or not isinstance(value, Iterable))
+
+
+def _is_model(value: Any) -> bool:
+    """Whether a value is a model of one of the frameworks, or holds one as a pipeline does."""
+    if isinstance(value, type):
+        return False
+    calls = any(callable(getattr(value, name, None)) for name in ("forward", "get_config"))
+    return calls or any(_is_config(getattr(value, name, None)) for name in ("config", "model"))
 
 
 def _no_bool(value: Any) -> Any:
@@ -50,12 +67,31 @@ def _as_name(value: Any) -> Any:
 
 def _as_text(value: Any) -> Any:
     """Let a path stand for its text."""
-    if isinstance(value, Mapping) or hasattr(value, "to_dict"):
+    if isinstance(value, Mapping) or _is_config(value):
         raise ValueError("a configuration was given for a name; give it as configs")
+    if isinstance(value, type):
+        raise ValueError(
+            f"the class {value.__name__} was given for a name; give the name of a model, or a "
+            f"configuration as configs"
+        )
+    if _is_model(value):
+        raise ValueError(
+            f"a model object ({type(value).__name__}) was given for a name; nbbench builds its "
+            f"own, so give {_config_of(value)} as configs"
+        )
     return os.fspath(value) if isinstance(value, os.PathLike) else value
 
 
-_List = BeforeValidator(_as_list)
+def _config_of(model: Any) -> str:
+    """How the configuration of a model object, or of one that holds a model, is written."""
+    if _is_config(getattr(model, "config", None)):
+        return "model.config"
+    if _is_config(getattr(getattr(model, "model", None), "config", None)):
+        return "its model.config"
+    return "the configuration of a Transformers model"
+
+
+_List = BeforeValidator(as_list)
 _Size = Annotated[int, Field(gt=0, lt=2**31), BeforeValidator(_no_bool)]
 _Name = Annotated[str, Field(min_length=1), BeforeValidator(_as_text)]
 
@@ -241,7 +277,7 @@ class BenchmarkArguments(BaseModel):
     @classmethod
     def _configs_as_dicts(cls, configs: Any) -> list[dict[str, Any]]:
         return [
-            _config_as_dict(config, number) for number, config in enumerate(_as_list(configs), 1)
+            _config_as_dict(config, number) for number, config in enumerate(as_list(configs), 1)
         ]
 
     @field_validator(
@@ -378,8 +414,8 @@ def with_models(models: Sequence[str], values: Mapping[str, Any]) -> dict[str, A
         return dict(values)
     if "models" in values:
         raise ArgumentError("models are given by position and by name; keep one")
-    one_list = len(models) == 1 and isinstance(models[0], (list, tuple))
-    return {"models": list(models[0] if one_list else models), **values}
+    names = as_list(models[0]) if len(models) == 1 else list(models)
+    return {"models": names, **values}
 
 
 def singular_names() -> dict[str, str]:
@@ -412,7 +448,7 @@ def _refuse_twice(name: str, values: Sequence[Any]) -> None:
         earlier = first.setdefault(value, number)
         if earlier != number:
             raise ValueError(
-                f"{name} has {value!r} twice (numbers {earlier} and {number}); keep one"
+                f"{name} has {quoted(value)} twice (numbers {earlier} and {number}); keep one"
             )
 
 
@@ -422,6 +458,11 @@ def _config_as_dict(config: Any, number: int) -> dict[str, Any]:
         raise ValueError(
             f"configs: number {number} is the class {config.__name__}; give an object of it, "
             f"{config.__name__}()"
+        )
+    if _is_model(config):
+        raise ValueError(
+            f"configs: number {number} is a model object ({type(config).__name__}); give "
+            f"{_config_of(config)}"
         )
     values = config.to_dict() if hasattr(config, "to_dict") else config
     if not isinstance(values, Mapping):
@@ -476,4 +517,4 @@ def _sentence(found: Any) -> str:
     if kind == "literal_error" and isinstance(value, str):
         hint = did_you_mean(value, str(found["ctx"]["expected"]).replace("'", "").split(", "))
     message = f"is not {wanted}{hint}" if wanted else f"is not taken: {found['msg']}"
-    return f"{name}: {value!r} {message}"
+    return f"{name}: {quoted(value)} {message}"

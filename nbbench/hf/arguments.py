@@ -101,6 +101,8 @@ class BenchmarkArguments:
             if item.default_factory is not dataclasses.MISSING:
                 default = item.default_factory()
             given = values.get(item.name, default)
+            if isinstance(default, list) and item.name in values:
+                given = schema.as_list(given)
             if item.name in _FILES and given == default:
                 given = (
                     f"{item.name.removesuffix('_csv_file').removesuffix('_filename')}_{stamp}.csv"
@@ -110,9 +112,10 @@ class BenchmarkArguments:
     @property
     def model_names(self) -> list[str]:
         """The models; ``ArgumentError``, a ``ValueError``, if there are none."""
-        if not self.models:
+        names: list[str] = schema.as_list(self.models)
+        if not names:
             raise ArgumentError("models is empty; name at least one, like bert-base-uncased")
-        return self.models
+        return names
 
     @property
     def do_multi_processing(self) -> bool:
