@@ -84,6 +84,35 @@ def test_help_version_and_catalogue(capsys):
     assert "bert-base-uncased" in shown
 
 
+def test_models_lists_what_matches_with_its_sizes(capsys):
+    assert main(["models", "BERT", "tiny"]) == 0
+    head, row = capsys.readouterr().out.splitlines()
+    assert head.split() == ["model", "type", "parameters", "layers", "longest"]
+    assert row.split() == ["bert-tiny", "bert", "4.39", "M", "2", "512"]
+    assert main(["models", "meta-llama/"]) == 0  # by the Hub's id
+    assert capsys.readouterr().out.count("llama-3.2") == 2
+    assert main(["models"]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 1 + len(nbbench.catalogue())
+    assert main(["models", "--help"]) == 0
+    assert "counted\nwith Transformers itself, without weights" in capsys.readouterr().out
+    assert main(["models", "brt-tiny"]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("nbbench: error: nothing in the catalogue has 'brt-tiny' in its name")
+    assert "did you mean 'bert-tiny'?" in error
+    assert main(["models", "--json"]) == 2
+    assert "nbbench models has no option '--json'" in capsys.readouterr().err
+
+
+def test_a_warning_is_one_line_without_code(tmp_path, capsys):
+    config = {"model_type": "bert", "auto_map": {"AutoModel": "modeling_mine.Mine"}}
+    file = tmp_path / "config.json"
+    file.write_text(json.dumps(config))
+    assert main(["run", str(file), "--precision", "2"]) == 2
+    main(["run", str(file), "--baseline", "nothing"])
+    (warning,) = [line for line in capsys.readouterr().err.splitlines() if "warning" in line]
+    assert warning.startswith(f"nbbench: warning: '{file}' has code of its own (auto_map)")
+
+
 def interruptible_run(probe, *words, **options):
     """``nbbench run`` as a terminal starts it: Ctrl-C reaches it."""
     return subprocess.Popen(

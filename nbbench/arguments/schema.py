@@ -50,7 +50,15 @@ def _is_model(value: Any) -> bool:
     if isinstance(value, type):
         return False
     calls = any(callable(getattr(value, name, None)) for name in ("forward", "get_config"))
-    return calls or any(_is_config(getattr(value, name, None)) for name in ("config", "model"))
+    return calls or bool(_config_of(value))
+
+
+def _config_of(model: Any) -> str:
+    """How the configuration of a model, or of what holds one, is written; empty if it has none."""
+    if _is_config(getattr(model, "config", None)):
+        return "model.config"
+    held = getattr(getattr(model, "model", None), "config", None)
+    return "its model.config" if _is_config(held) else ""
 
 
 def _no_bool(value: Any) -> Any:
@@ -67,6 +75,8 @@ def _as_name(value: Any) -> Any:
 
 def _as_text(value: Any) -> Any:
     """Let a path stand for its text."""
+    if isinstance(value, Mapping) and "model_type" not in value:
+        raise ValueError("a dict was given for a name; give names, or configurations as configs")
     if isinstance(value, Mapping) or _is_config(value):
         raise ValueError("a configuration was given for a name; give it as configs")
     if isinstance(value, type):
@@ -77,20 +87,12 @@ def _as_text(value: Any) -> Any:
     if _is_model(value):
         raise ValueError(
             f"a model object ({type(value).__name__}) was given for a name; nbbench builds its "
-            f"own, so give {_config_of(value)} as configs"
+            f"own, so give {_config_of(value) or _SOME_CONFIG} as configs"
         )
     return os.fspath(value) if isinstance(value, os.PathLike) else value
 
 
-def _config_of(model: Any) -> str:
-    """How the configuration of a model object, or of one that holds a model, is written."""
-    if _is_config(getattr(model, "config", None)):
-        return "model.config"
-    if _is_config(getattr(getattr(model, "model", None), "config", None)):
-        return "its model.config"
-    return "the configuration of a Transformers model"
-
-
+_SOME_CONFIG = "the configuration of a Transformers model"
 _List = BeforeValidator(as_list)
 _Size = Annotated[int, Field(gt=0, lt=2**31), BeforeValidator(_no_bool)]
 _Name = Annotated[str, Field(min_length=1), BeforeValidator(_as_text)]
@@ -462,13 +464,18 @@ def _config_as_dict(config: Any, number: int) -> dict[str, Any]:
     if _is_model(config):
         raise ValueError(
             f"configs: number {number} is a model object ({type(config).__name__}); give "
-            f"{_config_of(config)}"
+            f"{_config_of(config) or _SOME_CONFIG}"
         )
     values = config.to_dict() if hasattr(config, "to_dict") else config
     if not isinstance(values, Mapping):
         raise ValueError(
             f"configs: number {number} is a {type(config).__name__}; give a dict with a model_type "
             f"or a Transformers config object"
+        )
+    if values and all(isinstance(each, Mapping) or _is_config(each) for each in values.values()):
+        raise ValueError(
+            "configs: a dict of configurations by name was given; give models=list(configs), "
+            "configs=list(configs.values())"
         )
     model_type: str | None = values.get("model_type") or getattr(config, "model_type", None)
     plain: dict[str, Any] = json.loads(json.dumps(dict(values), default=_plain))

@@ -281,7 +281,7 @@ class Benchmark:
         )
 
     def _own_summaries(self) -> dict[str, Any]:
-        """The summaries that own code gave in the stead of nbbench's."""
+        """The summaries that own code gave instead of nbbench's."""
         fields = {"inference": "inference_summary", "training": "train_summary"}
         return {fields[mode]: summary for mode, summary in self._own_code.summaries.items()}
 

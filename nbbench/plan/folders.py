@@ -50,7 +50,7 @@ def refuse_path(name: str) -> None:
 
 
 def adapter_sentence(name: str, file: Path) -> str:
-    """What to give in the stead of an adapter (LoRA and the like): the model that it is for."""
+    """What to give instead of an adapter (LoRA and the like): the model that it is for."""
     base = read_json(file, name).get("base_model_name_or_path")
     measure = f"measure its base model, {quoted(base)}" if base else "measure its base model"
     return f"{quoted(name)} is an adapter (it has an {ADAPTER}) and no whole model; {measure}"
@@ -104,8 +104,8 @@ def _as_path(name: str) -> Path:
 
 def _no_path(name: str, reason: object) -> str:
     return (
-        f"model {quoted(name)} can be no folder ({reason}) and is none of the Hub; give a name of "
-        f"the catalogue, a hub id or a folder"
+        f"model {quoted(name)} is no folder that can be read ({reason}); give a name of the "
+        f"catalogue, a hub id or a folder"
     )
 
 
