@@ -157,6 +157,8 @@ class Layers(Model):
 @pytest.mark.parametrize("way", ["alone", "listed", "by position"])
 def test_what_is_no_name_says_what_to_give(wrong, sentence, way):
     given = {"alone": ((), {"models": wrong}), "listed": ((), {"models": ["a", wrong]})}
+    if way == "listed" and wrong.__hash__ is not None:
+        given["listed"] = ((), {"models": {"a", wrong}})  # which cannot be put in order
     with pytest.raises(ArgumentError) as caught:
         BenchmarkArguments.of(*given.get(way, ((wrong,), {})))
     assert f"models: {sentence}" in str(caught.value) or sentence in str(caught.value)

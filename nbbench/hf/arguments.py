@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from ..arguments import schema
+from ..arguments.given import as_list
 from ..errors import ArgumentError, did_you_mean
 from ..machine.gpus import visible_gpus
 from ..worker.case import MIN_SAMPLES
@@ -102,7 +103,7 @@ class BenchmarkArguments:
                 default = item.default_factory()
             given = values.get(item.name, default)
             if isinstance(default, list) and item.name in values:
-                given = schema.as_list(given)
+                given = as_list(given)
             if item.name in _FILES and given == default:
                 given = (
                     f"{item.name.removesuffix('_csv_file').removesuffix('_filename')}_{stamp}.csv"
@@ -112,7 +113,7 @@ class BenchmarkArguments:
     @property
     def model_names(self) -> list[str]:
         """The models; ``ArgumentError``, a ``ValueError``, if there are none."""
-        names: list[str] = schema.as_list(self.models)
+        names: list[str] = as_list(self.models)
         if not names:
             raise ArgumentError("models is empty; name at least one, like bert-base-uncased")
         return names
