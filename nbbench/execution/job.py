@@ -55,7 +55,7 @@ def _turn(is_cancelled: Callable[[], bool]) -> Iterator[None]:
 @contextmanager
 def alone() -> Iterator[None]:
     """Wait until no job runs, and have others wait meanwhile."""
-    with _turn(threading.Event()):
+    with _turn(lambda: False):
         yield
 
 
@@ -99,9 +99,8 @@ class Job:
 
     def cancel(self) -> None:
         """End the running case as ``cancelled`` and leave the rest ``skipped``."""
-        self._cancelled = (
-            True  # no lock is taken: a signal may come while the one before is handled
-        )
+        # No lock is taken: a signal may come while the one before is handled.
+        self._cancelled = True
 
     def _is_cancelled(self) -> bool:
         return self._cancelled
