@@ -190,6 +190,11 @@ class BenchmarkArguments(BaseModel):
         "what a case runs in: a fork of a warm server, a fresh process, auto (fork on Linux), or "
         "none (this very process, for debugging: memory then counts all that it holds)",
     )
+    wait: bool = _option(
+        True,
+        "wait while another benchmark runs on the same device, in whichever kernel or shell of "
+        "yours; without, the two disturb each other, and the report says so",
+    )
     idle_limit: float = _option(300.0, "seconds that an unused worker stays warm")
 
     @classmethod

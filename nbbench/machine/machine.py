@@ -40,7 +40,9 @@ class MachineFacts:
     """The machine when a benchmark began; None where something is unknown.
 
     ``gpu_processes`` are those of others that ran on the visible GPUs when it began, and
-    ``other_load_cores`` the cores that other processes kept busy while it ran, on average.
+    ``other_load_cores`` the cores that other processes kept busy while it ran, on average;
+    ``own_load_cores`` those that the process kept busy in which nbbench was called, beside what was
+    measured. ``beside_another`` is whether another benchmark ran on the device.
     """
 
     nbbench_version: str | None = None
@@ -70,6 +72,8 @@ class MachineFacts:
     num_gpus: int | None = None
     gpu_processes: int | None = None
     other_load_cores: float | None = None
+    own_load_cores: float | None = None
+    beside_another: bool | None = None
 
 
 def describe_machine() -> MachineFacts:
@@ -153,12 +157,21 @@ class LoadWatch:
 
     def __init__(self) -> None:
         self._begun, self._all, self._own = time.monotonic(), _busy_seconds(), _own_seconds()
+        self._here = time.process_time()
+
+    @property
+    def seconds(self) -> float:
+        """Seconds that it has watched."""
+        return max(time.monotonic() - self._begun, 1e-3)
 
     def cores(self) -> float:
         """Cores that other processes kept busy, on average; never below 0."""
-        seconds = max(time.monotonic() - self._begun, 1e-3)
         others = (_busy_seconds() - self._all) - (_own_seconds() - self._own)
-        return round(max(others, 0.0) / seconds, 2)
+        return round(max(others, 0.0) / self.seconds, 2)
+
+    def own_cores(self) -> float:
+        """Cores that this process kept busy, on average, its children apart."""
+        return round((time.process_time() - self._here) / self.seconds, 2)
 
 
 def _busy_seconds() -> float:
