@@ -6,6 +6,8 @@ import difflib
 import re
 from collections.abc import Iterable
 
+from .masked_urls import without_secrets
+
 NEAR = 0.75
 """How alike two names are, from 0 to 1, of which one may be the other misspelt."""
 
@@ -15,7 +17,10 @@ MAX_NAME = 200
 
 
 class NbbenchError(Exception):
-    """Whatever nbbench raises itself."""
+    """Whatever nbbench raises itself; passwords and tokens in URLs are masked in its message."""
+
+    def __init__(self, message: str = "", *more: object) -> None:
+        super().__init__(without_secrets(message), *more)
 
 
 class ArgumentError(NbbenchError, ValueError):
@@ -27,7 +32,8 @@ class ArgumentError(NbbenchError, ValueError):
 
     def __init__(self, message: str, problems: dict[str, str] | None = None) -> None:
         super().__init__(message)
-        self.problems = {"": message} if problems is None else problems
+        found = {"": message} if problems is None else problems
+        self.problems = {name: without_secrets(text) for name, text in found.items()}
 
 
 class ModelNotFound(NbbenchError, LookupError):

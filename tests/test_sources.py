@@ -24,10 +24,11 @@ from packaging.specifiers import SpecifierSet
 import nbbench
 from nbbench import ArgumentError, environments
 from nbbench.cli import main
-from nbbench.environments import interpreters, sources
+from nbbench.environments import interpreters
 from nbbench.environments.build import EnvironmentNotReady
 from nbbench.environments.interpreters import is_path
 from nbbench.environments.requirements import Needs, parse_requirements
+from nbbench.masked_urls import without_secrets
 
 pytestmark = pytest.mark.usefixtures("probe")
 
@@ -346,6 +347,28 @@ def test_secrets_are_in_no_error(web, capsys):
         assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["run", "x", "URL"],
+        ["run", "x", "--environments", "URL", "URL"],
+        ["run", "x", "--frobnicate=URL"],
+        ["run", "x", "--isolation", "URL"],
+        ["env", "create", "URL"],
+        ["env", "create", "mine", "URL", "--framework", "URL"],
+        ["env", "path", "URL"],
+        ["env", "remove", "URL"],
+        ["env", "URL"],
+        ["URL"],
+        ["compare", "URL", "URL"],
+    ],
+)
+def test_secrets_are_in_no_message_of_a_mistyped_command(capsys, words):
+    url = f"https://user:{SECRET}@127.0.0.1:1/small-1.0-py3-none-any.whl?token={SECRET}"
+    assert main([url if word == "URL" else word for word in words]) == 2
+    assert SECRET not in "".join(capsys.readouterr())
+
+
 def test_a_named_environment_with_a_password_serves_and_says_when_it_cannot(web, tmp_path, capsys):
     url = f"{web.replace('//', f'//user:{SECRET}@')}/private/small-1.0-py3-none-any.whl"
     assert main(["env", "create", "mine", "small", "@", url, "--framework", "probe"]) == 0
@@ -391,6 +414,7 @@ def test_two_that_differ_in_their_secrets_alone_are_two(web):
         ("https://user:p@w@host/x", "https://****@host/x"),
         ("https://host/x?token=pw#sha256=ab", "https://host/x?****#sha256=ab"),
         ("https://host/x#token=pw", "https://host/x#****"),
+        ("https://host/x#section", "https://host/x#section"),
         ("https://host/x#egg=a&subdirectory=b", "https://host/x#egg=a&subdirectory=b"),
         ("https://a/,https://user:pw@b/x", "https://a/,https://****@b/x"),
         ("https://${USER}:${PW}@host/x", "https://${USER}:${PW}@host/x"),
@@ -402,7 +426,7 @@ def test_two_that_differ_in_their_secrets_alone_are_two(web):
     ],
 )
 def test_what_is_secret_in_a_url(text, masked):
-    assert sources.without_secrets(text) == masked
+    assert without_secrets(text) == masked
 
 
 def test_what_is_a_requirement_and_what_a_path(tmp_path, monkeypatch):

@@ -27,6 +27,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from ..errors import NbbenchError
+from ..masked_urls import without_secrets
 from .locked import has_own_source, line_with_hashes, name_in, source_of
 from .requirements import (
     SAME_AS,
@@ -37,7 +38,7 @@ from .requirements import (
     names_of,
     python_for,
 )
-from .sources import has_secret_query, local_path, shown, without_secrets
+from .sources import has_secret_query, local_path, shown
 from .store import Record, python_in, site_packages, store_folder
 
 if sys.version_info >= (3, 11):

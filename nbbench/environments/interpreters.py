@@ -17,6 +17,7 @@ from packaging.requirements import Requirement
 
 from ..errors import ArgumentError, did_you_mean
 from ..frameworks import backend_names, find_backend
+from ..masked_urls import has_mask
 from .build import BuildCancelled, EnvironmentNotReady, Plan, build
 from .requirements import (
     HEAVY,
@@ -26,7 +27,7 @@ from .requirements import (
     needs_of,
     parse_requirements,
 )
-from .sources import has_mask, identity, is_source, shown
+from .sources import identity, is_source, shown
 from .store import Record, build_lock, discard, find_record, list_environments, python_in
 
 T = TypeVar("T")

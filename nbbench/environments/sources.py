@@ -23,30 +23,20 @@ from packaging.utils import (
 )
 
 from ..errors import ArgumentError
+from ..masked_urls import has_mask, without_secrets
 
 if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
 
-MASK = "****"
-"""What stands for a password or a token."""
-
 _ARCHIVES = (".whl", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".zip")
 _SCHEMES = ("http", "https", "file", "git+https", "git+http", "git+ssh", "git+file")
 _NAMED = re.compile(r"([A-Za-z0-9][\w.-]*)\s*(\[[^]]*\])?\s*@\s*(.+)", re.DOTALL)
-_URL = re.compile(r"(?P<scheme>[A-Za-z][\w+.-]*)://(?P<rest>\S*)")
 _LOCAL = re.compile(
     r"(?:git\+)?file:(?://[^\s/]*)?(?P<url>/\S*)|(?P<other>[A-Za-z][\w+.-]*://\S*)|"
     r"(?<![\w.~/-])(?P<path>(?:~[\w-]*|\.{1,2})?/\S+)"
 )
-_KNOWN_FRAGMENT = re.compile(
-    r"(?:(?:md5|sha\d+)[=:][0-9a-f]+|(?:egg|subdirectory)=[^&]*)"
-    r"(?:&(?:(?:md5|sha\d+)[=:][0-9a-f]+|(?:egg|subdirectory)=[^&]*))*"
-)
-_VARIABLE = r"\$\{[A-Z0-9_]+\}"
-_USER_OF_VARIABLES = re.compile(rf"(?:{_VARIABLE}|[\w.-]+:{_VARIABLE}|{_VARIABLE}:{_VARIABLE})?")
-_QUERY_OF_VARIABLES = re.compile(rf"(?:[\w.-]+={_VARIABLE}&?)*")
 
 
 class Editable(Requirement):
@@ -117,19 +107,6 @@ def split_requirements(text: str) -> Iterator[tuple[str, bool]]:
         yield word.replace("\0", " "), editable
 
 
-def without_secrets(text: str) -> str:
-    """The text with the user's name, password, query and odd fragment of each URL masked.
-
-    What is made of variables, as in ``https://${TOKEN}@host``, is no secret and stays.
-    """
-    return _URL.sub(lambda url: f"{url['scheme']}://{_masked(url['scheme'], url['rest'])}", text)
-
-
-def has_mask(text: str) -> bool:
-    """Whether text has lost a password or a token."""
-    return MASK in text
-
-
 def has_secret_query(requirement: Requirement) -> bool:
     """Whether there may be a token behind the ``?`` of a requirement's URL."""
     return "?" in without_secrets(requirement.url or "")
@@ -158,21 +135,6 @@ def identity(requirement: Requirement) -> list[str]:
     if path is not None:
         parts += _stamps(path, isinstance(requirement, Editable))
     return parts
-
-
-def _masked(scheme: str, rest: str) -> str:
-    """All of a URL behind ``://``, without secrets."""
-    rest, hash_mark, fragment = rest.partition("#")
-    rest, question, query = rest.partition("?")
-    authority, slash, path = rest.partition("/")
-    user, at, host = authority.rpartition("@")
-    if not at and re.search(r"^[^\[]*:(?!\d*$)", authority):
-        return MASK  # a password with a character that ends the URL's first part
-    keeps_user = _USER_OF_VARIABLES.fullmatch(user) or ("ssh" in scheme and ":" not in user)
-    user = user if keeps_user else MASK
-    query = query if _QUERY_OF_VARIABLES.fullmatch(query) else MASK
-    fragment = fragment if _KNOWN_FRAGMENT.fullmatch(fragment) or not fragment else MASK
-    return f"{user}{at}{host}{slash}{without_secrets(path)}{question}{query}{hash_mark}{fragment}"
 
 
 def _last_part(found: re.Match[str]) -> str:
