@@ -13,8 +13,10 @@ from datetime import datetime
 from pathlib import Path
 
 from .._version import __version__
+from .control_groups import memory_limits
 from .gpus import other_processes, visible_conditions, visible_gpus
 from .load import busy_seconds
+from .processors import usable_processors
 from .settings import read_settings, swap_used_mb
 
 _SETTINGS = (
@@ -38,6 +40,8 @@ _SETTINGS = (
 @dataclass(frozen=True)
 class MachineFacts:
     """The machine when a benchmark began; None where something is unknown.
+
+    ``cpu_ram_mb`` and ``cpu_ram_available_mb`` are the container's where that has less.
 
     ``gpu_processes`` are those of others that ran on the visible GPUs when it began, and
     ``other_load_cores`` the cores that other processes kept busy while it ran, on average;
@@ -81,7 +85,7 @@ def describe_machine() -> MachineFacts:
     import psutil
 
     now = datetime.now()
-    memory = psutil.virtual_memory()
+    memory, limits = psutil.virtual_memory(), memory_limits()
     load = psutil.getloadavg()[0]
     settings = read_settings()
     return MachineFacts(
@@ -95,11 +99,11 @@ def describe_machine() -> MachineFacts:
         cpu=describe_processor(),
         cpu_cores_physical=psutil.cpu_count(logical=False),
         cpu_cores_logical=psutil.cpu_count(),
-        cpu_cores_usable=_usable_cores(),
+        cpu_cores_usable=usable_processors(),
         cpu_quota_cores=settings.quota_cores,
         cpu_load_1min=round(load, 2),
-        cpu_ram_mb=memory.total >> 20,
-        cpu_ram_available_mb=memory.available >> 20,
+        cpu_ram_mb=min([memory.total, *(limit.total for limit in limits)]) >> 20,
+        cpu_ram_available_mb=min([memory.available, *(limit.available for limit in limits)]) >> 20,
         cpu_governor=", ".join(settings.governors) or None,
         cpu_scaling_driver=settings.driver,
         cpu_turbo=settings.turbo,
@@ -143,13 +147,6 @@ def describe_processor() -> str:
             with winreg.OpenKey(winreg.HKEY_LOCAL_MACHINE, path) as key:
                 return str(winreg.QueryValueEx(key, "ProcessorNameString")[0]).strip()
     return platform.processor() or platform.machine()
-
-
-def _usable_cores() -> int | None:
-    """Logical cores that this process may run on."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count()
 
 
 class LoadWatch:
