@@ -24,7 +24,7 @@ from packaging.specifiers import SpecifierSet
 import nbbench
 from nbbench import ArgumentError, environments
 from nbbench.cli import main
-from nbbench.environments import interpreters
+from nbbench.environments import build, interpreters
 from nbbench.environments.build import EnvironmentNotReady
 from nbbench.environments.interpreters import is_path
 from nbbench.environments.requirements import Needs, parse_requirements
@@ -283,7 +283,7 @@ def test_an_own_source_is_never_borrowed_from_the_kernel(web, tmp_path, monkeypa
 
 def test_what_changes_between_resolving_and_installing_is_refused(web, tmp_path, monkeypatch):
     file = tmp_path / "web" / "files" / "small-1.0-py3-none-any.whl"
-    run = environments.build._Uv.run
+    run = build._Uv.run
 
     def changing(self, *argv, **options):
         if argv[:2] == ("pip", "install"):
@@ -291,7 +291,7 @@ def test_what_changes_between_resolving_and_installing_is_refused(web, tmp_path,
             monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "another"))
         return run(self, *argv, **options)
 
-    monkeypatch.setattr(environments.build._Uv, "run", changing)
+    monkeypatch.setattr(build._Uv, "run", changing)
     with pytest.raises(EnvironmentNotReady, match="Hash mismatch"):
         prepare(f"small @ {web}/files/{file.name}")
 
@@ -367,6 +367,20 @@ def test_secrets_are_in_no_message_of_a_mistyped_command(capsys, words):
     url = f"https://user:{SECRET}@127.0.0.1:1/small-1.0-py3-none-any.whl?token={SECRET}"
     assert main([url if word == "URL" else word for word in words]) == 2
     assert SECRET not in "".join(capsys.readouterr())
+
+
+def test_the_size_of_a_download_is_an_estimate_and_says_so():
+    needs = Needs((Requirement("small @ https://h/small-1.0.whl"),), SpecifierSet(""))
+    plan = build.Plan.of("mine", "probe", needs)
+    packages = {
+        "small": {
+            "version": "1.0",
+            "archive": {"url": "https://h/small-1.0.whl", "size": 2_000_000},
+        },
+        "smaller": {"version": "1.0", "wheels": [{"size": 500_000}, {"size": 1_000_000}]},
+    }
+    resolved = build._resolved(plan, packages, [])
+    assert resolved.sentence(plan) == "2 packages with small 1.0 (about 3 MB to download)"
 
 
 def test_a_named_environment_with_a_password_serves_and_says_when_it_cannot(web, tmp_path, capsys):

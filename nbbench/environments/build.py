@@ -28,7 +28,7 @@ from packaging.utils import canonicalize_name
 
 from ..errors import NbbenchError
 from ..masked_urls import without_secrets
-from .locked import has_own_source, line_with_hashes, name_in, source_of
+from .locked import download_size, has_own_source, line_with_hashes, name_in, source_of
 from .requirements import (
     SAME_AS,
     Needs,
@@ -259,10 +259,7 @@ def _resolved(plan: Plan, packages: dict[str, dict[str, Any]], lines: list[str])
         if plan.available.get(name) == version and not has_own_source(packages[name])
     }
     install = {name: version for name, version in versions.items() if name not in borrow}
-    download = sum(
-        max((wheel.get("size", 0) for wheel in packages[name].get("wheels", [])), default=0)
-        for name in install
-    )
+    download = sum(download_size(packages[name]) for name in install)
     wanted = {canonicalize_name(r.name) for r in plan.requirements}
     sources = {name: source_of(packages[name], name in wanted) for name in install}
     return Resolved(

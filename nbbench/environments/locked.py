@@ -44,6 +44,12 @@ def source_of(package: Package, wanted: bool) -> str:
     return _index(package) if wanted else ""
 
 
+def download_size(package: Package) -> int:
+    """About how many bytes a package has: the largest of its wheels; 0 where that is unknown."""
+    files = [*package.get("wheels", ()), package.get("archive", {})]
+    return max(int(file.get("size", 0)) for file in files)
+
+
 def line_with_hashes(line: str, packages: Mapping[str, Package]) -> str:
     """A line of requirements with the hashes that the lock file has of it."""
     package = packages.get(name_in(line), {})
