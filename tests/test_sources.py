@@ -28,6 +28,7 @@ from nbbench.environments import build, interpreters
 from nbbench.environments.build import EnvironmentNotReady
 from nbbench.environments.interpreters import is_path
 from nbbench.environments.requirements import Needs, parse_requirements
+from nbbench.environments.sources import kept_requirement
 from nbbench.masked_urls import without_secrets
 
 pytestmark = pytest.mark.usefixtures("probe")
@@ -252,15 +253,21 @@ def test_a_folder_is_installed_from_there_as_it_is_now(web, tmp_path, how):
     assert (again.python == made.python) == ("-e" in named)
 
 
-def test_a_repository_is_pinned_to_its_commit(web, tmp_path):
+@pytest.mark.parametrize("scheme", ["file", "ssh"])
+def test_a_repository_is_pinned_to_its_commit(web, tmp_path, monkeypatch, scheme):
+    ssh = tmp_path / "ssh_to_this_machine"
+    ssh.write_text('#!/bin/sh\nshift $(($# - 1))\nexec sh -c "$1"\n')
+    ssh.chmod(0o755)
+    monkeypatch.setenv("GIT_SSH_COMMAND", str(ssh))
     folder = make_project(tmp_path / "repository", "a repository")
     first = commit(folder)
     (folder / "small.py").write_text("origin = 'a later commit'\n")
     later = commit(folder)
-    made, _ = prepare(f"small @ git+{folder.as_uri()}")
+    address = folder.as_uri() if scheme == "file" else f"ssh://git@host{folder}"
+    made, _ = prepare(f"small @ git+{address}")
     assert origin(made) == "a later commit"
     assert later in made.facts()["sources"]
-    made, _ = prepare(f"git+{folder.as_uri()}@{first}#egg=small")
+    made, _ = prepare(f"git+{address}@{first}#egg=small")
     assert origin(made) == "a repository"
     assert first in made.facts()["sources"]
 
@@ -407,6 +414,11 @@ def test_a_variable_in_a_url_is_kept_as_it_is(web, tmp_path, monkeypatch):
     assert origin(prepare("mine")[0]) == "a private URL"
 
 
+def test_a_named_environment_keeps_its_markers(web):
+    environments.finish(environments.create("mine", "probe", ['small==1.0;python_version>"3"']))
+    assert origin(prepare("mine")[0]) == "the index"
+
+
 def test_two_that_differ_in_their_secrets_alone_are_two(web):
     named = [f"small @ {web}/files/small-1.0-py3-none-any.whl?v={n}" for n in (1, 2)]
     first, second = environments.labels(named)
@@ -447,7 +459,16 @@ def test_what_is_a_requirement_and_what_a_path(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     make_project(tmp_path / "project", "a folder")
     (tmp_path / "my venv").mkdir()
-    for text in (f"https://h/{'x' * 5000}.whl", "a @ https://h/x", "a[b]@file:///x", "./project"):
+    (tmp_path / "me@work").mkdir()
+    (tmp_path / "me@work" / "python").write_text("")
+    assert is_path("me@work/python")
+    for text in (
+        f"https://h/{'x' * 5000}.whl",
+        "a @ https://h/x",
+        "a[b]@file:///x",
+        "./project",
+        "./project[b]",
+    ):
         assert not is_path(text)
     for text in (
         "./bin/python",
@@ -462,6 +483,12 @@ def test_what_is_a_requirement_and_what_a_path(tmp_path, monkeypatch):
         "b@ https://h/b-1.whl".replace("b@", "b @"),
         f"-e small @ {(tmp_path / 'project').as_uri()}",
     ]
+    for text in ("./project[b,c]", "-e ./project[b,c]", "-e small[b,c] @ ./project"):
+        (requirement,) = parse_requirements(text)
+        assert requirement.extras == {"b", "c"}
+        assert str(kept_requirement(str(requirement))) == str(requirement)
+    (marked,) = parse_requirements("small[b] @ ./project ; python_version>'3'")
+    assert str(kept_requirement(str(marked))) == str(marked)
     for text, said in {
         "small @ ./nothing": "there is no file or folder",
         "-e ./nothing": "there is no file or folder",

@@ -28,6 +28,7 @@ from packaging.utils import canonicalize_name
 
 from ..errors import NbbenchError
 from ..masked_urls import without_secrets
+from ..text import counted
 from .locked import download_size, has_own_source, line_with_hashes, name_in, source_of
 from .requirements import (
     SAME_AS,
@@ -133,7 +134,7 @@ class Resolved:
             over = " over this interpreter's " + ", ".join(
                 f"{name} {version}" for name, version in plan.heavy_versions().items()
             )
-        return f"{len(self.install)} packages{what}{size}{over}"
+        return f"{counted(len(self.install), 'package')}{what}{size}{over}"
 
 
 def _leading(plan: Plan, install: dict[str, str]) -> Iterable[tuple[Requirement, str]]:
@@ -378,7 +379,10 @@ def _explained(text: str) -> str:
     shortened = _shortened(shown(text))
     if re.search(r"No space left|os error 28|Disk quota", text):
         todo = "make room, or set NBBENCH_CACHE to a folder on another disk"
-    elif re.search(r"dns error|client error \(Connect\)|offline|timed out|[Nn]etwork", text):
+    elif re.search(
+        r"dns error|[Cc]ould ?n.t connect|client error \(Connect\)|offline|timed out|[Nn]etwork",
+        text,
+    ):
         todo = (
             "go online once (the environment is kept), or give environments the path of a python "
             "that has what is needed"

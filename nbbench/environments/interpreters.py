@@ -27,7 +27,7 @@ from .requirements import (
     needs_of,
     parse_requirements,
 )
-from .sources import identity, is_source, shown
+from .sources import identity, is_source, kept_requirement, shown
 from .store import Record, build_lock, discard, find_record, list_environments, python_in
 
 T = TypeVar("T")
@@ -206,7 +206,7 @@ def _own_requirements(named: str, framework: str) -> tuple[tuple[Requirement, ..
         )
     kept = {record.name: record for record in list_environments() if record.own}
     if named in kept:
-        return parse_requirements(" ".join(kept[named].own)), True
+        return tuple(map(kept_requirement, kept[named].own)), True
     own = parse_requirements(named)
     if any(not (r.specifier or r.url) for r in own):
         known = ["auto", "kernel", *backend_names(), *kept]

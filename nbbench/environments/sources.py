@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 from urllib.request import url2pathname
@@ -49,12 +50,12 @@ class Editable(Requirement):
 def is_source(text: str) -> bool:
     """Whether text is a requirement that names a source, rather than a path to a Python."""
     text = text.strip()
-    if _is_url(text) or _NAMED.fullmatch(text) or re.match(r"(-e|--editable)\b", text):
+    if _is_url(text) or re.match(r"(-e|--editable)\b", text):
         return True
-    if text.lower().endswith(_ARCHIVES):
-        return True
-    path = _existing(text) if _has_separator(text) else None
-    return path is not None and _is_project(path) and not _is_environment(path)
+    path = _existing(_without_extras(text)) if _has_separator(text) else None
+    if path is not None and path.is_dir():
+        return _is_project(path) and not _is_environment(path)
+    return text.lower().endswith(_ARCHIVES) or (path is None and bool(_NAMED.fullmatch(text)))
 
 
 def parse_requirement(word: str, editable: bool = False) -> Requirement:
@@ -65,24 +66,31 @@ def parse_requirement(word: str, editable: bool = False) -> Requirement:
     shown = without_secrets(word)
     bare, semicolon, marker = word.partition(" ;")
     named = _NAMED.fullmatch(bare) if not _is_url(bare) else None
-    source = named.group(3).strip() if named else bare
-    is_path = not _is_url(source) and (
-        named is not None or editable or source.lower().endswith(_ARCHIVES) or _is_here(source)
-    )
+    source = named[3].strip() if named else bare
+    extras = (named[2] if named else None) or ""
+    is_path = not _is_url(source) and bool(named or editable or _is_path(source))
+    if is_path and not named:
+        source, extras = _without_extras(source), source[len(_without_extras(source)) :]
     try:
         if not (_is_url(source) or is_path):
             return Requirement(word)
         url = _file_url(source, shown) if is_path else source
         _check(url, shown, editable)
-        name = f"{named.group(1)}{named.group(2) or ''}" if named else _name_in(url, shown)
+        name = named[1] if named else _name_in(url, shown)
         kind = Editable if editable else Requirement
-        return kind(f"{name} @ {url}{semicolon and ' ;'}{marker}")
+        return kind(f"{name}{extras} @ {url}{semicolon and ' ;'}{marker}")
     except InvalidRequirement as error:
         first = without_secrets(str(error).splitlines()[0])
         raise ArgumentError(
             f"environments: {shown!r} is no requirement ({first}); write it like "
             f"transformers==4.57.6 or name @ https://…"
         ) from None
+
+
+def kept_requirement(text: str) -> Requirement:
+    """A requirement from the text that `str` made of one."""
+    bare = text.removeprefix("-e ")
+    return parse_requirement(bare, editable=bare != text)
 
 
 def split_requirements(text: str) -> Iterator[tuple[str, bool]]:
@@ -162,8 +170,17 @@ def _existing(text: str) -> Path | None:
         return None
 
 
-def _is_here(text: str) -> bool:
-    return _has_separator(text) and _existing(text) is not None
+def _is_path(text: str) -> bool:
+    """Whether text is the path of an archive, or of anything that exists."""
+    text = _without_extras(text)
+    return text.lower().endswith(_ARCHIVES) or (
+        _has_separator(text) and _existing(text) is not None
+    )
+
+
+def _without_extras(path: str) -> str:
+    """A path without extras in brackets, as in ``./folder[dev]``."""
+    return path if _existing(path) is not None else re.sub(r"\[[\w, .-]*\]$", "", path)
 
 
 def _is_project(path: Path) -> bool:
@@ -254,15 +271,20 @@ def _stamps(path: Path, editable: bool) -> list[str]:
     elif editable:
         files = [path / name for name in ("pyproject.toml", "setup.py", "setup.cfg")]
     else:
-        files = [
-            file
-            for file in sorted(path.rglob("*"))
-            if not any(part.startswith(".") or part == "__pycache__"
-                       or part.endswith(".egg-info") or part in ("build", "dist")
-                       for part in file.relative_to(path).parts)
-        ]  # fmt: skip
-    return [
-        f"{file.name} {file.stat().st_size} {file.stat().st_mtime_ns}"
-        for file in files
-        if file.is_file()
-    ]
+        files = [file for file in sorted(path.rglob("*")) if _counts(file.relative_to(path))]
+    stamps = []
+    for file in files:
+        with suppress(OSError):  # one that is not there, or is removed meanwhile
+            stat = file.stat()
+            if not file.is_dir():
+                stamps.append(f"{file.relative_to(path)} {stat.st_size} {stat.st_mtime_ns}")
+    return stamps
+
+
+def _counts(file: Path) -> bool:
+    """Whether a folder's package is made from this file, rather than the file from it."""
+    made = any(
+        part.startswith(".") or part == "__pycache__" or part.endswith(".egg-info")
+        for part in file.parts
+    )
+    return not made and file.parts[0] not in ("build", "dist")
