@@ -152,7 +152,7 @@ def web(tmp_path, monkeypatch):
     server = http.server.ThreadingHTTPServer(
         ("127.0.0.1", 0), partial(Guarded, directory=str(root))
     )
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     address = f"http://127.0.0.1:{server.server_port}"
     for name in ("UV_INDEX", "UV_EXTRA_INDEX_URL", "UV_INDEX_URL", "UV_FIND_LINKS", "UV_NO_INDEX"):
         monkeypatch.delenv(name, raising=False)
@@ -253,6 +253,16 @@ def test_a_folder_is_installed_from_there_as_it_is_now(web, tmp_path, how):
     assert (again.python == made.python) == ("-e" in named)
 
 
+def test_the_command_line_takes_an_editable_folder_as_pip_does(web, tmp_path, monkeypatch, capsys):
+    make_project(tmp_path / "project", "a folder")
+    monkeypatch.chdir(tmp_path)
+    argv = ["env", "create", "mine", "-e", "./project", "--framework", "probe"]
+    assert main(argv) == 0
+    assert "the editable folder project" in prepare("mine")[0].facts()["sources"]
+    assert main([*argv[:3], "-e"]) == 2
+    assert "-e has no folder behind it" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("scheme", ["file", "ssh"])
 def test_a_repository_is_pinned_to_its_commit(web, tmp_path, monkeypatch, scheme):
     ssh = tmp_path / "ssh_to_this_machine"
@@ -275,14 +285,14 @@ def test_a_repository_is_pinned_to_its_commit(web, tmp_path, monkeypatch, scheme
 def test_an_own_source_is_never_borrowed_from_the_kernel(web, tmp_path, monkeypatch):
     """The kernel's pandas and numpy have the versions that the URLs have, and are others."""
     monkeypatch.setattr("nbbench.environments.requirements.HEAVY", ("pandas",))
-    here = environments.interpreters.installed()
+    installed = environments.interpreters.installed()
     needs = Needs((Requirement("pandas"), Requirement("numpy")), SpecifierSet(""))
     monkeypatch.setattr(interpreters, "needs_of", lambda _: needs)
-    numpy = make_wheel(tmp_path / "own", "a file", "numpy", here["numpy"])
+    numpy = make_wheel(tmp_path / "own", "a file", "numpy", installed["numpy"])
     made, _ = prepare(f"numpy @ {numpy.as_uri()}")
     assert made.kind == "layer"
     assert origin(made, "numpy") == "a file"
-    pandas = make_wheel(tmp_path / "own", "a file", "pandas", here["pandas"])
+    pandas = make_wheel(tmp_path / "own", "a file", "pandas", installed["pandas"])
     made, _ = prepare(f"pandas @ {pandas.as_uri()} numpy @ {numpy.as_uri()}")
     assert made.kind == "made"
     assert origin(made, "pandas") == "a file"
@@ -355,7 +365,7 @@ def test_secrets_are_in_no_error(web, capsys):
 
 
 @pytest.mark.parametrize(
-    "words",
+    "argv",
     [
         ["run", "x", "URL"],
         ["run", "x", "--environments", "URL", "URL"],
@@ -370,9 +380,9 @@ def test_secrets_are_in_no_error(web, capsys):
         ["compare", "URL", "URL"],
     ],
 )
-def test_secrets_are_in_no_message_of_a_mistyped_command(capsys, words):
+def test_secrets_are_in_no_message_of_a_mistyped_command(capsys, argv):
     url = f"https://user:{SECRET}@127.0.0.1:1/small-1.0-py3-none-any.whl?token={SECRET}"
-    assert main([url if word == "URL" else word for word in words]) == 2
+    assert main([url if word == "URL" else word for word in argv]) == 2
     assert SECRET not in "".join(capsys.readouterr())
 
 
@@ -489,12 +499,12 @@ def test_what_is_a_requirement_and_what_a_path(tmp_path, monkeypatch):
         assert str(kept_requirement(str(requirement))) == str(requirement)
     (marked,) = parse_requirements("small[b] @ ./project ; python_version>'3'")
     assert str(kept_requirement(str(marked))) == str(marked)
-    for text, said in {
+    for text, sentence in {
         "small @ ./nothing": "there is no file or folder",
         "-e ./nothing": "there is no file or folder",
         f"small @ {tmp_path}": "has no pyproject.toml",
         "https://h/": "write name @",
         "git+git@h:o/r": "git\\+ssh://git@host/name",
     }.items():
-        with pytest.raises(ArgumentError, match=said):
+        with pytest.raises(ArgumentError, match=sentence):
             parse_requirements(text)

@@ -106,6 +106,8 @@ def split_requirements(text: str) -> Iterator[tuple[str, bool]]:
     for word in joined.split():
         editable = word.startswith("\0-e")
         word = word[3:] if editable else word
+        if word in ("-e", "--editable"):
+            raise ArgumentError("environments: -e has no folder behind it; write it like -e ./name")
         if word.startswith("-"):
             raise ArgumentError(
                 f"environments: {without_secrets(word)!r} is an option, and requirements are "
