@@ -251,7 +251,7 @@ def _name_in(url: str, shown: str) -> str:
         if name is not None:
             return name
     raise ArgumentError(
-        f"environments: {shown!r} does not tell the package's name; write name @ {shown}"
+        f"environments: {shown!r} does not name the package; write name @ {shown}"
     )
 
 
