@@ -19,8 +19,11 @@ MAX_NAME = 200
 class NbbenchError(Exception):
     """Whatever nbbench raises itself; passwords and tokens in URLs are masked in its message."""
 
-    def __init__(self, message: str = "", *more: object) -> None:
-        super().__init__(without_secrets(message), *more)
+    def __str__(self) -> str:
+        return without_secrets(super().__str__())
+
+    def __repr__(self) -> str:
+        return without_secrets(super().__repr__())
 
 
 class ArgumentError(NbbenchError, ValueError):

@@ -250,9 +250,7 @@ def _name_in(url: str, shown: str) -> str:
         name = _name_of_project(_path_of(url))
         if name is not None:
             return name
-    raise ArgumentError(
-        f"environments: {shown!r} does not name the package; write name @ {shown}"
-    )
+    raise ArgumentError(f"environments: {shown!r} does not name the package; write name @ {shown}")
 
 
 def _name_of_project(folder: Path) -> str | None:
