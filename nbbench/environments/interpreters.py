@@ -104,7 +104,7 @@ def prepare(
             usable = False
         if not usable:
             raise EnvironmentNotReady(
-                f"there is no python at {shown(named)!r}; give the path of a python or of a "
+                f"there is no python at {named!r}; give the path of a python or of a "
                 f"virtual environment"
             )
         return Environment(python, "path")
