@@ -15,6 +15,9 @@ import nbbench
 from nbbench.hf import PyTorchBenchmarkArguments, TensorFlowBenchmarkArguments
 
 HERE = Path(__file__).parent
+WORKER = 3 if sys.platform == "linux" else 1
+"""How many processes a worker is that runs no case: itself, and on Linux two guards."""
+
 TINY_BERT = {
     "model_type": "bert",
     "hidden_size": 64,

@@ -15,7 +15,7 @@ import pytest
 
 import nbbench
 from nbbench.cli import main
-from tests.conftest import wait_until
+from tests.conftest import WORKER, wait_until
 
 
 @pytest.fixture
@@ -136,7 +136,7 @@ def test_ending_it_keeps_what_is_finished_and_leaves_no_process(probe, tmp_path,
     saved = tmp_path / "x.json"
     process = interruptible_run(probe, "done", "hangs", "never", "--save", str(saved), cwd=tmp_path)
     run = psutil.Process(process.pid)  # its server, the case, and what the case has started:
-    wait_until(lambda: len(run.children(recursive=True)) >= 3)
+    wait_until(lambda: len(run.children(recursive=True)) >= WORKER + 2)
     started = run.children(recursive=True)
     for name in signals:
         process.send_signal(getattr(signal, name))

@@ -15,8 +15,10 @@ from nbbench.worker.case import Case, Outcome, Phase, Status, Timing, Visit
 from nbbench.worker.messages import (
     CaseFinished,
     CaseStarted,
+    Event,
     PhaseChanged,
     ProtocolError,
+    Request,
     RunCase,
     SamplingProgress,
     decode,
@@ -40,7 +42,7 @@ OUTCOME = Outcome(Status.OK, phase=Phase.WARMING, timing=TIMING)
     ],
 )
 def test_a_message_comes_out_as_it_went_in(message):
-    assert decode(encode(message)) == message
+    assert decode(encode(message), Request | Event) == message
 
 
 def changed(message, **values):
@@ -58,7 +60,9 @@ def changed(message, **values):
         (b'{"v":2}', "is no message"),
         (b"[" * 100_000, "is no message"),
         (changed(CaseStarted(7), v=1), "of protocol 1, and this side speaks 2"),
-        (changed(CaseStarted(7), type="CaseLost"), "is no message"),
+        (changed(CaseStarted(7), type="CaseLost"), "'CaseLost' does not belong here"),
+        (changed(CaseStarted(7), type=["CaseStarted"]), "does not belong here"),
+        (encode(RunCase(CASE)), "'RunCase' does not belong here"),
         (changed(CaseStarted(7), pid="7"), "CaseStarted is damaged: pid is not a whole number"),
         (changed(CaseStarted(7), pid=True), "pid is not a whole number"),
         (changed(CaseStarted(7), more=1), "more is not known"),
@@ -71,12 +75,12 @@ def changed(message, **values):
 )
 def test_a_damaged_message_is_one_error_with_a_sentence(line, sentence):
     with pytest.raises(ProtocolError, match=sentence):
-        decode(line)
+        decode(line, Event)
 
 
 def test_a_message_of_50_mib_takes_seconds():
     outcome = Outcome(Status.ERROR, reason="x" * (50 << 20))
-    assert len(decode(encode(CaseFinished(outcome))).outcome.reason) == 50 << 20
+    assert len(decode(encode(CaseFinished(outcome)), Event).outcome.reason) == 50 << 20
 
 
 @pytest.mark.parametrize(
@@ -133,7 +137,9 @@ def test_a_worker_that_dies_of_a_nameless_signal_costs_its_case_alone(probe, iso
 def test_a_worker_that_speaks_nonsense_is_ended_and_costs_its_case_alone(probe):
     report = probe_run({}, {"call": "nonsense"}, {}, isolation="process")
     assert report.speed.status.tolist() == ["ok", "crashed", "ok"]
-    assert "the worker was ended, since a line is no message" in report.speed.reason[1]
+    assert (
+        "the worker was ended while warming, since a line is no message" in report.speed.reason[1]
+    )
 
 
 @pytest.mark.parametrize("raised", [SystemExit, KeyboardInterrupt, ValueError])

@@ -38,7 +38,13 @@ LEVELS = (
 
 LEVEL_OF = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}
 
-SEEN_OF_THE_WORKER = {"worker.case", "worker.checked", "worker.messages", "worker.summarize"}
+SEEN_OF_THE_WORKER = {
+    "worker.case",
+    "worker.checked",
+    "worker.deaths",
+    "worker.messages",
+    "worker.summarize",
+}
 """What modules outside the worker may import of it."""
 
 RUN_THE_WORKER = {"execution.this_kernel", "execution.user_calls"}

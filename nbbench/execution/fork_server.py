@@ -8,12 +8,13 @@ import queue
 import threading
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from ..frameworks import BackendFile
 from ..worker.messages import CaseFinished, StopCase
 from .worker import Worker
-from .worker_process import WorkerProcess
+from .worker_process import WorkerProcess, worker_environ
 
 _STOP_GRACE_S = 2.0
 """Seconds that a server has to end its case before it is ended itself."""
@@ -27,7 +28,7 @@ class ForkServer(WorkerProcess):
 
     def stop(self) -> None:
         """Have the server end its child; the server stays."""
-        if self.case_pid is None:  # it is still importing
+        if not self.runs_case:  # it is still importing
             self.interrupt()
             self.close()
             return
@@ -39,7 +40,7 @@ class ForkServer(WorkerProcess):
             except queue.Empty:
                 break
             if event is None or isinstance(event, CaseFinished):
-                self.case_pid = None
+                self.runs_case = False
                 return
         self.close()
 
@@ -54,48 +55,71 @@ class ForkServers:
     ) -> None:
         self.facts = facts
         self._key = (python, backend, idle_limit)
-        self._environ = frozenset(os.environ.items())
+        self._inherited = Inherited.now(python)
 
     def take(self) -> Worker:
         """A warm server, or a new one."""
-        return _pool.take((*self._key, self._environ)) or ForkServer(*self._key)
+        python, backend, idle_limit = self._key
+        warm = _pool.take(self._key, self._inherited)
+        return warm or ForkServer(python, backend, self._inherited.environ, idle_limit)
 
     def give_back(self, worker: Worker, *, idle: bool) -> None:
         """Keep a server warm that runs no case; end any other."""
         if idle and worker.alive:
-            _pool.keep((*self._key, self._environ), worker)
+            _pool.keep(self._key, self._inherited, worker)
         else:
             worker.close()
 
 
-_Key = tuple[str, BackendFile, float, frozenset[tuple[str, str]]]
-"""What a warm server must have been started with; its variables among it, which it keeps."""
+_Key = tuple[str, BackendFile, float]
+
+
+@dataclass(frozen=True)
+class Inherited:
+    """What a worker has from this process and keeps, whatever changes here later."""
+
+    environ: Mapping[str, str]
+    cores: frozenset[int]
+    niceness: int
+
+    @classmethod
+    def now(cls, python: str) -> Inherited:
+        """What a worker that is started now would inherit."""
+        cores = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else ()
+        niceness = os.getpriority(os.PRIO_PROCESS, 0) if hasattr(os, "getpriority") else 0
+        return cls(worker_environ(python), frozenset(cores), niceness)
 
 
 class _Pool:
-    """The warm servers of this process."""
+    """The warm servers of this process, each with what it has inherited."""
 
     def __init__(self) -> None:
-        self._warm: dict[_Key, Worker] = {}
+        self._warm: dict[_Key, tuple[Inherited, Worker]] = {}
         self._lock = threading.Lock()
         atexit.register(self.close)
 
-    def take(self, key: _Key) -> Worker | None:
+    def take(self, key: _Key, inherited: Inherited) -> Worker | None:
+        """The warm server with this key; one that has inherited something else is ended."""
         with self._lock:
-            worker = self._warm.pop(key, None)
-        return worker if worker is not None and worker.alive else None
+            its, worker = self._warm.pop(key, (inherited, None))
+        if worker is None or (worker.alive and its == inherited):
+            return worker
+        worker.close()
+        return None
 
-    def keep(self, key: _Key, worker: Worker) -> None:
+    def keep(self, key: _Key, inherited: Inherited, worker: Worker) -> None:
+        """Keep a server warm, in the stead of another with this key."""
         with self._lock:
             displaced = self._warm.pop(key, None)
-            self._warm[key] = worker
+            self._warm[key] = inherited, worker
         if displaced is not None:
-            displaced.close()
+            displaced[1].close()
 
     def close(self) -> None:
+        """End all of them."""
         with self._lock:
-            workers, self._warm = list(self._warm.values()), {}
-        for worker in workers:
+            warm, self._warm = list(self._warm.values()), {}
+        for _, worker in warm:
             worker.close()
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from ..frameworks import BackendFile
 from .worker import Worker
-from .worker_process import WorkerProcess
+from .worker_process import WorkerProcess, worker_environ
 
 
 class FreshProcess(WorkerProcess):
@@ -30,10 +30,11 @@ class FreshProcesses:
     def __init__(self, python: str, backend: BackendFile, facts: Mapping[str, Any]) -> None:
         self.facts = facts
         self._python, self._backend = python, backend
+        self._environ = worker_environ(python)
 
     def take(self) -> Worker:
         """A new process."""
-        return FreshProcess(self._python, self._backend)
+        return FreshProcess(self._python, self._backend, self._environ)
 
     def give_back(self, worker: Worker, *, idle: bool) -> None:
         """End it: it has run its case."""

@@ -129,12 +129,17 @@ class Supervisor:
                 return _death(worker, phase)
             if isinstance(event, WorkerFailed):
                 worker.close()
+                if worker.facts:  # it was ready, so that this costs no other case
+                    return Outcome(event.status, event.reason, phase, detail=event.detail)
                 self._failure = _startup_failure(event, case.framework, worker.where)
                 return self._failure
             if isinstance(event, CaseFinished):
                 return event.outcome
             if isinstance(event, WorkerReady):
                 worker.facts = self._facts = event.facts
+                if phase is Phase.STARTING:
+                    phase, entered = Phase.IMPORTING, time.monotonic()
+                    yield CaseEvent(case, PhaseChanged(phase))
             elif isinstance(event, DeviceOpened):
                 self._gpu = describe_gpu(event.gpu_uuid)
             elif isinstance(event, PhaseChanged):
@@ -144,10 +149,11 @@ class Supervisor:
 
 def _death(worker: Worker, phase: Phase) -> Outcome:
     """What comes of a case whose worker is gone."""
-    reason = f"{worker.exit_reason()} while {phase.value}"
-    if phase is Phase.STARTING:
-        reason += "; check that environments names a Python that works"
-    return Outcome(Status.CRASHED, reason, phase)
+    outcome = worker.outcome_of_death(phase)
+    if phase is Phase.STARTING and outcome.status is Status.CRASHED:
+        hint = "check that environments names a Python that works"
+        outcome = replace(outcome, reason=f"{outcome.reason}; {hint}")
+    return outcome
 
 
 def _startup_failure(failed: WorkerFailed, framework: str, where: str) -> Outcome:

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..frameworks import BackendFile
-from ..plan.cases import Outcome, Status
+from ..plan.cases import Outcome, Phase, Status
 from ..worker.messages import (
     CaseFinished,
     CaseStarted,
@@ -76,9 +76,9 @@ class ThisKernel:
     def close(self) -> None:
         """Nothing: this process goes on."""
 
-    def exit_reason(self) -> str:
-        """Nothing: this process does not end."""
-        return ""
+    def outcome_of_death(self, phase: Phase) -> Outcome:
+        """What is never asked for: this process does not end."""
+        return Outcome(Status.CRASHED, "this process has ended", phase)
 
     def log_tail(self) -> str:
         """Nothing: what is printed here is seen here."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Protocol
 
+from ..worker.case import Outcome, Phase
 from ..worker.messages import Event, Request
 
 
@@ -38,8 +39,8 @@ class Worker(Protocol):
     def close(self) -> None:
         """End the worker and the case that it runs, at once."""
 
-    def exit_reason(self) -> str:
-        """How a worker that is gone has ended."""
+    def outcome_of_death(self, phase: Phase) -> Outcome:
+        """What comes of a case in this phase, now that the worker is gone."""
 
     def log_tail(self) -> str:
         """The end of what the framework has printed."""

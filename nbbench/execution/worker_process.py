@@ -17,8 +17,10 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from ..frameworks import BackendFile
-from ..worker.case import signal_name
+from ..worker.case import Outcome, Phase, Status
+from ..worker.deaths import memory_kills, outcome_of_death
 from ..worker.messages import (
+    MAX_MESSAGE_BYTES,
     CaseFinished,
     CaseStarted,
     Event,
@@ -33,6 +35,8 @@ _LOG_TAIL_BYTES = 4000
 
 _ESCALATION = ("SIGINT", "SIGTERM", "SIGKILL")
 _ESCALATION_STEP_S = 0.2
+_GUARDS_S = 6.0
+"""Seconds that a worker's guards have to end it, all that it has started, and themselves."""
 
 _BOOT = """
 import sys
@@ -52,6 +56,9 @@ not the interpreter has nbbench installed. The current folder leaves the path be
 imported (``sys`` is built in): a file of a downloaded model's folder must not run."""
 
 _MAIN = """
+if sys.platform == "linux":
+    from nbbench.worker.guard import guard_twice
+    guard_twice()
 from nbbench.worker.server import main
 main()
 """
@@ -65,19 +72,26 @@ def boot_command(python: str, code: str, *argv: str) -> list[str]:
 class WorkerProcess:
     """A worker that is a process of its own; started on construction.
 
-    ``isolation`` says how it runs cases. ``case_pid`` is the process of the running case, None
-    where none runs.
+    ``isolation`` says how it runs cases; ``environ`` are its environment variables.
+    ``runs_case`` is true from the start of a case to its end.
     """
 
     isolation: ClassVar[str]
     serves_many: bool
 
-    def __init__(self, python: str, backend: BackendFile, idle_limit: float = 300.0) -> None:
+    def __init__(
+        self,
+        python: str,
+        backend: BackendFile,
+        environ: Mapping[str, str],
+        idle_limit: float = 300.0,
+    ) -> None:
         here = python == sys.executable
         self.where = "this interpreter" if here else "the interpreter that environments names"
         self.facts: Mapping[str, Any] = {}
-        self.case_pid: int | None = None
+        self.runs_case = False
         self._problem = ""
+        self._memory_kills = memory_kills()
         self._log_start = 0
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the worker
         settings = {
@@ -92,7 +106,7 @@ class WorkerProcess:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._log,
-            env=_environ(python),
+            env=environ,
             start_new_session=True,  # an interrupt of the notebook is for the notebook alone
         )
         self._events: queue.Queue[Event | None] = queue.Queue()
@@ -100,15 +114,18 @@ class WorkerProcess:
 
     def _read(self) -> None:
         assert self._process.stdout is not None
-        for line in self._process.stdout:
+        while True:
+            line = self._process.stdout.readline(MAX_MESSAGE_BYTES)
+            if not line.endswith(b"\n") and len(line) < MAX_MESSAGE_BYTES:
+                break  # it is gone, perhaps amid a message
             try:
-                self._events.put(decode(line))
+                self._events.put(decode(line, Event))
             except ProtocolError as error:  # nothing that it sends can be relied on any more
                 self._problem = str(error)
-                self._kill_groups()
+                self._end()
                 break
         self._process.stdout.close()
-        self._process.wait()
+        self._wait()
         self._events.put(None)
 
     @property
@@ -124,6 +141,7 @@ class WorkerProcess:
     def begin_case(self) -> None:
         """Have `log_tail` show no more than is printed from now on."""
         self._log_start = os.fstat(self._log.fileno()).st_size if self.facts else 0
+        self._memory_kills = memory_kills()
 
     def send(self, request: Request) -> None:
         """Ask for something; a worker that is gone is noticed by `receive`."""
@@ -136,52 +154,62 @@ class WorkerProcess:
         """The next event, or None when the worker is gone; ``queue.Empty`` after ``timeout`` s."""
         event = self._events.get(timeout=max(timeout, 0.0))
         if isinstance(event, CaseStarted):
-            self.case_pid = event.pid
+            self.runs_case = True
         elif isinstance(event, CaseFinished):
-            self.case_pid = None
+            self.runs_case = False
         return event
 
     def interrupt(self) -> None:
-        """End the worker's process group, gently at first (elsewhere than POSIX: at once)."""
+        """End the worker, gently at first (elsewhere than POSIX: at once)."""
         for name in _ESCALATION:
             if self.alive:
                 with contextlib.suppress(OSError):
                     if sys.platform == "win32":
                         self._process.terminate()
-                    else:
-                        os.killpg(self._process.pid, getattr(signal, name))
+                    else:  # its guards pass it on
+                        self._process.send_signal(getattr(signal, name))
             deadline = time.monotonic() + _ESCALATION_STEP_S
             while self.alive and time.monotonic() < deadline:
                 time.sleep(0.01)
 
     def close(self) -> None:
         """End the worker and the case it runs, at once."""
-        self._kill_groups()
-        if self.alive:
-            self._process.kill()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(5)
+        self._end()
+        self._wait()
         with contextlib.suppress(OSError, ValueError):
             assert self._process.stdin is not None
             self._process.stdin.close()
 
-    def _kill_groups(self) -> None:
-        """End the worker's process group, and that of the case it runs."""
-        if sys.platform == "win32":
-            self._process.kill()
-            return
-        for leader in {self.case_pid or self._process.pid, self._process.pid}:
-            with contextlib.suppress(OSError):
-                os.killpg(leader, signal.SIGKILL)
+    def _end(self) -> None:
+        """Have the guards end it with all that it has started; without guards, its group."""
+        if sys.platform == "linux":
+            self._process.send_signal(signal.SIGUSR1)
+            self._process.send_signal(signal.SIGCONT)
+        else:
+            self._kill_group()
 
-    def exit_reason(self) -> str:
-        """How a worker that is gone has ended."""
+    def _wait(self) -> None:
+        """Wait for its end, which it may need help with."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(_GUARDS_S)
+        self._kill_group()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(_GUARDS_S)
+
+    def _kill_group(self) -> None:
+        if self.alive:
+            with contextlib.suppress(OSError):
+                if sys.platform != "win32":
+                    os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.kill()
+
+    def outcome_of_death(self, phase: Phase) -> Outcome:
+        """What comes of a case in this phase, now that the worker is gone."""
         if self._problem:
-            return f"the worker was ended, since {self._problem},"
+            reason = f"the worker was ended while {phase.value}, since {self._problem}"
+            return Outcome(Status.CRASHED, reason, phase)
         code = self._process.returncode
-        if code is not None and code < 0:
-            return f"the worker died of {signal_name(-code)}"
-        return f"the worker exited with code {code}"
+        return outcome_of_death("the worker", code, phase, self._memory_kills)
 
     def log_tail(self) -> str:
         """The end of what the framework has printed."""
@@ -195,10 +223,18 @@ class WorkerProcess:
         return os.pread(descriptor, size - start, start).decode(errors="replace")
 
 
-def _environ(python: str) -> dict[str, str]:
-    """This process's variables; another interpreter is spared what is meant for this one."""
-    environ = dict(os.environ)
-    environ["PYTHONUNBUFFERED"] = "1"
+def worker_environ(python: str) -> dict[str, str]:
+    """This process's variables for a worker; without what is meant for this interpreter alone.
+
+    An empty entry of a path means the current folder, of which nothing may run.
+    """
+    environ = {**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONSAFEPATH": "1"}
+    for name in ("PYTHONPATH", "PATH", "LD_LIBRARY_PATH"):
+        if name in environ:
+            entries = environ[name].split(os.pathsep)
+            environ[name] = os.pathsep.join(entry for entry in entries if entry not in ("", "."))
+    if not environ.get("PYTHONPATH"):
+        environ.pop("PYTHONPATH", None)
     if python != sys.executable:
         for name in ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "__PYVENV_LAUNCHER__"):
             environ.pop(name, None)

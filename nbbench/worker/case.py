@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import signal
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
@@ -371,11 +370,3 @@ class Outcome:
     def skipped(cls) -> Outcome:
         """The outcome of a case that was not begun."""
         return cls(Status.SKIPPED, "not started: the run was cancelled before it")
-
-
-def signal_name(number: int) -> str:
-    """A signal's name; real-time signals have none but their number."""
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return f"signal {number}"

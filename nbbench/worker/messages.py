@@ -9,13 +9,17 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 from dataclasses import dataclass
-from typing import Any, Optional, Union, get_args
+from typing import Any, BinaryIO, Optional, Union, get_args
 
 from .case import Case, Outcome, Phase, Status
 from .checked import checked
 
 PROTOCOL = 2
+
+MAX_MESSAGE_BYTES = 256 << 20
+"""Longer than any that a case can mean: a thousand samples are 20 kB."""
 
 
 @dataclass(frozen=True)
@@ -94,18 +98,9 @@ class CaseFinished:
 
 
 Request = Union[RunCase, StopCase]
-Event = Union[
-    WorkerReady,
-    WorkerFailed,
-    CaseStarted,
-    PhaseChanged,
-    DeviceOpened,
-    SamplingProgress,
-    CaseFinished,
-]
-_TYPES: dict[str, Any] = {
-    kind.__name__: kind for union in (Request, Event) for kind in get_args(union)
-}
+OfCase = Union[PhaseChanged, DeviceOpened, SamplingProgress, CaseFinished]
+"""Events that the process of a case may send to its server."""
+Event = Union[WorkerReady, WorkerFailed, CaseStarted, OfCase]
 
 
 class ProtocolError(Exception):
@@ -115,22 +110,55 @@ class ProtocolError(Exception):
 def encode(message: Union[Request, Event]) -> bytes:
     """One message as one line."""
     content = {"v": PROTOCOL, "type": type(message).__name__, **dataclasses.asdict(message)}
-    return json.dumps(content, separators=(",", ":"), allow_nan=False).encode() + b"\n"
+    return json.dumps(content, separators=(",", ":")).encode() + b"\n"
 
 
-def decode(line: bytes) -> Any:
-    """The message on a line; ``ProtocolError`` says what is wrong with any other line."""
+def decode(line: bytes, expected: Any) -> Any:
+    """The message on a line, one of the union ``expected``.
+
+    ``ProtocolError`` says what is wrong with any other line.
+    """
     try:
         content = json.loads(line)
-        version, kind = content.pop("v"), _TYPES[content.pop("type")]
-    except (ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
-        raise ProtocolError(f"a line is no message: {line[:80]!r}") from error
+        version, name = content.pop("v"), content.pop("type")
+    except (ValueError, KeyError, AttributeError, TypeError, RecursionError):
+        raise ProtocolError(f"a line is no message: {line[:80]!r}") from None
     if version != PROTOCOL:
         raise ProtocolError(
-            f"a message is of protocol {version}, and this side speaks {PROTOCOL}; use one version "
-            f"of nbbench in kernel and worker"
+            f"a message is of protocol {str(version)[:20]}, and this side speaks {PROTOCOL}; "
+            f"restart the kernel, as after every change of nbbench's version"
         )
+    kinds = {kind.__name__: kind for kind in get_args(expected)}
+    if not (isinstance(name, str) and name in kinds):
+        raise ProtocolError(f"a message {str(name)[:40]!r} does not belong here")
     try:
-        return checked(kind, content)
+        return checked(kinds[name], content)
     except (ValueError, TypeError, RecursionError) as error:
-        raise ProtocolError(f"a message {kind.__name__} is damaged: {error}") from error
+        raise ProtocolError(f"a message {name} is damaged: {error}") from None
+
+
+class Lines:
+    """Whole lines from pieces as they come; a long line costs as much a byte as a short one."""
+
+    def __init__(self) -> None:
+        self._begun: list[bytes] = []
+        self._size = 0
+
+    def add(self, piece: bytes) -> list[bytes]:
+        """The lines that end in this piece; `ProtocolError` if one grows beyond all bounds."""
+        *whole, rest = piece.split(b"\n")
+        if whole:
+            whole[0] = b"".join([*self._begun, whole[0]])
+            self._begun, self._size = [], 0
+        self._begun.append(rest)
+        self._size += len(rest)
+        if self._size > MAX_MESSAGE_BYTES:
+            raise ProtocolError(f"a message is longer than {MAX_MESSAGE_BYTES >> 20} MiB")
+        return whole
+
+
+def write_all(stream: BinaryIO, content: bytes) -> None:
+    """Write to an unbuffered stream, which may take a part at a time."""
+    left = memoryview(content)
+    while left:
+        left = left[os.write(stream.fileno(), left) :]

@@ -2,14 +2,13 @@
 
 With isolation "fork" it is a server: it imports the framework once, runs none of it, and forks a
 child for every case. With isolation "process" it runs one case itself and ends. It dies with the
-process that started it: at the end of its stdin, or when it finds itself with another parent. (A
-parent-death signal will not do: it comes at the death of the parent's *thread*.)
+process that started it: at the end of its stdin, or when it finds itself with another parent; on
+Linux its guards (`guard`) end it, too, should it hang in the framework.
 """
 
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import gc
 import json
 import os
@@ -24,19 +23,26 @@ from dataclasses import dataclass
 from typing import Any, BinaryIO, Optional
 
 from .backend import Backend
-from .case import Outcome, Phase, Status, signal_name
+from .case import Outcome, Phase, Status
+from .deaths import memory_kills, outcome_of_death
+from .guard import adopt_orphans, children, die_with_parent, end_children
 from .load import load_backend
 from .messages import (
     CaseFinished,
     CaseStarted,
     Event,
+    Lines,
+    OfCase,
     PhaseChanged,
+    ProtocolError,
+    Request,
     RunCase,
     StopCase,
     WorkerFailed,
     WorkerReady,
     decode,
     encode,
+    write_all,
 )
 from .resident import high_water_mark_works
 from .run_case import run_case
@@ -83,7 +89,7 @@ def _claim_stdout() -> BinaryIO:
 
 
 def _send(events: BinaryIO, event: Event) -> None:
-    events.write(encode(event))
+    write_all(events, encode(event))
 
 
 class Server:
@@ -97,12 +103,13 @@ class Server:
         self._events = events
         self._idle_limit = idle_limit
         self._parent = os.getppid()
-        self._unread = b""
+        self._lines = Lines()
         self._open = True
 
     def serve(self) -> None:
         """Take cases until stdin ends, the parent changes, or nothing came for the idle limit."""
         gc.disable()  # what is imported stays; its children collect
+        adopt_orphans()
         idle_since = time.monotonic()
         while self._open and time.monotonic() - idle_since < self._idle_limit:
             for request in self._requests(_LOOK_EVERY_S):
@@ -121,14 +128,18 @@ class Server:
         received = os.read(0, 1 << 16)
         if not received:
             self._open = False
-        *lines, self._unread = (self._unread + received).split(b"\n")
-        return [decode(line) for line in lines]
+        try:
+            return [decode(line, Request) for line in self._lines.add(received)]
+        except ProtocolError as error:
+            self._open = False
+            _send(self._events, _refusal(error))
+            return []
 
     def _run(self, request: RunCase) -> None:
         with contextlib.suppress(Exception):  # the child meets it again, and reports it
             self._backend.import_model(request.case)
         gc.freeze()  # else a child's collector walks, and so copies, all that was imported
-        kills_before = _out_of_memory_kills()
+        kills_before, others = memory_kills(), children()
         reader, writer = os.pipe()
         child = os.fork()
         if child == 0:
@@ -141,16 +152,17 @@ class Server:
         phase, finished = self._relay(child, reader)
         os.close(reader)
         _, wait_status = os.waitpid(child, 0)
-        _kill_group(child, signal.SIGKILL)  # whatever the case itself has started
+        end_children(spare=others)  # whatever the case itself has started
         if finished is None:
-            oom_killed = _out_of_memory_kills() > kills_before
-            finished = CaseFinished(_outcome_of_death(wait_status, phase, oom_killed))
-        _send(self._events, finished)
+            code = os.waitstatus_to_exitcode(wait_status)
+            finished = CaseFinished(outcome_of_death("the process", code, phase, kills_before))
+        if self._open:
+            _send(self._events, finished)
 
     def _relay(self, child: int, reader: int) -> tuple[Optional[Phase], Optional[CaseFinished]]:
         """Pass the child's events on until it is gone; its last phase, and its outcome if any."""
         phase: Optional[Phase] = None
-        unread = b""
+        pieces = Lines()
         stops, next_stop = iter(ESCALATION), float("inf")
         while True:
             wait = min(_LOOK_EVERY_S, max(0.0, next_stop - time.monotonic()))
@@ -171,22 +183,26 @@ class Server:
             received = os.read(reader, 1 << 16)
             if not received:
                 return phase, None
-            *lines, unread = (unread + received).split(b"\n")
-            for line in lines:
-                event = decode(line)
+            try:
+                lines = pieces.add(received)
+                events = [decode(line, OfCase) for line in lines]
+            except ProtocolError as error:  # nothing that it sends can be relied on any more
+                _kill_group(child, signal.SIGKILL)
+                return phase, CaseFinished(_damaged(error, phase))
+            for line, event in zip(lines, events):
                 if isinstance(event, PhaseChanged):
                     phase = event.phase
                 if isinstance(event, CaseFinished):
                     return phase, event
                 if self._open:
-                    self._events.write(line + b"\n")
+                    write_all(self._events, line + b"\n")
 
     def _be_the_child(self, request: RunCase, events: BinaryIO) -> None:
         """Run the case and end the process, in a group of its own that dies with the server."""
         try:
             gc.enable()
             os.setpgid(0, 0)
-            _die_with_parent()
+            die_with_parent()
             _be_first_out_of_memory()
             os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
             self._events.close()
@@ -210,10 +226,17 @@ def _serve_one(backend: Backend, events: BinaryIO) -> None:
     line = sys.stdin.buffer.readline()
     if not line:
         return
-    request = decode(line)
-    threading.Thread(target=_exit_at_end_of_stdin, daemon=True).start()
+    try:
+        request = decode(line.rstrip(b"\n"), Request)
+    except ProtocolError as error:
+        _send(events, _refusal(error))
+        return
+    if not isinstance(request, RunCase):
+        return
     if sys.platform == "linux":
         _be_first_out_of_memory()
+    else:  # where there are no guards
+        threading.Thread(target=_exit_at_end_of_stdin, daemon=True).start()
     _send(events, CaseStarted(os.getpid()))
     outcome = run_case(
         backend, request.case, lambda event: _send(events, event), request.round, request.alone
@@ -231,26 +254,15 @@ def _exit_at_end_of_stdin() -> None:
     os._exit(1)
 
 
-def _outcome_of_death(wait_status: int, phase: Optional[Phase], oom_killed: bool) -> Outcome:
-    """What to say of a child that ended without an outcome."""
+def _refusal(error: ProtocolError) -> WorkerFailed:
+    """What a worker sends that cannot rely on its requests any more, before it ends."""
+    return WorkerFailed(Status.CRASHED, f"the worker has ended, since {error}")
+
+
+def _damaged(error: ProtocolError, phase: Optional[Phase]) -> Outcome:
+    """What comes of a case whose process sends what is no message."""
     where = f" while {phase.value}" if phase else ""
-    if not os.WIFSIGNALED(wait_status):
-        code = os.WEXITSTATUS(wait_status)
-        return Outcome(Status.CRASHED, f"the process exited with code {code}{where}", phase)
-    name = signal_name(os.WTERMSIG(wait_status))
-    if name == "SIGKILL" and oom_killed:
-        reason = f"the system killed the process{where}: the machine's memory ran out"
-        return Outcome(Status.OOM, reason, phase)
-    return Outcome(Status.CRASHED, f"the process died of {name}{where}", phase)
-
-
-def _out_of_memory_kills() -> int:
-    """How many processes the system has killed for memory since it started; 0 if unknown."""
-    with contextlib.suppress(OSError), open("/proc/vmstat", "rb") as counters:
-        for line in counters:
-            if line.startswith(b"oom_kill "):
-                return int(line.split()[1])
-    return 0
+    return Outcome(Status.CRASHED, f"the process was ended{where}, since {error}", phase)
 
 
 def _has_ended(child: int) -> bool:
@@ -261,12 +273,6 @@ def _has_ended(child: int) -> bool:
 def _kill_group(leader: int, signal_number: int) -> None:
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(leader, signal_number)
-
-
-def _die_with_parent() -> None:
-    """Be killed when the server, which has one thread, is gone (Linux)."""
-    pr_set_pdeathsig = 1
-    ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
 
 
 def _be_first_out_of_memory() -> None:

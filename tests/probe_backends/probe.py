@@ -15,15 +15,23 @@ from nbbench.worker.process_memory import ProcessMemory
 from nbbench.worker.resident import Polling, touch
 
 
+def misbehave(how):
+    """Hang, or be stopped, as a framework may that waits for a driver."""
+    if how == "stop":
+        os.kill(os.getpid(), signal.SIGSTOP)
+    if how:
+        time.sleep(1000)
+
+
 class ProbeBackend:
     def load(self):
-        pass
+        misbehave(os.environ.get("PROBE_LOAD"))
 
     def environment(self):
         return {"framework": "Probe", "framework_version": "1"}
 
     def import_model(self, case):
-        pass
+        misbehave(case.config.get("import"))
 
     def open(self, case):
         config = case.config
@@ -118,6 +126,15 @@ class ProbeModel:
     def call_hang(self):
         subprocess.Popen([sys.executable, "-c", "import time; time.sleep(1000)"])
         time.sleep(1000)
+
+    def call_daemon(self):
+        """Leave a process in a session of its own, without variables, whose parent has ended."""
+        code = (
+            "import subprocess, sys; subprocess.Popen([sys.executable, '-c', "
+            "'import time; time.sleep(1000)', sys.argv[1]], env={}, start_new_session=True)"
+        )
+        subprocess.run([sys.executable, "-c", code, self.config["mark"]], check=True)
+        time.sleep(self.config.get("wait_s", 0))
 
     def call_stubborn(self):
         for name in (signal.SIGINT, signal.SIGTERM):
