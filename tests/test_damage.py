@@ -134,14 +134,6 @@ def test_a_worker_that_dies_of_a_nameless_signal_costs_its_case_alone(probe, iso
     assert "signal 40" in report.speed.reason[1]
 
 
-def test_a_worker_that_speaks_nonsense_is_ended_and_costs_its_case_alone(probe):
-    report = probe_run({}, {"call": "nonsense"}, {}, isolation="process")
-    assert report.speed.status.tolist() == ["ok", "crashed", "ok"]
-    assert (
-        "the worker was ended while warming, since a line is no message" in report.speed.reason[1]
-    )
-
-
 @pytest.mark.parametrize("raised", [SystemExit, KeyboardInterrupt, ValueError])
 def test_whatever_on_result_raises_the_rows_are_in_the_report_and_the_file(probe, tmp_path, raised):
     def on_result(result):

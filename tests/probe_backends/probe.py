@@ -25,6 +25,10 @@ def misbehave(how):
 
 class ProbeBackend:
     def load(self):
+        if "PROBE_MEMORY_KILLS" in os.environ:  # as if the system had killed nothing before
+            from nbbench.worker import server
+
+            server.memory_kills = lambda: int(os.environ["PROBE_MEMORY_KILLS"])
         misbehave(os.environ.get("PROBE_LOAD"))
 
     def environment(self):
@@ -66,6 +70,8 @@ class ProbeModel:
         behaviour = config.get("build", "")
         if behaviour == "raise":
             raise ValueError("this config cannot be built")
+        if behaviour == "raise_50_mib":
+            raise ValueError("x" * (50 << 20))
         if behaviour == "memory_error":
             raise MemoryError("no 5 GiB to be had for the weights")
         if "build_log" in config:
