@@ -30,7 +30,6 @@ class ForkServer(WorkerProcess):
         """Have the server end its child; the server stays."""
         if not self.runs_case:  # it is still importing
             self.interrupt()
-            self.close()
             return
         self.send(StopCase())
         deadline = time.monotonic() + _STOP_GRACE_S

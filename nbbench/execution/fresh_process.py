@@ -19,7 +19,6 @@ class FreshProcess(WorkerProcess):
     def stop(self) -> None:
         """End the process, which is the case."""
         self.interrupt()
-        self.close()
 
 
 class FreshProcesses:

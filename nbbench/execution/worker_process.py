@@ -33,8 +33,8 @@ from ..worker.messages import (
 _WORKER = Path(__file__).parent.parent / "worker"
 _LOG_TAIL_BYTES = 4000
 
-_ESCALATION = ("SIGINT", "SIGTERM", "SIGKILL")
-_ESCALATION_STEP_S = 0.2
+_GENTLE = ("SIGINT", "SIGTERM")
+_GENTLE_STEP_S = 0.2
 _GUARDS_S = 6.0
 """Seconds that a worker's guards have to end it, all that it has started, and themselves."""
 
@@ -110,7 +110,9 @@ class WorkerProcess:
             start_new_session=True,  # an interrupt of the notebook is for the notebook alone
         )
         self._events: queue.Queue[Event | None] = queue.Queue()
-        threading.Thread(target=self._read, daemon=True, name="nbbench-worker-reader").start()
+        self._requests: queue.Queue[bytes | None] = queue.Queue()
+        for act in (self._read, self._write):
+            threading.Thread(target=act, daemon=True, name=f"nbbench-worker{act.__name__}").start()
 
     def _read(self) -> None:
         assert self._process.stdout is not None
@@ -119,14 +121,23 @@ class WorkerProcess:
             if not line.endswith(b"\n") and len(line) < MAX_MESSAGE_BYTES:
                 break  # it is gone, perhaps amid a message
             try:
-                self._events.put(decode(line, Event))
+                self._events.put(decode(line.rstrip(b"\n"), Event))
             except ProtocolError as error:  # nothing that it sends can be relied on any more
                 self._problem = str(error)
                 self._end()
                 break
         self._process.stdout.close()
         self._wait()
+        self._requests.put(None)
         self._events.put(None)
+
+    def _write(self) -> None:
+        """Write requests; a long one waits in the pipe for a worker that still imports."""
+        assert self._process.stdin is not None
+        with contextlib.suppress(OSError, ValueError), self._process.stdin:
+            while (request := self._requests.get()) is not None:
+                self._process.stdin.write(request)
+                self._process.stdin.flush()
 
     @property
     def alive(self) -> bool:
@@ -144,11 +155,8 @@ class WorkerProcess:
         self._memory_kills = memory_kills()
 
     def send(self, request: Request) -> None:
-        """Ask for something; a worker that is gone is noticed by `receive`."""
-        assert self._process.stdin is not None
-        with contextlib.suppress(OSError, ValueError):
-            self._process.stdin.write(encode(request))
-            self._process.stdin.flush()
+        """Ask for something, without waiting: `receive` notices a worker that hangs or is gone."""
+        self._requests.put(encode(request))
 
     def receive(self, timeout: float) -> Event | None:
         """The next event, or None when the worker is gone; ``queue.Empty`` after ``timeout`` s."""
@@ -161,24 +169,19 @@ class WorkerProcess:
 
     def interrupt(self) -> None:
         """End the worker, gently at first (elsewhere than POSIX: at once)."""
-        for name in _ESCALATION:
-            if self.alive:
-                with contextlib.suppress(OSError):
-                    if sys.platform == "win32":
-                        self._process.terminate()
-                    else:  # its guards pass it on
-                        self._process.send_signal(getattr(signal, name))
-            deadline = time.monotonic() + _ESCALATION_STEP_S
+        for name in () if sys.platform == "win32" else _GENTLE:
+            with contextlib.suppress(OSError):
+                self._process.send_signal(getattr(signal, name))  # its guards pass it on
+            deadline = time.monotonic() + _GENTLE_STEP_S
             while self.alive and time.monotonic() < deadline:
                 time.sleep(0.01)
+        self.close()
 
     def close(self) -> None:
         """End the worker and the case it runs, at once."""
         self._end()
         self._wait()
-        with contextlib.suppress(OSError, ValueError):
-            assert self._process.stdin is not None
-            self._process.stdin.close()
+        self._requests.put(None)
 
     def _end(self) -> None:
         """Have the guards end it with all that it has started; without guards, its group."""

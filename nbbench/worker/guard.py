@@ -56,7 +56,10 @@ def children() -> list[int]:
     if not _has_children():  # which costs less than to look at every process
         return []
     own = os.getpid()
-    return [int(name) for name in os.listdir("/proc") if name.isdecimal() and _parent(name) == own]
+    with contextlib.suppress(OSError):  # a container may hide /proc
+        names = filter(str.isdecimal, os.listdir("/proc"))
+        return [int(name) for name in names if _parent(name) == own]
+    return []
 
 
 def end_children(spare: Collection[int] = ()) -> None:

@@ -46,7 +46,7 @@ def load_backend(framework: str, file: str, class_name: str) -> Union[Backend, W
         if isinstance(error, ModuleNotFoundError) and missing:
             reason = f"{missing} is not installed"
         return WorkerFailed(Status.UNSUPPORTED, reason, traceback.format_exc())
-    except Exception as error:
+    except BaseException as error:  # SystemExit too
         reason = f"{framework} cannot be started: {first_line(error)}"
         return WorkerFailed(Status.ERROR, reason, traceback.format_exc())
 

@@ -136,7 +136,7 @@ class Server:
             return []
 
     def _run(self, request: RunCase) -> None:
-        with contextlib.suppress(Exception):  # the child meets it again, and reports it
+        with contextlib.suppress(BaseException):  # the child meets it again, and reports it
             self._backend.import_model(request.case)
         gc.freeze()  # else a child's collector walks, and so copies, all that was imported
         kills_before, others = memory_kills(), children()
