@@ -44,6 +44,7 @@ SEEN_OF_THE_WORKER = {
     "worker.deaths",
     "worker.messages",
     "worker.summarize",
+    "worker.variables",
 }
 """What modules outside the worker may import of it."""
 

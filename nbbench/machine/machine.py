@@ -13,28 +13,12 @@ from datetime import datetime
 from pathlib import Path
 
 from .._version import __version__
+from ..worker.variables import describe_variables
 from .control_groups import memory_limits
 from .gpus import other_processes, visible_conditions, visible_gpus
 from .load import busy_seconds
 from .processors import usable_processors
 from .settings import read_settings, swap_used_mb
-
-_SETTINGS = (
-    "CUDA_VISIBLE_DEVICES",
-    "GOMP_CPU_AFFINITY",
-    "KMP_AFFINITY",
-    "MALLOC_ARENA_MAX",
-    "MALLOC_CONF",
-    "MALLOC_MMAP_THRESHOLD_",
-    "MALLOC_TRIM_THRESHOLD_",
-    "MKL_NUM_THREADS",
-    "NVIDIA_TF32_OVERRIDE",
-    "OMP_NUM_THREADS",
-    "PYTORCH_ALLOC_CONF",
-    "PYTORCH_CUDA_ALLOC_CONF",
-    "TF_GPU_ALLOCATOR",
-)
-"""Environment variables that change time or memory."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +71,7 @@ def describe_machine() -> MachineFacts:
     now = datetime.now()
     memory, limits = psutil.virtual_memory(), memory_limits()
     load = psutil.getloadavg()[0]
-    settings = read_settings()
+    settings, variables = read_settings(), describe_variables()
     return MachineFacts(
         nbbench_version=__version__,
         system=platform.system(),
@@ -111,12 +95,8 @@ def describe_machine() -> MachineFacts:
         swap_used_mb=swap_used_mb(),
         on_battery=settings.on_battery,
         power_profile=settings.profile,
-        settings=", ".join(
-            f"{name}={os.environ[name]}" for name in _SETTINGS if os.environ.get(name)
-        ),
-        preloaded=", ".join(
-            os.path.basename(part) for part in re.split("[ :]", os.environ.get("LD_PRELOAD", ""))
-        ),
+        settings=variables["settings"],
+        preloaded=variables["preloaded"],
         num_gpus=len(visible_gpus()),
         gpu_processes=other_processes(visible_conditions()),
     )

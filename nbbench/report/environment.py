@@ -14,6 +14,9 @@ from ..plan.cases import Result
 EnvironmentKey: TypeAlias = tuple[str, str]
 """A framework, and the label of an environment that it ran in."""
 
+_OF_THE_WORKER = ("settings", "preloaded")
+"""Facts of the machine that a worker may have otherwise than this process has them now."""
+
 
 @dataclass(frozen=True)
 class WorkerFacts:
@@ -56,10 +59,11 @@ class EnvironmentFacts:
         outcomes = [result.outcome for result in results]
         sources = {case.model: case.config_source for case in cases if case.config_source}
         threads = [case.threads for case in cases if case.threads is not None]
+        own = {name: worker.values[name] for name in _OF_THE_WORKER if name in worker.values}
         return cls(
             *key,
-            machine=machine,
-            values=worker.values,
+            machine=dataclasses.replace(machine, **own),
+            values={name: value for name, value in worker.values.items() if name not in own},
             gpu=worker.gpu,
             devices=tuple(sorted({outcome.device for outcome in outcomes if outcome.device})),
             executions=frozenset(outcome.execution for outcome in outcomes if outcome.execution),

@@ -130,7 +130,7 @@ def decode(line: bytes, expected: Any) -> Any:
         )
     kinds = {kind.__name__: kind for kind in get_args(expected)}
     if not (isinstance(name, str) and name in kinds):
-        raise ProtocolError(f"a message {str(name)[:40]!r} does not belong here")
+        raise ProtocolError(f"a message {str(name)[:40]!r} is not expected at this end")
     try:
         return checked(kinds[name], content)
     except (ValueError, TypeError, RecursionError) as error:

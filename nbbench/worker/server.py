@@ -46,6 +46,7 @@ from .messages import (
 )
 from .resident import high_water_mark_works
 from .run_case import run_case
+from .variables import describe_variables
 
 ESCALATION = (("SIGINT", 0.2), ("SIGTERM", 0.2), ("SIGKILL", 5.0))
 """How a case is ended, and the seconds each step is given."""
@@ -73,8 +74,9 @@ def main() -> None:
         _send(events, backend)
         return
     high_water_mark_works()  # proved once, for every fork
-    environment = {"python_version": platform.python_version(), **backend.environment()}
-    _send(events, WorkerReady(settings.framework, os.getpid(), environment))
+    facts = {"python_version": platform.python_version(), **describe_variables()}
+    facts.update(backend.environment())
+    _send(events, WorkerReady(settings.framework, os.getpid(), facts))
     if settings.isolation == "fork":
         Server(backend, events, settings.idle_limit).serve()
     else:
