@@ -165,3 +165,28 @@ def test_a_worker_serves_only_runs_that_it_would_have_inherited_the_same_for(mar
         assert (server() == second) == (len(cores) == 1)
     finally:
         os.sched_setaffinity(0, cores)
+
+
+def test_the_report_shows_the_variables_that_the_worker_has(mark, monkeypatch, isolation):
+    """A framework may set some as it is imported, and the kernel others while a case runs."""
+    monkeypatch.setenv("PROBE_SETS", "MALLOC_ARENA_MAX=7")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    report = nbbench.run(
+        **arguments(isolation),
+        progress=False,
+        on_result=lambda _: monkeypatch.setenv("OMP_NUM_THREADS", "2"),
+    )
+    shown = report.environment.loc["settings"].iloc[0]
+    assert shown == "CUDA_VISIBLE_DEVICES=, MALLOC_ARENA_MAX=7, OMP_NUM_THREADS=1"
+
+
+def test_a_worker_that_hangs_before_it_reads_a_long_request_is_too_late(
+    mark, monkeypatch, isolation
+):
+    monkeypatch.setenv("PROBE_LOAD", "hang")
+    values = {**arguments(isolation, text="x" * (1 << 20)), "timeout": 1.0}
+    job = start(nbbench.BenchmarkArguments(**values))
+    assert job.wait(60)
+    assert job.report().speed.status.tolist() == ["timeout"]
+    wait_until(lambda: not marked(mark), seconds=20)

@@ -29,6 +29,9 @@ class ProbeBackend:
             from nbbench.worker import server
 
             server.memory_kills = lambda: int(os.environ["PROBE_MEMORY_KILLS"])
+        if "PROBE_SETS" in os.environ:
+            name, _, value = os.environ["PROBE_SETS"].partition("=")
+            os.environ[name] = value
         misbehave(os.environ.get("PROBE_LOAD"))
 
     def environment(self):
