@@ -190,3 +190,24 @@ def test_a_worker_that_hangs_before_it_reads_a_long_request_is_too_late(
     assert job.wait(60)
     assert job.report().speed.status.tolist() == ["timeout"]
     wait_until(lambda: not marked(mark), seconds=20)
+
+
+@pytest.mark.parametrize("how", ["killed", "cancelled"])
+def test_uv_and_what_it_has_started_end_with_the_kernel_or_the_build(mark, tmp_path, how):
+    """A script stands for uv while it builds a package, which takes long."""
+    script, cancel = tmp_path / "uv", tmp_path / "cancel"
+    script.write_text("#!/bin/sh\nsetsid sleep 1000\n")
+    script.chmod(0o755)
+    code = (
+        f"import pathlib, uv\nuv.find_uv_bin = lambda: {str(script)!r}\n"
+        f"from nbbench.environments.build import _Uv\n"
+        f"list(_Uv(pathlib.Path({str(cancel)!r}).exists).run({mark!r}))"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL)
+    wait_until(lambda: any("sleep" in each.name() for each in marked(mark)))
+    if how == "killed":
+        end_of(process)
+    else:
+        cancel.touch()
+    wait_until(lambda: not marked(mark), seconds=20)
+    process.wait()

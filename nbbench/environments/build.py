@@ -11,6 +11,7 @@ import os
 import queue
 import re
 import shutil
+import signal
 import site
 import subprocess
 import sys
@@ -313,7 +314,8 @@ class _Uv:
     def run(self, *argv: str, quiet: bool = False) -> Iterator[str]:
         """Yield the lines that a waiting user cares for; raises `EnvironmentNotReady`."""
         process = subprocess.Popen(
-            [self._uv, *argv],
+            [*_guarded(), self._uv, *argv],
+            stdin=subprocess.PIPE,  # its guards see by it that this process is gone
             cwd=tempfile.gettempdir(),  # builds and probes import nothing from the current folder
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
@@ -332,7 +334,10 @@ class _Uv:
                     yield text[0].lower() + text[1:100]
             process.wait()
         except BaseException:
-            process.kill()
+            if sys.platform == "linux":
+                process.send_signal(signal.SIGUSR1)  # the guards end all that uv has started
+            else:
+                process.kill()
             process.wait()
             raise
         if process.returncode:
@@ -359,6 +364,12 @@ def _read(process: subprocess.Popen[str], lines: queue.Queue[str | None]) -> Non
     for line in process.stderr:
         lines.put(line)
     lines.put(None)
+
+
+def _guarded() -> list[str]:
+    """What goes before a command for it to end with this process, with all that it has started."""
+    guard = Path(__file__).parent.parent / "worker" / "guard.py"
+    return [sys.executable, "-I", str(guard)] if sys.platform == "linux" else []
 
 
 def _environ(cache: Path | None) -> dict[str, str]:

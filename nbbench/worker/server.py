@@ -237,6 +237,7 @@ def _serve_one(backend: Backend, events: BinaryIO) -> None:
         return
     if sys.platform == "linux":
         _be_first_out_of_memory()
+        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)  # the guards look at what stdin was
     else:  # where there are no guards
         threading.Thread(target=_exit_at_end_of_stdin, daemon=True).start()
     _send(events, CaseStarted(os.getpid()))
