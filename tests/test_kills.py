@@ -18,7 +18,7 @@ pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="guards are for Linux"),
 ]
 
-KILLS = int(os.environ.get("NBBENCH_TEST_KILLS", "40"))
+KILLS = int(os.environ.get("NBBENCH_TEST_KILLS", "20"))
 SWEEP = 20
 
 __all__ = ["mark"]

@@ -128,3 +128,21 @@ def test_a_line_without_end_is_refused_before_it_fills_the_memory(monkeypatch):
         lines.add(b"x" * (1 << 16))
     with pytest.raises(ProtocolError, match="longer than 1 MiB"):
         lines.add(b"x")
+
+
+@ISOLATIONS
+def test_a_framework_that_exits_as_it_is_imported_is_an_error_with_its_reason(
+    isolation, monkeypatch
+):
+    nbbench.close_workers()
+    monkeypatch.setenv("PROBE_LOAD", "exit")
+    report = probe_run({}, isolation=isolation)
+    assert report.speed.status.tolist() == ["error"]
+    assert "probe cannot be started: no licence" in report.speed.reason[0]
+
+
+@ISOLATIONS
+def test_a_model_whose_code_exits_as_it_is_imported_costs_its_case_alone(isolation):
+    report = probe_run({}, {"import": "exit"}, {}, isolation=isolation)
+    assert report.speed.status.tolist() == ["ok", "error", "ok"]
+    assert "SystemExit: no licence" in report.speed.reason[1]

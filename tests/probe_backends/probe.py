@@ -16,9 +16,11 @@ from nbbench.worker.resident import Polling, touch
 
 
 def misbehave(how):
-    """Hang, or be stopped, as a framework may that waits for a driver."""
+    """Hang, be stopped, or exit, as a framework may that waits for a driver or a licence."""
     if how == "stop":
         os.kill(os.getpid(), signal.SIGSTOP)
+    if how == "exit":
+        sys.exit("no licence")
     if how:
         time.sleep(1000)
 
