@@ -211,3 +211,19 @@ def test_uv_and_what_it_has_started_end_with_the_kernel_or_the_build(mark, tmp_p
         cancel.touch()
     wait_until(lambda: not marked(mark), seconds=20)
     process.wait()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="forks")
+def test_a_case_that_has_left_its_group_is_cancelled_and_the_server_stays(mark):
+    def run(**config):
+        job = start(nbbench.BenchmarkArguments(**arguments(**config)))
+        if config:
+            wait_until(lambda: named(mark))
+            job.cancel()
+        assert job.wait(60)
+        (server,) = chain_below(psutil.Process())[2:3]
+        return job.report().speed.status.tolist(), server.pid
+
+    statuses, server = run(call="leave_group", mark=mark, wait_s=1000)
+    assert statuses == ["cancelled"]
+    assert run() == (["ok"], server)

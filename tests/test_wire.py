@@ -49,7 +49,7 @@ def test_a_case_that_speaks_nonsense_is_ended_and_costs_itself_alone(isolation):
     report = probe_run({}, {"call": "nonsense"}, {}, isolation=isolation)
     assert report.speed.status.tolist() == ["ok", "crashed", "ok"]
     reason = report.speed.reason[1]
-    assert "was ended while warming, since a line is no message: b'nonsense'" in reason
+    assert "was ended while measuring, since a line is no message: b'nonsense'" in reason
 
 
 @ISOLATIONS

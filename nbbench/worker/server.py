@@ -186,18 +186,17 @@ class Server:
             if not received:
                 return phase, None
             try:
-                lines = pieces.add(received)
-                events = [decode(line, OfCase) for line in lines]
+                for line in pieces.add(received):
+                    event = decode(line, OfCase)
+                    if isinstance(event, PhaseChanged):
+                        phase = event.phase
+                    if isinstance(event, CaseFinished):
+                        return phase, event
+                    if self._open:
+                        write_all(self._events, line + b"\n")
             except ProtocolError as error:  # nothing that it sends can be relied on any more
                 _kill_group(child, signal.SIGKILL)
                 return phase, CaseFinished(_damaged(error, phase))
-            for line, event in zip(lines, events):
-                if isinstance(event, PhaseChanged):
-                    phase = event.phase
-                if isinstance(event, CaseFinished):
-                    return phase, event
-                if self._open:
-                    write_all(self._events, line + b"\n")
 
     def _be_the_child(self, request: RunCase, events: BinaryIO) -> None:
         """Run the case and end the process, in a group of its own that dies with the server."""
@@ -274,8 +273,11 @@ def _has_ended(child: int) -> bool:
 
 
 def _kill_group(leader: int, signal_number: int) -> None:
-    with contextlib.suppress(ProcessLookupError, PermissionError):
+    try:
         os.killpg(leader, signal_number)
+    except (ProcessLookupError, PermissionError):  # it may have gone to another group
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(leader, signal_number)
 
 
 def _be_first_out_of_memory() -> None:

@@ -11,6 +11,8 @@ import time
 
 from nbbench.worker.backend import Unsupported
 from nbbench.worker.backends.cpu import CpuDevice
+from nbbench.worker.case import Phase
+from nbbench.worker.messages import PhaseChanged, encode
 from nbbench.worker.process_memory import ProcessMemory
 from nbbench.worker.resident import Polling, touch
 
@@ -152,6 +154,11 @@ class ProbeModel:
             signal.signal(name, signal.SIG_IGN)
         time.sleep(1000)
 
+    def call_leave_group(self):
+        """Go to the server's group, where a signal to this one's own does not reach it."""
+        os.setpgid(0, os.getpgid(os.getppid()))
+        self.call_daemon()
+
     def call_segfault(self):
         print("about to die", flush=True)
         os.kill(os.getpid(), signal.SIGSEGV)
@@ -160,10 +167,10 @@ class ProbeModel:
         os.kill(os.getpid(), 40)
 
     def call_nonsense(self):
-        """Write to whatever descriptor the worker sends its events by."""
+        """Write to whatever descriptor the worker sends its events by, at once after a phase."""
         for descriptor in range(3, 20):
             with contextlib.suppress(OSError):
-                os.write(descriptor, b"nonsense\n")
+                os.write(descriptor, encode(PhaseChanged(Phase.MEASURING)) + b"nonsense\n")
         time.sleep(1000)
 
     def call_keyboard_interrupt(self):
