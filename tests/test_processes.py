@@ -202,7 +202,7 @@ def test_uv_and_what_it_has_started_end_with_the_kernel_or_the_build(mark, tmp_p
     code = (
         f"import pathlib, uv\nuv.find_uv_bin = lambda: {str(script)!r}\n"
         f"from nbbench.environments.build import _Uv\n"
-        f"list(_Uv(pathlib.Path({str(cancel)!r}).exists).run({mark!r}))"
+        f"list(_Uv(pathlib.Path({str(cancel)!r}).exists, None).run({mark!r}))"
     )
     process = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL)
     wait_until(lambda: any("sleep" in each.name() for each in marked(mark)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -96,13 +97,13 @@ def test_devices_have_one_name_however_they_are_given(monkeypatch):
 
 
 def test_a_busy_machine_is_shown_when_it_begins_and_above_the_table(probe):
-    busy = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+    spin = f"{shlex.quote(sys.executable)} -c 'while True: pass' >/dev/null & echo $!"
+    pid = int(subprocess.check_output(["sh", "-c", spin]))  # no child of this process
     try:
-        job = nbbench.submit(configs=model(call="wait", wait_s=0.05), **ARGUMENTS | {"max_time": 2})
+        job = nbbench.submit(configs=model(call="wait", wait_s=0.3), **ARGUMENTS | {"max_time": 4})
         assert job.wait(60)
     finally:
-        busy.kill()
-        busy.wait()
+        os.kill(pid, signal.SIGKILL)
     (warning,) = job.progress.warnings
     assert warning.startswith("busy machine: other processes keep ")
     assert "threads=1" in warning
