@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import csv as csv_module
+import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
 
 from ..api import start, watched
+from ..arguments.defaults import sentence_of, with_defaults
 from ..arguments.flags import benchmark_parser
 from ..arguments.schema import BenchmarkArguments
 from ..errors import OutputError
@@ -45,6 +47,9 @@ def command(argv: list[str]) -> int:
     if csv is not None:
         check_writable(csv, folder=True)  # last, since it makes the folder
     rows = None if csv is None else _CsvRows(csv)
+    values, used = with_defaults(values)
+    if used:
+        print(sentence_of(used), file=sys.stderr)
     arguments = BenchmarkArguments(**values)
     job = start(arguments, on_result=None if rows is None else rows.add, save=save)
     with warnings.catch_warnings():
