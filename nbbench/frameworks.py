@@ -16,7 +16,11 @@ GROUP = "nbbench.backends"
 _BUILT_IN = (
     EntryPoint("pytorch", "nbbench.worker.backends.torch:TorchBackend", GROUP),
     EntryPoint("tensorflow", "nbbench.worker.backends.tensorflow:TensorFlowBackend", GROUP),
+    EntryPoint("selftest", "nbbench.worker.backends.selftest:SelftestBackend", GROUP),
+    EntryPoint("selftest-torch", "nbbench.worker.backends.selftest:SelftestTorchBackend", GROUP),
 )
+_UNLISTED = ("selftest", "selftest-torch")
+"""They measure no model of anyone's, and so are not offered."""
 
 
 @dataclass(frozen=True)
@@ -29,8 +33,13 @@ class BackendFile:
 
 
 def backend_names() -> list[str]:
-    """The frameworks that can be asked for."""
-    return sorted(_entry_points())
+    """The frameworks that are offered."""
+    return sorted(_entry_points().keys() - set(_UNLISTED))
+
+
+def has_backend(framework: str) -> bool:
+    """Whether a framework can be asked for, offered or not."""
+    return framework in _entry_points()
 
 
 def find_backend(framework: str) -> BackendFile:

@@ -1,4 +1,5 @@
-/* A fake NVIDIA management library: two GPUs, and a process on the second (this one, with 1234 MiB). */
+/* A fake NVIDIA management library: two GPUs, the first of which is hot and busy, and a process on the
+   second (this one, with 1234 MiB). Built with -DOLD it lacks what a driver may lack. */
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -35,6 +36,20 @@ int nvmlDeviceGetPowerManagementLimit(void *device, unsigned *milliwatts) { *mil
 int nvmlDeviceGetPerformanceState(void *device, unsigned *state) { *state = 2; return 0; }
 int nvmlDeviceGetClockInfo(void *device, unsigned type, unsigned *mhz) { *mhz = type == 2 ? 2619 : 1980; return 0; }
 int nvmlDeviceGetMaxClockInfo(void *device, unsigned type, unsigned *mhz) { *mhz = 2000; return 0; }
+#ifndef OLD
+int nvmlDeviceGetTemperature(void *device, unsigned sensor, unsigned *celsius) { *celsius = sensor ? 0 : 67; return 0; }
+int nvmlDeviceGetPersistenceMode(void *device, unsigned *mode) { *mode = device == &gpus[1]; return 0; }
+int nvmlDeviceGetUtilizationRates(void *device, unsigned *percent) { percent[0] = device == &gpus[0] ? 55 : 0; percent[1] = 1; return 0; }
+#ifdef RENAMED /* since 535 */
+int nvmlDeviceGetCurrentClocksEventReasons
+#else
+int nvmlDeviceGetCurrentClocksThrottleReasons
+#endif
+(void *device, unsigned long long *reasons) {
+    *reasons = device == &gpus[0] ? 0x44 : 0x3; /* heat and the power cap; or idling at a set clock */
+    return 0;
+}
+#endif
 int nvmlSystemGetDriverVersion(char *version, unsigned size) { snprintf(version, size, "580.1"); return 0; }
 int nvmlSystemGetCudaDriverVersion(int *version) { *version = 13010; return 0; }
 int nvmlSystemGetCudaDriverVersion_v2(int *version) { *version = 13010; return 0; }

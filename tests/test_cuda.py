@@ -22,16 +22,33 @@ from tests.conftest import TINY_BERT
 MIB = 2**20
 
 
-@pytest.fixture(scope="module")
-def fake_driver(tmp_path_factory):
-    """A folder with a library that answers as an NVIDIA driver would."""
+def compiled_driver(tmp_path_factory, *options):
     if sys.platform != "linux" or shutil.which("cc") is None:
         pytest.skip("the fake driver is compiled, for Linux")
     folder = tmp_path_factory.mktemp("driver")
     source = Path(__file__).with_name("fake_nvml.c")
     library = folder / "libnvidia-ml.so.1"
-    subprocess.run(["cc", "-shared", "-fPIC", "-o", str(library), str(source)], check=True)
+    command = ["cc", *options, "-shared", "-fPIC", "-o", str(library), str(source)]
+    subprocess.run(command, check=True)
     return folder
+
+
+@pytest.fixture(scope="module")
+def fake_driver(tmp_path_factory):
+    """A folder with a library that answers as an NVIDIA driver would."""
+    return compiled_driver(tmp_path_factory)
+
+
+@pytest.fixture(scope="module")
+def renaming_driver(tmp_path_factory):
+    """One that knows throttle reasons by their new name alone."""
+    return compiled_driver(tmp_path_factory, "-DRENAMED")
+
+
+@pytest.fixture(scope="module")
+def old_driver(tmp_path_factory):
+    """One that lacks the functions that a driver may lack."""
+    return compiled_driver(tmp_path_factory, "-DOLD")
 
 
 def with_driver(folder, code, **environment):
@@ -94,9 +111,12 @@ print(json.dumps([asdict(describe_gpu(f"GPU-{name}")) for name in ("fa4e", "510w
     assert told == {
         "gpu": "Fake GPU", "gpu_ram_mb": 80 * 1024, "gpu_power_watts": 700,
         "gpu_performance_state": "P2", "gpu_clock_sm_mhz": 1980, "gpu_clock_sm_max_mhz": 2000,
-        "gpu_clock_memory_mhz": 2619, "gpu_driver": "580.1", "gpu_driver_cuda": "13.1",
+        "gpu_clock_memory_mhz": 2619, "gpu_temperature_c": 67, "gpu_throttle_reasons": "none",
+        "gpu_persistence": True, "gpu_driver": "580.1", "gpu_driver_cuda": "13.1",
     }  # fmt: skip
     assert slow["gpu"] == "Slow GPU"
+    assert slow["gpu_throttle_reasons"] == "power cap, heat, by hardware"
+    assert slow["gpu_persistence"] is False
     assert set(unknown.values()) == {None}
 
 
@@ -111,6 +131,104 @@ print(json.dumps([report.speed.status.tolist(), facts["gpu"], "fa4e" in str(fact
 """
     code = code.replace("sys.argv[1]", repr(str(probe)))
     assert with_driver(fake_driver, code) == [["ok"] * 4, "Fake GPU", False]
+
+
+STATES = """
+import json
+from dataclasses import asdict
+from nbbench.worker.nvml import watched
+states = []
+for name in ("GPU-fa4e", "GPU-510w", "GPU-other", None):
+    with watched(name) as read:
+        state = read()
+        states.append(None if state is None else asdict(state))
+print(json.dumps(states))
+"""
+
+
+@pytest.mark.parametrize("driver", ["fake_driver", "renaming_driver"])
+def test_a_gpus_state_is_its_clock_temperature_and_why_it_is_lowered(driver, request):
+    good, hot, *unknown = with_driver(request.getfixturevalue(driver), STATES)
+    assert good == {"clock_mhz": 1980, "temperature_c": 67, "throttle": []}
+    assert hot["throttle"] == ["power cap", "heat, by hardware"]
+    assert unknown == [None, None]
+
+
+def test_what_a_driver_lacks_is_missing(old_driver):
+    good, *_ = with_driver(old_driver, STATES)
+    assert good == {"clock_mhz": 1980, "temperature_c": None, "throttle": None}
+
+
+THROTTLED = """
+import json, sys, nbbench
+sys.path.insert(0, {site!r})
+names = ["GPU-fa4e", "GPU-510w", "GPU-other"]
+configs = [{{"model_type": "x", "gpu_uuid": name}} for name in names]
+report = nbbench.run(*names, configs=configs, frameworks="probe", sequence_lengths=[8],
+                     max_time=0.1, progress=False)
+report.save({file!r})
+speed = nbbench.Report.load({file!r}).speed
+columns = ["throttled", "gpu_clock_before_mhz", "gpu_clock_after_mhz", "gpu_temperature_after_c"]
+print(json.dumps([json.loads(speed[columns].to_json(orient="values")),
+                  speed.throttle_reasons.tolist(), str(report), report._repr_html_()]))
+"""
+
+
+def test_a_case_says_whether_its_gpu_was_throttled(fake_driver, probe, tmp_path):
+    code = THROTTLED.format(site=str(probe), file=str(tmp_path / "x.nbbench.json"))
+    values, reasons, text, html = with_driver(fake_driver, code)
+    assert values == [[False, 1980, 1980, 67], [True, 1980, 1980, 67], [None] * 4]
+    assert reasons == ["", "power cap, heat, by hardware", ""]
+    assert text.count("throttled") == 1
+    assert html.count("clock was lowered (power cap, heat, by hardware)") == 1
+
+
+def test_where_the_driver_lacks_them_throttle_reasons_are_missing(old_driver, probe, tmp_path):
+    code = THROTTLED.format(site=str(probe), file=str(tmp_path / "x.nbbench.json"))
+    values, _, text, _ = with_driver(old_driver, code)
+    assert values[1] == [None, 1980, 1980, None]
+    assert "throttled" not in text
+
+
+CONDITIONS = """
+import json
+from nbbench.machine import gpus
+from nbbench.machine.health import findings
+from nbbench.machine.load import Load
+from nbbench.machine.machine import MachineFacts
+from dataclasses import asdict
+gpus._sees_all_pids = lambda: {sees}
+conditions = gpus.visible_conditions()
+found = findings(MachineFacts(), Load(0.0, (), None, None), None, conditions)
+print(json.dumps([[asdict(each) for each in conditions], gpus.other_processes(conditions),
+                  {{each.check: [each.level.value, each.sentence] for each in found}}]))
+"""
+
+
+def test_the_doctor_finds_throttling_and_other_processes_on_a_gpu(fake_driver):
+    (slow, fast), others, found = with_driver(fake_driver, CONDITIONS.format(sees=True))
+    assert slow["processes"] == []
+    assert [process["own"] for process in fast["processes"]] == [False, True]
+    assert others == 1
+    level, sentence = found["Slow GPU clock"]
+    assert level == "bad"
+    assert "power cap, heat, by hardware" in sentence
+    assert found["Fake GPU clock"][0] == "ok"
+    assert found["Fake GPU processes"][0] == "bad"
+    assert "pid 1" in found["Fake GPU processes"][1]
+    assert found["Slow GPU persistence"][0] == "could be steadier"
+
+
+def test_in_a_container_a_gpus_processes_are_unknown_but_that_it_is_busy_is_not(fake_driver):
+    (slow, fast), others, found = with_driver(fake_driver, CONDITIONS.format(sees=False))
+    assert slow["processes"] is fast["processes"] is others is None
+    assert "busy 55 % of the time" in found["Slow GPU processes"][1]
+    assert found["Fake GPU processes"][0] == "unknown"
+
+
+def test_what_an_old_driver_lacks_is_unknown_to_the_doctor(old_driver):
+    _, _, found = with_driver(old_driver, CONDITIONS.format(sees=True))
+    assert found["Slow GPU clock"][0] == found["Slow GPU persistence"][0] == "unknown"
 
 
 class FakeCuda:

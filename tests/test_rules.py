@@ -29,7 +29,7 @@ LEVELS = (
     {"execution"},
     {"display"},
     {"api"},
-    {"hf", "notebook"},
+    {"hf", "notebook", "selftest"},
     {"cli"},
     {"__init__", "__main__"},
 )

@@ -263,11 +263,11 @@ class BenchmarkArguments(BaseModel):
     @field_validator("frameworks")
     @classmethod
     def _known_frameworks(cls, frameworks: list[str]) -> list[str]:
-        from ..frameworks import backend_names
+        from ..frameworks import backend_names, has_backend
 
         known = backend_names()
         for name in frameworks:
-            if name not in known:
+            if not has_backend(name):
                 raise ValueError(
                     f"frameworks: {name!r} is not one of {', '.join(known)}"
                     f"{did_you_mean(name, known)}"

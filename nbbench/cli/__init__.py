@@ -1,4 +1,4 @@
-"""The shell's front end: ``nbbench run``, ``nbbench hf``, ``nbbench models``, ``nbbench env``."""
+"""The shell's front end: ``nbbench run`` and its other commands, a module each."""
 
 from __future__ import annotations
 
@@ -16,13 +16,14 @@ usage: nbbench COMMAND …
   run      measure models: nbbench run bert-base-uncased -b 1 8 -s 32 128
   compare  what differs between two saved reports, and a gate for CI
   doctor   what makes numbers unsteady on this machine, and what to do
+  selftest check on this machine that nbbench measures right
   hf       the same with the arguments, tables and files of Transformers' former benchmark
   models   list the built-in catalogue
   env      list, create and remove the environments that frameworks run in
 
 nbbench COMMAND --help shows more; nbbench --version the version."""
 
-_COMMANDS = ("run", "compare", "doctor", "hf", "models", "env")
+_COMMANDS = ("run", "compare", "doctor", "selftest", "hf", "models", "env")
 """Each is a module of this package, with a function ``command``."""
 
 

@@ -22,11 +22,11 @@ class NotebookDisplay:
 
     def update(self) -> None:
         """Show how it is now, if that is anything new."""
-        line, results = self._progress.line(), self._progress.rows()
+        line, results = self._progress.with_warnings(self._progress.line()), self._progress.rows()
         if (line, len(results)) != self._shown:
             self._shown = line, len(results)
             self._handle.update(Shown(line, live_html(line, self._progress.share, results)))
 
     def __exit__(self, *_: object) -> None:
-        line = self._progress.summary()
+        line = self._progress.with_warnings(self._progress.summary())
         self._handle.update(Shown(line, live_html(line, None, [])))

@@ -13,6 +13,7 @@ class TerminalDisplay:
         from rich.status import Status
 
         self._progress = progress
+        self._warned = 0
         self._console = Console(stderr=True)
         self._status = Status("starting", console=self._console, refresh_per_second=4)
 
@@ -24,8 +25,12 @@ class TerminalDisplay:
         """Show the line as it is now."""
         from rich.markup import escape
 
+        for warning in self._progress.warnings[self._warned :]:
+            self._console.print(warning, highlight=False, markup=False)
+            self._warned += 1
         self._status.update(escape(self._progress.line()))
 
     def __exit__(self, *_: object) -> None:
+        self.update()
         self._status.stop()
         self._console.print(self._progress.summary(), highlight=False)

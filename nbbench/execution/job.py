@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from ..errors import NbbenchError
+from ..machine.health import notices
 from ..machine.machine import LoadWatch, describe_machine
 from ..plan.cases import Case, Result
 from ..report.report import Report
@@ -118,6 +119,7 @@ class Job:
             with _turn(self._cancelled):
                 self.progress.begin()
                 self._recorder.machine = describe_machine()
+                self.progress.warn(notices(self._recorder.machine))
                 _import_beside("pandas")
                 load = LoadWatch()
                 self._follow_events()

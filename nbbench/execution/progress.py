@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from collections.abc import Sequence
 
 from ..environments import EnvironmentProgress
 from ..plan.cases import Case, Outcome, Phase, Result
@@ -25,6 +26,7 @@ class Progress:
         self.cases = cases
         self.results: list[Result] = []
         self.notices: list[str] = []
+        self.warnings: list[str] = []
         self.current: Case | None = None
         self.phase = "waiting for the benchmark before it (nbbench.cancel() ends all)"
         self.begun = time.monotonic()
@@ -40,6 +42,15 @@ class Progress:
     def begin(self) -> None:
         """Record that its turn has come, and start the clock."""
         self.phase, self.begun = "", time.monotonic()
+
+    def warn(self, warnings: Sequence[str]) -> None:
+        """Give notice of what makes the numbers unsteady."""
+        self.warnings += warnings
+        self.notices += warnings
+
+    def with_warnings(self, line: str) -> str:
+        """A line for where notices are not shown one below the other."""
+        return " · ".join([line, *self.warnings])
 
     def on_event(self, event: Event) -> None:
         """Follow an event of the benchmark."""

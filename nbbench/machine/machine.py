@@ -13,7 +13,9 @@ from datetime import datetime
 from pathlib import Path
 
 from .._version import __version__
-from .gpus import visible_gpus
+from .gpus import other_processes, visible_conditions, visible_gpus
+from .load import busy_seconds
+from .settings import read_settings, swap_used_mb
 
 _SETTINGS = (
     "CUDA_VISIBLE_DEVICES",
@@ -37,7 +39,8 @@ _SETTINGS = (
 class MachineFacts:
     """The machine when a benchmark began; None where something is unknown.
 
-    ``other_load_cores`` are the cores that other processes kept busy while it ran, on average.
+    ``gpu_processes`` are those of others that ran on the visible GPUs when it began, and
+    ``other_load_cores`` the cores that other processes kept busy while it ran, on average.
     """
 
     nbbench_version: str | None = None
@@ -55,9 +58,17 @@ class MachineFacts:
     cpu_load_1min: float | None = None
     cpu_ram_mb: int | None = None
     cpu_ram_available_mb: int | None = None
+    cpu_governor: str | None = None
+    cpu_scaling_driver: str | None = None
+    cpu_turbo: bool | None = None
+    cpu_smt: bool | None = None
+    swap_used_mb: int | None = None
+    on_battery: bool | None = None
+    power_profile: str | None = None
     settings: str | None = None
     preloaded: str | None = None
     num_gpus: int | None = None
+    gpu_processes: int | None = None
     other_load_cores: float | None = None
 
 
@@ -68,6 +79,7 @@ def describe_machine() -> MachineFacts:
     now = datetime.now()
     memory = psutil.virtual_memory()
     load = psutil.getloadavg()[0]
+    settings = read_settings()
     return MachineFacts(
         nbbench_version=__version__,
         system=platform.system(),
@@ -80,10 +92,17 @@ def describe_machine() -> MachineFacts:
         cpu_cores_physical=psutil.cpu_count(logical=False),
         cpu_cores_logical=psutil.cpu_count(),
         cpu_cores_usable=_usable_cores(),
-        cpu_quota_cores=_cpu_quota(),
+        cpu_quota_cores=settings.quota_cores,
         cpu_load_1min=round(load, 2),
         cpu_ram_mb=memory.total >> 20,
         cpu_ram_available_mb=memory.available >> 20,
+        cpu_governor=", ".join(settings.governors) or None,
+        cpu_scaling_driver=settings.driver,
+        cpu_turbo=settings.turbo,
+        cpu_smt=settings.smt,
+        swap_used_mb=swap_used_mb(),
+        on_battery=settings.on_battery,
+        power_profile=settings.profile,
         settings=", ".join(
             f"{name}={os.environ[name]}" for name in _SETTINGS if os.environ.get(name)
         ),
@@ -91,6 +110,7 @@ def describe_machine() -> MachineFacts:
             os.path.basename(part) for part in re.split("[ :]", os.environ.get("LD_PRELOAD", ""))
         ),
         num_gpus=len(visible_gpus()),
+        gpu_processes=other_processes(visible_conditions()),
     )
 
 
@@ -128,14 +148,6 @@ def _usable_cores() -> int | None:
     return os.cpu_count()
 
 
-def _cpu_quota() -> float | None:
-    """Cores' worth of time that a container may take, where it is limited."""
-    with suppress(OSError, ValueError):
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
-        return None if quota == "max" else round(int(quota) / int(period), 2)
-    return None
-
-
 class LoadWatch:
     """How much other processes worked while this one and its children did, from now on."""
 
@@ -153,10 +165,7 @@ def _busy_seconds() -> float:
     """Processor seconds that this machine has worked since it was started."""
     import psutil
 
-    times = psutil.cpu_times()
-    idle = times.idle + getattr(times, "iowait", 0.0) + getattr(times, "steal", 0.0)
-    guests = getattr(times, "guest", 0.0) + getattr(times, "guest_nice", 0.0)  # in user and nice
-    return float(sum(times) - idle - guests)
+    return busy_seconds(psutil.cpu_times())
 
 
 def _own_seconds() -> float:

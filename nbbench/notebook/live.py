@@ -35,7 +35,7 @@ class LiveResults:
     def show(self, job: Job) -> None:
         """Show how it is now, if that is anything new."""
         progress = job.progress
-        line, rows = progress.line(), len(progress.rows())
+        line, rows = progress.with_warnings(progress.line()), len(progress.rows())
         if (line, rows) == (self._line, self._rows):
             return
         if rows != self._rows and time.monotonic() - self._plotted_at > _PLOT_EVERY_S:
@@ -48,7 +48,7 @@ class LiveResults:
     def end(self, job: Job) -> None:
         """Show the report, and how it went."""
         report = job.report()
-        summary = job.progress.summary()
+        summary = job.progress.with_warnings(job.progress.summary())
         html = live_html(summary, None, []) + report_html(
             report.results, report.facts, report.plot.pngs()
         )

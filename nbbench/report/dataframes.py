@@ -6,15 +6,18 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from ..plan.cases import AXES, LineTrace, Result
+from ..plan.cases import AXES, LineTrace, Result, Timing
 from ..text import MIB
 from .environment import EnvironmentFacts
 
 if TYPE_CHECKING:
     import pandas as pd
 
-_WHOLE = ("sequence_length", "n", "visits")
-_BOOLEANS = ("noisy",)
+_WHOLE = (
+    "sequence_length", "n", "visits", "gpu_clock_before_mhz", "gpu_clock_after_mhz",
+    "gpu_temperature_before_c", "gpu_temperature_after_c",
+)  # fmt: skip
+_BOOLEANS = ("noisy", "throttled")
 _NUMBERS = ("_s", "_mib", "drift")
 """Endings of the columns that are numbers, missing ones included."""
 
@@ -126,7 +129,7 @@ def _speed(result: Result) -> dict[str, Any]:
     outcome, timing = result.outcome, result.outcome.timing
     names = (
         "median_s", "ci_low_s", "ci_high_s", "min_s", "mean_s", "std_s", "p90_s", "p99_s", "n",
-        "noisy", "first_call_s", "between_s", "within_s", "drift", "interval",
+        "noisy", "throttled", "first_call_s", "between_s", "within_s", "drift", "interval",
     )  # fmt: skip
     drawn = {name: None if timing is None else getattr(timing, name) for name in names}
     per_second = None if timing is None else 1 / timing.median_s
@@ -140,6 +143,20 @@ def _speed(result: Result) -> dict[str, Any]:
         "wall_s": outcome.wall_s,
         "samples_per_s": None if per_second is None else result.case.batch_size * per_second,
         "tokens_per_s": None if per_second is None or tokens is None else tokens * per_second,
+        **_gpu_states(timing),
+    }
+
+
+def _gpu_states(timing: Timing | None) -> dict[str, Any]:
+    """The GPU before the first sample of the first visit, and after the last one of the last."""
+    first = None if timing is None else timing.visits[0].gpu_before
+    last = None if timing is None else timing.visits[-1].gpu_after
+    return {
+        "throttle_reasons": "" if timing is None else ", ".join(timing.throttle or ()),
+        "gpu_clock_before_mhz": None if first is None else first.clock_mhz,
+        "gpu_clock_after_mhz": None if last is None else last.clock_mhz,
+        "gpu_temperature_before_c": None if first is None else first.temperature_c,
+        "gpu_temperature_after_c": None if last is None else last.temperature_c,
     }
 
 

@@ -10,7 +10,7 @@ import base64
 from collections.abc import Sequence
 from html import escape
 
-from ..plan.cases import Result, Status
+from ..plan.cases import Result, Status, Timing
 from .differences import Differences
 from .environment import EnvironmentFacts
 from .tables import TEXT_COLUMNS, begun_results, failures, footer, summary
@@ -127,13 +127,20 @@ def results_html(results: Sequence[Result], differences: Differences | None = No
 def _table_row(result: Result, heads: list[str], cells: list[str]) -> str:
     failed = ' class="failed"' if result.outcome.status is not Status.OK else ""
     timing = result.outcome.timing
-    noisy = ' class="noisy" title="the interval is wider than was asked for"'
+    doubt = "" if timing is None else _doubt(timing)
     row = "".join(
-        f"<td{noisy if name == 'time' and timing and timing.noisy else _kind(name)}>"
-        f"{escape(cell)}</td>"
+        f"<td{doubt if name == 'time' and doubt else _kind(name)}>{escape(cell)}</td>"
         for name, cell in zip(heads, cells, strict=True)
     )
     return f"<tr{failed}>{row}</tr>"
+
+
+def _doubt(timing: Timing) -> str:
+    """The attributes of a time that is not to be relied on, with why; empty for others."""
+    reasons = ["the interval is wider than was asked for"] if timing.noisy else []
+    if timing.throttled:
+        reasons.append(f"the GPU's clock was lowered ({', '.join(timing.throttle or ())})")
+    return f' class="noisy" title="{escape("; ".join(reasons))}"' if reasons else ""
 
 
 def _kind(name: str) -> str:

@@ -134,7 +134,7 @@ def _row(result: Result) -> dict[str, str]:
         "device": outcome.device,
         **{head: texts[head] for head in _SIZES},
         "status": outcome.status.value,
-        "time": "" if timing is None else _time(timing),
+        "time": "" if timing is None else _marked_time(timing),
         "samples/s": rate(case.batch_size),
         "tokens/s": rate(tokens),
         "peak MiB": mebibytes(None if memory is None else memory.peak),
@@ -154,6 +154,11 @@ def _with_verdict(row: dict[str, str], difference: Difference | None) -> dict[st
         if name == "time":
             wider.update(verdict)
     return wider
+
+
+def _marked_time(timing: Timing) -> str:
+    """The time, and that the GPU's clock was lowered meanwhile."""
+    return f"{_time(timing)} throttled" if timing.throttled else _time(timing)
 
 
 def _time(timing: Timing) -> str:

@@ -146,6 +146,35 @@ def varying_axes(cases: Iterable[Case]) -> list[Axis]:
     return [axis for axis in AXES if len({axis.value(case) for case in known}) > 1]
 
 
+THROTTLE_REASONS = {
+    0x4: "power cap",
+    0x8: "hardware slowdown",
+    0x20: "heat, by software",
+    0x40: "heat, by hardware",
+    0x80: "power brake",
+    0x200: "board limit",
+    0x400: "reliability",
+}
+"""Why a driver lowers a GPU's clock, by its bits; idling, or a clock that was set, is none."""
+
+
+def throttle_names(mask: int) -> tuple[str, ...]:
+    """Why a GPU's clock is lowered, from the driver's bits; empty where it is not."""
+    return tuple(name for bit, name in THROTTLE_REASONS.items() if mask & bit)
+
+
+@dataclass(frozen=True)
+class GpuState:
+    """A GPU at one moment: clock in MHz, temperature in °C; None where the driver does not say.
+
+    ``throttle`` names why its clock is lowered, and is empty where it is not.
+    """
+
+    clock_mhz: Optional[int] = None
+    temperature_c: Optional[int] = None
+    throttle: Optional[tuple[str, ...]] = None
+
+
 @dataclass(frozen=True)
 class Visit:
     """What was sampled of a case in one process; times in seconds.
@@ -154,7 +183,8 @@ class Visit:
     calls. ``references`` are the times of the device's reference kernel, taken between samples, by
     which the machine's drift is seen. ``calls_s`` is the time of all calls, first call and warm-up
     included. ``peak`` is the memory's in bytes, where it was taken over these samples. A visit that
-    was ``alone`` sampled until it was precise.
+    was ``alone`` sampled until it was precise. ``gpu_before`` and ``gpu_after`` are the GPU's state
+    before the first sample and after the last.
     """
 
     samples: tuple[float, ...]
@@ -165,6 +195,13 @@ class Visit:
     round: int = 0
     peak: Optional[int] = None
     alone: bool = False
+    gpu_before: Optional[GpuState] = None
+    gpu_after: Optional[GpuState] = None
+
+    @property
+    def gpu_states(self) -> tuple[GpuState, ...]:
+        """What is known of the GPU, in order."""
+        return tuple(state for state in (self.gpu_before, self.gpu_after) if state is not None)
 
     def __post_init__(self) -> None:
         if not self.samples or min(self.samples) <= 0:
@@ -214,6 +251,18 @@ class Timing:
     def n(self) -> int:
         """How many samples there are."""
         return sum(len(visit.samples) for visit in self.visits)
+
+    @property
+    def throttle(self) -> Optional[tuple[str, ...]]:
+        """Why the GPU's clock was lowered in any visit, each reason once; None where unknown."""
+        states = [state for visit in self.visits for state in visit.gpu_states]
+        known = [state.throttle for state in states if state.throttle is not None]
+        return tuple(dict.fromkeys(reason for each in known for reason in each)) if known else None
+
+    @property
+    def throttled(self) -> Optional[bool]:
+        """Whether the GPU's clock was lowered; None where that is unknown."""
+        return None if self.throttle is None else bool(self.throttle)
 
     @property
     def first_call_s(self) -> float:

@@ -147,10 +147,7 @@ def sample(
     begin = reported_at = time.perf_counter()
     with quiet_collector() as collect:
         while True:
-            samples.append(stopwatch(call, calls_per_sample) / calls_per_sample)
-            collect()
-            if reference is not None:
-                reference.follow(samples[-1] * calls_per_sample)
+            samples.append(take_sample(call, stopwatch, calls_per_sample, collect, reference))
             now = time.perf_counter()
             shortest = min(shortest, samples[-1])
             another_ends = now - begin + shortest * calls_per_sample
@@ -167,6 +164,21 @@ def sample(
                     return samples
             if out_of_time:
                 return samples
+
+
+def take_sample(
+    call: Call,
+    stopwatch: Stopwatch,
+    calls_per_sample: int,
+    collect: Callable[[], object],
+    reference: Optional[Reference],
+) -> float:
+    """Seconds per call of one sample; garbage is collected and the reference timed after it."""
+    seconds = stopwatch(call, calls_per_sample)
+    collect()
+    if reference is not None:
+        reference.follow(seconds)
+    return seconds / calls_per_sample
 
 
 def block_size(call_s: float) -> int:
@@ -208,10 +220,7 @@ def sample_visit(
     reported_at = time.perf_counter()
     with quiet_collector() as collect:
         while len(taken) < samples:
-            taken.append(stopwatch(call, calls_per_sample) / calls_per_sample)
-            collect()
-            if reference is not None:
-                reference.follow(taken[-1] * calls_per_sample)
+            taken.append(take_sample(call, stopwatch, calls_per_sample, collect, reference))
             now = time.perf_counter()
             if now - reported_at >= PROGRESS_EVERY_S:
                 reported_at = now

@@ -1,17 +1,20 @@
-"""This process's memory on an NVIDIA GPU as the driver counts it, through NVML by ctypes.
+"""An NVIDIA GPU as its driver sees it, through NVML by ctypes: a process's memory, and the clock.
 
-The worker may run where no NVML binding is installed, and needs five calls of it.
+The worker may run where no NVML binding is installed, and needs few calls of it.
 """
 
 from __future__ import annotations
 
 import ctypes
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Optional
 
+from .case import GpuState, throttle_names
+
 _SUCCESS, _INSUFFICIENT_SIZE = 0, 7
+_CLOCK_SM, _TEMPERATURE_GPU = 1, 0
 _NOT_AVAILABLE = 2**64 - 1
 
 
@@ -47,6 +50,45 @@ def uuid_at(pci_bus_id: str) -> Optional[str]:
 
 
 @contextmanager
+def watched(gpu_uuid: Optional[str]) -> Iterator[Callable[[], Optional[GpuState]]]:
+    """A function that reads the state of the GPU with this UUID, while the context is open.
+
+    It gives None where there is no such GPU, or no driver. Opening the driver takes some ms and
+    reading less than one, so that a reading fits between two samples.
+    """
+    if gpu_uuid is None:
+        yield lambda: None
+        return
+    with _driver() as library:
+        device = None if library is None else _handle(library, gpu_uuid)
+        yield lambda: None if device is None else _state(library, device)
+
+
+def _handle(library: Any, gpu_uuid: str) -> Optional[ctypes.c_void_p]:
+    device = ctypes.c_void_p()
+    found = library.nvmlDeviceGetHandleByUUID(gpu_uuid.encode(), ctypes.byref(device))
+    return device if found == _SUCCESS else None
+
+
+def _state(library: Any, device: ctypes.c_void_p) -> Optional[GpuState]:
+    def ask(kind: Any, name: str, *arguments: int) -> Optional[int]:
+        question, answer = getattr(library, name, None), kind()
+        if question is None or question(device, *arguments, ctypes.byref(answer)) != _SUCCESS:
+            return None  # a driver that is too old for it, or a GPU that has none
+        return int(answer.value)
+
+    reasons = ask(ctypes.c_ulonglong, "nvmlDeviceGetCurrentClocksEventReasons")
+    if reasons is None:  # its name in drivers before 535
+        reasons = ask(ctypes.c_ulonglong, "nvmlDeviceGetCurrentClocksThrottleReasons")
+    state = GpuState(
+        clock_mhz=ask(ctypes.c_uint, "nvmlDeviceGetClockInfo", _CLOCK_SM),
+        temperature_c=ask(ctypes.c_uint, "nvmlDeviceGetTemperature", _TEMPERATURE_GPU),
+        throttle=None if reasons is None else throttle_names(reasons),
+    )
+    return None if state == GpuState() else state
+
+
+@contextmanager
 def _driver() -> Iterator[Any]:
     """The driver's library, initialised; None where there is no driver."""
     name = "nvml.dll" if sys.platform == "win32" else "libnvidia-ml.so.1"
@@ -65,8 +107,8 @@ def _driver() -> Iterator[Any]:
 
 
 def _listed_bytes(library: Any, gpu_uuid: str, pid: int) -> Optional[int]:
-    device = ctypes.c_void_p()
-    if library.nvmlDeviceGetHandleByUUID(gpu_uuid.encode(), ctypes.byref(device)) != _SUCCESS:
+    device = _handle(library, gpu_uuid)
+    if device is None:
         return None
     count = ctypes.c_uint(64)
     for _ in range(3):  # processes may start between asking for their number and their list

@@ -11,8 +11,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Optional
 
+from . import nvml
 from .backend import Backend, Device, Model, Unsupported
-from .case import MIN_VISITS, Case, MemoryProfile, Outcome, Phase, Status, Timing, Visit
+from .case import MIN_VISITS, Case, GpuState, MemoryProfile, Outcome, Phase, Status, Timing, Visit
 from .line_trace import trace_lines
 from .measure import (
     VISIT_SHARE,
@@ -156,6 +157,17 @@ class _Visit:
         self, device: Device, model: Model, call: Call, build_s: float
     ) -> tuple[Timing, Optional[MemoryProfile]]:
         """Time the call; where the peak costs nothing, take it over the calls that are sampled."""
+        with nvml.watched(device.gpu_uuid) as read_gpu:
+            return self._time_watched(device, model, call, build_s, read_gpu)
+
+    def _time_watched(
+        self,
+        device: Device,
+        model: Model,
+        call: Call,
+        build_s: float,
+        read_gpu: Callable[[], Optional[GpuState]],
+    ) -> tuple[Timing, Optional[MemoryProfile]]:
         case, begin = self._case, time.perf_counter()
         first_call_s = device.stopwatch(call, 1)
         # three visits that cost so much would take longer than the case may
@@ -170,7 +182,9 @@ class _Visit:
         if with_memory and not warm.samples:
             device.memory.start()
         spent_s = time.perf_counter() - begin
+        gpu_before = read_gpu()
         samples = self._sample(device, call, warm, reference, alone, spent_s, build_s)
+        gpu_after = read_gpu()
         memory = device.memory.stop(model.parameter_bytes) if with_memory else None
         visit = Visit(
             samples=tuple(samples),
@@ -181,6 +195,8 @@ class _Visit:
             round=self._round,
             peak=None if memory is None else memory.peak,
             alone=alone,
+            gpu_before=gpu_before,
+            gpu_after=gpu_after,
         )
         return summarize(visit, case.precision), memory
 
