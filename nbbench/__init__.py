@@ -22,7 +22,7 @@ _HOMES = {
     "Status": "plan.cases",
     "arun": "api",
     "cancel": "execution.job",
-    "catalogue": "plan.models",
+    "catalogue": "plan.catalogue",
     "Comparison": "report.comparison",
     "compare": "api",
     "close_workers": "execution.fork_server",
@@ -53,7 +53,7 @@ if _typing.TYPE_CHECKING:
     from .plan.cases import Outcome as Outcome
     from .plan.cases import Result as Result
     from .plan.cases import Status as Status
-    from .plan.models import catalogue as catalogue
+    from .plan.catalogue import catalogue as catalogue
     from .report.comparison import Comparison as Comparison
     from .report.report import Report as Report
 

@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
+
+NEAR = 0.75
+"""How alike two names are, from 0 to 1, of which one may be the other misspelt."""
+
+MIN_ABBREVIATION = 3
+MAX_NAME = 200
+"""The letters of the longest name that is compared with others."""
 
 
 class NbbenchError(Exception):
@@ -32,5 +40,32 @@ class OutputError(NbbenchError, OSError):
 
 def did_you_mean(wrong: str, known: Iterable[str]) -> str:
     """Ask "did you mean …?" where a known name is near; else say nothing."""
-    near = difflib.get_close_matches(wrong, list(known), n=1, cutoff=0.6)
-    return f"; did you mean {near[0]!r}?" if near else ""
+    near = nearest(wrong, known)
+    return f"; did you mean {near!r}?" if near else ""
+
+
+def nearest(wrong: str, known: Iterable[str]) -> str:
+    """The known name that is a slip of the keyboard away, or is abbreviated; empty if none is.
+
+    Dashes of options and the case of letters do not count.
+    """
+    by_core = {name.lstrip("-").lower(): name for name in known}
+    core = wrong.lstrip("-").lower()
+    if not core or len(core) > MAX_NAME:
+        return ""
+    near = difflib.get_close_matches(core, by_core, n=1, cutoff=NEAR)
+    near = near or [name for name in by_core if sorted(name) == sorted(core)]  # letters swapped
+    if near:
+        return by_core[near[0]]
+    longer = [name for name in by_core if _abbreviates(core, name)]
+    return by_core[longer[0]] if len(longer) == 1 else ""
+
+
+def _abbreviates(short: str, name: str) -> bool:
+    """Whether the parts of ``short`` begin those of a name: seq_len for sequence_lengths."""
+    parts, whole = (re.split("[-_ ]", text) for text in (short, name))
+    return (
+        len(short) >= MIN_ABBREVIATION
+        and len(parts) <= len(whole)
+        and all(part and full.startswith(part) for part, full in zip(parts, whole, strict=False))
+    )

@@ -1,6 +1,11 @@
-"""Counts, times and sizes as a person writes them: the one home of units and number formats."""
+"""Texts for a person: the one home of units and number formats, and of what a line can hold."""
 
 from __future__ import annotations
+
+import re
+import unicodedata
+
+from rich.cells import cell_len, set_cell_size
 
 MIB = 2**20
 
@@ -39,3 +44,44 @@ def time_unit(seconds: float) -> tuple[str, float]:
 def mebibytes(size: int | None) -> str:
     """A size in bytes as MiB with one decimal; empty where it is unknown."""
     return "" if size is None else f"{size / MIB:,.1f}"
+
+
+_CONTROLS = re.compile(r"[^ -~]")
+
+
+def one_line(text: str) -> str:
+    """Text as one line of what can be printed: a terminal is given no command by it.
+
+    Line ends become spaces; control characters, those that turn the direction of writing, and
+    halves of characters are written by their numbers, as Python writes them.
+    """
+    return _CONTROLS.sub(_printable, text)
+
+
+def _printable(found: re.Match[str]) -> str:
+    sign = found[0]
+    if sign in "\n\r\t\x0b\x0c\x85\u2028\u2029":
+        return " "
+    joins = sign in "\u200c\u200d"  # parts of some scripts' letters, and of emoji
+    if unicodedata.category(sign) in ("Cc", "Cf", "Cs") and not joins:
+        return sign.encode("unicode_escape").decode("ascii")
+    return sign
+
+
+def printed_width(text: str) -> int:
+    """How many columns of a terminal a text takes: two for a Chinese character."""
+    return len(text) if text.isascii() else cell_len(text)
+
+
+def shortened(text: str, width: int) -> str:
+    """Text that takes at most ``width`` columns: what is too long loses its middle."""
+    if printed_width(text) <= width:
+        return text
+    behind = (width - 1) // 2
+    tail = set_cell_size(text[::-1], behind)[::-1].strip()
+    return f"{set_cell_size(text, width - 1 - behind).strip()}…{tail}"
+
+
+def quoted(value: object, longest: int = 80) -> str:
+    """A value as Python writes it, for a message; what is long is shortened in the middle."""
+    return shortened(repr(value), longest)

@@ -5,11 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import nbbench
 from nbbench import ArgumentError, BenchmarkArguments
 from nbbench.arguments.flags import benchmark_parser, reference
+from nbbench.cli import main
+from nbbench.errors import nearest
 from nbbench.plan.cases import expand
 from nbbench.plan.models import ModelConfig, find_models
 
@@ -75,6 +78,139 @@ def test_arrays_scalars_of_numpy_and_paths_are_taken():
     assert arguments.models == ["some/folder"]
     assert arguments.batch_sizes == [4]
     assert arguments.sequence_lengths == [8, 16]
+
+
+@pytest.mark.parametrize(
+    "several",
+    [
+        ["a", "b"],
+        ("a", "b"),
+        {"b", "a"},
+        frozenset(["b", "a"]),
+        {"a": 1, "b": 2}.keys(),
+        (name for name in ("a", "b")),
+        map(str, ["a", "b"]),
+        np.array(["a", "b"]),
+        pd.Series(["a", "b"], index=[7, 8]),
+        pd.Index(["a", "b"]),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+@pytest.mark.parametrize("by_position", [True, False])
+def test_whatever_holds_several_names_is_taken(several, by_position):
+    if not hasattr(several, "__len__"):  # it can be read once alone
+        several = list(several) if by_position else iter(["a", "b"])
+    given = ((several,), {}) if by_position else ((), {"models": several})
+    assert BenchmarkArguments.of(*given).models == ["a", "b"]
+
+
+def test_whatever_holds_several_numbers_is_taken():
+    arguments = BenchmarkArguments(
+        models="a", batch_sizes={8, 2, 4}, sequence_lengths=pd.Series([16, 8])
+    )
+    assert arguments.batch_sizes == [2, 4, 8]
+    assert arguments.sequence_lengths == [16, 8]
+    assert BenchmarkArguments(configs=(BERT for _ in range(2))).model_names() == [
+        "bert-1",
+        "bert-2",
+    ]
+
+
+class Config:
+    model_type = "bert"
+
+    def to_dict(self):
+        return BERT
+
+
+class Model:
+    config = Config()
+
+    def forward(self):
+        pass
+
+    def __iter__(self):  # as Sequential has it
+        return iter(())
+
+
+class Pipeline:
+    model = Model()
+
+
+class Layers(Model):
+    config = None
+
+
+@pytest.mark.parametrize(
+    ("wrong", "sentence"),
+    [
+        (Model(), "a model object (Model) was given for a name; nbbench builds its own, so give "
+         "model.config as configs"),
+        (Pipeline(), "so give its model.config as configs"),
+        (Layers(), "so give the configuration of a Transformers model as configs"),
+        (Config(), "a configuration was given for a name; give it as configs"),
+        (BERT, "a configuration was given for a name; give it as configs"),
+        ({"a": BERT}, "a dict was given for a name; give names, or configurations as configs"),
+        (Model, "the class Model was given for a name"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("way", ["alone", "listed", "by position"])
+def test_what_is_no_name_says_what_to_give(wrong, sentence, way):
+    given = {"alone": ((), {"models": wrong}), "listed": ((), {"models": ["a", wrong]})}
+    if way == "listed" and wrong.__hash__ is not None:
+        given["listed"] = ((), {"models": {"a", wrong}})  # which cannot be put in order
+    with pytest.raises(ArgumentError) as caught:
+        BenchmarkArguments.of(*given.get(way, ((wrong,), {})))
+    assert f"models: {sentence}" in str(caught.value) or sentence in str(caught.value)
+    assert caught.value.problems.keys() == {"models"}
+
+
+@pytest.mark.parametrize(
+    ("wrong", "sentence"),
+    [
+        (Model(), "configs: number 1 is a model object (Model); give model.config"),
+        ([BERT, Pipeline()], "configs: number 2 is a model object (Pipeline); give its model.con"),
+        ({"a": BERT, "b": BERT}, "configs: a dict of configurations by name was given; give "
+         "models=list(configs), configs=list(configs.values())"),
+    ],
+)  # fmt: skip
+def test_what_is_no_configuration_says_what_to_give(wrong, sentence):
+    assert sentence in refused(models=[], configs=wrong)
+
+
+def test_a_long_value_is_shortened_in_a_message():
+    sentence = refused(models=["x" * 100_000, "x" * 100_000])
+    assert len(sentence) < 200
+    assert "twice (numbers 1 and 2); keep one" in sentence
+
+
+@pytest.mark.parametrize(
+    ("wrong", "meant"),
+    [
+        ("--lgo", "--log"),
+        ("--batch-size", "--batch-sizes"),
+        ("--trainig", "--training"),
+        ("--seq-len", "--sequence-lengths"),
+        ("--batch", "--batch-sizes"),
+        ("--foo", ""),
+        ("--xyz", ""),
+        ("--number", ""),
+        ("--b", ""),
+    ],
+)
+def test_a_hint_is_for_a_near_miss_alone(wrong, meant, capsys):
+    assert main(["run", "bert-tiny", wrong, "1"]) == 2
+    hint = f"; did you mean {meant!r}?" if meant else ""
+    assert capsys.readouterr().err == f"nbbench: error: there is no option {wrong!r}{hint}\n"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "meant"),
+    [("brt-tiny", "bert-tiny"), ("BERT-tiny-", "bert-tiny"), ("gpt-2", "gpt2"), ("notathing", ""),
+     ("depth", "depth_anything"), ("", ""), ("-", ""), ("x" * 10**6, "")],
+)  # fmt: skip
+def test_the_nearest_model_is_named_if_it_is_near(wrong, meant):
+    assert nearest(wrong, ["depth_anything", *nbbench.catalogue()]) == meant
 
 
 def test_models_by_position_and_by_name_are_refused():

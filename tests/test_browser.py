@@ -99,3 +99,33 @@ def test_the_form_is_filled_in_run_watched_and_cancelled(app, tmp_path):
             "models = ['bert-tiny']",
         ]
         shown.screenshot(path=tmp_path / "cancelled.png", full_page=True)
+
+
+WIDE = """\
+import nbbench, dataclasses
+known = nbbench.Report.load({file!r})
+names = ["a-rather-long-organisation-name/a-model-whose-name-does-not-end-soon-v" + n for n in "12"]
+known.results = tuple(
+    dataclasses.replace(r, case=dataclasses.replace(r.case, model=name, execution=execution))
+    for r in known.results for name in names for execution in ("eager", "torchscript")
+)
+known"""
+
+PRINTED = "print(repr(known).partition('in all rows')[0].partition('unsupported: ')[0].rstrip())"
+
+
+def test_tables_fit_beside_the_side_bar_of_a_small_jupyterlab(tmp_path):
+    from tests.public_listing import FIXTURE
+
+    write_notebook(tmp_path / "n.ipynb", WIDE.format(file=str(FIXTURE)), PRINTED)
+    with jupyter("lab", tmp_path) as address, page() as shown:  # 1280 pixels wide
+        notebook = Notebook(shown, address, "lab", "n.ipynb")
+        assert shown.locator(".jp-DirListing").is_visible()  # the side bar is open
+        table, printed = notebook.run(0), notebook.run(1)
+        for part in table.locator(".nbbench .scroll").all():
+            assert part.evaluate("e => e.scrollWidth <= e.clientWidth")
+        pre = printed.locator(".jp-OutputArea-output pre")
+        lines = pre.inner_text().rstrip("\n").count("\n") + 1
+        height = pre.evaluate("e => e.getBoundingClientRect().height")
+        line = pre.evaluate("e => parseFloat(getComputedStyle(e).lineHeight)")
+        assert round(height / line) == lines  # none is broken

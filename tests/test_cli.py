@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -41,9 +42,22 @@ def test_a_failed_case_is_told_by_the_exit_code(tmp_path, probe, capsys):
     assert "this config cannot be built" in capsys.readouterr().out
 
 
+def test_json_and_markdown_on_stdout_are_all_that_is_there(model, tmp_path, capsys):
+    saved = tmp_path / "x.nbbench.json"
+    assert main(["run", model, *FLAGS, "--json", "--save", str(saved)]) == 0
+    printed = capsys.readouterr().out
+    assert json.loads(printed) == json.loads(saved.read_text())
+    assert main(["run", model, *FLAGS, "--markdown"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("| model | batch | length | time |")
+    assert lines[1].startswith("| --- |")
+    assert model in lines[2]
+
+
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
+        (["run", "gpt2", "--json", "--markdown"], "--json and --markdown are forms of one table"),
         (["rnu"], "there is no command 'rnu'; did you mean 'run'?"),
         (["run"], "no model was named"),
         (["run", "gpt2", "--presicion", "1"], "did you mean '--precision'?"),
@@ -68,6 +82,35 @@ def test_help_version_and_catalogue(capsys):
     assert "--sequence-lengths" in shown
     assert nbbench.__version__ in shown
     assert "bert-base-uncased" in shown
+
+
+def test_models_lists_what_matches_with_its_sizes(capsys):
+    assert main(["models", "BERT", "tiny"]) == 0
+    head, row = capsys.readouterr().out.splitlines()
+    assert head.split() == ["model", "type", "parameters", "layers", "longest"]
+    assert row.split() == ["bert-tiny", "bert", "4.39", "M", "2", "512"]
+    assert main(["models", "meta-llama/"]) == 0  # by the Hub's id
+    assert capsys.readouterr().out.count("llama-3.2") == 2
+    assert main(["models"]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 1 + len(nbbench.catalogue())
+    assert main(["models", "--help"]) == 0
+    assert "counted\nwith Transformers itself, without weights" in capsys.readouterr().out
+    assert main(["models", "brt-tiny"]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("nbbench: error: nothing in the catalogue has 'brt-tiny' in its name")
+    assert "did you mean 'bert-tiny'?" in error
+    assert main(["models", "--json"]) == 2
+    assert "nbbench models has no option '--json'" in capsys.readouterr().err
+
+
+def test_a_warning_is_one_line_without_code(tmp_path, capsys):
+    config = {"model_type": "bert", "auto_map": {"AutoModel": "modeling_mine.Mine"}}
+    file = tmp_path / "config.json"
+    file.write_text(json.dumps(config))
+    assert main(["run", str(file), "--precision", "2"]) == 2
+    main(["run", str(file), "--baseline", "nothing"])
+    (warning,) = [line for line in capsys.readouterr().err.splitlines() if "warning" in line]
+    assert warning.startswith(f"nbbench: warning: '{file}' has code of its own (auto_map)")
 
 
 def interruptible_run(probe, *words, **options):
@@ -103,6 +146,23 @@ def test_ending_it_keeps_what_is_finished_and_leaves_no_process(probe, tmp_path,
     assert report.speed.status.tolist() == ["ok", "cancelled", "skipped"]
     _, alive = psutil.wait_procs(started, timeout=5 * patience)
     assert not alive
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_a_signal_amid_the_imports_ends_it_in_good_order(tmp_path, name):
+    """Signals are handled before pydantic is looked for; this one signals as it is imported."""
+    (tmp_path / "pydantic.py").write_text(
+        f"import os, signal, time; os.kill(os.getpid(), signal.{name}); time.sleep(60)"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-m", "nbbench", "run", "bert-base-uncased"],
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
+    assert (ended.returncode, ended.stderr) == (130, "")
 
 
 def test_an_interrupt_after_the_last_case_changes_nothing(probe, model, tmp_path):

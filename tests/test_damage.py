@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import json
-import os
+import subprocess
+import sys
+from random import Random
 
 import pytest
 
@@ -169,4 +172,95 @@ def test_cancel_ends_all_that_run_or_wait_however_many(probe):
     jobs = [nbbench.submit(configs=hanging, **arguments) for _ in range(40)]
     nbbench.cancel()
     assert all(job.wait(60) for job in jobs)
-    assert os.getpid()
+
+
+def test_a_signal_amid_the_handling_of_one_does_not_wait_for_a_lock(probe):
+    code = (
+        "import signal, sys; import nbbench; from nbbench.cli import interrupt\n"
+        "from nbbench.execution.job import Job\n"
+        "job = Job([], lambda is_cancelled: iter(()))\n"
+        "job.wait()\n"
+        "import nbbench.execution.job as jobs; jobs._unfinished.add(job)\n"
+        "count = 0\n"
+        "def trace(frame, event, argument):\n"  # a signal at each line of the handler
+        "    global count\n"
+        "    if event == 'line' and count < 10_000 and 'nbbench' in frame.f_code.co_filename:\n"
+        "        count += 1; sys.settrace(None); signal.raise_signal(signal.SIGINT)\n"
+        "        sys.settrace(trace)\n"
+        "    return trace\n"
+        "with interrupt.signals_end_runs():\n"
+        "    sys.settrace(trace); signal.raise_signal(signal.SIGINT); sys.settrace(None)\n"
+        "jobs._unfinished.clear()\n"
+        "assert count and job._is_cancelled()\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=60)
+    assert (ended.returncode, ended.stderr) == (0, b"")
+
+
+@pytest.mark.parametrize("isolation", ["fork", "process", "none"])
+@pytest.mark.parametrize("raised", ["keyboard_interrupt", "system_exit"])
+def test_a_case_that_interrupts_itself_is_an_error(probe, isolation, raised):
+    report = probe_run({}, {"call": raised}, {}, isolation=isolation)
+    assert report.speed.status.tolist() == ["ok", "error", "ok"]
+
+
+HOSTILE = (
+    None,
+    True,
+    "",
+    "x",
+    [],
+    [[]],
+    {},
+    {"": {}},
+    0,
+    -1,
+    1.5,
+    10**400,
+    1e308,
+    "<b>$",
+    "\ud800",
+)
+
+
+def leaves(value, path=()):
+    """Where a JSON value has parts, and their parts."""
+    items = value.items() if isinstance(value, dict) else enumerate(value)
+    for key, part in items:
+        yield (*path, key)
+        if isinstance(part, (dict, list)):
+            yield from leaves(part, (*path, key))
+
+
+def test_any_other_value_anywhere_is_refused_or_shown(tmp_path):
+    """Each part of a saved report, by each value that it should not have."""
+    content = nbbench.Report.load(FIXTURE).to_dict()
+    content["results"] = content["results"][:1]
+    timing = content["results"][0]["outcome"]["timing"]
+    for visit in timing["visits"]:
+        visit["samples"] = visit["samples"][:2]
+    file, random = tmp_path / "x.json", Random(1)
+    for path in leaves(content):
+        for value in random.sample(HOSTILE, 4):
+            damaged = copy.deepcopy(content)
+            part = damaged
+            for key in path[:-1]:
+                part = part[key]
+            part[path[-1]] = value
+            file.write_text(json.dumps(damaged))
+            report, sentence = None, ""
+            try:
+                report = nbbench.Report.load(file)
+            except nbbench.OutputError as error:
+                sentence = str(error)
+            if report is None:
+                assert len(sentence) < 500, (path, value)
+                assert "\n" not in sentence, (path, value)
+                continue
+            try:
+                _ = repr(report), report._repr_html_(), report.speed, report.memory, report.lines
+                _ = report.environment, report.plot
+                report.save(tmp_path / "again.json")
+                assert nbbench.Report.load(tmp_path / "again.json") == report
+            except Exception as error:
+                raise AssertionError(f"{path}: {value!r}") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import signal
@@ -13,7 +14,9 @@ import pandas as pd
 import pytest
 
 import nbbench
-from nbbench.report.atomic_write import check_writable, write_text
+from nbbench.report.atomic_write import check_writable, write_by, write_text
+from nbbench.report.growing_csv import GrowingCsv
+from nbbench.report.saved_json import GrowingFile
 
 PROBE = {"frameworks": "probe", "sequence_lengths": 8, "max_time": 0.1, "progress": False}
 
@@ -68,11 +71,16 @@ def test_a_link_is_written_through_and_modes_are_kept(tmp_path):
     assert sorted(os.listdir(tmp_path)) == ["link.json", "real.json"]
 
 
-def test_a_failure_leaves_nothing_beside_and_the_old_file_as_it_was(tmp_path, monkeypatch):
+def test_a_failure_leaves_nothing_beside_and_the_old_file_as_it_was(tmp_path):
     file = tmp_path / "x.json"
     file.write_text("before")
-    with pytest.raises(UnicodeEncodeError):
-        write_text(file, "\ud800")
+
+    def fill_the_disk(part):
+        part.write_text("half")
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(nbbench.OutputError, match="No space left on device"):
+        write_by(file, fill_the_disk)
     assert file.read_text() == "before"
     assert os.listdir(tmp_path) == ["x.json"]
 
@@ -128,3 +136,112 @@ def test_csv_rows_are_those_of_the_frames(probe, tmp_path, capsys):
     read = pd.read_csv(tmp_path / "tables" / "speed.csv", float_precision="round_trip")
     assert read.median_s.tolist() == report.speed.median_s.tolist()
     assert json.loads(saved.read_text())["version"] == 2
+
+
+def test_what_visits_have_measured_is_on_the_disk_before_their_case_ends(probe, tmp_path):
+    saved, log, seen = tmp_path / "x.nbbench.json", tmp_path / "log", []
+
+    def on_result(result):
+        seen.append(nbbench.Report.load(saved))
+
+    cases = configs(3, visit_log=str(log))
+    report = nbbench.run(configs=cases, rounds=3, on_result=on_result, save=saved, **PROBE)
+    assert len(seen[0].results) == 3  # one has ended, and two were visited
+    assert len({result.case for result in seen[0].results}) == 3
+    assert nbbench.Report.load(saved) == report
+
+
+def test_a_file_that_is_damaged_in_the_middle_is_refused(probe, tmp_path):
+    saved = tmp_path / "x.nbbench.json"
+    nbbench.run(configs=configs(3), rounds=1, save=saved, **PROBE)
+    lines = saved.read_text().split("\n")
+    lines[2] = lines[2][:80]
+    saved.write_text("\n".join(lines))
+    with pytest.raises(nbbench.OutputError, match="cannot be read as a report"):
+        nbbench.Report.load(saved)
+
+
+@pytest.mark.parametrize("version", [[], {}, True, 1.0, "2", None, 3])
+def test_a_version_that_is_none_is_one_sentence(tmp_path, version):
+    file = tmp_path / "x.json"
+    file.write_text(json.dumps({"format": "nbbench report", "version": version}))
+    with pytest.raises(nbbench.OutputError, match="is a report of version"):
+        nbbench.Report.load(file)
+
+
+def test_a_row_that_could_not_be_written_comes_with_the_next(probe, tmp_path):
+    report = nbbench.run(configs=configs(3), rounds=1, **PROBE)
+    saved, whole = tmp_path / "x.nbbench.json", report._content
+    growing = GrowingFile(saved)
+    growing.write(dataclasses.replace(whole, results=whole.results[:1]))
+    assert growing._opened is not None
+    growing._opened.close()
+    growing._opened = open("/dev/full", "r+b")  # noqa: SIM115 - a disk that is full
+    head = dataclasses.replace(whole, results=())
+    with pytest.raises(nbbench.OutputError, match="cannot be written"):
+        growing.add(whole.results[1], head, lambda: whole)
+    growing.add(whole.results[2], head, lambda: whole)
+    assert nbbench.Report.load(saved) == report
+
+
+def test_two_runs_that_save_to_one_file_leave_a_readable_one(probe, tmp_path):
+    reports = [nbbench.run(configs=configs(count), rounds=1, **PROBE) for count in (4, 6)]
+    saved, contents = tmp_path / "x.nbbench.json", [report._content for report in reports]
+    growing = [GrowingFile(saved) for _ in contents]
+    for number in range(4):
+        for file, content in zip(growing, contents, strict=True):
+            so_far = dataclasses.replace(content, results=content.results[: number + 1])
+            head = dataclasses.replace(content, results=())
+            file.add(content.results[number], head, lambda so_far=so_far: so_far)
+            nbbench.Report.load(saved)
+    growing[0].write(contents[0])
+    assert nbbench.Report.load(saved) == reports[0]
+
+
+def test_two_runs_that_write_one_csv_mix_no_rows(tmp_path):
+    file = tmp_path / "x.csv"
+    one, other = GrowingCsv(file, ["n"]), GrowingCsv(file, ["n"])
+    one.add([1])
+    other.add([7])
+    one.add([2])
+    assert file.read_text() == "n\n7\n"
+    one.write()
+    assert file.read_text() == "n\n1\n2\n"
+
+
+def test_csv_rows_that_could_not_be_written_come_with_the_next(tmp_path):
+    growing = GrowingCsv(tmp_path / "x.csv", ["n"])
+    growing.add([1])
+    assert growing._opened is not None
+    growing._opened.close()
+    growing._opened = open("/dev/full", "a")  # noqa: SIM115 - a disk that is full
+    with pytest.raises(nbbench.OutputError, match="cannot be written"):
+        growing.add([2])
+    growing.add([3])
+    assert (tmp_path / "x.csv").read_text() == "n\n1\n2\n3\n"
+
+
+def test_a_pipe_gets_one_report_and_one_without_a_reader_is_a_sentence(probe, tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with pytest.warns(RuntimeWarning, match="cannot be written: No such device"):
+        nbbench.run(configs=configs(1), rounds=1, save=pipe, **PROBE)
+    reader = subprocess.Popen(["cat", pipe], stdout=subprocess.PIPE)
+    opened = os.open(pipe, os.O_RDWR)  # until cat has opened it, too
+    try:
+        report = nbbench.run(configs=configs(3), rounds=1, save=pipe, **PROBE)
+    finally:
+        os.close(opened)
+    output, _ = reader.communicate(timeout=60)
+    (tmp_path / "x.json").write_bytes(output)
+    assert nbbench.Report.load(tmp_path / "x.json") == report
+
+
+def test_a_pipe_by_its_descriptor_is_written_to(tmp_path):
+    reader, writer = os.pipe()
+    path = f"/dev/fd/{writer}"
+    check_writable(path, folder=False)
+    write_text(path, "whole")
+    os.close(writer)
+    with os.fdopen(reader) as opened:
+        assert opened.read() == "whole"

@@ -93,7 +93,7 @@ def test_a_model_that_is_nowhere_is_told_and_run_can_be_tried_again(monkeypatch)
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     form = nbbench.form("./no-such-folder")
     form.run()
-    wait_until(lambda: "has no config.json" in form._status.value)
+    wait_until(lambda: "there is no model folder" in form._status.value)
     wait_until(lambda: not form._running)
     assert form.report is None
 
@@ -172,7 +172,7 @@ def test_a_list_of_models_and_names_that_are_typed_together():
     form._fields["models"]._entry.value = "t5-small, opt-125m"
     assert form.arguments().models == ["bert-tiny", "gpt2", "t5-small", "opt-125m"]
     form._fields["models"]._entry.value = "./nowhere"
-    assert "has no config.json" in told(form, "models")
+    assert "there is no model folder" in told(form, "models")
     assert form._run_button.disabled
 
 
@@ -186,8 +186,8 @@ def test_the_reports_name_is_one_for_a_variable():
 
 
 def test_an_estimate_is_no_more_than_the_case_may_take():
-    from nbbench.execution.progress import expected_seconds
     from nbbench.plan.cases import Case, Outcome, Result, Status
+    from nbbench.plan.estimate import expected_seconds
     from tests.test_original_tables import timing
 
     def case(length, **more):

@@ -244,19 +244,3 @@ def test_the_parser_of_the_old_scripts_keeps_defaults_and_offers_to_switch_them_
     for name in set(kind.deprecated_args) - {"no_env_print"}:  # which is off by default
         (switched,) = parser.parse_args_into_dataclasses([f"--{name}"])
         assert getattr(switched, name.removeprefix("no_")) is False
-
-
-@pytest.mark.parametrize("hook", ["_prepare_inference_func", "_measure_speed", "_measure_memory"])
-@pytest.mark.parametrize("where", ["subclass", "instance"])
-def test_a_hook_that_is_overridden_is_refused_and_never_ignored(hook, where):
-    def own(*_):
-        return 0.0
-
-    kind = PyTorchBenchmark
-    if where == "subclass":
-        kind = type("Own", (PyTorchBenchmark,), {hook: own})
-    benchmark = kind.__new__(kind)
-    if where == "instance":
-        setattr(benchmark, hook, own)
-    with pytest.raises(ValueError, match=f"{hook} is overridden, and nbbench does not call it"):
-        benchmark.__init__(PyTorchBenchmarkArguments(models=["bert-tiny"], cuda=False))

@@ -54,7 +54,7 @@ def test_latency_is_by_length_in_milliseconds_with_intervals():
     ends = [list(segment[:, 1]) for segment in bars.get_segments()]
     assert ends == [pytest.approx([14.4, 19.2]), pytest.approx([28.8, 38.4])]
     assert plot.axes.get_xlabel() == "sequence length (tokens)"
-    assert plot.axes.get_ylabel() == "median time of a call (ms)"
+    assert plot.axes.get_ylabel() == "median time of a call (ms, logarithmic)"
     assert "oom" in [text.get_text() for text in plot.axes.texts]
 
 
@@ -63,17 +63,72 @@ def test_scaling_is_samples_per_second_by_batch_size():
     assert data.get_xydata().tolist() == [[1, 125], [2, 125]]
 
 
-def test_memory_is_bars_by_what_holds_it_or_lines_where_there_are_many():
+def test_memory_is_bars_by_what_the_model_adds_or_lines_where_there_are_many():
     few = REPORT.plot.memory().axes
-    assert len(few.patches) == 8 * 3
-    assert few.get_xlabel() == "memory at the peak (MiB)"
+    assert len(few.patches) == 8 * 2
+    assert few.get_xlabel() == "memory that the model adds (MiB)"
     many = (
         Report([result("a", b, 8, 0.1) for b in range(1, 30)], MachineFacts(), {})
         .plot.memory()
         .axes
     )
     assert not many.patches
-    assert many.lines[0].get_xydata()[0].tolist() == [1, 151]
+    assert many.lines[0].get_xydata()[0].tolist() == [1, 51]
+
+
+def test_what_the_process_holds_without_a_model_is_told_and_not_drawn():
+    axes = REPORT.plot.memory().axes
+    assert axes.get_title() == "Memory\nbeside 100 MiB of Python and libraries"
+    assert [text.get_text() for text in axes.texts][:2] == ["peak 151", "peak 151"]
+    widest = max(patch.get_x() + patch.get_width() for patch in axes.patches)
+    assert widest == pytest.approx(52)
+    assert axes.get_xlim()[1] < 2 * widest  # models differ to the eye
+
+
+def test_a_gpus_peak_is_drawn_whole():
+    gpu = result("a", 1, 8, 0.1)
+    gpu = Result(gpu.case, replace(gpu.outcome, device="cuda:0"))
+    axes = Report([gpu], MachineFacts(), {}).plot.memory().axes
+    assert axes.get_title() == "Memory"
+
+
+@pytest.mark.parametrize("times", [(0.001, 0.0035), (0.004, 0.02), (0.0001, 0.09), (1e-6, 900)])
+def test_a_logarithmic_axis_has_four_numbers_and_says_what_it_is(times):
+    results = [result("a", 1, n, t) for n, t in zip((8, 16), times, strict=True)]
+    plot = Report(results, MachineFacts(), {}).plot.latency()
+    plot.png()
+    axis, (low, high) = plot.axes.yaxis, plot.axes.get_ylim()
+    shown = [tick for tick in axis.get_majorticklocs() if low <= tick <= high]
+    assert 4 <= len(shown) <= 13
+    assert "logarithmic" in plot.axes.get_ylabel()
+    texts = [axis.get_major_formatter()(tick) for tick in shown]
+    assert len(set(texts)) == len(texts)
+    assert not [text for text in texts if "e" in text or "^" in text]
+    assert len([tick for tick in axis.get_minorticklocs() if low <= tick <= high]) > 2
+
+
+def test_times_that_are_alike_are_on_a_plain_axis_from_zero():
+    results = [result("a", 1, n, t) for n, t in ((8, 0.1), (16, 0.12))]
+    axes = Report(results, MachineFacts(), {}).plot.latency().axes
+    assert axes.get_yscale() == "linear"
+    assert axes.get_ylim()[0] == 0
+    assert "logarithmic" not in axes.get_ylabel()
+
+
+def test_many_lengths_have_room_for_their_numbers():
+    report = Report([result("a", 1, n, 0.001 * n) for n in range(1, 200)], MachineFacts(), {})
+    assert len(report.plot.latency().axes.get_xticks()) <= 13
+
+
+def test_long_names_leave_room_for_what_is_drawn():
+    models = [f"{'x' * 60}-{number}-{'y' * 60}" for number in range(6)]
+    report = Report([result(m, b, 8, 0.1 * b) for m in models for b in (1, 4)], MachineFacts(), {})
+    for plot in (report.plot.scaling(), report.plot.memory()):
+        plot.figure.draw_without_rendering()
+        assert plot.axes.get_position().width > 0.4
+    labels = report.plot.scaling().axes.get_legend_handles_labels()[1]
+    assert len(set(labels)) == 6
+    assert all("…" in label and len(label) <= 40 for label in labels)
 
 
 def test_a_plot_is_shown_saved_and_drawn_into_axes_that_are_there(tmp_path):

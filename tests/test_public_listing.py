@@ -26,6 +26,10 @@ RENAMED_METHODS = {"nbbench.BenchmarkArguments.executions", "nbbench.Outcome.fro
 """`executions_of`, since the argument has its name now; reports are read by `Report.load` alone."""
 
 
+RENAMED_TYPE = ("'Arguments'", "'BenchmarkArguments'")
+"""The base of the former classes' arguments has the original's name, since it is public."""
+
+
 @pytest.fixture(scope="module")
 def before():
     return json.loads((FOLDER / "listing.json").read_text())
@@ -39,7 +43,8 @@ def now():
 def test_every_public_name_is_there_with_its_signature(before, now):
     for name, signature in before["names"].items():
         if name not in CONSTRUCTED_OTHERWISE | RENAMED_METHODS:
-            assert now["names"][name] == signature, name
+            signature_now = now["names"][name].replace("'schema.", "'")  # nbbench's own, not hf's
+            assert signature_now == signature.replace(*RENAMED_TYPE), name
 
 
 def test_every_flag_is_there(before, now):

@@ -24,7 +24,7 @@ SPEED = {
 }
 MEMORY = {
     *("baseline_mib", "parameters_mib", "weights_mib", "activations_mib", "peak_mib"),
-    *("reserved_mib", "process_mib", "method"),
+    *("reserved_mib", "process_mib", "method", "parameters"),
 }
 ORIGINAL_ENVIRONMENT = {
     *("transformers_version", "framework", "framework_version", "python_version", "system"),
@@ -54,6 +54,69 @@ def test_rows_and_columns(report):
     assert set(report.speed.columns) >= IDENTITY | SPEED
     assert set(report.memory.columns) >= IDENTITY | MEMORY
     assert len(report.speed) == len(report.memory) == 4
+
+
+def test_what_was_measured_comes_after_the_case_and_constants_last(report):
+    speed, memory = list(report.speed.columns), list(report.memory.columns)
+    assert speed[:4] == ["model", "batch_size", "sequence_length", "median_s"]
+    assert memory[:4] == ["model", "batch_size", "sequence_length", "peak_mib"]
+    for columns in (speed, memory):
+        assert columns.index("status") < columns.index("framework")  # which is the same for all
+        assert columns[-1] in ("config_source", "device", "mode", "dtype", "execution")
+    assert memory.index("parameters_mib") == memory.index("parameters") + 1
+    assert sorted(set(speed) & set(memory)) == sorted(
+        {
+            *IDENTITY,
+            "environment",
+            "attention",
+            "execution",
+            "architecture",
+            "config_source",
+            "phase",
+        }
+    )
+
+
+def test_parameters_are_counted(report):
+    memory = report.memory
+    assert memory.parameters.dtype == "Int64"
+    assert 4 * memory.parameters[0] <= memory.parameters_mib[0] * 2**20  # and buffers
+    assert pd.isna(memory.parameters[2])
+
+
+def test_the_summary_is_the_table_that_is_shown(report):
+    heads = list(report.summary.columns)
+    assert repr(report).splitlines()[0].split() == " ".join(heads).split()
+    assert len(report.summary) == 4
+    assert report.summary.model.tolist() == ["tiny", "tiny", "broken", "broken"]
+    markdown = report.to_markdown().splitlines()
+    assert markdown[0] == f"| {' | '.join(heads)} |"
+
+
+def test_markdown_is_given_and_written(report, tmp_path):
+    text = report.to_markdown(tmp_path / "x.md")
+    assert (tmp_path / "x.md").read_text(encoding="utf-8") == f"{text}\n"
+    with pytest.raises(nbbench.OutputError, match="cannot be written"):
+        report.to_markdown("/nowhere/x.md")
+
+
+def test_parquet_keeps_types_and_what_is_missing(report, tmp_path):
+    pytest.importorskip("pyarrow")
+    paths = report.to_parquet(tmp_path / "new")
+    assert [path.name for path in paths] == [
+        "speed.parquet", "memory.parquet", "environment.parquet",
+    ]  # fmt: skip
+    read = pd.read_parquet(paths[0])
+    assert read.columns.tolist() == report.speed.columns.tolist()
+    assert read.median_s.tolist()[0] == report.speed.median_s[0]
+    assert read.sequence_length.dtype == "Int64"
+    assert pd.read_parquet(paths[2]).pytorch["framework"] == "PyTorch"
+
+
+def test_without_pyarrow_parquet_is_one_sentence(report, tmp_path, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(nbbench.NbbenchError, match="pip install pyarrow, or use to_csv"):
+        report.to_parquet(tmp_path)
 
 
 def test_a_row_makes_sense(report):

@@ -40,8 +40,8 @@ LEVEL_OF = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}
 SEEN_OF_THE_WORKER = {"worker.case", "worker.checked", "worker.messages", "worker.summarize"}
 """What modules outside the worker may import of it."""
 
-RUNS_THE_WORKER = "execution.this_kernel"
-"""It runs cases in the user's own process, and so may import all of the worker."""
+RUN_THE_WORKER = {"execution.this_kernel", "execution.user_calls"}
+"""They measure in the user's own process, and so may import all of the worker."""
 
 
 def modules(package):
@@ -117,7 +117,7 @@ def imports_into_the_worker(package):
         for importer, target in imports(package)
         if room(target) == "worker" != room(importer)
         and target not in SEEN_OF_THE_WORKER
-        and importer != RUNS_THE_WORKER
+        and importer not in RUN_THE_WORKER
     ]
 
 

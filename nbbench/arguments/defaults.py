@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ArgumentError, did_you_mean
+from ..text import one_line
 from .flags import benchmark_parser
 from .schema import BenchmarkArguments, singular_names
 
@@ -69,7 +70,7 @@ def with_defaults(
 def sentence_of(used: Iterable[Defaults]) -> str:
     """Which defaults are used and where they are from, in one line; empty if there are none."""
     listed = "; ".join(map(str, used))
-    return f"defaults: {listed}" if listed else ""
+    return one_line(f"defaults: {listed}") if listed else ""
 
 
 def from_variable() -> Defaults:

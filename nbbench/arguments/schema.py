@@ -6,10 +6,8 @@ and the reference page are made from the fields.
 
 from __future__ import annotations
 
-import json
-import os
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -23,17 +21,9 @@ from pydantic import (
 )
 
 from ..errors import ArgumentError, did_you_mean
+from ..text import quoted
 from ..worker.case import MIN_SAMPLES
-
-
-def _as_list(value: Any) -> Any:
-    """Let one value stand for a list of one."""
-    if value is None:
-        return []
-    one = isinstance(value, (str, Mapping)) or hasattr(value, "to_dict")
-    if one or not isinstance(value, Iterable):
-        return [value]
-    return list(value)
+from .given import as_list, as_text, config_as_dict
 
 
 def _no_bool(value: Any) -> Any:
@@ -48,16 +38,9 @@ def _as_name(value: Any) -> Any:
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
-def _as_text(value: Any) -> Any:
-    """Let a path stand for its text."""
-    if isinstance(value, Mapping) or hasattr(value, "to_dict"):
-        raise ValueError("a configuration was given for a name; give it as configs")
-    return os.fspath(value) if isinstance(value, os.PathLike) else value
-
-
-_List = BeforeValidator(_as_list)
+_List = BeforeValidator(as_list)
 _Size = Annotated[int, Field(gt=0, lt=2**31), BeforeValidator(_no_bool)]
-_Name = Annotated[str, Field(min_length=1), BeforeValidator(_as_text)]
+_Name = Annotated[str, Field(min_length=1), BeforeValidator(as_text)]
 
 
 def _same_as(**meanings: str) -> BeforeValidator:
@@ -240,9 +223,7 @@ class BenchmarkArguments(BaseModel):
     @field_validator("configs", mode="before")
     @classmethod
     def _configs_as_dicts(cls, configs: Any) -> list[dict[str, Any]]:
-        return [
-            _config_as_dict(config, number) for number, config in enumerate(_as_list(configs), 1)
-        ]
+        return [config_as_dict(config, number) for number, config in enumerate(as_list(configs), 1)]
 
     @field_validator(
         "batch_sizes",
@@ -378,8 +359,8 @@ def with_models(models: Sequence[str], values: Mapping[str, Any]) -> dict[str, A
         return dict(values)
     if "models" in values:
         raise ArgumentError("models are given by position and by name; keep one")
-    one_list = len(models) == 1 and isinstance(models[0], (list, tuple))
-    return {"models": list(models[0] if one_list else models), **values}
+    names = as_list(models[0]) if len(models) == 1 else list(models)
+    return {"models": names, **values}
 
 
 def singular_names() -> dict[str, str]:
@@ -406,36 +387,14 @@ def unknown_argument(name: str) -> str:
     return f"there is no argument {name!r}{did_you_mean(name, known)}"
 
 
-def _refuse_twice(name: str, values: list[Any]) -> None:
-    for value in values:
-        numbers = [number for number, other in enumerate(values, 1) if other == value]
-        if len(numbers) > 1:
+def _refuse_twice(name: str, values: Sequence[Any]) -> None:
+    first: dict[Any, int] = {}
+    for number, value in enumerate(values, 1):
+        earlier = first.setdefault(value, number)
+        if earlier != number:
             raise ValueError(
-                f"{name} has {value!r} twice (numbers {numbers[0]} and {numbers[1]}); keep one"
+                f"{name} has {quoted(value)} twice (numbers {earlier} and {number}); keep one"
             )
-
-
-def _config_as_dict(config: Any, number: int) -> dict[str, Any]:
-    """A config as plain JSON values, whether it is a dict or an object with ``to_dict``."""
-    if isinstance(config, type):
-        raise ValueError(
-            f"configs: number {number} is the class {config.__name__}; give an object of it, "
-            f"{config.__name__}()"
-        )
-    values = config.to_dict() if hasattr(config, "to_dict") else config
-    if not isinstance(values, Mapping):
-        raise ValueError(
-            f"configs: number {number} is a {type(config).__name__}; give a dict with a model_type "
-            f"or a Transformers config object"
-        )
-    model_type: str | None = values.get("model_type") or getattr(config, "model_type", None)
-    plain: dict[str, Any] = json.loads(json.dumps(dict(values), default=_plain))
-    return {**plain, "model_type": model_type} if model_type else plain
-
-
-def _plain(value: Any) -> Any:
-    """What JSON has no word for: config objects, and dtypes, which print as torch.float32."""
-    return value.to_dict() if hasattr(value, "to_dict") else str(value).replace("torch.", "")
 
 
 def _problems(error: ValidationError) -> dict[str, str]:
@@ -475,4 +434,4 @@ def _sentence(found: Any) -> str:
     if kind == "literal_error" and isinstance(value, str):
         hint = did_you_mean(value, str(found["ctx"]["expected"]).replace("'", "").split(", "))
     message = f"is not {wanted}{hint}" if wanted else f"is not taken: {found['msg']}"
-    return f"{name}: {value!r} {message}"
+    return f"{name}: {quoted(value)} {message}"

@@ -6,6 +6,7 @@ import importlib
 import io
 import os
 import sys
+import warnings
 from collections.abc import Callable, Sequence
 
 from ..errors import ArgumentError, NbbenchError, did_you_mean
@@ -52,7 +53,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"nbbench {__version__}")
         return 0
     try:
-        code = _find(argv[0])(argv[1:])
+        with warnings.catch_warnings():
+            warnings.showwarning = _print_warning
+            code = _find(argv[0])(argv[1:])
         sys.stdout.flush()
         return code
     except NbbenchError as error:
@@ -65,6 +68,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     except KeyboardInterrupt:
         return 130
+
+
+def _print_warning(message: Warning | str, *_: object, **__: object) -> None:
+    """Print a warning without the line of code that it came from, which is not the user's."""
+    print(f"nbbench: warning: {message}", file=sys.stderr)
 
 
 def _find(name: str) -> Callable[[list[str]], int]:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-
-from ..execution.job import any_begun, cancel
 
 _NUMBERS = [
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
@@ -22,20 +21,23 @@ def signals_end_runs() -> Iterator[None]:
     none was begun, the first signal interrupts. For a process that ends with what is done here:
     signals stay ignored after it, since Python would die of one while it ends.
     """
-
-    def end(*_: object) -> None:
-        if any_begun():
-            cancel()
-        else:
-            _ignore_signals()
-            raise KeyboardInterrupt
-
     for number in _NUMBERS:
-        signal.signal(number, end)
+        signal.signal(number, _end)
     try:
         yield
     finally:
         _ignore_signals()
+
+
+def _end(*_: object) -> None:
+    # looked up, not imported: signals are handled before the rest of nbbench is loaded
+    job = sys.modules.get("nbbench.execution.job")
+    any_begun = getattr(job, "any_begun", None)
+    if job is not None and any_begun is not None and any_begun():
+        job.cancel()
+    else:
+        _ignore_signals()
+        raise KeyboardInterrupt
 
 
 def _ignore_signals() -> None:

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-import csv as csv_module
+import json
 import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from ..api import start, watched
 from ..arguments.defaults import sentence_of, with_defaults
 from ..arguments.flags import benchmark_parser
 from ..arguments.schema import BenchmarkArguments
-from ..errors import OutputError
+from ..errors import ArgumentError, OutputError
 from ..hf.tables import former_tables
 from ..plan.cases import Result, Status
 from ..report.atomic_write import check_writable
-from ..report.dataframes import harmless, memory_row, speed_row
+from ..report.dataframes import memory_row, speed_row
+from ..report.growing_csv import GrowingCsv
 from ..report.report import Report
 from ..report.saved_json import has_measured
 
@@ -28,34 +30,30 @@ def command(argv: list[str]) -> int:
     parser = benchmark_parser("nbbench run", _ABOUT)
     parser.add_argument("--save", metavar="FILE", help="write the whole report here, as JSON")
     parser.add_argument("--csv", metavar="FOLDER", help="write the three tables here, as CSV")
-    parser.add_argument(
-        "--tables",
-        action="store_true",
-        default=None,
-        help="print the tables that Transformers' former benchmark printed",
-    )
+    for flag, (help_text, _) in _FORMS.items():
+        parser.add_argument(f"--{flag}", action="store_true", default=None, help=help_text)
     parser.add_argument("--log", metavar="FILE", help="append what is printed to this file")
     if "-h" in argv or "--help" in argv:
         parser.print_help()
         return 0
     values = parser.read(argv)
     save, csv, log = (values.pop(name, None) for name in ("save", "csv", "log"))
-    tables = values.pop("tables", False)
+    write = _form(values)
+    values, used = with_defaults(values)
+    if used:
+        print(sentence_of(used), file=sys.stderr)
     for file in (save, log):
         if file is not None:
             check_writable(file, folder=False)
     if csv is not None:
         check_writable(csv, folder=True)  # last, since it makes the folder
     rows = None if csv is None else _CsvRows(csv)
-    values, used = with_defaults(values)
-    if used:
-        print(sentence_of(used), file=sys.stderr)
     arguments = BenchmarkArguments(**values)
     job = start(arguments, on_result=None if rows is None else rows.add, save=save)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # the problem is an error below
         report = watched(job)
-    text = former_tables(report.results, report.facts) if tables else f"{report}\n"
+    text = write(report)
     outputs: list[Callable[[], object]] = []
     if rows is not None:
         outputs.append(lambda: rows.finish(report))
@@ -68,6 +66,32 @@ def command(argv: list[str]) -> int:
     if job.problem and not job.problem.startswith("on_result"):  # which wrote rows: done above
         raise OutputError(job.problem)
     return exit_code(report)
+
+
+_FORMS: dict[str, tuple[str, Callable[[Report], str]]] = {
+    "tables": (
+        "print the tables that Transformers' former benchmark printed",
+        lambda report: former_tables(report.results, report.facts),
+    ),
+    "json": (
+        "print the whole report as JSON, as --save writes it",
+        lambda report: json.dumps(report.to_dict()) + "\n",
+    ),
+    "markdown": (
+        "print the table as Markdown",
+        lambda report: report.to_markdown() + "\n",
+    ),
+}
+"""What is printed instead of the table for a terminal, each with its flag's help."""
+
+
+def _form(values: dict[str, Any]) -> Callable[[Report], str]:
+    """What writes the report in the form that the flags name; they are taken from the values."""
+    named = [flag for flag in _FORMS if values.pop(flag, False)]
+    if len(named) > 1:
+        flags = " and ".join(f"--{flag}" for flag in named)
+        raise ArgumentError(f"{flags} are forms of one table; keep one")
+    return _FORMS[named[0]][1] if named else lambda report: f"{report}\n"
 
 
 def _each_in_turn(outputs: list[Callable[[], object]]) -> list[OSError]:
@@ -102,23 +126,24 @@ class _CsvRows:
 
     def __init__(self, folder: str) -> None:
         self._folder = Path(folder)
-        self._begun = False
+        self._files: list[GrowingCsv] = []
 
     def add(self, result: Result) -> None:
         """Write a result's row to each; nothing until something was measured."""
-        if not self._begun and not has_measured([result]):
+        if not self._files and not has_measured([result]):
             return
-        self._folder.mkdir(parents=True, exist_ok=True)
-        for name, row in (("speed", speed_row(result)), ("memory", memory_row(result))):
-            mode = "a" if self._begun else "w"
-            with (self._folder / f"{name}.csv").open(mode, newline="", encoding="utf-8") as file:
-                writer = csv_module.writer(file, lineterminator="\n")
-                if not self._begun:
-                    writer.writerow(row)
-                writer.writerow(["" if v is None else harmless(v) for v in row.values()])
-        self._begun = True
+        rows = {"speed": speed_row(result), "memory": memory_row(result)}
+        if not self._files:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            self._files = [
+                GrowingCsv(self._folder / f"{name}.csv", tuple(row)) for name, row in rows.items()
+            ]
+        for file, row in zip(self._files, rows.values(), strict=True):
+            file.add(["" if value is None else value for value in row.values()])
 
     def finish(self, report: Report) -> None:
         """Write all tables, in the cases' order; none over earlier ones if nothing was measured."""
+        for file in self._files:
+            file.close()
         if has_measured(report.results) or not (self._folder / "speed.csv").exists():
             report.to_csv(self._folder)

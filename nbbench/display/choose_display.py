@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import sys
 from types import TracebackType
-from typing import Any, Protocol
+from typing import Protocol
 
 from ..execution.progress import Progress
+from ..report.width import in_notebook
 from .log import LogDisplay
 from .terminal import TerminalDisplay
 
@@ -40,13 +41,6 @@ def display_for(progress: Progress, *, shown: bool) -> Display:
     if sys.stderr.isatty():
         return TerminalDisplay(progress)
     return LogDisplay(progress)
-
-
-def in_notebook() -> bool:
-    """Whether this is a Jupyter kernel (or Colab's, or VS Code's) rather than a terminal."""
-    ipython: Any = sys.modules.get("IPython")
-    shell = None if ipython is None else ipython.get_ipython()
-    return getattr(shell, "kernel", None) is not None
 
 
 class NoDisplay:

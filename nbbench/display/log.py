@@ -6,6 +6,8 @@ import sys
 from contextlib import suppress
 
 from ..execution.progress import Progress
+from ..plan.cases import Status
+from ..text import one_line
 
 
 class LogDisplay:
@@ -21,13 +23,15 @@ class LogDisplay:
     def update(self) -> None:
         """Print what was made and the cases that have ended since the last time."""
         for notice in self._progress.notices[self._noticed :]:
-            self._print(notice)
+            self._print(one_line(notice))
             self._noticed += 1
         results = self._progress.results
         for number, result in enumerate(results[self._printed :], self._printed + 1):
-            status = result.outcome.status.value
-            self._print(f"{number} of {len(self._progress.cases)} · {result.case.label} · {status}")
             self._printed = number
+            status = result.outcome.status
+            if status is not Status.SKIPPED:  # the rest of a cancelled run has one line, at the end
+                case = f"{number} of {len(self._progress.cases)} · {one_line(result.case.label)}"
+                self._print(f"{case} · {status.value}")
 
     def __exit__(self, *_: object) -> None:
         self.update()

@@ -22,10 +22,13 @@ class NotebookDisplay:
 
     def update(self) -> None:
         """Show how it is now, if that is anything new."""
-        line, results = self._progress.with_warnings(self._progress.line()), self._progress.rows()
-        if (line, len(results)) != self._shown:
-            self._shown = line, len(results)
-            self._handle.update(Shown(line, live_html(line, self._progress.share, results)))
+        progress = self._progress
+        shown = progress.with_warnings(progress.line()), progress.row_count
+        if shown != self._shown:
+            self._shown = shown
+            rows = progress.latest_rows()
+            html = live_html(shown[0], progress.share, rows, row_count=progress.row_count)
+            self._handle.update(Shown(shown[0], html))
 
     def __exit__(self, *_: object) -> None:
         line = self._progress.with_warnings(self._progress.summary())

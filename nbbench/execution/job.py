@@ -40,16 +40,23 @@ _one_at_a_time = threading.Lock()
 
 
 @contextmanager
-def _turn(cancelled: threading.Event) -> Iterator[None]:
+def _turn(is_cancelled: Callable[[], bool]) -> Iterator[None]:
     """Wait for the turn, or for being cancelled, which needs no turn: nothing is run then."""
     while not _one_at_a_time.acquire(timeout=_LOOK_EVERY_S):
-        if cancelled.is_set():
+        if is_cancelled():
             yield
             return
     try:
         yield
     finally:
         _one_at_a_time.release()
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """Wait until no job runs, and have others wait meanwhile."""
+    with _turn(lambda: False):
+        yield
 
 
 class Job:
@@ -84,15 +91,19 @@ class Job:
             self._listeners.append(OnResult(on_result))
         self._listeners.append(self.progress)  # last: what is shown is on the disk
         self._on_end = on_end
-        self._cancelled = threading.Event()
+        self._cancelled = False
         self._done = threading.Event()
+        _unfinished.add(self)  # first: a signal between the two must find it
         _jobs.append(self)
-        _unfinished.add(self)
         threading.Thread(target=self._run, daemon=True, name="nbbench-job").start()
 
     def cancel(self) -> None:
         """End the running case as ``cancelled`` and leave the rest ``skipped``."""
-        self._cancelled.set()
+        # No lock is taken: a signal may come while the one before is handled.
+        self._cancelled = True
+
+    def _is_cancelled(self) -> bool:
+        return self._cancelled
 
     @property
     def done(self) -> bool:
@@ -116,7 +127,7 @@ class Job:
 
     def _run(self) -> None:
         try:
-            with _turn(self._cancelled):
+            with _turn(self._is_cancelled):
                 self.progress.begin()
                 self._recorder.machine = describe_machine()
                 self.progress.warn(notices(self._recorder.machine))
@@ -140,7 +151,7 @@ class Job:
     def _follow_events(self) -> None:
         """Hand every event to every listener, whatever ends them: what was measured stays."""
         try:
-            for event in self._measure(self._cancelled.is_set):
+            for event in self._measure(self._is_cancelled):
                 for listener in self._listeners:
                     self._guarded(partial(listener.on_event, event), listener.name)
         except BaseException as error:

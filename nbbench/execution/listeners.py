@@ -72,7 +72,7 @@ class Recorder:
 
 
 class Autosave:
-    """Has every case that has ended in a file, before it is shown."""
+    """Has every visit and every case that has ended in a file, before it is shown."""
 
     name = "saving the report"
 
@@ -82,8 +82,8 @@ class Autosave:
         self._measured = False
 
     def on_event(self, event: Event) -> None:
-        """Add a case that has ended."""
-        if not isinstance(event, CaseEnded):
+        """Add a case that has ended, or what its visits have measured so far."""
+        if not isinstance(event, (CaseEnded, CaseVisited)):
             return
         result = Result(event.case, event.outcome)
         self._measured = self._measured or has_measured([result])

@@ -5,20 +5,31 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Sequence
+from itertools import islice
 
 from ..environments import EnvironmentProgress
 from ..plan.cases import Case, Outcome, Phase, Result
-from ..plan.estimate import expected_seconds
-from ..text import counted, duration
+from ..plan.estimate import KnownCosts
+from ..text import counted, duration, one_line
 from ..worker.messages import Event as WorkerEvent
 from ..worker.messages import PhaseChanged, SamplingProgress
 from .events import CaseEnded, CaseVisited, Event
 
 _USUAL_VISITS = 5
 
+_LEARN_EVERY = 0.2
+"""Estimates of what waits are made anew when there are so many results more, as a part of all."""
+
+_MAX_LATEST = 100
+"""Rows that are shown while a benchmark runs: to write more takes a core from what is measured."""
+
 
 class Progress:
-    """The state of one benchmark, followed by its events."""
+    """The state of one benchmark, followed by its events.
+
+    It is asked several times a second beside what is measured, so an answer costs the same however
+    many cases there are: sums are kept, and mended by each event.
+    """
 
     name = "progress"
 
@@ -31,7 +42,15 @@ class Progress:
         self.phase = "waiting for the benchmark before it (nbbench.cancel() ends all)"
         self.begun = time.monotonic()
         self._case_begun = self.begun
-        self._visited: dict[Case, Outcome] = {}
+        self._number = {case: number for number, case in enumerate(cases)}
+        self._rows: dict[Case, Result] = {}
+        self._visited: dict[Case, tuple[int, float]] = {}
+        self._seconds_of_visits = self._parts = 0.0
+        self._rounds = 0
+        self._costs = KnownCosts([])
+        self._learned = 0
+        self._waiting = {case: self._costs.expected(case) for case in cases}
+        self._seconds_of_waiting = sum(self._waiting.values())
         self._sampling: SamplingProgress | None = None
         self._finished: float | None = None
 
@@ -58,17 +77,19 @@ class Progress:
             self.notices.append(f"environment {event.label}: {event.text}")
             self.phase = self.notices[-1]
         elif isinstance(event, CaseVisited):
-            self._visited[event.case] = event.outcome
+            self._keep_visits(event.case, event.outcome)
             self.current, self.phase = None, ""
         elif isinstance(event, CaseEnded):
-            self._visited.pop(event.case, None)
-            self.results.append(Result(event.case, event.outcome))
+            self._keep_visits(event.case, None)
+            self.results.append(self._keep_row(event.case, event.outcome))
+            self._learn()
             self.current, self.phase = None, ""
         else:
             self._follow(event.case, event.event)
 
     def _follow(self, case: Case, event: WorkerEvent) -> None:
         if case is not self.current:
+            self._begin(case)
             self.current, self._case_begun = case, time.monotonic()
             self._sampling = None
         if isinstance(event, PhaseChanged):
@@ -79,18 +100,53 @@ class Progress:
             self.phase = f"measuring: {counted(event.n, 'sample')}{width}"
             self._sampling = event
 
+    def _keep_visits(self, case: Case, outcome: Outcome | None) -> None:
+        """Count the visits of a case that others follow; None where it has ended."""
+        self._begin(case)
+        visits, seconds = self._visited.pop(case, (0, 0.0))
+        self._parts -= _part(visits)
+        self._seconds_of_visits -= seconds
+        if outcome is not None:
+            visits = 1 if outcome.timing is None else len(outcome.timing.visits)
+            seconds = outcome.wall_s / visits * max(_USUAL_VISITS - visits, 1)
+            self._visited[case] = visits, seconds
+            self._keep_row(case, outcome)
+            self._parts += _part(visits)
+            self._seconds_of_visits += seconds
+            self._rounds = max(self._rounds, visits)
+
+    def _keep_row(self, case: Case, outcome: Outcome) -> Result:
+        """Keep a row behind those that came before it."""
+        self._rows.pop(case, None)
+        self._rows[case] = Result(case, outcome)
+        return self._rows[case]
+
+    def _begin(self, case: Case) -> None:
+        """Let a case wait no longer."""
+        self._seconds_of_waiting -= self._waiting.pop(case, 0.0)
+
+    def _learn(self) -> None:
+        """Estimate what waits from what has ended; not at every case, where there are many."""
+        if len(self.results) < self._learned * (1 + _LEARN_EVERY):
+            return
+        self._learned, self._costs = len(self.results), KnownCosts(self.results)
+        self._waiting = {case: self._costs.expected(case) for case in self._waiting}
+        self._seconds_of_waiting = sum(self._waiting.values())
+
     @property
     def share(self) -> float:
         """Which part of the work is done, from 0 to 1; a visit counts for a part of its case."""
-        visits = [len(o.timing.visits) for o in self._visited.values() if o.timing is not None]
-        parts = sum(min(count / _USUAL_VISITS, 0.9) for count in visits)
-        return (len(self.results) + parts) / max(len(self.cases), 1)
+        return (len(self.results) + max(self._parts, 0.0)) / max(len(self.cases), 1)
 
-    def rows(self) -> list[Result]:
-        """The results so far, in the cases' order; of cases that are still visited, as they are."""
-        ended = {result.case: result for result in self.results}
-        visited = {case: Result(case, outcome) for case, outcome in self._visited.items()}
-        return [row for case in self.cases if (row := ended.get(case) or visited.get(case))]
+    @property
+    def row_count(self) -> int:
+        """How many cases have results, of a first visit too."""
+        return len(self._rows)
+
+    def latest_rows(self) -> list[Result]:
+        """The latest results, in the cases' order; of cases that are still visited, as they are."""
+        latest = list(islice(reversed(self._rows.values()), _MAX_LATEST))
+        return sorted(latest, key=lambda result: self._number[result.case])
 
     @property
     def seconds(self) -> float:
@@ -99,32 +155,27 @@ class Progress:
 
     def seconds_left(self) -> float:
         """An estimate of what is left, from the cases that have ended and what runs."""
-        begun = {self.current, *self._visited, *(result.case for result in self.results)}
-        waiting = [case for case in self.cases if case not in begun]
-        left = sum(map(_seconds_left_of_visits, self._visited.values()))
-        if self.current not in self._visited:
-            left += self._seconds_left_of_current()
-        return left + expected_seconds(waiting, self.results)
+        left = max(self._seconds_of_visits, 0.0) + max(self._seconds_of_waiting, 0.0)
+        return left + self._seconds_left_of_current()
 
     def _seconds_left_of_current(self) -> float:
-        if self.current is None:
+        current, sampling = self.current, self._sampling
+        if current is None or current in self._visited:
             return 0.0
-        expected = expected_seconds([self.current], self.results)
+        expected = self._costs.expected(current)
         left = max(expected - (time.monotonic() - self._case_begun), 0.0)
-        if self._sampling is None:
+        if sampling is None:
             return left
-        lacking = self.current.min_samples - self._sampling.n
-        return max(left, lacking * self._sampling.median_s)
+        return max(left, (current.min_samples - sampling.n) * sampling.median_s)
 
     def line(self) -> str:
         """All of it in one line."""
         parts = [f"{len(self.results)} of {len(self.cases)}"]
         if self._visited:
-            rounds = [len(o.timing.visits) for o in self._visited.values() if o.timing is not None]
-            parts.append(f"round {max(rounds, default=0) + 1}")
+            parts.append(f"round {self._rounds + 1}")
         if self.current is not None:
-            parts.append(self.current.label)
-        parts.append(self.phase)
+            parts.append(one_line(self.current.label))
+        parts.append(one_line(self.phase))
         parts.append(f"about {duration(self.seconds_left())} left")
         return " · ".join(part for part in parts if part)
 
@@ -135,7 +186,6 @@ class Progress:
         return f"{counted(len(self.results), 'case')} in {duration(self.seconds)}: {listed}"
 
 
-def _seconds_left_of_visits(outcome: Outcome) -> float:
-    """An estimate for a case that was visited: five visits are usual, and one more from then on."""
-    visits = 1 if outcome.timing is None else len(outcome.timing.visits)
-    return outcome.wall_s / visits * max(_USUAL_VISITS - visits, 1)
+def _part(visits: int) -> float:
+    """Which part of a case so many visits are: five are usual, and one more from then on."""
+    return min(visits / _USUAL_VISITS, 0.9)

@@ -9,10 +9,12 @@ import warnings
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from ..arguments.schema import BenchmarkArguments
+from ..arguments import schema
+from ..arguments.given import as_list
 from ..errors import ArgumentError, did_you_mean
 from ..machine.gpus import visible_gpus
 from ..worker.case import MIN_SAMPLES
+from .overrides import attributes_of, overridden
 
 
 def _argument(default: Any, help_text: str) -> Any:
@@ -36,7 +38,7 @@ _FILES = (
 
 
 @dataclass(init=False)
-class Arguments:
+class BenchmarkArguments:
     """What both classes of arguments have in common; the seven ``no_*`` names work, too.
 
     Raises `ArgumentError`, a ``ValueError``, for a name that is none of them.
@@ -79,7 +81,7 @@ class Arguments:
     )
     only_pretrain_model: bool = _argument(False, "run the base model without a head")
 
-    framework: ClassVar[str]
+    framework: ClassVar[str] = ""
     deprecated_args: ClassVar[tuple[str, ...]] = (
         "no_inference", "no_cuda", "no_tpu", "no_speed", "no_memory", "no_env_print",
         "no_multi_process",
@@ -100,6 +102,8 @@ class Arguments:
             if item.default_factory is not dataclasses.MISSING:
                 default = item.default_factory()
             given = values.get(item.name, default)
+            if isinstance(default, list) and item.name in values:
+                given = as_list(given)
             if item.name in _FILES and given == default:
                 given = (
                     f"{item.name.removesuffix('_csv_file').removesuffix('_filename')}_{stamp}.csv"
@@ -109,9 +113,10 @@ class Arguments:
     @property
     def model_names(self) -> list[str]:
         """The models; ``ArgumentError``, a ``ValueError``, if there are none."""
-        if not self.models:
+        names: list[str] = as_list(self.models)
+        if not names:
             raise ArgumentError("models is empty; name at least one, like bert-base-uncased")
-        return self.models
+        return names
 
     @property
     def do_multi_processing(self) -> bool:
@@ -137,16 +142,16 @@ class Arguments:
         """All arguments as JSON text."""
         return json.dumps(dataclasses.asdict(self), indent=2)
 
-    def benchmark_arguments(self, configs: Any) -> BenchmarkArguments:
+    def benchmark_arguments(self, configs: Any) -> schema.BenchmarkArguments:
         """These arguments as nbbench's own; raises `ArgumentError` where they make no sense.
 
         ``configs`` are one or several, or None.
         """
         self._check_types()
-        return BenchmarkArguments(
+        return schema.BenchmarkArguments(
             models=self.model_names,
             configs=configs,
-            frameworks=self.framework,
+            frameworks=self.framework or "pytorch",
             batch_sizes=self.batch_sizes,
             sequence_lengths=self.sequence_lengths,
             inference=self.inference,
@@ -155,11 +160,11 @@ class Arguments:
             memory=self.memory,
             trace_memory_line_by_line=self.trace_memory_line_by_line,
             min_samples=max(self.repeat, MIN_SAMPLES),
-            device=self._device(),
+            device=self._own_device() or self._device(),
             dtypes="float16" if self.fp16 else "float32",
             executions=self._execution(),
             model_class="base" if self.only_pretrain_model else "architecture",
-            isolation="auto" if self.multi_process else "none",
+            isolation="auto" if self.do_multi_processing else "none",
         )
 
     def _check_types(self) -> None:
@@ -171,9 +176,31 @@ class Arguments:
         if type(self.repeat) is not int or self.repeat < 1:
             raise ArgumentError(f"repeat: {self.repeat!r} is not a whole number above 0")
 
+    def _own_device(self) -> str:
+        """The device that a subclass's own properties name; empty where they are the original's.
+
+        Raises `ArgumentError` for what cannot be done for them.
+        """
+        own = overridden(self, _ORIGINALS.get(self.framework, _ORIGINALS[""]))
+        refused = [name for name in own if name in _REFUSED]
+        if refused:
+            raise ArgumentError(
+                f"{refused[0]} is overridden, and nbbench does not call it, since frameworks "
+                f"run in processes of their own; choose the device by CUDA_VISIBLE_DEVICES instead"
+            )
+        if "is_tpu" in own and self.is_tpu:
+            return "tpu"
+        if "device" in own:
+            return str(self.device)  # type: ignore[attr-defined]
+        if "device_idx" in own:
+            return f"cuda:{self.device_idx}" if self.is_gpu else "cpu"  # type: ignore[attr-defined]
+        if {"is_gpu", "n_gpu"} & set(own):
+            return "auto" if self.is_gpu else "cpu"
+        return ""
+
     def _execution(self) -> str:
         """What nbbench calls the way in which calls are executed."""
-        raise NotImplementedError
+        return "default"
 
     def _device(self) -> str:
         """What nbbench calls the device."""
@@ -194,7 +221,7 @@ NEGATED = ("inference", "cuda", "tpu", "speed", "memory", "env_print", "multi_pr
 
 
 @dataclass(init=False)
-class PyTorchBenchmarkArguments(Arguments):
+class PyTorchBenchmarkArguments(BenchmarkArguments):
     """Arguments of `PyTorchBenchmark`, with the original's names, defaults and meanings."""
 
     torchscript: bool = _argument(False, "trace the model with TorchScript")
@@ -218,7 +245,7 @@ class PyTorchBenchmarkArguments(Arguments):
 
 
 @dataclass(init=False)
-class TensorFlowBenchmarkArguments(Arguments):
+class TensorFlowBenchmarkArguments(BenchmarkArguments):
     """Arguments of `TensorFlowBenchmark`, with the original's names, defaults and meanings."""
 
     tpu_name: str | None = _argument(None, "has no effect: no backend of nbbench runs on TPUs")
@@ -238,7 +265,7 @@ class TensorFlowBenchmarkArguments(Arguments):
         """The one device that is used, as text: tensorflow is not imported here."""
         return f"/gpu:{self.device_idx}" if self.is_gpu else f"/cpu:{self.device_idx}"
 
-    def benchmark_arguments(self, configs: Any) -> BenchmarkArguments:
+    def benchmark_arguments(self, configs: Any) -> schema.BenchmarkArguments:
         """These arguments as nbbench's own; raises `ArgumentError` where they make no sense."""
         if self.eager_mode and self.use_xla:
             raise ArgumentError("eager_mode and use_xla exclude each other; keep one")
@@ -253,3 +280,15 @@ class TensorFlowBenchmarkArguments(Arguments):
 
     def _device(self) -> str:
         return f"cuda:{self.device_idx}" if self.cuda and self.device_idx else super()._device()
+
+
+_REFUSED = ("_setup_devices", "_setup_strategy", "_setup_tpu", "strategy", "gpu_list")
+"""What subclasses overrode to set a framework up, which is not done in this process."""
+
+_COMMON = ("is_tpu", "is_gpu", "n_gpu", *_REFUSED)
+_ORIGINALS = {
+    "": attributes_of(BenchmarkArguments, _COMMON),
+    "pytorch": attributes_of(PyTorchBenchmarkArguments, (*_COMMON, "device", "device_idx")),
+    "tensorflow": attributes_of(TensorFlowBenchmarkArguments, _COMMON),
+}
+"""What may be overridden, as it is defined, by framework; the others are fields."""

@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Iterable
-from pathlib import Path
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from ..errors import OutputError
 from ..plan.cases import Result
 from ..report.atomic_write import check_writable
-from .arguments import Arguments
-from .results import KINDS, lengths_of
+from ..report.growing_csv import GrowingCsv
+from ..report.saved_json import has_measured
+from .arguments import BenchmarkArguments
+from .results import KINDS, Kind, lengths_of, rows_of
 
 _HEAD = ("model", "batch_size", "sequence_length", "result")
+_END_OF_LINE = "\r\n"  # as the original wrote them
+
+
+def write_result(result: Mapping[str, Any], file: str) -> None:
+    """Write one of the nested results; raises `OutputError` where that cannot be."""
+    check_writable(file, folder=False)
+    growing = GrowingCsv(file, _HEAD, _END_OF_LINE)
+    growing.add(*([*sizes, _cell(value)] for *sizes, value in rows_of(result)))
+    growing.close()
+
+
+def _cell(value: Any) -> str:
+    return f"{value:.4f}" if isinstance(value, float) else str(value)
 
 
 class CsvFiles:
@@ -21,50 +35,68 @@ class CsvFiles:
     What cannot be written later is no reason to lose the run: ``problem`` says what it was.
     """
 
-    def __init__(self, args: Arguments, lengths: list[int]) -> None:
-        names = (
-            args.inference_time_csv_file,
-            args.inference_memory_csv_file,
-            args.train_time_csv_file,
-            args.train_memory_csv_file,
-        )
+    def __init__(
+        self, args: BenchmarkArguments, lengths: list[int], kinds: Iterable[Kind] = KINDS
+    ) -> None:
         self.problem = ""
+        self._begun = False
         self._environment = args.env_info_csv_file
         self._files = {
-            (kind.mode, kind.asked): (name, kind.value)
-            for kind, name in zip(KINDS, names, strict=True)
+            (kind.mode, kind.asked): (getattr(args, kind.csv_file), kind.value)
+            for kind in kinds
             if getattr(args, kind.mode) and getattr(args, kind.asked)
         }
         self._lengths = lengths
         for path in (self._environment, *(file for file, _ in self._files.values())):
             check_writable(path, folder=False)
-        for file, _ in self._files.values():
-            self._write(file, "w", _HEAD)
+        self._growing = self._opened_anew()
 
     def add(self, result: Result) -> None:
-        """Write a result's rows."""
-        case = result.case
-        for (mode, _), (file, value) in self._files.items():
-            if case.mode == mode:
-                got = value(result)
-                text = f"{got:.4f}" if isinstance(got, float) else str(got)
-                for length in lengths_of(case, self._lengths):
-                    self._write(file, "a", [case.model, case.batch_size, length, text])
+        """Write a result's rows; nothing until something was measured."""
+        if self._begun or has_measured([result]):
+            self._begun = True
+            for key, (file, _) in self._files.items():
+                rows = self._rows(key, result)
+                if rows:
+                    self._attempt(file, self._growing[key], rows)
 
-    def put_in_order(self, results: Iterable[Result]) -> None:
-        """Write all rows anew in the cases' order; they came as their cases ended."""
-        for file, _ in self._files.values():
-            self._write(file, "w", _HEAD)
-        for result in results:
-            self.add(result)
+    def put_in_order(self, results: Sequence[Result]) -> None:
+        """Write all rows anew in the cases' order; they came as their cases ended.
+
+        Files of an earlier run stay where nothing was measured.
+        """
+        for growing in self._growing.values():
+            growing.close()
+        self._growing, self.problem = self._opened_anew(), ""
+        for key, (file, _) in self._files.items():
+            if has_measured(results) or not self._growing[key].file.exists():
+                rows = [row for result in results for row in self._rows(key, result)]
+                self._attempt(file, self._growing[key], rows)
+            self._growing[key].close()
 
     def write_environment(self, info: dict[str, Any]) -> None:
         """Write ``key,value`` rows without a header."""
-        self._write(self._environment, "w", *info.items())
+        first, *more = info.items()
+        growing = GrowingCsv(self._environment, first, _END_OF_LINE)
+        self._attempt(self._environment, growing, more)
+        growing.close()
 
-    def _write(self, file: str, mode: str, *rows: Iterable[Any]) -> None:
+    def _opened_anew(self) -> dict[tuple[str, str], GrowingCsv]:
+        return {
+            key: GrowingCsv(file, _HEAD, _END_OF_LINE) for key, (file, _) in self._files.items()
+        }
+
+    def _rows(self, key: tuple[str, str], result: Result) -> list[list[Any]]:
+        """A result's rows in the file of a mode and kind of value."""
+        case, (_, value) = result.case, self._files[key]
+        if case.mode != key[0]:
+            return []
+        text = _cell(value(result))
+        lengths = lengths_of(case, self._lengths)
+        return [[case.model, case.batch_size, length, text] for length in lengths]
+
+    def _attempt(self, file: str, growing: GrowingCsv, rows: Sequence[Sequence[Any]]) -> None:
         try:
-            with Path(file).open(mode, newline="", encoding="utf-8") as opened:
-                csv.writer(opened).writerows(rows)
-        except OSError as error:
-            self.problem = f"{str(file)!r} could not be written: {error.strerror}; it lacks rows"
+            growing.add(*rows)
+        except OutputError as error:
+            self.problem = f"{error}; it lacks rows"

@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+import platform
+from typing import TYPE_CHECKING, Any
 
-from ..report.environment import EnvironmentFacts
+from ..arguments import schema
+from ..environments.requirements import installed
+from ..machine.machine import describe_machine
+from ..report.environment import EnvironmentFacts, WorkerFacts
+
+if TYPE_CHECKING:
+    from .arguments import BenchmarkArguments
 
 _KEYS = (
     "transformers_version", "framework", "use_torchscript", "eager_mode", "use_xla",
@@ -20,6 +27,34 @@ _SWITCHES = {
     "tensorflow": {"eager_mode": "eager", "use_xla": "xla"},
 }
 """The original's switches of each framework, and the execution that each stood for."""
+
+
+def environment_before(
+    args: BenchmarkArguments,
+    arguments: schema.BenchmarkArguments,
+    framework: str,
+    version: str | None,
+) -> dict[str, Any]:
+    """The same before a run: what is known without starting a framework."""
+    worker = WorkerFacts(
+        {
+            "framework": framework,
+            "framework_version": version,
+            "transformers_version": installed().get("transformers"),
+            "python_version": platform.python_version(),
+            "own_process": args.do_multi_processing,
+        }
+    )
+    key = arguments.frameworks[0], "kernel"
+    facts = dataclasses.replace(
+        EnvironmentFacts.merged(key, describe_machine(), worker, []),
+        devices=("cuda",) if args.is_gpu else ("cpu",),
+        executions=frozenset(arguments.executions),
+        dtypes=frozenset(arguments.dtypes),
+        model_classes=frozenset([arguments.model_class]),
+        threads=arguments.threads,
+    )
+    return environment_info(facts)
 
 
 def environment_info(facts: EnvironmentFacts) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from ..arguments.schema import BenchmarkArguments
@@ -28,11 +28,16 @@ class BenchmarkOutput(NamedTuple):
 
 
 class Kind(NamedTuple):
-    """One of the four results: a mode, what was asked of it, and what stands for a case."""
+    """One of the four results: a mode, what was asked of it, and what stands for a case.
+
+    ``result`` is its field of `BenchmarkOutput`, ``csv_file`` the argument that names its file.
+    """
 
     mode: str
     asked: str
     value: Callable[[Result], Any]
+    result: str
+    csv_file: str
 
 
 def _seconds(result: Result) -> float | str:
@@ -46,10 +51,10 @@ def _peak(result: Result) -> Memory | str:
 
 
 KINDS = (
-    Kind("inference", "speed", _seconds),
-    Kind("inference", "memory", _peak),
-    Kind("training", "speed", _seconds),
-    Kind("training", "memory", _peak),
+    Kind("inference", "speed", _seconds, "time_inference_result", "inference_time_csv_file"),
+    Kind("inference", "memory", _peak, "memory_inference_result", "inference_memory_csv_file"),
+    Kind("training", "speed", _seconds, "time_train_result", "train_time_csv_file"),
+    Kind("training", "memory", _peak, "memory_train_result", "train_memory_csv_file"),
 )
 
 
@@ -69,6 +74,15 @@ def output_of(report: Report, args: BenchmarkArguments) -> BenchmarkOutput:
 def lengths_of(case: Case, asked: list[int]) -> list[int]:
     """The lengths that a case stands for: all, where the model takes none."""
     return asked if case.sequence_length is None else [case.sequence_length]
+
+
+def rows_of(result: Mapping[str, Any]) -> Iterator[tuple[str, int, int, Any]]:
+    """Model, batch size, length and value of one of the nested results, row by row."""
+    for model, table in result.items():
+        for batch_size in table["bs"]:
+            for length in table["ss"]:
+                if length in table["result"].get(batch_size, {}):
+                    yield model, batch_size, length, table["result"][batch_size][length]
 
 
 def _nested(report: Report, args: BenchmarkArguments, kind: Kind) -> dict[str, Any]:

@@ -6,24 +6,24 @@ original gave it. A case that has neither shows N/A; the reasons are in the repo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from ..plan.cases import LineTrace, Result, Status
 from ..report.environment import EnvironmentFacts
+from ..report.tables import begun_results, failures
+from ..text import one_line
 from ..worker.case import varying_axes
 from .environment import environment_info
-from .line_memory import MemoryState, memory_summary
+from .line_memory import MemoryState, MemorySummary, memory_summary
+from .results import rows_of
 
 _WIDTHS = (30, 15, 15, 15)
 
 
 def _time(result: Result) -> str:
     timing = result.outcome.timing
-    if timing is None:
-        return "N/A"
-    rounded = round(timing.median_s, 3)
-    return str(rounded) if rounded else "< 0.001"
+    return "N/A" if timing is None else _figure(timing.median_s)
 
 
 def _memory(result: Result) -> str:
@@ -32,10 +32,16 @@ def _memory(result: Result) -> str:
 
 
 class Section(NamedTuple):
-    """A block of the printed report; ``in_csv`` says whether a CSV file has the same figures."""
+    """A block of the printed report: what is printed above it, and itself.
 
+    ``label`` heads the column of figures; it is empty where memory is shown line by line.
+    """
+
+    mode: str
+    asked: str
+    title: str
+    label: str
     text: str
-    in_csv: bool
 
 
 _TABLES = (
@@ -53,56 +59,92 @@ _TRACES = {
 
 def former_tables(results: Sequence[Result], facts: Sequence[EnvironmentFacts]) -> str:
     """The tables of what was asked for, why cases are N/A, and the environment, as text."""
-    texts = [section.text for section in sections(results)]
+    texts = [f"{section.title}\n{section.text}" for section in sections(results)]
     return "\n".join([*texts, *reasons(results), environment_table(facts)]) + "\n"
 
 
 def reasons(results: Sequence[Result]) -> list[str]:
-    """Why cases are N/A, a line each, which the original did not print."""
-    return [
-        f"N/A: {result.case.label}: {result.outcome.reason}"
-        for result in results
+    """Why cases are N/A, which the original did not print: a line each, but one for the skipped."""
+    skipped = [r for r in results if r.outcome.status is Status.SKIPPED]
+    lines = [
+        f"N/A: {one_line(result.case.label)}: {one_line(result.outcome.reason)}"
+        for result in begun_results(results)
         if result.outcome.status is not Status.OK
     ]
+    return lines + [f"N/A: {label}: {reason}" for label, reason in failures(skipped)]
 
 
 def sections(results: Sequence[Result]) -> Iterator[Section]:
     """The blocks of what was asked for, in the original's order, without the environment."""
+    results = begun_results(results)
     for mode, asked, title, label, shown in _TABLES:
         chosen = [r for r in results if r.case.mode == mode and getattr(r.case, asked)]
         if chosen:
-            yield Section(_table(chosen, title, label, shown), in_csv=True)
+            yield Section(mode, asked, _title(title), label, _case_table(chosen, label, shown))
         traced = [r for r in results if r.case.mode == mode and r.outcome.lines is not None]
         if asked == "memory" and traced:
-            yield Section(_line_by_line(traced, _TRACES[mode]), in_csv=False)
+            yield Section(mode, "lines", _title(_TRACES[mode]), "", _line_by_line(traced))
 
 
-def _table(results: list[Result], title: str, label: str, shown: Callable[[Result], str]) -> str:
+def _case_table(results: list[Result], label: str, shown: Callable[[Result], str]) -> str:
+    names = _names(results)
+    return _table(
+        (
+            (name, str(r.case.batch_size), _length(r), shown(r))
+            for name, r in zip(names, results, strict=True)
+        ),
+        label,
+    )
+
+
+def result_table(result: Mapping[str, Any], label: str) -> str:
+    """The table of one of the nested results."""
+    width = _WIDTHS[0]
+    return _table(
+        (
+            (model[:width], str(batch_size), str(length), _figure(value))
+            for model, batch_size, length, value in rows_of(result)
+        ),
+        label,
+    )
+
+
+def _figure(value: Any) -> str:
+    if not isinstance(value, float):
+        return str(value)
+    return str(round(value, 3)) if round(value, 3) else "< 0.001"
+
+
+def _table(rows: Iterable[tuple[str, str, str, str]], label: str) -> str:
     rule = "-" * 80
     heads = ("Model Name", "Batch Size", "Seq Length", label)
     head = "".join(text.center(width) for text, width in zip(heads, _WIDTHS, strict=True))
-    rows = [_line(name, r, shown(r)) for name, r in zip(_names(results), results, strict=True)]
-    return "\n".join([_title(title), rule, head, rule, *rows, rule])
+    return "\n".join([rule, head, rule, *(_row(*cells) for cells in rows), rule])
 
 
-def _line_by_line(results: list[Result], title: str) -> str:
+def _line_by_line(results: list[Result]) -> str:
     """The summaries of all traced cases; where there are several, each below its case's name."""
-    blocks = [_title(title)]
+    blocks: list[str] = []
     for result in results:
         trace = result.outcome.lines
         if trace is None:
             continue
-        summary = memory_summary(trace)
         if len(results) > 1:
-            blocks.append(f"\n{result.case.label}")
-        blocks += [
+            blocks.append(f"\n{one_line(result.case.label)}")
+        blocks += [summary_text(memory_summary(trace)), _cost_of_tracing(result, trace)]
+    return "\n".join(blocks)
+
+
+def summary_text(summary: MemorySummary) -> str:
+    """A summary line by line, its top and its bottom, and the total."""
+    return "\n".join(
+        [
             _states("Line by line memory consumption:", summary.sequential, ""),
             _states("Lines with top memory consumption:", summary.cumulative[:6], "=> "),
             _states("Lines with lowest memory consumption:", summary.cumulative[-6:], "=> "),
             f"\nTotal memory increase: {summary.total}",
-            _cost_of_tracing(result, trace),
         ]
-    return "\n".join(blocks)
+    )
 
 
 def _states(head: str, states: list[MemoryState], mark: str) -> str:
@@ -124,12 +166,16 @@ def _cost_of_tracing(result: Result, trace: LineTrace) -> str:
 
 def environment_table(facts: Sequence[EnvironmentFacts]) -> str:
     """``- key: value`` for all that is known, and a blank line; all values where they differ."""
+    return info_table(*(environment_info(each) for each in facts))
+
+
+def info_table(*columns: Mapping[str, Any]) -> str:
+    """The same of what `environment_info` has given."""
     lines = [_title("ENVIRONMENT INFORMATION")]
-    columns = [environment_info(each) for each in facts]
     for key in dict.fromkeys(key for column in columns for key in column):
         known = [column[key] for column in columns if column.get(key) is not None]
         if known:
-            lines.append(f"- {key}: {', '.join(dict.fromkeys(map(str, known)))}")
+            lines.append(one_line(f"- {key}: {', '.join(dict.fromkeys(map(str, known)))}"))
     return "\n".join(lines) + "\n"
 
 
@@ -137,9 +183,9 @@ def _title(title: str) -> str:
     return "\n" + "=" * 20 + title.center(40) + "=" * 20
 
 
-def _line(name: str, result: Result, text: str) -> str:
+def _length(result: Result) -> str:
     length = result.case.sequence_length
-    return _row(name, str(result.case.batch_size), "" if length is None else str(length), text)
+    return "" if length is None else str(length)
 
 
 def _row(*cells: str) -> str:
@@ -149,17 +195,18 @@ def _row(*cells: str) -> str:
 
 
 def _names(results: list[Result]) -> list[str]:
-    """Names as the original cut them, at 30 characters, unless two would then read the same."""
-    full = [_name(result, results) for result in results]
+    """Names as the original cut them, at 30 characters, unless two would then read the same.
+
+    Each is the model, with what else distinguishes it from the others: the original had one of
+    each.
+    """
+    shown = ("model", "mode", "batch_size", "sequence_length")
+    axes = [axis for axis in varying_axes(r.case for r in results) if axis.name not in shown]
+    full = [
+        " ".join([one_line(r.case.model), *(str(axis.value(r.case)) for axis in axes)])
+        for r in results
+    ]
     width = _WIDTHS[0]
     if len({name[:width] for name in full}) < len(set(full)):
         return full
     return [name[:width] for name in full]
-
-
-def _name(result: Result, results: list[Result]) -> str:
-    """The model, with what else distinguishes it from the others: the original had one of each."""
-    shown = ("model", "mode", "batch_size", "sequence_length")
-    axes = varying_axes(other.case for other in results)
-    parts = [str(axis.value(result.case)) for axis in axes if axis.name not in shown]
-    return " ".join([result.case.model, *parts])

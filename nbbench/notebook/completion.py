@@ -190,7 +190,7 @@ def _values(name: str) -> list[str]:
 
 
 def _models() -> list[str]:
-    from ..plan.models import catalogue
+    from ..plan.catalogue import catalogue
 
     return sorted(catalogue())
 

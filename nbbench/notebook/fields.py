@@ -16,7 +16,7 @@ from pydantic.fields import FieldInfo
 from ..arguments.schema import BenchmarkArguments
 from ..display.cell_output import escaped_note
 from ..frameworks import backend_names
-from ..plan.models import catalogue
+from ..plan.catalogue import catalogue
 
 _LABEL = {"description_width": "9em"}
 _WIDE = widgets.Layout(width="32em", max_width="100%")

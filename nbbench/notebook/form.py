@@ -13,13 +13,13 @@ from IPython.display import Javascript, display
 from ..api import start
 from ..arguments.schema import BenchmarkArguments, with_models, with_plural_names
 from ..display.cell_output import escaped_note
-from ..display.choose_display import in_notebook
 from ..errors import ArgumentError, ModelNotFound, NbbenchError
 from ..execution.job import Job
 from ..execution.listeners import recent_results
 from ..plan.estimate import estimate
 from ..plan.models import find_here
 from ..report.report import Report
+from ..report.width import in_notebook
 from ..text import counted, duration
 from .cell import as_cell, is_variable
 from .fields import BoolField, Field, make_field, row_label
@@ -245,7 +245,7 @@ class Form:
         self._cell_text.value, self._cell_text.layout.display = text, ""
         self._scripts.clear_output()
         with self._scripts:
-            literal = json.dumps(text).replace("</", "<\\/")  # else it could end the script
+            literal = json.dumps(text).replace("<", r"\u003c")  # which could end the script
             display(Javascript(f"navigator.clipboard && navigator.clipboard.writeText({literal})"))
 
 

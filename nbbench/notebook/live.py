@@ -18,6 +18,9 @@ _REFRESH_S = 0.25
 _PLOT_EVERY_S = 5.0
 """Plots are drawn anew when a case has ended, but not more often: drawing takes a core a moment."""
 
+_PLOT_SHARE = 50
+"""Of many cases they are drawn less often: for a fiftieth of the time."""
+
 
 class LiveResults:
     """An output that shows a job's line, its rows so far, and its plots where Matplotlib is.
@@ -30,19 +33,21 @@ class LiveResults:
         self._line = ""
         self._rows = -1
         self._plots: list[bytes] = []
-        self._plotted_at = 0.0
+        self._plot_again_at = 0.0
 
     def show(self, job: Job) -> None:
         """Show how it is now, if that is anything new."""
         progress = job.progress
-        line, rows = progress.with_warnings(progress.line()), len(progress.rows())
+        line, rows = progress.with_warnings(progress.line()), progress.row_count
         if (line, rows) == (self._line, self._rows):
             return
-        if rows != self._rows and time.monotonic() - self._plotted_at > _PLOT_EVERY_S:
+        begun = time.monotonic()
+        if rows != self._rows and begun > self._plot_again_at:
             self._plots = job.report().plot.pngs() if rows else []
-            self._plotted_at = time.monotonic()
+            ended = time.monotonic()
+            self._plot_again_at = ended + max(_PLOT_EVERY_S, _PLOT_SHARE * (ended - begun))
         self._line, self._rows = line, rows
-        html = live_html(line, progress.share, progress.rows(), self._plots)
+        html = live_html(line, progress.share, progress.latest_rows(), self._plots, rows)
         self._handle.update(Shown(line, html))
 
     def end(self, job: Job) -> None:

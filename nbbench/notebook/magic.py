@@ -130,7 +130,7 @@ def _begin(ipython: Any, call: _Call) -> Job:
     """Begin a benchmark that is shown below the cell; its report ends in the variable ``out``."""
     from ..api import start
     from ..arguments.schema import BenchmarkArguments
-    from ..display.choose_display import in_notebook
+    from ..report.width import in_notebook
 
     def keep(report: Report) -> None:
         if call.out is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +21,7 @@ from ..worker.case import (
     varying_axes,
 )
 from .models import ModelConfig
+from .reasons import without_private
 
 __all__ = [
     "AXES",
@@ -39,10 +41,15 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Result:
-    """A case and what came of it."""
+    """A case and what came of it; its reason names no home folder and no password."""
 
     case: Case
     outcome: Outcome
+
+    def __post_init__(self) -> None:
+        reason = without_private(self.outcome.reason) if self.outcome.reason else ""
+        if reason != self.outcome.reason:
+            object.__setattr__(self, "outcome", dataclasses.replace(self.outcome, reason=reason))
 
     def value(self, axis: Axis) -> Any:
         """The case's value on an axis, as it ran where that is known."""

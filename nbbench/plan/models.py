@@ -5,20 +5,30 @@ Only configurations are read. Weights are never downloaded: the worker makes ran
 
 from __future__ import annotations
 
-import json
 import threading
 import warnings
 from collections.abc import Callable
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
+from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import lru_cache
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from ..arguments.schema import BenchmarkArguments
 from ..errors import ModelNotFound, did_you_mean
+from ..text import quoted
+from .catalogue import configs_by_name
+from .folders import (
+    ADAPTER,
+    CONFIG,
+    MODULES,
+    adapter_sentence,
+    find_config,
+    module_folders,
+    read_config,
+    refuse_path,
+)
 
 HUB_TIMEOUT_S = 20.0
 """Seconds in which the hub shall have given a configuration, tries and all."""
@@ -87,72 +97,51 @@ def find_models(arguments: BenchmarkArguments) -> list[ModelConfig]:
     """
     names = arguments.model_names()
     if arguments.configs:
-        return [
-            ModelConfig(name, config, "given")
-            for name, config in zip(names, arguments.configs, strict=True)
-        ]
-    models = []
-    for name in names:
-        try:
-            models.append(find_model(name))
-        except ModelNotFound as error:
-            models.append(ModelConfig(name, problem=str(error)))
+        pairs = zip(names, arguments.configs, strict=True)
+        models = [ModelConfig(name, config, "given") for name, config in pairs]
+    else:
+        models = [_found_or_problem(name) for name in names]
     if all(model.problem for model in models):
         raise ModelNotFound("; ".join(model.problem for model in models))
+    _warn_of_foreign_code(models)
     return models
+
+
+def _found_or_problem(name: str) -> ModelConfig:
+    try:
+        return find_model(name)
+    except ModelNotFound as error:
+        return ModelConfig(name, problem=str(error))
+
+
+def _warn_of_foreign_code(models: list[ModelConfig]) -> None:
+    """Warn of configurations that name code of their own: what is measured is another class."""
+    named = [quoted(model.name) for model in models if model.config.get("auto_map")]
+    if named:
+        verb, whose = ("has", "its") if len(named) == 1 else ("have", "their")
+        warnings.warn(
+            f"{', '.join(named)} {verb} code of {whose} own (auto_map), which is not run: "
+            f"Transformers' class of {whose} model_type is measured, if there is one",
+            UserWarning,
+            stacklevel=2,
+        )
 
 
 def find_model(name: str) -> ModelConfig:
     """The configuration of one model: a folder's, else the catalogue's, else the hub's."""
-    return find_here(name) or ModelConfig(name, _read_config(_download_config(name), name), "hub")
+    return find_here(name) or ModelConfig(name, read_config(_download_config(name), name), "hub")
 
 
 def find_here(name: str) -> ModelConfig | None:
     """The configuration that is had without asking the hub: a folder's, else the catalogue's."""
-    folder = Path(name).expanduser()
-    if folder.suffix == ".json" and folder.is_file():
-        return ModelConfig(name, _read_config(folder, name), "folder")
-    if (folder / "config.json").is_file():
-        return ModelConfig(name, _read_config(folder / "config.json", name), "folder")
-    entry = _by_name().get(name.lower())
+    file = find_config(name)
+    if file is not None:
+        return ModelConfig(name, read_config(file, name), "folder")
+    entry = configs_by_name().get(name.lower())
     if entry is not None:
         return ModelConfig(name, entry, "catalogue")
-    if folder.is_dir() or name.startswith((".", "/", "~")):
-        raise ModelNotFound(f"model folder {name!r} has no config.json; give one that has")
+    refuse_path(name)
     return None
-
-
-def catalogue() -> dict[str, dict[str, Any]]:
-    """The built-in configurations by name."""
-    return {name: entry["config"] for name, entry in _catalogue().items()}
-
-
-@lru_cache(maxsize=1)
-def _catalogue() -> dict[str, Any]:
-    text = resources.files("nbbench.plan").joinpath("catalogue.json").read_text(encoding="utf-8")
-    entries: dict[str, Any] = json.loads(text)
-    return entries
-
-
-def _by_name() -> dict[str, dict[str, Any]]:
-    """The catalogue by every name that it answers to, in lower case."""
-    return {
-        alias.lower(): entry["config"]
-        for name, entry in _catalogue().items()
-        for alias in (name, entry["hub"])
-    }
-
-
-def _read_config(path: Path, name: str) -> dict[str, Any]:
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ModelNotFound(f"the config.json of {name!r} cannot be read: {error}") from None
-    if not isinstance(config, dict) or not isinstance(config.get("model_type"), str):
-        raise ModelNotFound(
-            f"the config.json of {name!r} has no model_type; give a Transformers configuration"
-        )
-    return config
 
 
 def _download_config(name: str) -> Path:
@@ -162,7 +151,7 @@ def _download_config(name: str) -> Path:
         from huggingface_hub import errors
 
     try:
-        return _within(HUB_TIMEOUT_S, lambda: _fetch_config(name))
+        return _within(HUB_TIMEOUT_S, lambda: _fetch(name, CONFIG))
     except errors.HFValidationError:
         reason = "it is no valid hub id; give a name of the catalogue, a hub id or a folder"
     except errors.GatedRepoError:
@@ -175,27 +164,54 @@ def _download_config(name: str) -> Path:
             "give a name of the catalogue, a folder with a config.json, or configs"
         )
     except errors.EntryNotFoundError:
-        reason = "the hub's repository of that name has no config.json"
+        return _config_elsewhere(name)
     except Exception as error:  # the transport's own errors, of whichever library it uses
         reason = f"asking the hub for it failed: {type(error).__name__}: {error}".split("\n")[0]
-    hint = did_you_mean(name, _by_name())
-    raise ModelNotFound(f"model {name!r} is not in the catalogue, and {reason}{hint}") from None
+    hint = did_you_mean(name, configs_by_name())
+    raise ModelNotFound(
+        f"model {quoted(name)} is not in the catalogue, and {reason}{hint}"
+    ) from None
 
 
-def _fetch_config(name: str) -> str:
+def _config_elsewhere(name: str) -> Path:
+    """The configuration of a repository that has none of its own: in the folder of a module.
+
+    Raises `ModelNotFound`, which names the base model of an adapter.
+    """
+    modules = _fetched_or_none(name, MODULES)
+    for folder in [] if modules is None else module_folders(modules):
+        found = _fetched_or_none(name, f"{folder}/{CONFIG}")
+        if found is not None:
+            return found
+    adapter = _fetched_or_none(name, ADAPTER)
+    if adapter is not None:
+        raise ModelNotFound(adapter_sentence(name, adapter))
+    raise ModelNotFound(
+        f"model {quoted(name)} is not in the catalogue, and the hub's repository of that name has "
+        f"no {CONFIG}; give one of Transformers"
+    )
+
+
+def _fetched_or_none(name: str, file: str) -> Path | None:
+    with suppress(Exception):  # another file that is not there, or not to be had now
+        return _within(HUB_TIMEOUT_S, lambda: _fetch(name, file))
+    return None
+
+
+def _fetch(name: str, file: str) -> str:
     """A path in the hub's cache; asks once, where the hub's own download would retry for long."""
     import huggingface_hub
     from huggingface_hub import errors
 
     reached = True
     try:
-        url = huggingface_hub.hf_hub_url(name, "config.json")
+        url = huggingface_hub.hf_hub_url(name, file)
         huggingface_hub.get_hf_file_metadata(url, timeout=HUB_TIMEOUT_S)
     except (errors.HfHubHTTPError, errors.HFValidationError):
         raise  # the hub has answered, and this is its answer
     except Exception:  # no connection, or none wanted: what is in the cache will do
         reached = False
-    return huggingface_hub.hf_hub_download(name, "config.json", local_files_only=not reached)
+    return huggingface_hub.hf_hub_download(name, file, local_files_only=not reached)
 
 
 def _within(seconds: float, download: Callable[[], str]) -> Path:

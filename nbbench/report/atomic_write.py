@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import stat
 import tempfile
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..errors import OutputError
+from ..errors import NbbenchError, OutputError
 from .dataframes import harmless_cells
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+class MissingParquet(NbbenchError, ImportError):
+    """Pyarrow is not installed."""
 
 
 def write_text(file: str | Path, text: str) -> Path:
@@ -31,8 +36,9 @@ def write_by(file: str | Path, write: Callable[[Path], object]) -> Path:
     file = Path(file)
     target = Path(os.path.realpath(file))
     try:
-        if target.exists() and not target.is_file():
-            write(target)
+        if is_special(file):
+            with _opened_pipe(file):
+                write(file)
             return file
         descriptor, name = tempfile.mkstemp(prefix=".nbbench-", dir=target.parent)
         os.close(descriptor)
@@ -50,16 +56,50 @@ def write_by(file: str | Path, write: Callable[[Path], object]) -> Path:
     return file
 
 
+def is_special(file: Path) -> bool:
+    """Whether it is there and no regular file: a pipe, a terminal, another device."""
+    return file.exists() and not file.is_file()
+
+
+@contextmanager
+def _opened_pipe(file: Path) -> Iterator[None]:
+    """Hold a named pipe open; raises ``OSError`` where nobody reads it, rather than wait."""
+    if not file.is_fifo():
+        yield
+        return
+    descriptor = os.open(file, os.O_WRONLY | os.O_NONBLOCK)
+    try:
+        yield
+    finally:
+        os.close(descriptor)
+
+
 def write_csv(folder: str | Path, frames: Mapping[str, pd.DataFrame]) -> list[Path]:
     """Write frames into a folder as CSV, each under its name; raises `OutputError`."""
+    return _write_each(folder, frames, ".csv", _csv_writer)
+
+
+def write_parquet(folder: str | Path, frames: Mapping[str, pd.DataFrame]) -> list[Path]:
+    """Write frames into a folder as Parquet; raises `MissingParquet` and `OutputError`."""
+    if importlib.util.find_spec("pyarrow") is None:
+        raise MissingParquet("Parquet needs pyarrow; pip install pyarrow, or use to_csv")
+    return _write_each(folder, frames, ".parquet", _parquet_writer)
+
+
+def _write_each(
+    folder: str | Path,
+    frames: Mapping[str, pd.DataFrame],
+    ending: str,
+    writer: Callable[[str, pd.DataFrame], Callable[[Path], object]],
+) -> list[Path]:
+    """Write each frame into a folder, made if need be, under its name."""
     folder = Path(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise cannot_write(folder, error) from None
     return [
-        write_by(folder / f"{name}.csv", _csv_writer(frame, index=name == "environment"))
-        for name, frame in frames.items()
+        write_by(folder / f"{name}{ending}", writer(name, frame)) for name, frame in frames.items()
     ]
 
 
@@ -74,12 +114,12 @@ def check_writable(path: str | Path, *, folder: bool) -> None:
     target = Path(os.path.realpath(path))
     try:
         with suppress(FileNotFoundError):
-            kind = target.stat().st_mode  # a name that is too long fails here
+            kind = path.stat().st_mode  # a name that is too long fails here
             if stat.S_ISDIR(kind) != folder and (folder or stat.S_ISDIR(kind)):
                 what = "Is a directory" if stat.S_ISDIR(kind) else "Not a directory"
                 raise NotADirectoryError(20, what)
             if not folder and not stat.S_ISREG(kind):  # opening a pipe would wait for its reader
-                if not os.access(target, os.W_OK):
+                if not os.access(path, os.W_OK):
                     raise PermissionError(13, "Permission denied")
                 return
         around = target if folder else target.parent
@@ -95,8 +135,15 @@ def cannot_write(path: Path, error: OSError) -> OutputError:
     return OutputError(f"{str(path)!r} cannot be written: {error.strerror}; give another path")
 
 
-def _csv_writer(frame: pd.DataFrame, *, index: bool) -> Callable[[Path], object]:
-    return lambda path: harmless_cells(frame).to_csv(path, index=index)
+def _csv_writer(name: str, frame: pd.DataFrame) -> Callable[[Path], object]:
+    safe = harmless_cells(frame)
+    return lambda path: safe.to_csv(path, index=name == "environment", errors="backslashreplace")
+
+
+def _parquet_writer(name: str, frame: pd.DataFrame) -> Callable[[Path], object]:
+    if name == "environment":  # whose columns hold numbers and texts
+        frame = frame.map(lambda value: None if value is None else str(value))
+    return lambda path: frame.to_parquet(path, engine="pyarrow", index=name == "environment")
 
 
 def _mode_of(target: Path) -> int:

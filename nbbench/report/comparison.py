@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from .differences import Difference, Differences, Verdict
 from .differences_text import differences_html, differences_markdown, differences_text
 from .plots import Plot, forest
+from .width import output_width
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -67,7 +68,7 @@ class Comparison:
         return differences_markdown(self._differences)
 
     def __repr__(self) -> str:
-        return differences_text(self._differences)
+        return differences_text(self._differences, output_width())
 
     def _repr_html_(self) -> str:
         return differences_html(self._differences)

@@ -13,8 +13,31 @@ from .environment import EnvironmentFacts
 if TYPE_CHECKING:
     import pandas as pd
 
+_FIRST = ("model", "batch_size", "sequence_length")
+
+_MEASURED = (
+    # time
+    "median_s", "ci_low_s", "ci_high_s", "noisy", "samples_per_s", "tokens_per_s",
+    "min_s", "mean_s", "std_s", "p90_s", "p99_s", "n", "visits", "interval", "between_s",
+    "within_s", "drift", "throttled", "throttle_reasons", "gpu_clock_before_mhz",
+    "gpu_clock_after_mhz", "gpu_temperature_before_c", "gpu_temperature_after_c", "first_call_s",
+    "forward_s", "backward_s", "optimizer_s", "build_s", "wall_s",
+    # memory
+    "peak_mib", "weights_mib", "activations_mib", "baseline_mib", "parameters", "parameters_mib",
+    "gradients_mib", "forward_peak_mib", "backward_peak_mib", "optimizer_peak_mib",
+    "reserved_mib", "process_mib", "traced_s", "method",
+    # memory line by line
+    "step", "file", "line_number", "cpu_mib", "gpu_mib", "held_cpu_mib", "held_gpu_mib", "line",
+)  # fmt: skip
+"""What was measured, in the order of the columns: right after the model, the batch and the length.
+
+A new column is added here by name. What else a case has stands behind it.
+"""
+
+_POSITIONS = {name: number for number, name in enumerate((*_FIRST, *_MEASURED))}
+
 _WHOLE = (
-    "sequence_length", "n", "visits", "gpu_clock_before_mhz", "gpu_clock_after_mhz",
+    "sequence_length", "n", "visits", "parameters", "gpu_clock_before_mhz", "gpu_clock_after_mhz",
     "gpu_temperature_before_c", "gpu_temperature_after_c",
 )  # fmt: skip
 _BOOLEANS = ("noisy", "throttled")
@@ -34,18 +57,18 @@ def memory_frame(results: Sequence[Result]) -> pd.DataFrame:
 
 def speed_row(result: Result) -> dict[str, Any]:
     """A row of `speed_frame`."""
-    return {**_identity(result), **_speed(result)}
+    return _ordered({**_identity(result), **_speed(result)})
 
 
 def memory_row(result: Result) -> dict[str, Any]:
     """A row of `memory_frame`."""
-    return {**_identity(result), **_memory(result)}
+    return _ordered({**_identity(result), **_memory(result)})
 
 
 def lines_frame(results: Sequence[Result]) -> pd.DataFrame:
     """Memory of each line that each traced case ran, in MiB; no rows where none was traced."""
     rows = [
-        {**axes, **row}
+        _ordered({**axes, **row})
         for result in results
         if result.outcome.lines is not None
         for axes in [{axis.name: result.value(axis) for axis in AXES}]
@@ -54,13 +77,13 @@ def lines_frame(results: Sequence[Result]) -> pd.DataFrame:
     return _frame(rows)
 
 
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 """How cells begin that a spreadsheet takes for formulas."""
 
 
 def harmless_cells(frame: pd.DataFrame) -> pd.DataFrame:
     """The frame for a spreadsheet: text that would be run as a formula has an apostrophe before."""
-    safe = frame.copy()
+    safe = frame.rename(index=harmless, columns=harmless)
     for name in safe.columns:
         if safe[name].dtype == object or str(safe[name].dtype).startswith("str"):
             safe[name] = safe[name].map(harmless)
@@ -171,16 +194,34 @@ def _memory(result: Result) -> dict[str, Any]:
         taken[f"{name}_peak"] = None if memory is None else memory.phases.get(name)
     return {
         **{f"{name}_mib": None if size is None else size / MIB for name, size in taken.items()},
+        "parameters": result.outcome.parameter_count,
         "traced_s": None if result.outcome.lines is None else result.outcome.lines.traced_s,
         "method": "" if memory is None else memory.method,
     }
+
+
+def _ordered(row: dict[str, Any]) -> dict[str, Any]:
+    """A row in the order of the columns: first what it is of, what was measured, and the rest."""
+    behind = len(_POSITIONS)
+    names = sorted(
+        row, key=lambda name: _POSITIONS.get(name, behind)
+    )  # which keeps the others' order
+    return {name: row[name] for name in names}
+
+
+def _constants_last(frame: pd.DataFrame) -> pd.DataFrame:
+    """A frame whose columns behind the measured ones vary first, and are then the same for all."""
+    others = [name for name in frame.columns if name not in _POSITIONS]
+    varying = [name for name in others if frame[name].nunique(dropna=False) > 1]
+    constant = [name for name in others if name not in varying]
+    return frame[[*(name for name in frame.columns if name in _POSITIONS), *varying, *constant]]
 
 
 def _frame(rows: list[dict[str, Any]]) -> pd.DataFrame:
     """Rows as a frame whose column types do not depend on what is missing."""
     import pandas as pd
 
-    frame = pd.DataFrame(rows)
+    frame = _constants_last(pd.DataFrame(rows))
     for name in frame.columns:
         if name in _WHOLE:
             frame[name] = frame[name].astype("Int64")

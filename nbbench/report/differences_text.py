@@ -6,36 +6,49 @@ from collections import Counter
 from html import escape
 
 from ..plan.cases import AXES
+from ..text import one_line, printed_width
 from .differences import Difference, Differences, Verdict, ratio_text
+from .layout import Table, column_widths, fit
+from .markup import markdown_table, markdown_text
 
 _VERDICTS = (Verdict.FASTER, Verdict.SLOWER, Verdict.SAME, Verdict.UNSURE)
 
 
-def differences_text(differences: Differences) -> str:
+def differences_text(differences: Differences, width: int | None = None) -> str:
     """The comparison for a terminal: what must be known first, a table, and the sum of it."""
-    heads, rows = table(differences)
-    widths = [max(len(row[column]) for row in [heads, *rows]) for column in range(len(heads))]
-    lines = [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in [heads, *rows]
-    ]
-    return "\n".join([*_before(differences), *(lines if rows else []), *_after(differences)])
+    layout = fit(table(differences), width, gap=2)
+    parts = [*_before(differences)]
+    if differences.each:
+        parts += ["\n\n".join(map(_lines, layout.tables)), layout.note]
+    return "\n".join([*filter(None, parts), *_after(differences)])
+
+
+def _lines(shown: Table) -> str:
+    """A table as lines, its columns at the left."""
+    widths = column_widths(shown)
+    return "\n".join(
+        "  ".join(
+            cell + " " * (width - printed_width(cell))
+            for cell, width in zip(row, widths, strict=True)
+        ).rstrip()
+        for row in [shown.heads, *shown.rows]
+    )
 
 
 def differences_markdown(differences: Differences) -> str:
     """The comparison as Markdown."""
-    heads, rows = table(differences)
-    lines = [heads, ["---"] * len(heads), *rows]
-    text = "\n".join(
-        f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |" for row in lines
+    shown = table(differences)
+    text = markdown_table(shown.heads, shown.rows) if shown.rows else ""
+    before, after = (
+        map(markdown_text, lines) for lines in (_before(differences), _after(differences))
     )
-    parts = [*_before(differences), *([text] if rows else []), *_after(differences)]
-    return "\n\n".join(parts)
+    return "\n\n".join(filter(None, [*before, text, *after]))
 
 
 def differences_html(differences: Differences) -> str:
     """The comparison for a notebook."""
-    heads, rows = table(differences)
+    shown = table(differences)
+    heads, rows = shown.heads, shown.rows
     head = "".join(f'<th scope="col">{escape(text)}</th>' for text in heads)
     body = "".join(
         "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows
@@ -47,13 +60,17 @@ def differences_html(differences: Differences) -> str:
     return f'<div class="nbbench">{"".join(parts)}</div>'
 
 
-def table(differences: Differences) -> tuple[list[str], list[list[str]]]:
-    """Heads and rows: the axes in which the cases differ, the ratio, and the verdicts."""
+def table(differences: Differences) -> Table:
+    """The axes in which the cases differ, the ratio, and the verdicts."""
     axes = [axis for axis in AXES if axis.name in ("model", *differences.varying)]
-    heads = [*(axis.head for axis in axes), "time ratio", "verdict", "memory ratio", "memory"]
+    keys = tuple(axis.head for axis in axes)
+    heads = [*keys, "time ratio", "verdict", "memory ratio", "memory"]
     rows = [
         [
-            *("" if axis.value(d.case) is None else str(axis.value(d.case)) for axis in axes),
+            *(
+                "" if axis.value(d.case) is None else one_line(str(axis.value(d.case)))
+                for axis in axes
+            ),
             ratio_text(d),
             d.verdict.value,
             "" if d.memory_ratio is None else f"{d.memory_ratio:.2f}",
@@ -61,12 +78,12 @@ def table(differences: Differences) -> tuple[list[str], list[list[str]]]:
         ]
         for d in differences.each
     ]
-    return heads, rows
+    return Table(heads, rows, keys)
 
 
 def _before(differences: Differences) -> list[str]:
-    lines = [f"the environment differs: {note}" for note in differences.notes]
-    return [*lines, f"time and memory {differences.title}; below 1 is less"]
+    lines = [f"the environment differs: {one_line(note)}" for note in differences.notes]
+    return [*lines, f"time and memory {one_line(differences.title)}; below 1 is less"]
 
 
 def _after(differences: Differences) -> list[str]:
@@ -82,9 +99,9 @@ def _after(differences: Differences) -> list[str]:
         lines.append(f"{listed}; geometric mean {mean:.3f} [{low:.3f}, {high:.3f}]")
     else:
         lines.append(listed)
-    lines += [f"not compared: {label}" for label in differences.unmatched]
+    lines += [f"not compared: {one_line(label)}" for label in differences.unmatched]
     return lines + [_reason(d) for d in differences.each if d.reason]
 
 
 def _reason(difference: Difference) -> str:
-    return f"{difference.case.label}: {difference.reason}"
+    return one_line(f"{difference.case.label}: {difference.reason}")

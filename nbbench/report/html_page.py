@@ -7,26 +7,39 @@ in light and dark themes alike.
 from __future__ import annotations
 
 import base64
+import dataclasses
 from collections.abc import Sequence
 from html import escape
 
 from ..plan.cases import Result, Status, Timing
+from ..text import one_line
 from .differences import Differences
 from .environment import EnvironmentFacts
-from .tables import TEXT_COLUMNS, begun_results, failures, footer, summary
+from .layout import Layout, Table, fit, lines_of
+from .tables import RATES, TEXT_COLUMNS, begun_results, failures, footer, summary
+
+_WIDTH, _GAP = 112, 2
+"""Characters, and those that stand for the space between columns: what JupyterLab has room for
+beside its side bar, in a window of 1280 pixels."""
 
 _STYLE = """
 .nbbench table{border-collapse:collapse;border:none;margin:.3em 0}
-.nbbench th,.nbbench td{padding:.2em .7em;border:none;text-align:right;white-space:nowrap;
+.nbbench{container-type:inline-size;width:100%}
+.nbbench th,.nbbench td{padding:.2em .5em;border:none;text-align:right;white-space:nowrap;
 font-variant-numeric:tabular-nums}
+.nbbench thead th{white-space:normal;vertical-align:bottom}
 .nbbench th.t,.nbbench td.t{text-align:left}
 .nbbench thead th{border-bottom:1px solid currentColor}
 .nbbench tbody tr:nth-child(even){background:rgba(128,128,128,.1)}
 .nbbench tr.failed td{color:var(--jp-error-color1,#b3261e)}
-.nbbench td.noisy{font-style:italic;text-decoration:underline dotted}
+.nbbench td span{white-space:nowrap}
+.nbbench td.noisy{white-space:normal;font-style:italic;text-decoration:underline dotted}
 .nbbench .scroll{overflow:auto;max-height:32em}
 .nbbench thead th{position:sticky;top:0;background:var(--jp-layout-color0,Canvas)}
 .nbbench img{max-width:100%;background:#fff}
+.nbbench .hidden{display:none}
+@container (max-width:50em){.nbbench table{font-size:92%}.nbbench .rate{display:none}
+.nbbench table th,.nbbench table td{padding:.2em .3em}.nbbench .hidden{display:block}}
 """
 
 _PAGE = """\
@@ -67,7 +80,7 @@ def _facts_table(facts: Sequence[EnvironmentFacts]) -> str:
     keys = dict.fromkeys(key for column in columns for key in column)
     heads = "".join(
         f'<th scope="col" class="t">{escape(text)}</th>'
-        for text in ("", *(f"{each.framework} ({each.environment})" for each in facts))
+        for text in ("", *(one_line(f"{each.framework} ({each.environment})") for each in facts))
     )
     rows = "".join(
         f'<tr><th scope="row" class="t">{escape(key)}</th>'
@@ -79,21 +92,30 @@ def _facts_table(facts: Sequence[EnvironmentFacts]) -> str:
 
 
 def _known(value: object) -> str:
-    return "" if value is None else str(value)
+    return "" if value is None else one_line(str(value))
 
 
 def live_html(
-    line: str, share: float | None, results: Sequence[Result], plots: Sequence[bytes] = ()
+    line: str,
+    share: float | None,
+    results: Sequence[Result],
+    plots: Sequence[bytes] = (),
+    row_count: int = 0,
 ) -> str:
-    """A benchmark on its way: a line, a bar (``share`` is from 0 to 1), rows and plots so far."""
+    """A benchmark on its way: a line, a bar (``share`` is from 0 to 1), rows and plots so far.
+
+    ``row_count`` is how many rows there are, where those that are given are the latest alone.
+    """
     bar = ""
     if share is not None:
         bar = (
             f'<progress max="1" value="{share:.3f}" aria-label="cases done" style="width:12em">'
             "</progress> "
         )
-    status = f'<div role="status" style="font-size:90%">{bar}{escape(line)}</div>'
+    status = f'<div role="status" style="font-size:90%">{bar}{escape(one_line(line))}</div>'
     rows = results_html(results) + "".join(map(_image, plots)) if results else ""
+    if results and row_count > len(results):
+        rows = f"<div>the latest {len(results)} of {row_count:,} rows</div>{rows}"
     return _wrapped(status + rows)
 
 
@@ -106,31 +128,46 @@ def page(
 ) -> str:
     """A page of its own, for sharing: nothing is loaded from elsewhere."""
     body = report_html(results, facts, plots, differences)
-    return _PAGE.format(title=escape(title), body=body)
+    return _PAGE.format(title=escape(one_line(title)), body=body)
 
 
 def results_html(results: Sequence[Result], differences: Differences | None = None) -> str:
-    """The table, and below it each reason for which cases failed."""
-    begun = begun_results(results)
-    heads, rows = summary(begun, differences)
-    head = "".join(f'<th scope="col"{_kind(name)}>{escape(name)}</th>' for name in heads)
-    body = "".join(
-        _table_row(result, heads, cells) for result, cells in zip(begun, rows, strict=True)
-    )
+    """The table, as several where it would be too wide, and why cases failed, a reason once."""
+    table = summary(results, differences)
+    wrapped = dataclasses.replace(table, wrapped=("time",))
+    layout = fit(wrapped, _WIDTH, _GAP) if table.rows else Layout([])
+    note = f"<div>{escape(layout.note)}</div>" if layout.note else ""
+    if set(RATES) & set(table.heads):
+        note += f'<div class="hidden">{" and ".join(RATES)} are in report.summary</div>'
     reasons = "".join(
         f"<li><b>{escape(label)}</b>: {escape(reason)}</li>" for label, reason in failures(results)
     )
+    begun = begun_results(results)
+    tables = "".join(_table(part, table, begun) for part in layout.tables)
+    return tables + note + (f"<ul>{reasons}</ul>" if reasons else "")
+
+
+def _table(part: Table, whole: Table, results: Sequence[Result]) -> str:
+    """A table of some columns of the whole, whose texts may be longer."""
+    numbers = [whole.heads.index(head) for head in part.heads]
+    head = "".join(f'<th scope="col"{_kind(name)}>{escape(name)}</th>' for name in part.heads)
+    rows = zip(results, part.rows, whole.rows, strict=True)
+    body = "".join(
+        _table_row(result, part.heads, cells, [full[number] for number in numbers])
+        for result, cells, full in rows
+    )
     table = f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
-    return f'<div class="scroll">{table}</div>' + (f"<ul>{reasons}</ul>" if reasons else "")
+    return f'<div class="scroll">{table}</div>'
 
 
-def _table_row(result: Result, heads: list[str], cells: list[str]) -> str:
+def _table_row(result: Result, heads: list[str], cells: list[str], full: list[str]) -> str:
     failed = ' class="failed"' if result.outcome.status is not Status.OK else ""
     timing = result.outcome.timing
     doubt = "" if timing is None else _doubt(timing)
     row = "".join(
-        f"<td{doubt if name == 'time' and doubt else _kind(name)}>{escape(cell)}</td>"
-        for name, cell in zip(heads, cells, strict=True)
+        f"<td{doubt if name == 'time' and doubt else _kind(name) + _title(cell, text)}>"
+        f"{_wrappable(cell) if name == 'time' else escape(cell)}</td>"
+        for name, cell, text in zip(heads, cells, full, strict=True)
     )
     return f"<tr{failed}>{row}</tr>"
 
@@ -143,8 +180,20 @@ def _doubt(timing: Timing) -> str:
     return f' class="noisy" title="{escape("; ".join(reasons))}"' if reasons else ""
 
 
+def _wrappable(cell: str) -> str:
+    """A cell that is broken between its parts alone."""
+    lines = lines_of(cell)
+    return " ".join(f"<span>{escape(line)}</span>" for line in lines) if lines[1:] else escape(cell)
+
+
+def _title(cell: str, text: str) -> str:
+    """What a pointer shows of a text that was shortened."""
+    return "" if cell == text else f' title="{escape(text)}"'
+
+
 def _kind(name: str) -> str:
-    return ' class="t"' if name in TEXT_COLUMNS else ""
+    kind = "t" if name in TEXT_COLUMNS else "rate" if name in RATES else ""
+    return f' class="{kind}"' if kind else ""
 
 
 def _image(png: bytes) -> str:

@@ -11,15 +11,17 @@ from typing import TYPE_CHECKING, Any
 from ..errors import ArgumentError
 from ..machine.machine import MachineFacts
 from ..plan.cases import Result, Status
-from .atomic_write import write_csv, write_text
+from .atomic_write import write_csv, write_parquet, write_text
 from .comparison import Comparison
 from .dataframes import environment_frame, lines_frame, memory_frame, speed_frame
 from .differences import MATTERS, Differences, compare_by, compare_runs, differences_from
 from .environment import EnvironmentFacts, EnvironmentKey, WorkerFacts, merge_facts
 from .html_page import page, report_html
+from .markup import as_latex, as_markdown
 from .plots import Plots
 from .saved_json import Content, as_values, read_content, write_content
-from .tables import as_latex, as_markdown, as_text
+from .tables import as_text, summary
+from .width import output_width
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -46,6 +48,17 @@ class Report:
         self.results = tuple(results)
         self._content = Content(self.results, machine, dict(workers), baseline)
         self.facts: tuple[EnvironmentFacts, ...] = merge_facts(self.results, machine, workers)
+
+    @property
+    def summary(self) -> pd.DataFrame:
+        """The table that is shown, as texts with their units: the columns that matter.
+
+        Those that are the same for all rows stay out; `speed` and `memory` have all, as numbers.
+        """
+        import pandas as pd
+
+        table = summary(self.results, self._differences())
+        return pd.DataFrame(table.rows, columns=table.heads)
 
     @property
     def speed(self) -> pd.DataFrame:
@@ -139,6 +152,24 @@ class Report:
         """
         return write_csv(folder, self.frames(("speed", "memory", "environment", "lines")))
 
+    def to_parquet(self, folder: str | Path) -> list[Path]:
+        """Write what `to_csv` writes, as Parquet: types and what is missing survive.
+
+        The environment's values are text there. Raises `MissingParquet` where pyarrow is not
+        installed, and `OutputError`.
+        """
+        return write_parquet(folder, self.frames(("speed", "memory", "environment", "lines")))
+
+    def to_markdown(self, file: str | Path | None = None) -> str:
+        """The table that is shown as Markdown, for an issue or a README; written to a file, too.
+
+        Raises `OutputError`.
+        """
+        text = as_markdown(self.results, self.facts, self._differences())
+        if file is not None:
+            write_text(file, f"{text}\n")
+        return text
+
     def frames(self, names: Sequence[str]) -> dict[str, pd.DataFrame]:
         """The frames of these names, without ``lines`` where no memory was traced."""
         frames = {name: getattr(self, name) for name in names}
@@ -166,13 +197,13 @@ class Report:
         return differences_from(self.results, self._content.baseline)
 
     def __repr__(self) -> str:
-        return as_text(self.results, self.facts, self._differences())
+        return as_text(self.results, self.facts, self._differences(), output_width())
 
     def _repr_html_(self) -> str:
         return report_html(self.results, self.facts, differences=self._differences())
 
     def _repr_markdown_(self) -> str:
-        return as_markdown(self.results, self.facts, self._differences())
+        return self.to_markdown()
 
     def _repr_latex_(self) -> str:
         return as_latex(self.results)

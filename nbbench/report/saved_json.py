@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -14,7 +15,7 @@ from ..machine.gpus import GpuFacts
 from ..machine.machine import MachineFacts
 from ..plan.cases import Case, Outcome, Result, Status
 from ..worker.checked import checked
-from .atomic_write import cannot_write, write_text
+from .atomic_write import cannot_write, is_special, write_text
 from .environment import EnvironmentKey, WorkerFacts
 
 _FORMAT, _VERSION = "nbbench report", 2
@@ -69,14 +70,20 @@ def _lines(content: Content) -> Iterator[str]:
 
 
 def _row(result: Result) -> str:
-    outcome = {**dataclasses.asdict(result.outcome), "detail": ""}
-    return json.dumps({"case": dataclasses.asdict(result.case), "outcome": outcome})
+    outcome = {**_fields(result.outcome), "detail": ""}
+    return json.dumps({"case": _fields(result.case), "outcome": outcome}, default=_fields)
+
+
+def _fields(value: Any) -> dict[str, Any]:
+    """The fields of a dataclass, uncopied: `dataclasses.asdict` would copy every sample."""
+    return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
 
 
 class GrowingFile:
     """A report's file while its run goes on: a row more costs the same however many there are.
 
-    The whole is written anew only when an environment is new. A crash amid a row costs that row.
+    The whole is written anew only when an environment is new, or after a row that could not be
+    written. A crash amid a row costs that row. Of a case with several rows the last one counts.
     """
 
     def __init__(self, file: str | Path) -> None:
@@ -86,6 +93,8 @@ class GrowingFile:
 
     def add(self, result: Result, head: Content, whole: Callable[[], Content]) -> None:
         """Add a result; ``head`` is what else is known, ``whole`` gives all of it."""
+        if is_special(self._file):
+            return  # a pipe or a terminal gets the whole, once
         if self._opened is None or head != self._head:
             self.write(whole())
             return
@@ -94,6 +103,7 @@ class GrowingFile:
             self._opened.write(f",\n{_row(result)}{_END}".encode())
             self._opened.flush()
         except OSError as error:
+            self.close()
             raise cannot_write(self._file, error) from None
 
     def write(self, content: Content) -> None:
@@ -102,15 +112,14 @@ class GrowingFile:
         write_content(self._file, content)
         self._head = dataclasses.replace(content, results=())
         if content.results and self._file.is_file():
-            try:
+            with suppress(OSError):  # a file for reading alone is written anew for each row
                 self._opened = self._file.open("r+b")
-            except OSError as error:
-                raise cannot_write(self._file, error) from None
 
     def close(self) -> None:
         """Let go of the file."""
         if self._opened is not None:
-            self._opened.close()
+            with suppress(OSError):
+                self._opened.close()
             self._opened = None
 
 
@@ -124,12 +133,13 @@ def read_content(file: str | Path) -> Content:
         raise OutputError(f"{str(file)!r} cannot be read as a report: {error}") from None
     if not isinstance(content, dict) or content.get("format") != _FORMAT:
         raise OutputError(f"{str(file)!r} is no nbbench report; give a file that save wrote")
+    version = content.get("version")
     readers = {1: _read_version_1, 2: _read_version_2}
-    read = readers.get(content.get("version", 0))
+    read = readers.get(version) if type(version) is int else None
     if read is None:
         raise OutputError(
-            f"{str(file)!r} is a report of version {content.get('version')!r}, and this nbbench "
-            f"reads versions up to {_VERSION}; upgrade nbbench"
+            f"{str(file)!r} is a report of version {str(version)[:40]}, and this nbbench reads "
+            f"versions up to {_VERSION}; upgrade nbbench"
         )
     try:
         return read(content)
@@ -148,21 +158,26 @@ def _parse(text: str) -> Any:
         head, *lines = text.split("\n")
         if not head.endswith('"results": ['):
             raise
+    last = max((number for number, line in enumerate(lines) if line), default=0)
     rows = []
-    for line in lines:
+    for number, line in enumerate(lines[: last + 1]):
         try:
-            rows.append(json.loads(line.rstrip(",")))
+            rows.append(json.loads(line.removesuffix(",")))
         except ValueError:
-            break
+            if number < last:  # a crash tears the last line alone
+                raise
     return {**json.loads(f"{head}]}}"), "results": rows}
 
 
 def _read_version_2(content: Mapping[str, Any]) -> Content:
+    results = {
+        (case := checked(Case, entry["case"], "case")): Result(
+            case, checked(Outcome, entry["outcome"])
+        )
+        for entry in checked(_ENTRIES, content["results"], "results")
+    }
     return Content(
-        tuple(
-            Result(checked(Case, entry["case"], "case"), checked(Outcome, entry["outcome"]))
-            for entry in checked(_ENTRIES, content["results"], "results")
-        ),
+        tuple(results.values()),
         checked(MachineFacts, content["machine"], "machine"),
         {
             (str(entry["framework"]), str(entry["environment"])): checked(

@@ -6,9 +6,10 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
 from ..plan.cases import AXES, Result, Status, Timing
-from ..text import counted, mebibytes, rounded, time_unit
+from ..text import counted, mebibytes, one_line, printed_width, rounded, time_unit
 from .differences import Difference, Differences, ratio_text
 from .environment import EnvironmentFacts
+from .layout import Table, column_widths, fit
 
 _MIN_LOAD = 0.1
 """Cores; less than that is what a system does for itself."""
@@ -16,88 +17,61 @@ _MIN_LOAD = 0.1
 _ALWAYS = ("model", "batch", "length")
 
 
+EMPTY = "an empty report: no case was run"
+
+
 def as_text(
     results: Sequence[Result],
     facts: Sequence[EnvironmentFacts],
     differences: Differences | None = None,
+    width: int | None = None,
 ) -> str:
-    """The report for a terminal."""
-    import pandas as pd
-
+    """The report for a terminal, its tables at most ``width`` wide; None is no limit."""
     if not results:
-        return "an empty report: no case was run"
-    heads, rows = summary(begun_results(results), differences)
-    parts = [pd.DataFrame(rows, columns=heads).to_string(index=False)]
+        return EMPTY
+    table = summary(results, differences)
+    parts = []
+    if table.rows:
+        layout = fit(table, width)
+        parts += ["\n\n".join(map(_lines, layout.tables)), layout.note]
     parts += [f"{label}: {reason}" for label, reason in failures(results)]
     traced = sum(len(r.outcome.lines.steps) for r in results if r.outcome.lines)
     if traced:
         parts.append(f"memory line by line: {traced:,} rows in report.lines (--csv, --tables)")
     parts.append(footer(facts))
-    return "\n".join(parts)
+    return "\n".join(filter(None, parts))
 
 
-def as_markdown(
-    results: Sequence[Result],
-    facts: Sequence[EnvironmentFacts],
-    differences: Differences | None = None,
-) -> str:
-    """The report as a Markdown table, with what failed below it."""
-    if not results:
-        return "an empty report: no case was run"
-    heads, rows = summary(begun_results(results), differences)
-    lines = [heads, ["---"] * len(heads), *rows]
-    escaped = ([_markdown(cell).replace("|", r"\|") for cell in line] for line in lines)
-    table = "\n".join(f"| {' | '.join(line)} |" for line in escaped)
-    lines_below = [
-        f"- **{_markdown(label)}**: {_markdown(reason)}" for label, reason in failures(results)
-    ]
-    return "\n\n".join(filter(None, [table, "\n".join(lines_below), footer(facts)]))
-
-
-def as_latex(results: Sequence[Result]) -> str:
-    """The report as a LaTeX table, for the package booktabs."""
-    if not results:
-        return "an empty report: no case was run"
-    heads, rows = summary(results)
-    align = "".join("l" if head in TEXT_COLUMNS else "r" for head in heads)
-    lines = [" & ".join(map(_latex, line)) + r" \\" for line in [heads, *rows]]
-    body = [lines[0], r"\midrule", *lines[1:]]
+def _lines(table: Table) -> str:
+    """A table as lines, its columns at the right."""
+    widths = column_widths(table)
     return "\n".join(
-        [rf"\begin{{tabular}}{{{align}}}", r"\toprule", *body, r"\bottomrule", r"\end{tabular}"]
+        " ".join(
+            " " * (width - printed_width(cell)) + cell
+            for cell, width in zip(row, widths, strict=True)
+        )
+        for row in [table.heads, *table.rows]
     )
 
 
-def _markdown(text: str) -> str:
-    """Text of which nothing is taken for HTML, or breaks out of its cell."""
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace("\n", " ").replace("\r", " ")
-
-
-def _latex(text: str) -> str:
-    """A cell with what LaTeX would take for a command escaped."""
-    special = {"\\": r"\textbackslash{}", "±": r"$\pm$", "µ": r"$\mu$", "×": r"$\times$"}
-    special |= {"^": r"\textasciicircum{}", "~": r"\textasciitilde{}"}
-    special |= {sign: rf"\{sign}" for sign in "&%$#_{}"}
-    return "".join(special.get(sign, sign) for sign in text)
-
-
-def begun_results(results: Sequence[Result]) -> Sequence[Result]:
+def begun_results(results: Sequence[Result]) -> list[Result]:
     """The results that have rows: those that were not begun have one line, below the table."""
-    begun = [result for result in results if result.outcome.status is not Status.SKIPPED]
-    return begun or results
+    return [result for result in results if result.outcome.status is not Status.SKIPPED]
 
 
-def summary(
-    results: Sequence[Result], differences: Differences | None = None
-) -> tuple[list[str], list[list[str]]]:
-    """Heads and rows of the columns that matter; those that are the same for all stay out."""
-    rows = [_row(result) for result in results]
+def summary(results: Sequence[Result], differences: Differences | None = None) -> Table:
+    """The columns that matter of the cases that were begun; what is the same for all stays out."""
+    begun = begun_results(results)
+    rows = [_row(result) for result in begun]
+    if not rows:
+        return Table([], [])
     if differences is not None:
         known = {difference.case: difference for difference in differences.each}
         rows = [
             _with_verdict(row, known.get(result.case))
-            for row, result in zip(rows, results, strict=True)
+            for row, result in zip(rows, begun, strict=True)
         ]
-    ok = all(result.outcome.status is Status.OK for result in results)
+    ok = all(result.outcome.status is Status.OK for result in begun)
     shown = [
         name
         for name in rows[0]
@@ -106,12 +80,16 @@ def summary(
         or (name not in _VARYING and any(row[name] for row in rows))
     ]
     shown = [name for name in shown if not (ok and name == "status")]
-    return shown, [[row[name] for name in shown] for row in rows]
+    keys = tuple(name for name in shown if name in (*_ALWAYS, *_VARYING))
+    return Table(shown, [[row[name] for name in shown] for row in rows], keys)
 
 
 _SIZES = ("batch", "length")
 
 _VARYING = (*(axis.head for axis in AXES if axis.head not in ("model", *_SIZES)), "device")
+
+RATES = ("samples/s", "tokens/s")
+"""Columns that follow from others, which a narrow page goes without."""
 
 TEXT_COLUMNS = ("model", *_VARYING, "status")
 """Columns of text, which stand at the left."""
@@ -127,11 +105,12 @@ def _row(result: Result) -> dict[str, str]:
 
     values = {axis.head: result.value(axis) for axis in AXES}
     texts = {
-        head: "" if value in (None, "default") else str(value) for head, value in values.items()
+        head: "" if value in (None, "default") else one_line(str(value))
+        for head, value in values.items()
     }
     return {
         **{head: text for head, text in texts.items() if head not in _SIZES},
-        "device": outcome.device,
+        "device": one_line(outcome.device),
         **{head: texts[head] for head in _SIZES},
         "status": outcome.status.value,
         "time": "" if timing is None else _marked_time(timing),
@@ -183,10 +162,10 @@ def failures(results: Iterable[Result]) -> list[tuple[str, str]]:
         cases[result.outcome.status.value, result.outcome.reason].append(result)
     listed = []
     for (status, reason), results in cases.items():
-        label = results[0].case.label
+        label = one_line(results[0].case.label)
         if len(results) > 1:
-            label += f" and {len(results) - 1} more"
-        listed.append((f"{status}: {label}", reason))
+            label += f" and {len(results) - 1:,} more"
+        listed.append((f"{status}: {label}", one_line(reason)))
     return listed
 
 
@@ -212,4 +191,4 @@ def footer(facts: Sequence[EnvironmentFacts]) -> str:
     load = machine.other_load_cores or 0.0
     if load >= _MIN_LOAD:
         parts.append(f"other processes kept {counted(f'{load:.2g}', 'core')} busy meanwhile")
-    return " · ".join(str(part) for part in parts if part)
+    return " · ".join(one_line(str(part)) for part in parts if part)

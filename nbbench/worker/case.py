@@ -241,6 +241,9 @@ class Timing:
     def __post_init__(self) -> None:
         if not self.visits or self.median_s <= 0:
             raise ValueError("a timing has no visits, or a median that is no time")
+        low, high = self.ci_low_s, self.ci_high_s
+        if low is not None and high is not None and not 0 < low <= high:
+            raise ValueError("the ends of an interval are no times, or in the wrong order")
 
     @property
     def samples(self) -> tuple[float, ...]:

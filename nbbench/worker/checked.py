@@ -7,11 +7,15 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import sys
 import types
 from collections.abc import Mapping
 from enum import Enum
 from functools import cache
 from typing import Any, Union, get_args, get_origin, get_type_hints
+
+_MAX_INT = 2**63
+"""What a column of whole numbers cannot hold."""
 
 _UNIONS = (Union, getattr(types, "UnionType", Union))  # Python 3.9 has the first alone
 
@@ -24,7 +28,7 @@ def checked(kind: Any, value: Any, name: str = "") -> Any:
     """
     origin, args = get_origin(kind), get_args(kind)
     if kind is Any:
-        return value
+        return _text(value) if isinstance(value, str) else value
     if origin in _UNIONS:
         return _one_of(args, value, name)
     if dataclasses.is_dataclass(kind):
@@ -73,6 +77,9 @@ def _dataclass(kind: Any, value: Any, name: str) -> Any:
 def _tuple(kinds: tuple[Any, ...], value: Any, name: str) -> tuple[Any, ...]:
     _require(isinstance(value, (list, tuple)), name, "a list", value)
     if len(kinds) == 2 and kinds[1] is Ellipsis:
+        if kinds[0] is float and {type(item) for item in value} == {float}:  # samples, by thousands
+            _require(all(map(math.isfinite, value)), name, "finite numbers", value)
+            return tuple(value)
         return tuple(checked(kinds[0], item, name) for item in value)
     _require(len(value) == len(kinds), name, f"a list of {len(kinds)}", value)
     return tuple(checked(kind, item, name) for kind, item in zip(kinds, value))
@@ -81,14 +88,20 @@ def _tuple(kinds: tuple[Any, ...], value: Any, name: str) -> tuple[Any, ...]:
 def _plain(kind: Any, value: Any, name: str) -> Any:
     if kind is float:
         number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        _require(number and math.isfinite(value), name, "a finite number", value)
+        finite = number and abs(value) <= sys.float_info.max  # false for nan, too
+        _require(finite, name, "a finite number", value)
         return value
     if kind is int:
-        whole = isinstance(value, int) and not isinstance(value, bool)
+        whole = isinstance(value, int) and not isinstance(value, bool) and abs(value) < _MAX_INT
         _require(whole, name, "a whole number", value)
         return value
     _require(isinstance(value, kind), name, kind.__name__, value)
-    return value
+    return _text(value) if kind is str else value
+
+
+def _text(value: str) -> str:
+    """Text that can be printed and written: half of a surrogate pair cannot."""
+    return value.encode("utf-8", "replace").decode("utf-8")
 
 
 def _require(holds: bool, name: str, wanted: str, value: Any) -> None:

@@ -138,6 +138,12 @@ class ProbeModel:
                 os.write(descriptor, b"nonsense\n")
         time.sleep(1000)
 
+    def call_keyboard_interrupt(self):
+        raise KeyboardInterrupt
+
+    def call_system_exit(self):
+        raise SystemExit(0)
+
     def call_exit(self):
         os._exit(3)
 

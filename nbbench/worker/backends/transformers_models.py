@@ -29,8 +29,10 @@ def make_config(transformers: Any, case: Case) -> Any:
     model_type = values.pop("model_type")
     known = transformers.models.auto.configuration_auto.CONFIG_MAPPING
     if model_type not in known:
-        near = difflib.get_close_matches(model_type, list(known), n=1)
+        near = difflib.get_close_matches(model_type, list(known), n=1, cutoff=0.75)
         hint = f"; did you mean {near[0]!r}?" if near else ""
+        if values.get("auto_map"):
+            hint = ", and code beside a configuration (auto_map) is not run"
         raise Unsupported(
             f"model type {model_type!r} is unknown to transformers {transformers.__version__}{hint}"
         )

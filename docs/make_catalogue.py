@@ -1,0 +1,72 @@
+"""Count what nbbench/plan/catalogue.json has of each model: ``python docs/make_catalogue.py``.
+
+Parameters, layers and the longest length, counted with the installed Transformers on the meta
+device, so that no weights are made. The model of each configuration is the one that a run without
+further arguments measures.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import nbbench
+from nbbench.worker.backends.torch import TorchBackend
+from nbbench.worker.backends.transformers_models import make_config
+from nbbench.worker.case import Case
+from nbbench.worker.inputs.text import longest_sequence
+
+FILE = Path(nbbench.__file__).parent / "plan" / "catalogue.json"
+
+LAYERS = ("num_hidden_layers", "encoder_layers", "num_layers")
+"""What configurations call their layers; those of encoder-decoders count the encoder's."""
+
+
+def count(backend: TorchBackend, name: str, config: dict[str, Any]) -> dict[str, int | None]:
+    """The number of parameters, of layers, and the longest length of one configuration."""
+    case = Case("pytorch", name, config, "catalogue", 1, 8)
+    made = make_config(backend.transformers, case)
+    with backend.torch.device("meta"):
+        model = backend._model_class(made, case)(made)
+    return {
+        "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        "layers": _layers(made),
+        "longest": _longest(made),
+    }
+
+
+def _layers(config: Any) -> int | None:
+    for part in (config, getattr(config, "text_config", None)):
+        for name in LAYERS:
+            if isinstance(getattr(part, name, None), int):
+                return int(getattr(part, name))
+    depths = getattr(config, "depths", None)
+    return sum(depths) if isinstance(depths, list) else None
+
+
+def _longest(config: Any) -> int | None:
+    """The most tokens that there are positions for, else those that computed ones are made for."""
+    text = getattr(config, "text_config", config)
+    longest = longest_sequence(config) or getattr(text, "max_position_embeddings", None)
+    return longest if isinstance(longest, int) and longest > 0 else None
+
+
+def counted(catalogue: dict[str, Any]) -> dict[str, Any]:
+    """A catalogue with the figures of each configuration."""
+    backend = TorchBackend()
+    backend.load()
+    return {
+        name: {**entry, **count(backend, name, entry["config"])}
+        for name, entry in catalogue.items()
+    }
+
+
+if __name__ == "__main__":
+    catalogue = counted(json.loads(FILE.read_text(encoding="utf-8")))
+    if "--print" in sys.argv:
+        print(json.dumps(catalogue))
+    else:
+        lines = [f" {json.dumps(name)}: {json.dumps(entry)}" for name, entry in catalogue.items()]
+        FILE.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")

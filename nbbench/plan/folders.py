@@ -1,0 +1,115 @@
+"""Model folders: where their configuration lies, and what is missing where there is none."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from ..errors import ModelNotFound
+from ..text import quoted
+
+CONFIG = "config.json"
+ADAPTER = "adapter_config.json"
+MODULES = "modules.json"
+
+
+def find_config(name: str) -> Path | None:
+    """The configuration's file, if a name is that of a folder or a JSON file that has one.
+
+    A folder of sentence-transformers may have it in the folder of a module. Raises `ModelNotFound`
+    for a name that no file can have.
+    """
+    path = _as_path(name)
+    try:
+        if path.suffix == ".json" and path.is_file():
+            return path
+        if (path / CONFIG).is_file():
+            return path / CONFIG
+        if (path / MODULES).is_file():
+            found = (path / module / CONFIG for module in module_folders(path / MODULES))
+            return next((file for file in found if file.is_file()), None)
+    except (OSError, ValueError) as error:
+        raise ModelNotFound(_no_path(name, getattr(error, "strerror", None) or error)) from None
+    return None
+
+
+def refuse_path(name: str) -> None:
+    """Raise `ModelNotFound` for a name that can only be a path, and leads to no configuration."""
+    path = _as_path(name)
+    if (path / ADAPTER).is_file():
+        raise ModelNotFound(adapter_sentence(name, path / ADAPTER))
+    if path.is_dir():
+        raise ModelNotFound(f"model folder {quoted(name)} has no {CONFIG}; give one that has")
+    if path.is_file():
+        raise ModelNotFound(
+            f"{quoted(name)} is a file without a configuration; give its folder, with a {CONFIG}"
+        )
+    if name.startswith((".", "/", "~", "\\")) or name.endswith(".json"):
+        raise ModelNotFound(f"there is no model folder {quoted(name)}; give one with a {CONFIG}")
+
+
+def adapter_sentence(name: str, file: Path) -> str:
+    """What to give instead of an adapter (LoRA and the like): the model that it is for."""
+    base = read_json(file, name).get("base_model_name_or_path")
+    measure = f"measure its base model, {quoted(base)}" if base else "measure its base model"
+    return f"{quoted(name)} is an adapter (it has an {ADAPTER}) and no whole model; {measure}"
+
+
+def module_folders(file: Path) -> list[str]:
+    """The folders of the modules that a file of sentence-transformers lists, inside its own."""
+    try:
+        modules = _parsed(file)
+    except (OSError, ValueError, RecursionError):
+        return []
+    folders = (
+        [each.get("path") for each in modules if isinstance(each, dict)]
+        if isinstance(modules, list)
+        else []
+    )
+    return [folder for folder in folders if isinstance(folder, str) and _inside(folder)]
+
+
+def read_config(file: Path, name: str) -> dict[str, Any]:
+    """A Transformers configuration from its file; raises `ModelNotFound` where it is none."""
+    config = read_json(file, name)
+    if not isinstance(config.get("model_type"), str):
+        raise ModelNotFound(
+            f"the {CONFIG} of {quoted(name)} has no model_type; give a Transformers configuration"
+        )
+    return config
+
+
+def read_json(file: Path, name: str) -> dict[str, Any]:
+    """A JSON object from a model's file; raises `ModelNotFound` where it is none."""
+    try:
+        values = _parsed(file)
+    except (OSError, ValueError) as error:
+        raise ModelNotFound(f"the {file.name} of {quoted(name)} cannot be read: {error}") from None
+    except RecursionError:
+        raise ModelNotFound(f"the {file.name} of {quoted(name)} is nested too deeply") from None
+    return values if isinstance(values, dict) else {}
+
+
+def _parsed(file: Path) -> Any:
+    return json.loads(file.read_text(encoding="utf-8-sig"))  # Windows' editors write a mark first
+
+
+def _as_path(name: str) -> Path:
+    try:
+        return Path(name).expanduser()
+    except RuntimeError:
+        raise ModelNotFound(_no_path(name, "there is no such home folder")) from None
+
+
+def _no_path(name: str, reason: object) -> str:
+    return (
+        f"model {quoted(name)} is no folder that can be read ({reason}); give a name of the "
+        f"catalogue, a hub id or a folder"
+    )
+
+
+def _inside(folder: str) -> bool:
+    """Whether a path leads nowhere but below the folder that it starts from."""
+    path = PurePosixPath(folder.replace("\\", "/"))
+    return bool(path.parts) and not path.is_absolute() and ".." not in path.parts

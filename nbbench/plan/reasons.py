@@ -1,0 +1,60 @@
+"""Reasons without what is private: home folders, and passwords and tokens."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from functools import lru_cache
+
+_SECRETS = (
+    re.compile(r"(?<=://)[^\s/?#]*@"),  # https://user:password@host
+    re.compile(r"(?i)(?<=bearer )[\w.~+/=-]+|(?<=basic )[\w+/=-]{8,}"),
+    re.compile(r"\b(?:hf|ghp|gho|ghs|github_pat|glpat|pypi|sk)[_-][\w-]{16,}"),
+    re.compile(r"(?i)(?<=[?&;])(?:[\w-]*(?:token|key|sig|signature|auth|secret))=[^\s&;#'\"]+"),
+    re.compile(r"(?i)\b[\w-]*(?:password|passwd|passphrase|secret|api_?key|access_token)"
+               r"[\"']?\s*[=:]\s*(?:\"[^\"]*\"|'[^']*'|[^\s,;&]+)"),
+)  # fmt: skip
+
+_USERS_HOME = re.compile(
+    r"(?<![\w.-])(?:/home|/Users|/export/home|/var/home)/+[^/\s'\":,;]+"
+    r"|\b[A-Za-z]:(?:\\+|/)(?:Users|Documents and Settings)(?:\\+|/)[^\\/\n'\":,;]+(?=[\\/'\"]|$)",
+    re.IGNORECASE,
+)
+
+
+def without_private(reason: str) -> str:
+    """A reason with every home folder as ``~``, and every password or token as ``…``."""
+    for pattern in _SECRETS:
+        reason = pattern.sub(_hidden, reason)
+    own = _own_home(tuple(_homes()))
+    if own is not None:
+        reason = own.sub("~", reason)
+    return _USERS_HOME.sub("~", reason)
+
+
+def _hidden(found: re.Match[str]) -> str:
+    """What is found without its value: the name of a setting, or the sign behind, stays."""
+    text = found[0]
+    if text.endswith("@"):
+        return "…@"
+    named = re.match(r"([\w-]+[\"']?\s*[=:]\s*)", text)
+    return f"{named[1]}…" if named else "…"
+
+
+def _homes() -> Iterator[str]:
+    """The names under which the user's home folder is known."""
+    home = os.path.expanduser("~")
+    yield home
+    yield os.path.realpath(home)
+
+
+@lru_cache(maxsize=4)
+def _own_home(homes: tuple[str, ...]) -> re.Pattern[str] | None:
+    """What finds the home folder, but not one whose name begins alike."""
+    known = {home.rstrip("/\\") for home in homes if len(home.strip("/\\.~")) > 1}
+    if not known:
+        return None
+    longest_first = sorted({*known, *(home.replace("\\", "\\\\") for home in known)}, key=len)[::-1]
+    either = "|".join(map(re.escape, longest_first))
+    return re.compile(rf"(?<![\w.-])(?:{either})(?![\w-]|\.\w)")

@@ -1,0 +1,25 @@
+"""How wide a table may be where it is shown."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from typing import Any
+
+_KERNEL_WIDTH = 105
+"""Characters that JupyterLab shows in a line beside its side bar, in a window of 1280 pixels."""
+
+
+def in_notebook() -> bool:
+    """Whether this is a Jupyter kernel (or Colab's, or VS Code's) rather than a terminal."""
+    ipython: Any = sys.modules.get("IPython")
+    shell = None if ipython is None else ipython.get_ipython()
+    return getattr(shell, "kernel", None) is not None
+
+
+def output_width() -> int | None:
+    """Characters in a line of what Python prints to now; None for a file or a pipe."""
+    if in_notebook():
+        return _KERNEL_WIDTH
+    shown = sys.stdout is not None and sys.stdout.isatty()
+    return shutil.get_terminal_size().columns if shown else None
