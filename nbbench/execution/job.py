@@ -22,7 +22,7 @@ from ..plan.cases import Case, Result
 from ..report.report import Report
 from ..text import counted
 from .events import Event
-from .listeners import Autosave, Listener, OnResult, Recorder
+from .listeners import Autosave, Listener, OnResult, Recorder, recent_results
 from .progress import Progress
 
 Measure: TypeAlias = Callable[[Callable[[], bool]], Iterator[Event]]
@@ -78,7 +78,7 @@ class Job:
         on_end: Callable[[Report], None] | None = None,
         baseline: str | None = None,
     ) -> None:
-        self.progress = Progress(cases)
+        self.progress = Progress(cases, list(recent_results))
         self.problem = ""
         self._count = len(cases)
         self._measure = measure
