@@ -63,6 +63,14 @@ def test_the_form_begins_with_defaults(shell):
     assert form.arguments().batch_sizes == [2]
 
 
+def test_the_form_s_cell_does_the_same_whatever_the_defaults_are(shell):
+    form = nbbench.form("../model", frameworks=["probe"], batch_sizes=[8], max_time=0.1)
+    assert "batch_sizes = [8]" in form.cell()  # [2] else
+    assert "seed = 0" in form.cell()
+    assert "precision" not in form.cell()
+    assert shell.run_cell(form.cell()).result.results[0].case.batch_size == 8
+
+
 def test_the_shell_uses_defaults_and_says_so(probe, project, monkeypatch, capsys):
     monkeypatch.setenv("NBBENCH_DEFAULTS", FLAGS)
     save = project / "r.json"
@@ -142,6 +150,16 @@ def test_files_that_have_nothing_for_nbbench_are_passed_over(probe, project, mon
     below = project / "below" / "pyproject.toml"
     below.write_bytes(text.encode("utf-8", "surrogateescape"))
     assert from_pyproject().values["batch_sizes"] == [2]
+
+
+def test_ipython_s_own_files_set_defaults(probe, project):
+    InteractiveShell.clear_instance()
+    shell = InteractiveShell.instance()
+    shell.config.Nbbench.seed = 7
+    shell.run_line_magic("load_ext", "nbbench")
+    report = shell.run_line_magic("tfbench", f"../model -q {FLAGS}")
+    InteractiveShell.clear_instance()
+    assert report.results[0].case.seed == 7
 
 
 def test_config_lists_every_argument(shell, capsys):

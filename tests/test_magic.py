@@ -77,6 +77,8 @@ def test_the_report_is_in_the_underscore(shell, folder):
         ("", "import sys\nsys.exit(2)", "line 2 of the cell's body failed with SystemExit: 2"),
         ("", "raise SystemExit", "line 1 of the cell's body failed with SystemExit"),
         ("", "raise GeneratorExit", "line 1 of the cell's body failed with GeneratorExit"),
+        ("", f"seed = {'-' * 100_000}1", "the cell's body is not Python: it is nested too deeply"),
+        ("", "seed = '\\0'\0", "the cell's body is not Python: source code"),
         ("gpt2 --form -q", None, "--form and --quiet do not go together; keep one"),
     ],
 )

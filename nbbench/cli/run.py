@@ -25,9 +25,13 @@ from ..report.saved_json import has_measured
 _ABOUT = "Measure speed and memory of models: a forward pass or a training step, on random weights."
 
 
+_EPILOG = """\
+Defaults of your own: NBBENCH_DEFAULTS in the environment, and [tool.nbbench] in pyproject.toml."""
+
+
 def command(argv: list[str]) -> int:
     """Measure, print, and keep what is to be kept."""
-    parser = benchmark_parser("nbbench run", _ABOUT)
+    parser = benchmark_parser("nbbench run", _ABOUT, _EPILOG)
     parser.add_argument("--save", metavar="FILE", help="write the whole report here, as JSON")
     parser.add_argument("--csv", metavar="FOLDER", help="write the three tables here, as CSV")
     for flag, (help_text, _) in _FORMS.items():

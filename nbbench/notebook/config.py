@@ -7,8 +7,9 @@ from typing import Any
 from traitlets import Any as AnyTrait
 from traitlets.config import Configurable
 
-from ..arguments.defaults import Defaults, checked
+from ..arguments.defaults import Defaults, checked, with_defaults
 from ..arguments.schema import BenchmarkArguments
+from ..errors import ArgumentError
 
 _SOURCE = "%config Nbbench"
 
@@ -21,6 +22,17 @@ def add_config(ipython: Any) -> Any:
         found = _make_class()(parent=ipython)
         ipython.configurables.append(found)
     return found
+
+
+def own_defaults(ipython: Any) -> set[str]:
+    """The arguments that have other defaults in this notebook than nbbench's own."""
+    if ipython is None:
+        return set()
+    configs = [c for c in ipython.configurables if type(c).__name__ == "Nbbench"]
+    try:
+        return {*with_defaults({}, *map(defaults_of, configs))[0]}
+    except ArgumentError:  # which the run itself has a sentence for
+        return set()
 
 
 def _make_class() -> Any:

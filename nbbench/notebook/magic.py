@@ -166,9 +166,11 @@ def read_body(body: str, namespace: dict[str, Any]) -> dict[str, Any]:
         tree = ast.parse(body)
         code = compile(tree, "<%%tfbench>", "exec")
     except SyntaxError as error:
-        raise ArgumentError(
-            f"line {error.lineno} of the cell's body is not Python: {error.msg}"
-        ) from None
+        where = f"line {error.lineno} of " if error.lineno else ""
+        raise ArgumentError(f"{where}the cell's body is not Python: {error.msg}") from None
+    except (ValueError, RecursionError, MemoryError) as error:  # no text of a program, or too deep
+        reason = str(error) if isinstance(error, ValueError) else "it is nested too deeply"
+        raise ArgumentError(f"the cell's body is not Python: {reason}") from None
     names = [
         node.id
         for statement in tree.body
