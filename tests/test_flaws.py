@@ -81,7 +81,7 @@ args = PyTorchBenchmarkArguments(
     models=["a", "b"], batch_sizes=[1], sequence_lengths=[8], cuda=False, save_to_csv=True,
     inference_time_csv_file={str(files["time"])!r}, repeat=1000,
     inference_memory_csv_file={str(files["memory"])!r}, env_info_csv_file={str(tmp_path / "env")!r})
-slow = {{**{TINY_BERT!r}, "hidden_size": 512, "num_hidden_layers": 12, "intermediate_size": 4096}}
+slow = {{**{TINY_BERT!r}, "hidden_size": 256, "num_hidden_layers": 4, "intermediate_size": 1024}}
 PyTorchBenchmark(args, configs=[{TINY_BERT!r}, slow]).run()
 """
     pytest.importorskip("torch")

@@ -80,6 +80,8 @@ def test_inference_and_training_stand_in_one_table():
     assert report.speed.architecture.tolist() == ["BertModel", "BertForMaskedLM"]
 
 
+@pytest.mark.slow
+@pytest.mark.newest
 @pytest.mark.skipif(sys.platform != "linux", reason="the high-water mark is Linux's")
 def test_memory_of_training_is_told_by_phase():
     large = {**TINY_BERT, "hidden_size": 512, "intermediate_size": 2048, "vocab_size": 20000}

@@ -78,7 +78,13 @@ def coverage(machine, coefficient, trials=600, **more):
 
 
 @pytest.mark.parametrize("machine", MACHINES)
-@pytest.mark.parametrize("coefficient", [1.0, 0.9, 0.7])
+@pytest.mark.parametrize(
+    "coefficient",
+    [
+        0.9,
+        *(pytest.param(each, marks=(pytest.mark.slow, pytest.mark.newest)) for each in (1.0, 0.7)),
+    ],
+)
 def test_the_interval_holds_the_truth_stopping_included(machine, coefficient):
     assert 0.93 <= coverage(machine, coefficient) <= 0.995
 
