@@ -88,10 +88,10 @@ def from_variable() -> Defaults:
 def from_pyproject() -> Defaults:
     """The defaults in the nearest ``pyproject.toml`` that has a table ``tool.nbbench``."""
     try:
-        here = Path.cwd()
+        current = Path.cwd()
     except OSError:  # a folder that was removed meanwhile
         return Defaults("pyproject.toml", {})
-    for folder in (here, *here.parents):
+    for folder in (current, *current.parents):
         file = folder / "pyproject.toml"
         table = _table(file)
         if table is None:

@@ -24,7 +24,7 @@ _ASSIGNMENT = re.compile(r"(\w+)\s*=(?!=)")
 class Suggestions:
     """What may follow: whole texts for the ``begun`` one that is left of the cursor.
 
-    ``files`` tells whether names of files fit as well, ``alone`` whether nothing else does.
+    ``files`` says whether names of files fit as well, ``alone`` whether nothing else does.
     """
 
     begun: str
@@ -61,24 +61,24 @@ def _on_line(text: str) -> Suggestions:
 
     parser = magic_parser()
     begun = re.split(r"[\s\"']", text)[-1]
-    words = _split(text[: len(text) - len(begun)])
+    argv = _split(text[: len(text) - len(begun)])
     options: dict[str, Any] = parser._option_string_actions
     flag, equals, _ = begun.partition("=")
     if equals and flag in options:
         return _begins_with(begun, [f"{flag}={found}" for found in _values(options[flag].dest)])
     if begun.startswith("-"):
-        return _begins_with(begun, sorted(_not_given(options, words)))
-    action = _open_option(options, words)
+        return _begins_with(begun, sorted(_not_given(options, argv)))
+    action = _open_option(options, argv)
     if action is None:
-        given = {word.lower() for word in words}
+        given = {word.lower() for word in argv}
         models = [name for name in _models() if name.lower() not in given]
         return _begins_with(begun, models, files=True)
     if action.dest == "baseline":
-        given_texts = [word for word in words if not word.startswith("-")]
+        given_texts = [word for word in argv if not word.startswith("-")]
         return _begins_with(begun, _distinct([*_values("baseline"), *given_texts]))
     if action.dest in ("against", "environments"):
         return _begins_with(begun, _values(action.dest), files=True)
-    return _begins_with(begun, [value for value in _values(action.dest) if value not in words])
+    return _begins_with(begun, [value for value in _values(action.dest) if value not in argv])
 
 
 def _split(text: str) -> list[str]:
@@ -88,19 +88,19 @@ def _split(text: str) -> list[str]:
         return text.split()
 
 
-def _open_option(options: dict[str, Any], words: list[str]) -> Any:
+def _open_option(options: dict[str, Any], argv: list[str]) -> Any:
     """The option whose value the next word is; None if it is a model."""
-    for values, word in enumerate(reversed(words)):
+    for values, word in enumerate(reversed(argv)):
         action = options.get(word.replace("_", "-") if word.startswith("--") else word)
         if action is not None:
-            takes = {None: 1, "+": len(words)}.get(action.nargs, 0)
+            takes = {None: 1, "+": len(argv)}.get(action.nargs, 0)
             return action if values < takes else None
     return None
 
 
-def _not_given(options: dict[str, Any], words: list[str]) -> Iterable[str]:
+def _not_given(options: dict[str, Any], argv: list[str]) -> Iterable[str]:
     """The long flags that can still be given, and the short ones."""
-    used = {options[word].dest for word in words if word in options}
+    used = {options[word].dest for word in argv if word in options}
     return (flag for flag, action in options.items() if action.dest not in used)
 
 

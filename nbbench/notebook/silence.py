@@ -36,7 +36,7 @@ class SilencedCells:
     """Leaves a value unshown where IPython would show it; elsewhere returns it.
 
     IPython shows what the magic returns, unless it is assigned (``report = %tfbench …;``), which
-    the magic is not told: so the text of the cell that runs is kept.
+    the magic cannot see: so the text of the cell that runs is kept.
     """
 
     def __init__(self, ipython: Any) -> None:
