@@ -109,7 +109,8 @@ def submit(
     """`run` in the background: begins, and returns a `Job` at once.
 
     ``job.cancel()`` ends it, ``job.wait()`` waits for it, and ``job.report()`` has what was
-    measured so far. Jobs run one at a time. Raises what `run` raises, before anything is started.
+    measured so far. Jobs run one at a time; those of other processes too, if they share a device.
+    Raises what `run` raises, before anything is started.
     """
     return start(BenchmarkArguments.of(models, arguments), on_result, save)
 
@@ -128,8 +129,7 @@ def start(
     if save is not None:
         check_writable(save, folder=False)
     plan = Plan.of(arguments)
-    baseline = plan.arguments.baseline
-    return Job(plan.cases, partial(measure, plan), on_result, save, on_end, baseline)
+    return Job(plan, partial(measure, plan), on_result, save, on_end)
 
 
 def compare(old: str | Path | Report, new: str | Path | Report) -> Comparison:

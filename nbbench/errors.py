@@ -6,6 +6,8 @@ import difflib
 import re
 from collections.abc import Iterable
 
+from .masked_urls import without_secrets
+
 NEAR = 0.75
 """How alike two names are, from 0 to 1, of which one may be the other misspelt."""
 
@@ -15,7 +17,13 @@ MAX_NAME = 200
 
 
 class NbbenchError(Exception):
-    """Whatever nbbench raises itself."""
+    """Whatever nbbench raises itself; passwords and tokens in URLs are masked in its message."""
+
+    def __str__(self) -> str:
+        return without_secrets(super().__str__())
+
+    def __repr__(self) -> str:
+        return without_secrets(super().__repr__())
 
 
 class ArgumentError(NbbenchError, ValueError):
@@ -27,7 +35,8 @@ class ArgumentError(NbbenchError, ValueError):
 
     def __init__(self, message: str, problems: dict[str, str] | None = None) -> None:
         super().__init__(message)
-        self.problems = {"": message} if problems is None else problems
+        found = {"": message} if problems is None else problems
+        self.problems = {name: without_secrets(text) for name, text in found.items()}
 
 
 class ModelNotFound(NbbenchError, LookupError):

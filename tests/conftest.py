@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -31,6 +32,9 @@ def pytest_configure(config):
     """
     if "not slow" in config.option.markexpr:
         os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    runtime = tempfile.TemporaryDirectory()  # tests beside these have turns of their own
+    os.environ["XDG_RUNTIME_DIR"] = runtime.name
+    config.add_cleanup(runtime.cleanup)
 
 
 @pytest.fixture(

@@ -177,8 +177,10 @@ def test_cancel_ends_all_that_run_or_wait_however_many(probe):
 def test_a_signal_amid_the_handling_of_one_does_not_wait_for_a_lock(probe):
     code = (
         "import signal, sys; import nbbench; from nbbench.cli import interrupt\n"
-        "from nbbench.execution.job import Job\n"
-        "job = Job([], lambda is_cancelled: iter(()))\n"
+        "from nbbench import BenchmarkArguments\n"
+        "from nbbench.execution.job import Job; from nbbench.plan.plan import Plan\n"
+        "plan = Plan(BenchmarkArguments(models=['m'], frameworks=['pytorch']), [], {}, {})\n"
+        "job = Job(plan, lambda is_cancelled: iter(()))\n"
         "job.wait()\n"
         "import nbbench.execution.job as jobs; jobs._unfinished.add(job)\n"
         "count = 0\n"

@@ -21,6 +21,7 @@ PACKAGE = Path(nbbench.__file__).parent
 HEAVY = {"torch", "tensorflow", "jax", "keras", "keras_hub", "tf_keras", "transformers"}
 
 LEVELS = (
+    {"masked_urls"},
     {"worker", "errors", "text", "_version"},
     {"frameworks", "machine"},
     {"arguments", "environments"},

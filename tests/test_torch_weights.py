@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
+
 import pytest
 
 torch = pytest.importorskip("torch")
@@ -51,3 +55,34 @@ def test_small_and_strided_tensors_are_drawn_whole_and_the_methods_come_back():
     assert len(torch.unique(small)) > 0.9 * BLOCK
     assert len(torch.unique(strided)) > 1.5 * BLOCK
     assert torch.Tensor.normal_ is before
+
+
+WEIGHTS_OF = """
+import json, sys
+from nbbench.worker.backends.torch import TorchBackend
+from nbbench.worker.case import Case
+
+config = {"model_type": "bert", "hidden_size": 128, "num_hidden_layers": 1,
+          "num_attention_heads": 2, "intermediate_size": 128}
+case = Case("pytorch", "x", config, "given", 1, 8, device="cpu", execution=sys.argv[1])
+backend = TorchBackend()
+backend.load()
+backend.import_model(case)
+device = backend.open(case)
+device.memory.before_model()
+model = backend.build(case, device)
+device.memory.after_model()
+device.memory.start()
+memory = device.memory.stop(model.parameter_bytes)
+print(json.dumps([memory.weights, memory.parameters]))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("execution", ["eager", "compile", "torchscript"])
+def test_what_an_execution_imports_is_no_part_of_the_weights(execution):
+    shown = subprocess.run(
+        [sys.executable, "-c", WEIGHTS_OF, execution], capture_output=True, text=True, check=True
+    )
+    weights, parameters = json.loads(shown.stdout.splitlines()[-1])
+    assert weights - parameters < 8 << 20  # torch.compile imports 40 MiB

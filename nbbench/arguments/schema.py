@@ -21,6 +21,7 @@ from pydantic import (
 )
 
 from ..errors import ArgumentError, did_you_mean
+from ..machine.processors import too_many_threads
 from ..text import quoted
 from ..worker.case import MIN_SAMPLES
 from .given import as_list, as_text, config_as_dict
@@ -182,13 +183,18 @@ class BenchmarkArguments(BaseModel):
     use_xla: bool = _option(False, "TensorFlow: the same as executions xla")
     threads: Annotated[int | None, Field(gt=0), BeforeValidator(_no_bool)] = _option(
         None,
-        "threads that one operation may use on the CPU; by default PyTorch's own choice, and the "
-        "same number in the other frameworks",
+        "threads that one operation may use on the CPU, no more than can run at a time; by default "
+        "PyTorch's own choice, and the same number in the other frameworks",
     )
     isolation: Literal["auto", "fork", "process", "none"] = _option(
         "auto",
         "what a case runs in: a fork of a warm server, a fresh process, auto (fork on Linux), or "
         "none (this very process, for debugging: memory then counts all that it holds)",
+    )
+    wait: bool = _option(
+        True,
+        "wait while another benchmark runs on the same device, in whichever kernel or shell of "
+        "yours; without, the two disturb each other, and the report says so",
     )
     idle_limit: float = _option(300.0, "seconds that an unused worker stays warm")
 
@@ -302,6 +308,14 @@ class BenchmarkArguments(BaseModel):
         if not (self.speed or self.memory or self.trace_memory_line_by_line):
             raise ValueError("speed and memory are both off, which leaves nothing to measure")
         return self
+
+    @field_validator("threads")
+    @classmethod
+    def _can_run_at_a_time(cls, threads: int | None) -> int | None:
+        problem = "" if threads is None else too_many_threads(threads)
+        if problem:
+            raise ValueError(f"threads: {problem}")
+        return threads
 
     @model_validator(mode="after")
     def _none_is_here(self) -> BenchmarkArguments:

@@ -24,8 +24,8 @@ usage: nbbench env list
 
 Environments are interpreters that are made for a framework once and kept. NAME is pytorch,
 tensorflow or keras for what that framework needs; or a name of your own for requirements like
-transformers==4.57.6, which come on top of what the framework needs. Run models in it with
-nbbench run … --environment NAME."""
+transformers==4.57.6, 'transformers @ https://…', ./folder or -e ./folder, which come on top of
+what the framework needs. Run models in it with nbbench run … --environment NAME."""
 
 
 def command(argv: list[str]) -> int:
@@ -67,7 +67,7 @@ def _env_create(argv: list[str]) -> None:
     parser.add_argument("name", nargs="?", metavar="NAME")
     parser.add_argument("requirements", nargs="*", metavar="REQUIREMENT")
     parser.add_argument("--framework", "-f")
-    values = parser.read(argv)
+    values = parser.read(_with_editables(argv))
     name = values.get("name")
     if name is None:
         raise ArgumentError("env create needs a name: a framework's, or one for requirements")
@@ -81,6 +81,12 @@ def _env_create(argv: list[str]) -> None:
         lambda text: print(text, file=sys.stderr, flush=True),
     )
     print(environment.python)
+
+
+def _with_editables(argv: list[str]) -> list[str]:
+    """The same with each ``-e`` and its folder as one: they are no option but a requirement."""
+    rest = iter(argv)
+    return [f"-e {next(rest, '')}" if part in ("-e", "--editable") else part for part in rest]
 
 
 def _env_remove(argv: list[str]) -> None:

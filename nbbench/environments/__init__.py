@@ -7,7 +7,7 @@ from .interpreters import (
     choose,
     create,
     finish,
-    label,
+    labels,
     prepare,
 )
 from .store import environment_path, list_environments, remove_environment
@@ -21,7 +21,7 @@ __all__ = [
     "create",
     "environment_path",
     "finish",
-    "label",
+    "labels",
     "list_environments",
     "prepare",
     "remove_environment",

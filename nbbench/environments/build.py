@@ -6,6 +6,7 @@ can neither be taken for a finished one nor stand in the way of the next.
 
 from __future__ import annotations
 
+import json
 import os
 import queue
 import re
@@ -19,12 +20,16 @@ import threading
 from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from ..errors import NbbenchError
+from ..masked_urls import without_secrets
+from ..text import counted
+from .locked import download_size, has_own_source, line_with_hashes, name_in, source_of
 from .requirements import (
     SAME_AS,
     Needs,
@@ -34,6 +39,7 @@ from .requirements import (
     names_of,
     python_for,
 )
+from .sources import has_secret_query, local_path, shown
 from .store import Record, python_in, site_packages, store_folder
 
 if sys.version_info >= (3, 11):
@@ -106,23 +112,29 @@ class Plan:
 
 @dataclass(frozen=True)
 class Resolved:
-    """What will be installed, what is borrowed, and how many bytes the downloads have at most."""
+    """What will be installed, what is borrowed, and about how many bytes the downloads have.
+
+    ``lines`` are the installer's, each with the source that it was resolved from, and the hashes
+    of what was found there. A folder's version is not known before it is installed.
+    """
 
     install: dict[str, str]
     borrow: dict[str, str]
     download: int
+    lines: tuple[str, ...]
+    sources: dict[str, str]
 
     def sentence(self, plan: Plan) -> str:
         """What is about to happen, for the user."""
-        leading = [f"{r.name} {self.install[n]}" for r, n in _leading(plan, self.install)]
+        leading = [f"{r.name} {self.install[n]}".rstrip() for r, n in _leading(plan, self.install)]
         what = f" with {', '.join(leading)}" if leading else ""
-        size = f" (at most {self.download / 1e6:,.0f} MB to download)" if self.download else ""
+        size = f" (about {self.download / 1e6:,.0f} MB to download)" if self.download else ""
         over = ""
         if plan.is_layer:
             over = " over this interpreter's " + ", ".join(
                 f"{name} {version}" for name, version in plan.heavy_versions().items()
             )
-        return f"{len(self.install)} packages{what}{size}{over}"
+        return f"{counted(len(self.install), 'package')}{what}{size}{over}"
 
 
 def _leading(plan: Plan, install: dict[str, str]) -> Iterable[tuple[Requirement, str]]:
@@ -138,7 +150,10 @@ def build(plan: Plan, key: str, cancelled: Callable[[], bool]) -> Generator[str,
     Raises `EnvironmentNotReady`, or `BuildCancelled`.
     """
     folder = store_folder() / f"{key}-{uuid4().hex[:8]}"
-    uv = _Uv(cancelled)
+    cache = None
+    if any(map(has_secret_query, plan.requirements)):  # the installer keeps queries with its files
+        cache = folder.with_name(f"{folder.name}-cache")
+    uv = _Uv(cancelled, cache)
     try:
         yield "resolving"
         resolved = yield from resolve(plan, uv)
@@ -146,33 +161,63 @@ def build(plan: Plan, key: str, cancelled: Callable[[], bool]) -> Generator[str,
         _refuse_full_disk(resolved)
         yield from uv.run("venv", "--python", plan.python, str(folder))
         python = str(python_in(folder))
-        pins = "\n".join(f"{name}=={version}" for name, version in resolved.install.items())
-        with tempfile.TemporaryDirectory() as work:
-            lock = Path(work) / "install.txt"
-            lock.write_text(pins, encoding="utf-8")
-            yield from uv.run("pip", "install", "--no-deps", "--python", python, "-r", str(lock))
+        yield from _install(plan, resolved, python, uv)
         if plan.is_layer:
             _lay_over_this_interpreter(folder)
         yield "checking"
         _prove(python, plan)
+        found = installed(site_packages(folder))
         size = sum(file.lstat().st_size for file in folder.rglob("*"))
         return Record(
             key=key,
             name=plan.name,
             framework=plan.framework,
-            requirements=tuple(map(str, (*plan.heavy, *plan.requirements))),
-            own=tuple(map(str, plan.own)),
+            requirements=_texts((*plan.heavy, *plan.requirements)),
+            own=_texts(plan.own),
             folder=folder.name,
-            installed=resolved.install,
+            installed={name: found[name] for name in resolved.install},
             borrowed=resolved.borrow,
             size=size,
+            sources={
+                name: f"{found[name]} from {source}" for name, source in resolved.sources.items()
+            },
         )
     except BaseException as error:
         shutil.rmtree(folder, ignore_errors=True)
         if isinstance(error, (OSError, EnvironmentNotReady)):
-            text = _explained(str(error)) if isinstance(error, OSError) else str(error)
+            text = shown(_explained(str(error)) if isinstance(error, OSError) else str(error))
             raise EnvironmentNotReady(f"environment {plan.name} cannot be made: {text}") from None
         raise
+    finally:
+        if cache is not None:
+            shutil.rmtree(cache, ignore_errors=True)
+
+
+def _texts(requirements: Iterable[Requirement]) -> tuple[str, ...]:
+    return tuple(without_secrets(str(requirement)) for requirement in requirements)
+
+
+def _install(plan: Plan, resolved: Resolved, python: str, uv: _Uv) -> Iterator[str]:
+    """Install what was resolved, each package from its source."""
+    folders = (r.name for r in plan.requirements if local_path(r) is not None)
+    refresh = [word for name in folders for word in ("--refresh-package", name)]
+    with tempfile.TemporaryDirectory() as work:
+        lock = Path(work) / "install.txt"
+        lock.write_text("\n".join(resolved.lines), encoding="utf-8")
+        yield from uv.run(
+            "pip", "install", "--no-deps", *refresh, "--python", python, "-r", str(lock)
+        )  # a folder's build would else be kept until its pyproject.toml changes
+    _mask_sources(Path(python).parents[1])
+
+
+def _mask_sources(folder: Path) -> None:
+    """Take secrets out of the sources that the installer writes beside each package."""
+    for file in site_packages(folder).glob("*.dist-info/direct_url.json"):
+        source = json.loads(file.read_text(encoding="utf-8"))
+        masked = {**source, "url": without_secrets(source["url"])}
+        if masked != source:
+            file.unlink()  # it may be linked to the installer's cache
+            file.write_text(json.dumps(masked), encoding="utf-8")
 
 
 def resolve(plan: Plan, uv: _Uv) -> Generator[str, None, Resolved]:
@@ -202,15 +247,29 @@ def resolve(plan: Plan, uv: _Uv) -> Generator[str, None, Resolved]:
                 quiet=True,
             )  # fmt: skip
         packages = tomllib.loads(sizes.read_text(encoding="utf-8")).get("packages", [])
-    versions: dict[str, str] = {canonicalize_name(p["name"]): p["version"] for p in packages}
-    borrow = {n: v for n, v in versions.items() if plan.available.get(n) == v}
-    install = {n: v for n, v in versions.items() if n not in borrow}
-    download = sum(
-        max((wheel.get("size", 0) for wheel in p.get("wheels", [])), default=0)
-        for p in packages
-        if canonicalize_name(p["name"]) in install
+        lines = chosen.read_text(encoding="utf-8").splitlines()
+    return _resolved(plan, {canonicalize_name(p["name"]): p for p in packages}, lines)
+
+
+def _resolved(plan: Plan, packages: dict[str, dict[str, Any]], lines: list[str]) -> Resolved:
+    """What is to be done about packages of a lock file, and lines that name the same."""
+    versions = {name: str(p.get("version", "")) for name, p in packages.items()}
+    borrow = {
+        name: version
+        for name, version in versions.items()
+        if plan.available.get(name) == version and not has_own_source(packages[name])
+    }
+    install = {name: version for name, version in versions.items() if name not in borrow}
+    download = sum(download_size(packages[name]) for name in install)
+    wanted = {canonicalize_name(r.name) for r in plan.requirements}
+    sources = {name: source_of(packages[name], name in wanted) for name in install}
+    return Resolved(
+        install,
+        {**borrow, **plan.heavy_versions()},
+        download,
+        tuple(line_with_hashes(line, packages) for line in lines if name_in(line) not in borrow),
+        {name: source for name, source in sources.items() if source},
     )
-    return Resolved(install, {**borrow, **plan.heavy_versions()}, download)
 
 
 def _refuse_full_disk(resolved: Resolved) -> None:
@@ -240,16 +299,16 @@ def _prove(python: str, plan: Plan) -> None:
         [python, "-I", "-c", code, *names], capture_output=True, text=True, check=False
     )
     if done.returncode:
-        raise EnvironmentNotReady(f"what was made does not work: {_shortened(done.stderr)}")
+        raise EnvironmentNotReady(f"what was made does not work: {_shortened(shown(done.stderr))}")
 
 
 class _Uv:
     """Runs uv, and turns its errors into one message."""
 
-    def __init__(self, cancelled: Callable[[], bool]) -> None:
+    def __init__(self, cancelled: Callable[[], bool], cache: Path | None) -> None:
         from uv import find_uv_bin
 
-        self._uv, self._cancelled = find_uv_bin(), cancelled
+        self._uv, self._cancelled, self._cache = find_uv_bin(), cancelled, cache
 
     def run(self, *argv: str, quiet: bool = False) -> Iterator[str]:
         """Yield the lines that a waiting user cares for; raises `EnvironmentNotReady`."""
@@ -260,7 +319,7 @@ class _Uv:
             stderr=subprocess.PIPE,
             text=True,
             errors="replace",
-            env=_environ(),
+            env=_environ(self._cache),
             start_new_session=True,
         )
         lines: list[str] = []
@@ -269,6 +328,7 @@ class _Uv:
                 lines.append(line.rstrip())
                 text = _without_colour(line).strip()
                 if not quiet and text.startswith(_SHOWN):
+                    text = shown(text)
                     yield text[0].lower() + text[1:100]
             process.wait()
         except BaseException:
@@ -301,7 +361,7 @@ def _read(process: subprocess.Popen[str], lines: queue.Queue[str | None]) -> Non
     lines.put(None)
 
 
-def _environ() -> dict[str, str]:
+def _environ(cache: Path | None) -> dict[str, str]:
     environ = {
         name: value
         for name, value in os.environ.items()
@@ -309,15 +369,20 @@ def _environ() -> dict[str, str]:
     }
     environ.setdefault("UV_TORCH_BACKEND", "auto")  # else a laptop gets gigabytes of CUDA
     environ["NO_COLOR"] = "1"
+    if cache is not None:
+        environ["UV_CACHE_DIR"] = str(cache)
     return environ
 
 
 def _explained(text: str) -> str:
     """The resolver's or installer's own message, shortened, with what to do."""
-    shortened = _shortened(text)
+    shortened = _shortened(shown(text))
     if re.search(r"No space left|os error 28|Disk quota", text):
         todo = "make room, or set NBBENCH_CACHE to a folder on another disk"
-    elif re.search(r"dns error|client error \(Connect\)|offline|timed out|[Nn]etwork", text):
+    elif re.search(
+        r"dns error|[Cc]ould ?n.t connect|client error \(Connect\)|offline|timed out|[Nn]etwork",
+        text,
+    ):
         todo = (
             "go online once (the environment is kept), or give environments the path of a python "
             "that has what is needed"

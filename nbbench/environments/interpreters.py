@@ -17,6 +17,7 @@ from packaging.requirements import Requirement
 
 from ..errors import ArgumentError, did_you_mean
 from ..frameworks import backend_names, find_backend
+from ..masked_urls import has_mask
 from .build import BuildCancelled, EnvironmentNotReady, Plan, build
 from .requirements import (
     HEAVY,
@@ -26,6 +27,7 @@ from .requirements import (
     needs_of,
     parse_requirements,
 )
+from .sources import identity, is_source, kept_requirement, shown
 from .store import Record, build_lock, discard, find_record, list_environments, python_in
 
 T = TypeVar("T")
@@ -45,12 +47,14 @@ class Environment:
     """An interpreter that a backend runs in, ready to be started.
 
     ``kind`` says what it is: "kernel" (this one), "path" (one that was given), "made" (whole, from
-    requirements) or "layer" (made, over packages of this one).
+    requirements) or "layer" (made, over packages of this one). ``sources`` are the packages that
+    were asked for and do not come from PyPI, a sentence each.
     """
 
     python: str
     kind: str
     borrowed: tuple[str, ...] = ()
+    sources: tuple[str, ...] = ()
 
     def facts(self) -> dict[str, str]:
         """What a report shows of it; no path."""
@@ -60,7 +64,8 @@ class Environment:
             "made": "made from requirements",
             "layer": "a layer over the kernel's " + " and ".join(self.borrowed),
         }
-        return {"interpreter": text[self.kind]}
+        facts = {"interpreter": text[self.kind]}
+        return {**facts, "sources": "; ".join(self.sources)} if self.sources else facts
 
 
 def choose(named: str, framework: str) -> str:
@@ -92,20 +97,27 @@ def prepare(
     if named == "kernel":
         return Environment(sys.executable, "kernel")
     if is_path(named):
-        python = interpreter(named)
-        if not os.access(python, os.X_OK) or Path(python).is_dir():
+        try:
+            python = interpreter(named)
+            usable = os.access(python, os.X_OK) and not Path(python).is_dir()
+        except (OSError, ValueError, RuntimeError):  # too long, a NUL, nobody's home
+            usable = False
+        if not usable:
             raise EnvironmentNotReady(
-                f"there is no python at {named!r}; give the path of a python or of a virtual "
-                f"environment"
+                f"there is no python at {named!r}; give the path of a python or of a "
+                f"virtual environment"
             )
         return Environment(python, "path")
     own, kept = _own_requirements(named, framework)
     needs = needs_of(find_backend(framework)).with_own(own)
-    plan = Plan.of(named, framework, needs, own if kept else ())
+    masked = _made_with_secrets(named, framework) if kept else None
+    if masked is not None:
+        return _made(masked)
+    plan = Plan.of(named if kept else shown(named), framework, needs, own if kept else ())
     making = _ready(plan, cancelled)
     while True:
         try:
-            yield EnvironmentProgress(label or named, next(making))
+            yield EnvironmentProgress(label or plan.name, next(making))
         except StopIteration as end:
             return _made(end.value)
 
@@ -159,7 +171,28 @@ def _made(record: Record) -> Environment:
     """A finished environment, with what it borrows of the heavy packages."""
     heavy = {name for group in HEAVY for name in names_of(group)}
     borrowed = tuple(f"{n} {version}" for n, version in record.borrowed.items() if n in heavy)
-    return Environment(record.python, "layer" if record.borrowed else "made", borrowed)
+    sources = tuple(f"{name} {source}" for name, source in record.sources.items())
+    return Environment(record.python, "layer" if record.borrowed else "made", borrowed, sources)
+
+
+def _made_with_secrets(name: str, framework: str) -> Record | None:
+    """The environment of this name that was made from a URL whose secret was not kept.
+
+    None where there is no such secret; raises `EnvironmentNotReady` where it would have to be
+    made anew.
+    """
+    every = [record for record in list_environments() if record.name == name and record.own]
+    records = [record for record in every if record.framework == framework] or every
+    if not any(has_mask(text) for record in records for text in record.own):
+        return None
+    for record in records:
+        if record.framework == framework and record.is_whole():
+            return record
+    raise EnvironmentNotReady(
+        f"environment {name} has to be made anew, and the password or token in its URL is not "
+        f"kept; make it again with nbbench env create {name}, best with a variable in the URL, "
+        f"like https://${{TOKEN}}@…"
+    )
 
 
 def _own_requirements(named: str, framework: str) -> tuple[tuple[Requirement, ...], bool]:
@@ -173,12 +206,13 @@ def _own_requirements(named: str, framework: str) -> tuple[tuple[Requirement, ..
         )
     kept = {record.name: record for record in list_environments() if record.own}
     if named in kept:
-        return parse_requirements(" ".join(kept[named].own)), True
+        return tuple(map(kept_requirement, kept[named].own)), True
     own = parse_requirements(named)
     if any(not (r.specifier or r.url) for r in own):
         known = ["auto", "kernel", *backend_names(), *kept]
         raise ArgumentError(
-            f"environments: {named!r} is neither auto, kernel, a framework, a path (./{named}), "
+            f"environments: {shown(named)!r} is neither auto, kernel, a framework, a path "
+            f"(./{shown(named)}), "
             f"nor a name of nbbench env list{did_you_mean(named, known)}; requirements name "
             f"versions, like transformers==4.57.6"
         )
@@ -219,7 +253,7 @@ def _key(plan: Plan) -> str:
     """A hash of all that decides what is made."""
     content = {
         "name": plan.name if plan.own else None,
-        "requirements": sorted(map(str, plan.requirements)),
+        "requirements": sorted(str(identity(r)) if r.url else str(r) for r in plan.requirements),
         "python": platform.python_version() if plan.python == sys.executable else plan.python,
         "implementation": sys.implementation.cache_tag,
         "platform": [sys.platform, platform.machine()],
@@ -228,16 +262,29 @@ def _key(plan: Plan) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def label(named: str, number: int) -> str:
-    """What an environment is called in a report, which names no path of the machine."""
-    return f"path {number}" if is_path(named) else named
+def labels(named: Sequence[str]) -> list[str]:
+    """What environments are called in a report, which names no path of the machine and no secret.
+
+    Two that differ in no more than that have a number.
+    """
+    found: list[str] = []
+    for number, text in enumerate(named, 1):
+        own = f"path {number}" if is_path(text) else shown(text)
+        found.append(f"{own} ({number})" if own in found else own)
+    return found
 
 
 def is_path(named: str) -> bool:
     """Whether text means a file or a folder rather than requirements or a name."""
-    if Path(named).expanduser().is_file():
-        return True
+    if is_source(named) or "://" in named:
+        return False
     separated = os.sep in named or "/" in named or named.startswith(("~", "."))
+    try:
+        path = Path(named).expanduser()
+        if path.is_file() or (separated and path.exists()):
+            return True
+    except (OSError, ValueError, RuntimeError):  # too long, a NUL, nobody's home
+        pass
     return separated and "==" not in named and " " not in named
 
 

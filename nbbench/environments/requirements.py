@@ -17,12 +17,13 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from packaging.requirements import InvalidRequirement, Requirement
+from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 from ..errors import ArgumentError
 from ..frameworks import BackendFile
+from .sources import parse_requirement, shown, split_requirements
 
 SAME_AS = {
     "tensorflow": ("tensorflow-cpu", "tensorflow-gpu", "tensorflow-intel", "tf-nightly"),
@@ -72,17 +73,11 @@ def _literals(statements: list[ast.stmt]) -> dict[str, Any]:
 def parse_requirements(text: str) -> tuple[Requirement, ...]:
     """Requirements with spaces between them, as on a command line of pip."""
     parsed = []
-    for word in text.split():
-        try:
-            parsed.append(Requirement(word))
-        except InvalidRequirement as error:
-            raise ArgumentError(
-                f"environments: {word!r} is no requirement ({str(error).splitlines()[0]}); "
-                f"write it like transformers==4.57.6"
-            ) from None
+    for word, editable in split_requirements(text):
+        parsed.append(parse_requirement(word, editable))
         if parsed[-1].marker is not None and not parsed[-1].marker.evaluate():
             raise ArgumentError(
-                f"environments: {word!r} does not apply here, by its marker; leave it out"
+                f"environments: {shown(word)!r} does not apply here, by its marker; leave it out"
             )
     return tuple(parsed)
 
@@ -103,7 +98,12 @@ def names_of(package: str) -> tuple[str, ...]:
 
 
 def available_version(requirement: Requirement, available: dict[str, str]) -> str | None:
-    """The version that satisfies a requirement, by whichever name; None where there is none."""
+    """The version that satisfies a requirement, by whichever name; None where there is none.
+
+    What is to come from a source of its own is satisfied by nothing that is installed.
+    """
+    if requirement.url:
+        return None
     for candidate in names_of(canonicalize_name(requirement.name)):
         version = available.get(candidate)
         if version is not None and requirement.specifier.contains(version, prereleases=True):
@@ -134,7 +134,7 @@ def python_for(needs: Needs) -> str:
 
 def for_this_machine(requirement: Requirement) -> Requirement:
     """TensorFlow without CUDA where there is no NVIDIA driver, and with it where there is."""
-    if canonicalize_name(requirement.name) != "tensorflow" or requirement.extras:
+    if canonicalize_name(requirement.name) != "tensorflow" or requirement.extras or requirement.url:
         return requirement
     if sys.platform == "linux" and shutil.which("nvidia-smi"):
         return Requirement(f"tensorflow[and-cuda]{requirement.specifier}")

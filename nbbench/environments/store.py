@@ -12,7 +12,7 @@ import os
 import shutil
 import sys
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import platformdirs
@@ -20,6 +20,7 @@ from filelock import FileLock
 
 from ..errors import NbbenchError
 from .requirements import installed
+from .sources import shown
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,8 @@ class Record:
 
     ``installed`` are the versions of the packages in its folder and ``borrowed`` those that it
     takes from the interpreter that it was made for, by canonical name; one that borrows is a
-    layer. ``own`` are the requirements that the user has named. ``size`` is in bytes.
+    layer. ``own`` are the requirements that the user has named. ``size`` is in bytes. ``sources``
+    says where what was asked for comes from, where that is not PyPI.
     """
 
     key: str
@@ -40,6 +42,7 @@ class Record:
     installed: dict[str, str]
     borrowed: dict[str, str]
     size: int
+    sources: dict[str, str] = field(default_factory=dict)
 
     @property
     def path(self) -> Path:
@@ -132,10 +135,10 @@ def list_environments() -> list[Record]:
 def named(name: str) -> list[Record]:
     """The finished environments of this name; raises ``NbbenchError`` if there are none."""
     every = list_environments()
-    found = [record for record in every if name in (record.name, record.key)]
+    found = [record for record in every if record.name in (name, shown(name)) or record.key == name]
     if not found:
         names = ", ".join(sorted({record.name for record in every})) or "none"
-        raise NbbenchError(f"no environment {name!r} has been made (there are: {names})")
+        raise NbbenchError(f"no environment {shown(name)!r} has been made (there are: {names})")
     return found
 
 

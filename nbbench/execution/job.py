@@ -9,7 +9,6 @@ import threading
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -18,17 +17,17 @@ from typing import TypeAlias
 from ..errors import NbbenchError
 from ..machine.health import notices
 from ..machine.machine import LoadWatch, describe_machine
-from ..plan.cases import Case, Result
+from ..plan.cases import Result
+from ..plan.plan import Plan
 from ..report.report import Report
 from ..text import counted
 from .events import Event
-from .listeners import Autosave, Listener, OnResult, Recorder, recent_results
+from .listeners import Autosave, Listener, OnResult, Recorder, WatchLoad, recent_results
 from .progress import Progress
+from .turn import Turn
 
 Measure: TypeAlias = Callable[[Callable[[], bool]], Iterator[Event]]
 """Measures cases, yielding what happens; is given what says whether to stop."""
-
-_LOOK_EVERY_S = 0.1
 
 _jobs: deque[Job] = deque(maxlen=20)
 """The last jobs of this process, for what they have measured."""
@@ -36,53 +35,32 @@ _jobs: deque[Job] = deque(maxlen=20)
 _unfinished: set[Job] = set()
 """Those that run or wait, however many."""
 
-_one_at_a_time = threading.Lock()
-
-
-@contextmanager
-def _turn(is_cancelled: Callable[[], bool]) -> Iterator[None]:
-    """Wait for the turn, or for being cancelled, which needs no turn: nothing is run then."""
-    while not _one_at_a_time.acquire(timeout=_LOOK_EVERY_S):
-        if is_cancelled():
-            yield
-            return
-    try:
-        yield
-    finally:
-        _one_at_a_time.release()
-
-
-@contextmanager
-def alone() -> Iterator[None]:
-    """Wait until no job runs, and have others wait meanwhile."""
-    with _turn(lambda: False):
-        yield
-
 
 class Job:
     """Measures in a thread, hands each event to its listeners, and makes the report.
 
-    Jobs of one process run one at a time, since two would disturb each other's timings; the others
-    wait. ``on_result`` is called with each `Result` as its case ends, in the job's thread; one that
-    raises is not called again, and `report` warns of it. ``save`` is a file that the report is
-    written to, each case as it ends. ``on_end`` is given
-    the report before `wait` returns. ``problem`` says what failed beside the measuring.
+    It waits for its turn, since two jobs at a time would disturb each other. ``on_result`` is
+    called with each `Result` as its case ends, in the job's thread; one that raises is not called
+    again, and `report` warns of it. ``save`` is a file that the report is written to, each case as
+    it ends. ``on_end`` is given the report before `wait` returns. ``problem`` says what failed
+    beside the measuring.
     """
 
     def __init__(
         self,
-        cases: list[Case],
+        plan: Plan,
         measure: Measure,
         on_result: Callable[[Result], None] | None = None,
         save: str | Path | None = None,
         on_end: Callable[[Report], None] | None = None,
-        baseline: str | None = None,
     ) -> None:
-        self.progress = Progress(cases, list(recent_results))
+        self.progress = Progress(plan.cases, list(recent_results))
         self.problem = ""
-        self._count = len(cases)
+        self._count = len(plan.cases)
         self._measure = measure
-        self._recorder = Recorder(cases, baseline)
+        self._turn = Turn(plan.arguments.device, plan.arguments.wait)
+        self._is_measured_here = plan.arguments.isolation == "none"
+        self._recorder = Recorder(plan.cases, plan.arguments.baseline)
         self._autosave = None if save is None else Autosave(self._recorder, save)
         self._listeners: list[Listener] = [self._recorder]
         if self._autosave is not None:
@@ -127,15 +105,20 @@ class Job:
 
     def _run(self) -> None:
         try:
-            with _turn(self._is_cancelled):
+            with self._turn.taken(self._is_cancelled, self.progress.wait_for):
                 self.progress.begin()
-                self._recorder.machine = describe_machine()
+                self._recorder.machine = dataclasses.replace(
+                    describe_machine(), beside_another=self._turn.beside_another
+                )
                 self.progress.warn(notices(self._recorder.machine))
                 _import_beside("pandas")
                 load = LoadWatch()
+                self._listeners.append(WatchLoad(load, self.progress.warn))
                 self._follow_events()
                 self._recorder.machine = dataclasses.replace(
-                    self._recorder.machine, other_load_cores=load.cores()
+                    self._recorder.machine,
+                    other_load_cores=load.cores(),
+                    own_load_cores=None if self._is_measured_here else load.own_cores(),
                 )
                 if self._autosave is not None:
                     self._guarded(self._autosave.save, self._autosave.name)

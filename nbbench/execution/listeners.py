@@ -9,12 +9,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
-from ..machine.machine import MachineFacts
+from ..machine.health import busy_sentence
+from ..machine.machine import LoadWatch, MachineFacts
 from ..plan.cases import Case, Result, Status
 from ..report.environment import EnvironmentKey, WorkerFacts
 from ..report.report import Report
 from ..report.saved_json import Content, GrowingFile, has_measured
 from .events import CaseEnded, CaseVisited, Event
+
+_LOOK_AFTER_S = 1.0
+"""Seconds over which a load is more than a moment's."""
 
 recent_results: deque[Result] = deque(maxlen=1000)
 """What jobs of this process have measured, for estimates of how long others will take."""
@@ -69,6 +73,24 @@ class Recorder:
         """The report of what was measured so far."""
         content = self.content()
         return Report(content.results, content.machine, content.workers, content.baseline)
+
+
+class WatchLoad:
+    """Warns, once, that other processes keep cores busy: as soon as that can be known."""
+
+    name = "watching the load"
+
+    def __init__(self, load: LoadWatch, warn: Callable[[list[str]], None]) -> None:
+        self._load, self._warn, self._done = load, warn, False
+
+    def on_event(self, event: Event) -> None:
+        """Look once, when there was time enough for it."""
+        if self._done or self._load.seconds < _LOOK_AFTER_S:
+            return
+        self._done = True
+        sentence = busy_sentence(self._load.cores())
+        if sentence:
+            self._warn([sentence])
 
 
 class Autosave:

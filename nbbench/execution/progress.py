@@ -62,6 +62,11 @@ class Progress:
         """Record that its turn has come, and start the clock."""
         self.phase, self.begun = "", time.monotonic()
 
+    def wait_for(self, what: str) -> None:
+        """Show what it waits for."""
+        self.phase = what
+        self.notices.append(what)
+
     def warn(self, warnings: Sequence[str]) -> None:
         """Give notice of what makes the numbers unsteady."""
         self.warnings += warnings

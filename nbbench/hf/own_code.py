@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from ..api import run_arguments
 from ..arguments.schema import BenchmarkArguments
 from ..errors import ArgumentError
-from ..execution.job import alone
+from ..execution.turn import Turn
 from ..execution.user_calls import Call, CallFailed, UserCalls
 from ..machine.machine import LoadWatch, describe_machine
 from ..plan.cases import Case, MemoryProfile, Outcome, Phase, Result, Status, expand
@@ -73,7 +73,7 @@ class OwnCode:
         cases = expand(arguments, models, [(self._framework(arguments), "kernel")])
         results: list[Result] = []
         self.summaries.clear()
-        with alone():
+        with Turn(arguments.device).taken(lambda: False, print):
             machine, load = describe_machine(), LoadWatch()
             with suppress(KeyboardInterrupt):
                 for case in cases:

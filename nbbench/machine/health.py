@@ -77,6 +77,22 @@ def notices(machine: MachineFacts) -> list[str]:
     return [f"{each.check}: {each.sentence}" for each in findings if each.level is Level.BAD]
 
 
+def busy_sentence(cores: float | None, own: float | None = None) -> str:
+    """That other work kept cores busy, and what to do; empty where that was little."""
+    others, own = cores or 0.0, own or 0.0
+    parts = []
+    if others >= BUSY_CORES:
+        parts.append(f"other processes keep {counted(f'{others:.2g}', 'core')} busy")
+    if own >= BUSY_CORES:
+        parts.append(f"this kernel or script keeps {counted(f'{own:.2g}', 'core')} busy itself")
+    if not parts:
+        return ""
+    return (
+        f"busy machine: {' and '.join(parts)}, so that times are longer and less sure; end what "
+        "need not run, or leave it room with threads=1"
+    )
+
+
 def findings(
     machine: MachineFacts, load: Load, drift: Drift | None, gpus: Sequence[GpuCondition]
 ) -> list[Finding]:

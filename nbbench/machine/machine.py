@@ -13,8 +13,10 @@ from datetime import datetime
 from pathlib import Path
 
 from .._version import __version__
+from .control_groups import memory_limits
 from .gpus import other_processes, visible_conditions, visible_gpus
 from .load import busy_seconds
+from .processors import usable_processors
 from .settings import read_settings, swap_used_mb
 
 _SETTINGS = (
@@ -39,8 +41,12 @@ _SETTINGS = (
 class MachineFacts:
     """The machine when a benchmark began; None where something is unknown.
 
+    ``cpu_ram_mb`` and ``cpu_ram_available_mb`` are the container's where that has less.
+
     ``gpu_processes`` are those of others that ran on the visible GPUs when it began, and
-    ``other_load_cores`` the cores that other processes kept busy while it ran, on average.
+    ``other_load_cores`` the cores that other processes kept busy while it ran, on average;
+    ``own_load_cores`` those that the process kept busy in which nbbench was called, beside what was
+    measured. ``beside_another`` is whether another benchmark ran on the device.
     """
 
     nbbench_version: str | None = None
@@ -70,6 +76,8 @@ class MachineFacts:
     num_gpus: int | None = None
     gpu_processes: int | None = None
     other_load_cores: float | None = None
+    own_load_cores: float | None = None
+    beside_another: bool | None = None
 
 
 def describe_machine() -> MachineFacts:
@@ -77,7 +85,7 @@ def describe_machine() -> MachineFacts:
     import psutil
 
     now = datetime.now()
-    memory = psutil.virtual_memory()
+    memory, limits = psutil.virtual_memory(), memory_limits()
     load = psutil.getloadavg()[0]
     settings = read_settings()
     return MachineFacts(
@@ -91,11 +99,11 @@ def describe_machine() -> MachineFacts:
         cpu=describe_processor(),
         cpu_cores_physical=psutil.cpu_count(logical=False),
         cpu_cores_logical=psutil.cpu_count(),
-        cpu_cores_usable=_usable_cores(),
+        cpu_cores_usable=usable_processors(),
         cpu_quota_cores=settings.quota_cores,
         cpu_load_1min=round(load, 2),
-        cpu_ram_mb=memory.total >> 20,
-        cpu_ram_available_mb=memory.available >> 20,
+        cpu_ram_mb=min([memory.total, *(limit.total for limit in limits)]) >> 20,
+        cpu_ram_available_mb=min([memory.available, *(limit.available for limit in limits)]) >> 20,
         cpu_governor=", ".join(settings.governors) or None,
         cpu_scaling_driver=settings.driver,
         cpu_turbo=settings.turbo,
@@ -141,24 +149,26 @@ def describe_processor() -> str:
     return platform.processor() or platform.machine()
 
 
-def _usable_cores() -> int | None:
-    """Logical cores that this process may run on."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count()
-
-
 class LoadWatch:
     """How much other processes worked while this one and its children did, from now on."""
 
     def __init__(self) -> None:
         self._begun, self._all, self._own = time.monotonic(), _busy_seconds(), _own_seconds()
+        self._here = time.process_time()
+
+    @property
+    def seconds(self) -> float:
+        """Seconds that it has watched."""
+        return max(time.monotonic() - self._begun, 1e-3)
 
     def cores(self) -> float:
         """Cores that other processes kept busy, on average; never below 0."""
-        seconds = max(time.monotonic() - self._begun, 1e-3)
         others = (_busy_seconds() - self._all) - (_own_seconds() - self._own)
-        return round(max(others, 0.0) / seconds, 2)
+        return round(max(others, 0.0) / self.seconds, 2)
+
+    def own_cores(self) -> float:
+        """Cores that this process kept busy, on average, its children apart."""
+        return round((time.process_time() - self._here) / self.seconds, 2)
 
 
 def _busy_seconds() -> float:

@@ -8,16 +8,14 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-ROOT = Path("/")
+from .control_groups import ROOT, cpu_quota, read_number, read_text
 
 _CPUS = "sys/devices/system/cpu"
 _POWER = "sys/class/power_supply"
-_CGROUPS = "sys/fs/cgroup"
 
 
 @dataclass(frozen=True)
@@ -46,22 +44,13 @@ def read_settings(root: Path = ROOT) -> Settings:
     cpus = root / _CPUS
     return Settings(
         governors=_governors(cpus),
-        driver=_read(cpus / "cpu0/cpufreq/scaling_driver"),
+        driver=read_text(cpus / "cpu0/cpufreq/scaling_driver"),
         turbo=_turbo(cpus),
         smt=_smt(cpus),
         quota_cores=cpu_quota(root),
         on_battery=_on_battery(root / _POWER),
-        profile=_read(root / "sys/firmware/acpi/platform_profile"),
+        profile=read_text(root / "sys/firmware/acpi/platform_profile"),
     )
-
-
-def cpu_quota(root: Path = ROOT) -> float | None:
-    """Cores' worth of time that this process's control groups leave it, the least of them.
-
-    None where there is no limit, or none that can be read.
-    """
-    quotas = [*_quotas_of_version_2(root), *_quotas_of_version_1(root)]
-    return round(min(quotas), 2) if quotas else None
 
 
 def swap_used_mb() -> int | None:
@@ -75,38 +64,26 @@ def swap_used_mb() -> int | None:
     return None
 
 
-def _read(file: Path) -> str | None:
-    with suppress(OSError, UnicodeDecodeError):
-        return file.read_text(encoding="utf-8").strip() or None
-    return None
-
-
-def _read_number(file: Path) -> int | None:
-    with suppress(ValueError):
-        return int(_read(file) or "")
-    return None
-
-
 def _governors(cpus: Path) -> tuple[str, ...]:
     files = sorted(cpus.glob("cpufreq/policy*/scaling_governor"))
     files = files or sorted(cpus.glob("cpu[0-9]*/cpufreq/scaling_governor"))
-    return tuple(dict.fromkeys(governor for file in files if (governor := _read(file))))
+    return tuple(dict.fromkeys(governor for file in files if (governor := read_text(file))))
 
 
 def _turbo(cpus: Path) -> bool | None:
     """Whether clocks may go above the nominal one: Intel's driver says no, others say yes."""
-    off = _read_number(cpus / "intel_pstate/no_turbo")
+    off = read_number(cpus / "intel_pstate/no_turbo")
     if off in (0, 1):
         return off == 0
-    boost = _read_number(cpus / "cpufreq/boost")
+    boost = read_number(cpus / "cpufreq/boost")
     return boost == 1 if boost in (0, 1) else None
 
 
 def _smt(cpus: Path) -> bool | None:
-    active = _read_number(cpus / "smt/active")
+    active = read_number(cpus / "smt/active")
     if active in (0, 1):
         return active == 1
-    siblings = [_read(file) for file in cpus.glob("cpu[0-9]*/topology/thread_siblings_list")]
+    siblings = [read_text(file) for file in cpus.glob("cpu[0-9]*/topology/thread_siblings_list")]
     known = [text for text in siblings if text]
     return any("," in text or "-" in text for text in known) if known else None
 
@@ -122,8 +99,8 @@ def _on_battery(supplies: Path) -> bool | None:
     """Whether the machine's own battery is being emptied; a mouse's battery says nothing."""
     states = []
     for supply in sorted(supplies.glob("*")):
-        own = _read(supply / "type") == "Battery" and _read(supply / "scope") != "Device"
-        state = _read(supply / "status") if own else None
+        own = read_text(supply / "type") == "Battery" and read_text(supply / "scope") != "Device"
+        state = read_text(supply / "status") if own else None
         if state not in (None, "Unknown"):
             states.append(state)
     return "Discharging" in states if states else None
@@ -137,40 +114,3 @@ def _on_battery_by_psutil() -> bool | None:
         if battery is not None and battery.power_plugged is not None:
             return not battery.power_plugged
     return None
-
-
-def _groups(root: Path, controller: str) -> Iterator[str]:
-    """The paths of this process's groups under a controller; version 2 has none by name."""
-    yield "/"
-    for line in (_read(root / "proc/self/cgroup") or "").splitlines():
-        _, _, rest = line.partition(":")
-        names, _, path = rest.partition(":")
-        if controller in names.split(",") and ".." not in path:  # that is outside what is seen
-            yield path
-
-
-def _up_from(folder: Path, path: str) -> Iterator[Path]:
-    """A group's folder and those above it, up to ``folder``: each limits what is in it.
-
-    A container may see its own group at the top, under a path that the host gave it.
-    """
-    inner = Path(path.strip("/"))
-    yield from (folder / part for part in (inner, *inner.parents))
-
-
-def _quotas_of_version_2(root: Path) -> Iterator[float]:
-    for path in _groups(root, ""):
-        for folder in _up_from(root / _CGROUPS, path):
-            quota, _, period = (_read(folder / "cpu.max") or "").partition(" ")
-            with suppress(ValueError, ZeroDivisionError):
-                yield int(quota) / int(period)
-
-
-def _quotas_of_version_1(root: Path) -> Iterator[float]:
-    mounts = [root / _CGROUPS / name for name in ("cpu", "cpu,cpuacct")]
-    for path in _groups(root, "cpu"):
-        for folder in (each for mount in mounts for each in _up_from(mount, path)):
-            quota = _read_number(folder / "cpu.cfs_quota_us")
-            period = _read_number(folder / "cpu.cfs_period_us")
-            if quota and period and quota > 0:
-                yield quota / period

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..arguments.schema import BenchmarkArguments
-from ..environments import choose, label
+from ..environments import choose, labels
 from ..errors import ArgumentError, did_you_mean
 from .cases import Case, expand, varying_axes
 from .models import find_models
@@ -37,13 +37,11 @@ class Plan:
 
 def interpreters_of(arguments: BenchmarkArguments) -> dict[tuple[str, str], str]:
     """What each framework's environments are, by their labels."""
-    return {
-        (framework, label(chosen, number)): chosen
-        for framework in arguments.frameworks
-        for number, chosen in enumerate(
-            dict.fromkeys(choose(named, framework) for named in _environments(arguments)), 1
-        )
-    }
+    found: dict[tuple[str, str], str] = {}
+    for framework in arguments.frameworks:
+        chosen = [*dict.fromkeys(choose(named, framework) for named in _environments(arguments))]
+        found |= {(framework, label): c for label, c in zip(labels(chosen), chosen, strict=True)}
+    return found
 
 
 def _environments(arguments: BenchmarkArguments) -> list[str]:

@@ -16,7 +16,7 @@ from ..text import one_line
 from .differences import Differences
 from .environment import EnvironmentFacts
 from .layout import Layout, Table, fit, lines_of
-from .tables import RATES, TEXT_COLUMNS, begun_results, failures, footer, summary
+from .tables import RATES, TEXT_COLUMNS, begun_results, caution, failures, footer, summary
 
 _WIDTH, _GAP = 112, 2
 """Characters, and those that stand for the space between columns: what JupyterLab has room for
@@ -67,8 +67,10 @@ def report_html(
     """A report for a notebook; ``plots`` are PNG images to stand below the table."""
     if not results:
         return "<p>an empty report: no case was run</p>"
+    above = caution(facts)
     return _wrapped(
-        results_html(results, differences)
+        (f'<div role="note">{escape(above)}</div>' if above else "")
+        + results_html(results, differences)
         + "".join(map(_image, plots))
         + f"<details><summary>{escape(footer(facts))}</summary>{_facts_table(facts)}</details>"
     )

@@ -9,7 +9,7 @@ from ..plan.cases import Result, Status
 from ..text import one_line
 from .differences import Differences
 from .environment import EnvironmentFacts
-from .tables import EMPTY, TEXT_COLUMNS, failures, footer, summary
+from .tables import EMPTY, TEXT_COLUMNS, caution, failures, footer, summary
 
 
 def as_markdown(
@@ -26,6 +26,7 @@ def as_markdown(
         for label, reason in failures(results)
     ]
     parts = [
+        markdown_text(caution(facts)),
         markdown_table(table.heads, table.rows) if table.rows else "",
         "\n".join(lines),
         markdown_text(footer(facts)),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
+from ..machine.health import BUSY_CORES, busy_sentence
 from ..plan.cases import AXES, Result, Status, Timing
 from ..text import counted, mebibytes, one_line, printed_width, rounded, time_unit
 from .differences import Difference, Differences, ratio_text
@@ -30,7 +31,7 @@ def as_text(
     if not results:
         return EMPTY
     table = summary(results, differences)
-    parts = []
+    parts = [caution(facts)]
     if table.rows:
         layout = fit(table, width)
         parts += ["\n\n".join(map(_lines, layout.tables)), layout.note]
@@ -169,6 +170,15 @@ def failures(results: Iterable[Result]) -> list[tuple[str, str]]:
     return listed
 
 
+def caution(facts: Sequence[EnvironmentFacts]) -> str:
+    """What must be known before the times are read: what else ran meanwhile; empty for nothing."""
+    machine = facts[0].machine
+    parts = [busy_sentence(machine.other_load_cores, machine.own_load_cores)]
+    if machine.beside_another:
+        parts.append("another benchmark ran on the same device: run it again without --no-wait")
+    return " · ".join(filter(None, parts))
+
+
 def footer(facts: Sequence[EnvironmentFacts]) -> str:
     """The machine and the versions, in one line."""
     first = facts[0]
@@ -189,6 +199,6 @@ def footer(facts: Sequence[EnvironmentFacts]) -> str:
     ]
     parts.append(f"nbbench {machine.nbbench_version}")
     load = machine.other_load_cores or 0.0
-    if load >= _MIN_LOAD:
+    if _MIN_LOAD <= load < BUSY_CORES:  # more than that is above the table
         parts.append(f"other processes kept {counted(f'{load:.2g}', 'core')} busy meanwhile")
     return " · ".join(one_line(str(part)) for part in parts if part)

@@ -70,6 +70,8 @@ class TorchBackend:
         """``cpu``, or a CUDA device by its number; ``auto`` takes CUDA where there is one."""
         wanted = case.device
         refuse_tpu(wanted)
+        if case.execution == "compile":  # what it imports is no part of the model's weights
+            self.torch.compile(self.torch.nn.Identity())
         if wanted == "cpu" or (wanted == "auto" and not self.torch.cuda.is_available()):
             return CpuDevice(lambda: torch_layers(self.torch, "cpu"))
         if not self.torch.cuda.is_available():

@@ -1,0 +1,115 @@
+"""Turns: one benchmark at a time in this process, and one on a device of this machine.
+
+Two at a time would disturb each other's timings. Kernels and shells of one user see each other by
+a locked file, which the system lets go of when its holder ends, however it ends. Benchmarks of
+other users are seen as load alone.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import platformdirs
+from filelock import FileLock, Timeout
+
+from ..machine.gpus import visible_gpus
+
+_LOOK_EVERY_S = 0.1
+
+_one_at_a_time = threading.Lock()
+
+
+class Turn:
+    """What a benchmark waits for: that no other runs in this process, nor on its device.
+
+    ``device`` is cpu, cuda, cuda:N or auto. With ``wait`` false it waits for those of this process
+    alone, and ``beside_another`` says whether another process measures on the device. ``on_wait``
+    is given what it waits for.
+    """
+
+    def __init__(self, device: str = "cpu", wait: bool = True) -> None:
+        self._device, self._wait = device, wait
+        self.beside_another = False
+
+    @contextmanager
+    def taken(
+        self, cancelled: Callable[[], bool], on_wait: Callable[[str], None]
+    ) -> Iterator[None]:
+        """Wait for the turn, and hold it; a run that is ``cancelled()`` needs none."""
+        if not _acquired_here(cancelled):
+            yield
+            return
+        try:
+            with self._device_locked(cancelled, on_wait):
+                yield
+        finally:
+            _one_at_a_time.release()
+
+    @contextmanager
+    def _device_locked(
+        self, cancelled: Callable[[], bool], on_wait: Callable[[str], None]
+    ) -> Iterator[None]:
+        lock = _lock_of(self._device)
+        try:
+            self.beside_another = not self._acquired(lock, cancelled, on_wait)
+            yield
+        finally:
+            if lock is not None:
+                lock.release()
+
+    def _acquired(
+        self, lock: FileLock | None, cancelled: Callable[[], bool], on_wait: Callable[[str], None]
+    ) -> bool:
+        """Whether no other process measures on the device, after waiting for it."""
+        first = True
+        while lock is not None and not lock.is_locked:
+            try:
+                lock.acquire(timeout=0)
+            except Timeout:
+                if cancelled() or not self._wait:
+                    return False
+                if first:
+                    on_wait(
+                        "waiting for another benchmark on this machine's "
+                        f"{device_name(self._device)} (--no-wait measures beside it)"
+                    )
+                first = False
+                time.sleep(_LOOK_EVERY_S)
+            except (OSError, NotImplementedError):  # a folder without locks: measure all the same
+                break
+        return True
+
+
+def device_name(device: str) -> str:
+    """The device as all processes of this machine name it: cpu, or the GPU."""
+    gpus = [] if device == "cpu" else visible_gpus()
+    if device == "cpu" or (device == "auto" and not gpus):
+        return "cpu"
+    number = device.partition(":")[2]
+    index = int(number) if number.isdecimal() else 0
+    return f"gpu {gpus[index]}" if index < len(gpus) else device
+
+
+def _acquired_here(cancelled: Callable[[], bool]) -> bool:
+    """Whether it is the turn in this process, after waiting for it; not once it is cancelled."""
+    while not _one_at_a_time.acquire(timeout=_LOOK_EVERY_S):
+        if cancelled():
+            return False
+    return True
+
+
+def _lock_of(device: str) -> FileLock | None:
+    """The file that stands for a device; None where there is no folder for it."""
+    name = re.sub(r"[^\w-]+", "-", device_name(device))
+    with suppress(OSError), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # where the system has no such folder there is another
+        folder = Path(platformdirs.user_runtime_dir("nbbench", appauthor=False))
+        folder.mkdir(parents=True, exist_ok=True)
+        return FileLock(folder / f"{name}.lock")
+    return None

@@ -1,0 +1,126 @@
+"""One benchmark at a time on a device, and what is shown of others that keep the machine busy."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+import nbbench
+from nbbench.execution.turn import device_name
+from nbbench.machine.health import busy_sentence
+from nbbench.machine.machine import LoadWatch
+from nbbench.report.tables import caution
+from tests.conftest import wait_until
+
+ARGUMENTS = {"frameworks": ["probe"], "sequence_lengths": [8], "max_time": 0.2}
+
+
+def model(**call):
+    return [{"model_type": "probe", **call}]
+
+
+@pytest.fixture
+def other(probe, tmp_path):
+    """A benchmark of another process, which goes on until it is killed."""
+    begun = tmp_path / "begun"
+    code = (
+        "import pathlib, nbbench\n"
+        f"arguments = {ARGUMENTS!r}\n"
+        "job = nbbench.submit(configs=[{'model_type': 'probe', 'call': 'hang'}], **arguments)\n"
+        "while job.progress.current is None: job.wait(0.01)\n"
+        f"pathlib.Path({str(begun)!r}).touch()\n"
+        "job.wait()\n"
+    )
+    environ = {**os.environ, "PYTHONPATH": os.pathsep.join([str(probe), *sys.path])}
+    process = subprocess.Popen([sys.executable, "-c", code], env=environ)
+    try:
+        wait_until(begun.exists)
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_a_benchmark_waits_for_that_of_another_process_and_shows_it(other):
+    job = nbbench.submit(configs=model(), **ARGUMENTS)
+    wait_until(lambda: job.progress.notices)
+    assert "waiting for another benchmark on this machine's cpu (--no-wait" in job.progress.line()
+    assert "waiting for another benchmark" in job.progress.notices[0]
+    assert not job.done
+    other.send_signal(signal.SIGKILL)
+    assert job.wait(60)
+    assert job.report().speed.status.tolist() == ["ok"]
+    assert not job.report().environment["probe"]["beside_another"]
+
+
+def test_one_that_waits_can_be_cancelled(other):
+    job = nbbench.submit(configs=model(), **ARGUMENTS)
+    wait_until(lambda: job.progress.notices)
+    job.cancel()
+    assert job.wait(60)
+    assert job.report().speed.status.tolist() == ["skipped"]
+
+
+def test_without_waiting_it_measures_all_the_same_and_says_so(other):
+    report = nbbench.run(configs=model(), **ARGUMENTS, wait=False, progress=False)
+    assert report.speed.status.tolist() == ["ok"]
+    assert report.environment["probe"]["beside_another"]
+    sentence = "another benchmark ran on the same device"
+    for shown in (repr(report), report._repr_html_(), report.to_markdown()):
+        assert sentence in shown.partition("median" if "median" in shown else "model")[0]
+
+
+@pytest.mark.parametrize("folder", ["a file", "missing"])
+def test_a_folder_that_cannot_be_locked_is_no_reason_not_to_measure(
+    probe, tmp_path, monkeypatch, folder
+):
+    (tmp_path / "a file").touch()
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / folder / "deeper"))
+    report = nbbench.run(configs=model(), **ARGUMENTS, progress=False)
+    assert report.speed.status.tolist() == ["ok"]
+
+
+def test_devices_have_one_name_however_they_are_given(monkeypatch):
+    monkeypatch.setattr("nbbench.execution.turn.visible_gpus", lambda: ["GPU-a", "GPU-b"])
+    assert device_name("auto") == device_name("cuda") == device_name("cuda:0") == "gpu GPU-a"
+    assert device_name("cuda:1") == "gpu GPU-b"
+    assert device_name("cpu") == "cpu"
+    monkeypatch.setattr("nbbench.execution.turn.visible_gpus", list)
+    assert device_name("auto") == "cpu"
+
+
+def test_a_busy_machine_is_shown_when_it_begins_and_above_the_table(probe):
+    busy = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+    try:
+        job = nbbench.submit(configs=model(call="wait", wait_s=0.05), **ARGUMENTS | {"max_time": 2})
+        assert job.wait(60)
+    finally:
+        busy.kill()
+        busy.wait()
+    (warning,) = job.progress.warnings
+    assert warning.startswith("busy machine: other processes keep ")
+    assert "threads=1" in warning
+    machine = job.report().facts[0].machine
+    assert machine.other_load_cores > 0.3
+    assert repr(job.report()).startswith("busy machine: other processes keep ")
+
+
+def test_this_process_is_load_as_others_are(probe):
+    load = LoadWatch()
+    end = time.process_time() + 0.3
+    while time.process_time() < end:
+        pass
+    assert load.own_cores() > 0.0
+    assert "this kernel or script keeps 0.5 cores busy itself" in busy_sentence(0.0, 0.5)
+    assert busy_sentence(0.1, 0.1) == ""
+    report = nbbench.run(configs=model(), **ARGUMENTS, progress=False, isolation="none")
+    assert report.facts[0].machine.own_load_cores is None  # it is what was measured
+    facts = report.facts[0]
+    quiet = dataclasses.replace(facts.machine, other_load_cores=0.0, own_load_cores=0.9)
+    assert "this kernel" in caution([dataclasses.replace(facts, machine=quiet)])
