@@ -183,17 +183,3 @@ def test_the_reports_name_is_one_for_a_variable():
     assert form._run_button.disabled
     with pytest.raises(nbbench.ArgumentError, match="'a b' is no name"):
         filled(out="a b")
-
-
-def test_an_estimate_is_no_more_than_the_case_may_take():
-    from nbbench.plan.cases import Case, Outcome, Result, Status
-    from nbbench.plan.estimate import expected_seconds
-    from tests.test_original_tables import timing
-
-    def case(length, **more):
-        return Case("pytorch", "m", {}, "given", 1, length, max_time=3, **more)
-
-    known = [Result(case(8), Outcome(Status.OK, timing=timing(0.001), build_s=0.1, wall_s=5))]
-    assert expected_seconds([case(8)], known) < 0.5  # the import was the first case's alone
-    assert expected_seconds([case(8, precision=1e-6)], known) == pytest.approx(3.2)
-    assert expected_seconds([case(8000)], known) == pytest.approx(7 + 0.2)  # 7 calls of a second

@@ -74,6 +74,12 @@ def test_the_report_is_in_the_underscore(shell, folder):
         ("gpt2 --out 1x", None, "'1x' is no name for a variable"),
         ("gpt2 'open", None, "the line cannot be read: no closing quotation"),
         ("", None, "no model was named"),
+        ("", "import sys\nsys.exit(2)", "line 2 of the cell's body failed with SystemExit: 2"),
+        ("", "raise SystemExit", "line 1 of the cell's body failed with SystemExit"),
+        ("", "raise GeneratorExit", "line 1 of the cell's body failed with GeneratorExit"),
+        ("", f"seed = {'-' * 100_000}1", "the cell's body is not Python: it is nested too deeply"),
+        ("", "seed = '\\0'\0", "the cell's body is not Python: source code"),
+        ("gpt2 --form -q", None, "--form and --quiet do not go together; keep one"),
     ],
 )
 def test_bad_input_is_one_line_without_a_traceback(shell, capsys, line, body, sentence):
@@ -93,3 +99,50 @@ def test_help_is_made_from_the_schema(shell, capsys):
     described = shell.object_inspect("%tfbench")["docstring"]
     assert "--batch-sizes" in described
     assert "half width" in described
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "%tfbench {folder} -s 8 {flags};",
+        "%tfbench {folder} -s 8 {flags} ; ",
+        "%tfbench {folder} -s 8 \\\n {flags};",
+        "tfbench {folder} -s 8 {flags};",
+        "%%tfbench {folder} {flags}\nsequence_lengths = [8];  # short\n\n# that is all\n",
+        "%%tfbench {folder} {flags};\nsequence_lengths = [8]\n",
+        "%tfbench {folder} -s 8 {flags} -q",
+        "%tfbench {folder} -s 8 {flags} --background;",
+    ],
+)
+def test_a_semicolon_or_quiet_leaves_the_value_unshown_and_keeps_it(shell, folder, capsys, cell):
+    result = shell.run_cell(cell.format(folder=folder, flags=FLAGS), store_history=True)
+    result.raise_error()
+    assert result.result is None
+    shown = capsys.readouterr()
+    assert "samples/s" not in shown.out
+    assert "Out[" not in shown.out
+    assert ("1 case" in shown.err) == ("-q" not in cell and "background" not in cell)
+    kept = shell.user_ns["_"]
+    report = kept if isinstance(kept, nbbench.Report) else kept.wait() and kept.report()
+    assert report.speed.status.tolist() == ["ok"]
+    assert shell.user_ns["Out"][1] is kept
+
+
+@pytest.mark.parametrize("last", [";", " -q"])
+def test_a_value_that_is_assigned_or_asked_for_is_there(shell, folder, last):
+    result = shell.run_cell(f"report = %tfbench {folder} -s 8 {FLAGS}{last}")
+    result.raise_error()
+    assert isinstance(shell.user_ns["report"], nbbench.Report)
+    line = f"{folder} -s 8 {FLAGS}{last}"
+    assert isinstance(shell.run_line_magic("tfbench", line), nbbench.Report)
+
+
+def test_without_a_semicolon_at_its_end_a_cell_shows_its_report(shell, folder, capsys):
+    body = "_x = 1; sequence_lengths = [8]  # ;\n"
+    shell.run_cell(f"%%tfbench {folder} {FLAGS}\n{body}").raise_error()
+    assert "samples/s" in capsys.readouterr().out
+
+
+def test_v_names_the_variable_as_out_does(shell, folder):
+    shell.run_cell(f"%tfbench {folder} -s 8 {FLAGS} -v kept;").raise_error()
+    assert isinstance(shell.user_ns["kept"], nbbench.Report)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from ..api import start, watched
+from ..arguments.defaults import sentence_of, with_defaults
 from ..arguments.flags import benchmark_parser
 from ..arguments.schema import BenchmarkArguments
 from ..errors import ArgumentError, OutputError
@@ -23,9 +25,13 @@ from ..report.saved_json import has_measured
 _ABOUT = "Measure speed and memory of models: a forward pass or a training step, on random weights."
 
 
+_EPILOG = """\
+Defaults of your own: NBBENCH_DEFAULTS in the environment, and [tool.nbbench] in pyproject.toml."""
+
+
 def command(argv: list[str]) -> int:
     """Measure, print, and keep what is to be kept."""
-    parser = benchmark_parser("nbbench run", _ABOUT)
+    parser = benchmark_parser("nbbench run", _ABOUT, _EPILOG)
     parser.add_argument("--save", metavar="FILE", help="write the whole report here, as JSON")
     parser.add_argument("--csv", metavar="FOLDER", help="write the three tables here, as CSV")
     for flag, (help_text, _) in _FORMS.items():
@@ -37,6 +43,9 @@ def command(argv: list[str]) -> int:
     values = parser.read(argv)
     save, csv, log = (values.pop(name, None) for name in ("save", "csv", "log"))
     write = _form(values)
+    values, used = with_defaults(values)
+    if used:
+        print(sentence_of(used), file=sys.stderr)
     for file in (save, log):
         if file is not None:
             check_writable(file, folder=False)

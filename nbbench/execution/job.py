@@ -22,7 +22,7 @@ from ..plan.plan import Plan
 from ..report.report import Report
 from ..text import counted
 from .events import Event
-from .listeners import Autosave, Listener, OnResult, Recorder, WatchLoad
+from .listeners import Autosave, Listener, OnResult, Recorder, WatchLoad, recent_results
 from .progress import Progress
 from .turn import Turn
 
@@ -54,7 +54,7 @@ class Job:
         save: str | Path | None = None,
         on_end: Callable[[Report], None] | None = None,
     ) -> None:
-        self.progress = Progress(plan.cases)
+        self.progress = Progress(plan.cases, list(recent_results))
         self.problem = ""
         self._count = len(plan.cases)
         self._measure = measure

@@ -9,13 +9,11 @@ from itertools import islice
 
 from ..environments import EnvironmentProgress
 from ..plan.cases import Case, Outcome, Phase, Result
-from ..plan.estimate import KnownCosts
+from ..plan.estimate import USUAL_VISITS, KnownCosts
 from ..text import counted, duration, one_line
 from ..worker.messages import Event as WorkerEvent
 from ..worker.messages import PhaseChanged, SamplingProgress
 from .events import CaseEnded, CaseVisited, Event
-
-_USUAL_VISITS = 5
 
 _LEARN_EVERY = 0.2
 """Estimates of what waits are made anew when there are so many results more, as a part of all."""
@@ -28,12 +26,13 @@ class Progress:
     """The state of one benchmark, followed by its events.
 
     It is asked several times a second beside what is measured, so an answer costs the same however
-    many cases there are: sums are kept, and mended by each event.
+    many cases there are: sums are kept, and mended by each event. Estimates begin with the results
+    that are ``known``, of benchmarks before it.
     """
 
     name = "progress"
 
-    def __init__(self, cases: list[Case]) -> None:
+    def __init__(self, cases: list[Case], known: Sequence[Result] = ()) -> None:
         self.cases = cases
         self.results: list[Result] = []
         self.notices: list[str] = []
@@ -47,7 +46,8 @@ class Progress:
         self._visited: dict[Case, tuple[int, float]] = {}
         self._seconds_of_visits = self._parts = 0.0
         self._rounds = 0
-        self._costs = KnownCosts([])
+        self._known = known
+        self._costs = KnownCosts(known)
         self._learned = 0
         self._waiting = {case: self._costs.expected(case) for case in cases}
         self._seconds_of_waiting = sum(self._waiting.values())
@@ -113,7 +113,7 @@ class Progress:
         self._seconds_of_visits -= seconds
         if outcome is not None:
             visits = 1 if outcome.timing is None else len(outcome.timing.visits)
-            seconds = outcome.wall_s / visits * max(_USUAL_VISITS - visits, 1)
+            seconds = self._costs.left(case, outcome)
             self._visited[case] = visits, seconds
             self._keep_row(case, outcome)
             self._parts += _part(visits)
@@ -134,7 +134,7 @@ class Progress:
         """Estimate what waits from what has ended; not at every case, where there are many."""
         if len(self.results) < self._learned * (1 + _LEARN_EVERY):
             return
-        self._learned, self._costs = len(self.results), KnownCosts(self.results)
+        self._learned, self._costs = len(self.results), KnownCosts([*self._known, *self.results])
         self._waiting = {case: self._costs.expected(case) for case in self._waiting}
         self._seconds_of_waiting = sum(self._waiting.values())
 
@@ -193,4 +193,4 @@ class Progress:
 
 def _part(visits: int) -> float:
     """Which part of a case so many visits are: five are usual, and one more from then on."""
-    return min(visits / _USUAL_VISITS, 0.9)
+    return min(visits / USUAL_VISITS, 0.9)

@@ -87,7 +87,8 @@ class _Visited:
         self.ended, self.merged = True, None
         if self.outcomes:
             before = f"in visit {len(self.outcomes) + 1}, after {len(self.outcomes)} that went well"
-            outcome = replace(outcome, reason=f"{outcome.reason} ({before})")
+            wall_s = sum(each.wall_s for each in (*self.outcomes, outcome))
+            outcome = replace(outcome, reason=f"{outcome.reason} ({before})", wall_s=wall_s)
         return CaseEnded(self.case, outcome, self.supervisor.facts)
 
     @property
@@ -175,7 +176,8 @@ def _merged(
 ) -> Outcome:
     """What the visits of a case came to, as one outcome."""
     first = outcomes[0]
-    merged = replace(first, wall_s=sum(outcome.wall_s for outcome in outcomes))
+    wall_s = sum(outcome.wall_s for outcome in outcomes)
+    merged = replace(first, wall_s=wall_s, start_s=sum(outcome.start_s for outcome in outcomes))
     if first.timing is None or len(outcomes) == 1:
         return merged
     timing = summarize_visits(visits, case.precision, level)

@@ -57,6 +57,7 @@ class Supervisor:
         self._facts: Mapping[str, Any] = {}
         self._gpu = GpuFacts()
         self._runs_case = False
+        self._building_since: float | None = None
         self._failure: Outcome | None = None
 
     @property
@@ -68,7 +69,7 @@ class Supervisor:
 
     def visit(self, case: Case, number: int, alone: bool) -> Generator[Event, None, Outcome]:
         """Yield the events of one visit of a case; its outcome."""
-        begin = time.monotonic()
+        begin, self._building_since = time.monotonic(), None
         try:
             worker = self._ready_worker()
         except OSError as error:
@@ -88,7 +89,9 @@ class Supervisor:
         if not worker.serves_many or not worker.alive:
             worker.close()
             self._worker = None
-        return replace(outcome, wall_s=time.monotonic() - begin)
+        is_first = number == 0 and worker.serves_many
+        start_s = self._building_since - begin if is_first and self._building_since else 0.0
+        return replace(outcome, wall_s=time.monotonic() - begin, start_s=start_s)
 
     def close(self) -> None:
         """Give the worker back, or end it with the case that it still runs."""
@@ -144,6 +147,8 @@ class Supervisor:
                 self._gpu = describe_gpu(event.gpu_uuid)
             elif isinstance(event, PhaseChanged):
                 phase, entered = event.phase, time.monotonic()
+                if phase is Phase.BUILDING:
+                    self._building_since = entered
             yield CaseEvent(case, event)
 
 

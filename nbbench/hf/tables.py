@@ -71,7 +71,9 @@ def reasons(results: Sequence[Result]) -> list[str]:
         for result in begun_results(results)
         if result.outcome.status is not Status.OK
     ]
-    return lines + [f"N/A: {label}: {reason}" for label, reason in failures(skipped)]
+    return lines + [
+        f"N/A: {label.removeprefix('skipped: ')}: {reason}" for label, reason in failures(skipped)
+    ]
 
 
 def sections(results: Sequence[Result]) -> Iterator[Section]:

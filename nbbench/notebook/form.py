@@ -22,6 +22,7 @@ from ..report.report import Report
 from ..report.width import in_notebook
 from ..text import counted, duration
 from .cell import as_cell, is_variable
+from .config import own_defaults
 from .fields import BoolField, Field, make_field, row_label
 from .live import LiveResults, watch
 
@@ -183,9 +184,9 @@ class Form:
 
     def _changed_values(self) -> dict[str, Any]:
         """The arguments that are other than they are by default, in their own types."""
-        arguments = self.arguments()
+        arguments, own = self.arguments(), own_defaults(get_ipython())
         values = {name: getattr(arguments, name) for name in self._fields}
-        return {name: value for name, value in values.items() if value != self._defaults[name]}
+        return {n: value for n, value in values.items() if n in own or value != self._defaults[n]}
 
     def _check(self) -> None:
         """Show beside each field what is wrong with it, and below how much there is to do."""

@@ -4,102 +4,112 @@ from __future__ import annotations
 
 import ast
 import shlex
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from IPython.core.error import UsageError
+
+from ..errors import ArgumentError, NbbenchError
+from .magic_flags import magic_parser
+from .silence import SilencedCells, ends_with_semicolon, without_semicolon
 
 if TYPE_CHECKING:
     from ..execution.job import Job
     from ..report.report import Report
     from .form import Form
 
-_ABOUT = """\
-Measure speed and memory of models, and return the report.
-
-    %tfbench bert-base-uncased distilbert-base-uncased -b 1 8 -s 32 128
-
-As a cell magic the body assigns the arguments in Python; it sees your variables and leaves none:
-
-    %%tfbench --out report
-    models = ["small", "large"]
-    configs = [{"model_type": "bert", "num_hidden_layers": 2}, my_config]
-    batch_sizes = [1, 8]"""
-
-_EPILOG = """\
-The report is also in _, and its tables are report.speed, report.memory and report.environment."""
-
 
 def register(ipython: Any) -> None:
-    """Add the magic to a shell."""
+    """Add the magic to a shell, its completion and what ``%config`` sets for it."""
+    from .completion import install
+    from .config import add_config
+
+    config = add_config(ipython)
+    silence = SilencedCells(ipython)
 
     def tfbench(line: str, cell: str | None = None) -> Report | Job | Form | None:
-        return _tfbench(ipython, line, cell)
+        line, is_silent = without_semicolon(line)
+        is_silent = is_silent or (cell is not None and ends_with_semicolon(cell))
+        try:
+            call = _read(ipython, config, line, cell)
+            result = None if call is None else _carry_out(ipython, call)
+        except (NbbenchError, ValueError) as error:
+            raise UsageError(str(error)) from None
+        is_silent = is_silent or (call is not None and call.is_quiet)
+        return silence.keep(result) if is_silent else result
 
     tfbench.getdoc = _help  # type: ignore[attr-defined]  # what %tfbench? asks, before __doc__
     ipython.register_magic_function(tfbench, magic_kind="line_cell", magic_name="tfbench")
+    install(ipython)
 
 
 def _help() -> str:
-    return str(_parser().format_help())
+    return str(magic_parser().format_help())
 
 
-def _parser() -> Any:
-    from ..arguments.flags import benchmark_parser
+@dataclass(frozen=True)
+class _Call:
+    """What a line and a cell ask for: arguments, and what to do with them."""
 
-    parser = benchmark_parser("%tfbench", _ABOUT, _EPILOG)
-    parser.add_argument("--out", metavar="NAME", help="variable to put the report in, too")
-    parser.add_argument("--against", metavar="FILE", help="a saved report to compare with")
-    for flag, help_text in (
-        ("--form", "show a form that begins with these arguments, and run nothing yet"),
-        ("--background", "return at once, a job: results fill in below, other cells run meanwhile"),
-    ):
-        parser.add_argument(flag, action="store_true", default=None, help=help_text)
-    return parser
+    values: dict[str, Any]
+    out: str | None
+    against: str | None
+    is_form: bool
+    is_background: bool
+    is_quiet: bool
 
 
-def _tfbench(ipython: Any, line: str, cell: str | None) -> Report | Job | Form | None:
-    from IPython.core.error import UsageError
-
-    from ..errors import ArgumentError, NbbenchError
+def _read(ipython: Any, config: Any, line: str, cell: str | None) -> _Call | None:
+    """What is asked for, defaults included; None if it was help, which is shown."""
+    from ..arguments.defaults import sentence_of, with_defaults
     from .cell import is_variable
+    from .config import defaults_of
 
-    try:
-        argv = _split(line)
-        if "-h" in argv or "--help" in argv:
-            print(_help())
-            return None
-        values = _parser().read(argv)
-        out = values.pop("out", None)
-        if out is not None and not is_variable(out):
-            raise ArgumentError(f"--out: {out!r} is no name for a variable")
-        if cell is not None:
-            assigned = read_body(cell, ipython.user_ns)
-            for name in assigned:
-                if name in values:
-                    raise ArgumentError(f"{name} is given on the line and in the cell; keep one")
-            values.update(assigned)
-        if values.pop("form", False):
-            from .form import Form
+    argv = _split(line)
+    if "-h" in argv or "--help" in argv:
+        print(_help())
+        return None
+    values = magic_parser().read(argv)
+    out, against = values.pop("out", None), values.pop("against", None)
+    is_form, is_background, is_quiet = (
+        values.pop(name, False) for name in ("form", "background", "quiet")
+    )
+    if out is not None and not is_variable(out):
+        raise ArgumentError(f"--out: {out!r} is no name for a variable")
+    for one, other in (
+        ("form", "against"), ("form", "background"), ("form", "quiet"), ("background", "against"),
+    ):  # fmt: skip
+        asked = {"form": is_form, "background": is_background, "quiet": is_quiet}
+        asked["against"] = against is not None
+        if asked[one] and asked[other]:
+            raise ArgumentError(f"--{one} and --{other} do not go together; keep one")
+    if cell is not None:
+        assigned = read_body(cell, ipython.user_ns)
+        for name in assigned:
+            if name in values:
+                raise ArgumentError(f"{name} is given on the line and in the cell; keep one")
+        values.update(assigned)
+    values, used = with_defaults(values, defaults_of(config))
+    if used and not is_quiet:
+        print(sentence_of(used))
+    return _Call(values, out, against, is_form, is_background, is_quiet)
 
-            if values.pop("against", None) is not None:
-                raise ArgumentError("--form and --against do not go together; keep one")
-            if values.pop("background", False):
-                raise ArgumentError("--form and --background do not go together; keep one")
 
-            return Form(out or "report", **values)
-        if values.pop("background", False):
-            if values.pop("against", None) is not None:
-                raise ArgumentError("--background and --against do not go together; keep one")
-            return _begin(ipython, values, out)
-        from ..api import run
+def _carry_out(ipython: Any, call: _Call) -> Report | Job | Form:
+    from ..api import run
 
-        against = values.pop("against", None)
-        earlier = None if against is None else _load(against)
-        report = run(**values)
-        if earlier is not None:
-            _show(report.compare(earlier))
-    except (NbbenchError, ValueError) as error:
-        raise UsageError(str(error)) from None
-    if out is not None:
-        ipython.push({out: report})
+    if call.is_form:
+        from .form import Form
+
+        return Form(call.out or "report", **call.values)
+    if call.is_background:
+        return _begin(ipython, call)
+    earlier = None if call.against is None else _load(call.against)
+    report = run(progress=not call.is_quiet, **call.values)
+    if earlier is not None:
+        _show(report.compare(earlier))
+    if call.out is not None:
+        ipython.push({call.out: report})
     return report
 
 
@@ -116,18 +126,18 @@ def _show(comparison: object) -> None:
     display(comparison)
 
 
-def _begin(ipython: Any, values: dict[str, Any], out: str | None) -> Job:
+def _begin(ipython: Any, call: _Call) -> Job:
     """Begin a benchmark that is shown below the cell; its report ends in the variable ``out``."""
     from ..api import start
     from ..arguments.schema import BenchmarkArguments
     from ..report.width import in_notebook
 
     def keep(report: Report) -> None:
-        if out is not None:
-            ipython.push({out: report})
+        if call.out is not None:
+            ipython.push({call.out: report})
 
-    job = start(BenchmarkArguments(**values), on_end=keep)
-    if in_notebook():
+    job = start(BenchmarkArguments(**call.values), on_end=keep)
+    if in_notebook() and not call.is_quiet:
         from .live import LiveResults, follow
 
         follow(job, LiveResults())
@@ -139,8 +149,6 @@ def _split(line: str) -> list[str]:
     try:
         return shlex.split(line)
     except ValueError as error:
-        from ..errors import ArgumentError
-
         raise ArgumentError(f"the line cannot be read: {error}".lower()) from None
 
 
@@ -152,16 +160,17 @@ def read_body(body: str, namespace: dict[str, Any]) -> dict[str, Any]:
     from an import or a definition. Raises `ArgumentError`, also for what goes wrong in the body.
     """
     from ..arguments.schema import BenchmarkArguments, singular_names, unknown_argument
-    from ..errors import ArgumentError
 
     known = {*BenchmarkArguments.model_fields, *singular_names()}
     try:
         tree = ast.parse(body)
         code = compile(tree, "<%%tfbench>", "exec")
     except SyntaxError as error:
-        raise ArgumentError(
-            f"line {error.lineno} of the cell's body is not Python: {error.msg}"
-        ) from None
+        where = f"line {error.lineno} of " if error.lineno else ""
+        raise ArgumentError(f"{where}the cell's body is not Python: {error.msg}") from None
+    except (ValueError, RecursionError, MemoryError) as error:  # no text of a program, or too deep
+        reason = str(error) if isinstance(error, ValueError) else "it is nested too deeply"
+        raise ArgumentError(f"the cell's body is not Python: {reason}") from None
     names = [
         node.id
         for statement in tree.body
@@ -178,7 +187,9 @@ def read_body(body: str, namespace: dict[str, Any]) -> dict[str, Any]:
     own = {name: value for name, value in namespace.items() if name not in known}
     try:
         exec(code, own)
-    except Exception as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # a SystemExit, too, which would end nothing but the cell
         frames = error.__traceback__
         while frames is not None and frames.tb_frame.f_code.co_filename != "<%%tfbench>":
             frames = frames.tb_next

@@ -11,15 +11,19 @@ from itertools import zip_longest
 
 from ..arguments.schema import BenchmarkArguments
 from ..errors import ModelNotFound
-from .cases import Case, Result, Status, expand
+from ..worker.case import MIN_VISITS
+from .cases import Case, Outcome, Result, Status, expand
 from .models import ModelConfig, find_here
 from .plan import interpreters_of
 
-_AROUND_S = 0.1
-"""What a case takes beside building and calling."""
-
 _UNKNOWN_COSTS_S = 5.0
 """What building and warming up a case may take before any case has shown it."""
+
+USUAL_VISITS = 5
+"""How many visits a case gets of which nothing else is known."""
+
+_MAX_VISITS = 30
+"""As in `nbbench.execution.rounds`."""
 
 
 def estimate(arguments: BenchmarkArguments, known: Iterable[Result]) -> tuple[int, float]:
@@ -44,35 +48,85 @@ def expected_seconds(cases: Iterable[Case], known: Iterable[Result]) -> float:
 
 
 class KnownCosts:
-    """What cases have cost that went well; finds the most similar one without looking at all.
+    """What cases have cost; finds the same or the most similar one without looking at all.
 
-    A case is taken to be sampled as long as the most similar one of its model, or else of all:
-    longer in proportion to its tokens if it has more, and the more precise it shall be, but no
-    longer than it may. Where none is known, it is taken to last as long as it may.
+    A case that was measured before takes as long again, all its visits and what is around their
+    calls included, but not the start of its framework. Another one takes what the most similar one
+    of its model took, or else of all: longer in proportion to its tokens if it has more, with more
+    visits if it shall be more precise, but no longer than it may. Where none is known, it is taken
+    to last as long as it may.
     """
 
     def __init__(self, known: Iterable[Result]) -> None:
-        ended = [result for result in known if result.outcome.status is Status.OK]
-        by_model: dict[str, list[Result]] = defaultdict(list)
+        ended = [r for r in known if r.outcome.status not in (Status.CANCELLED, Status.SKIPPED)]
+        self._same = {result.case: result for result in ended if _is_whole(result)}
+        groups: dict[object, list[Result]] = defaultdict(list)
         for result in ended:
-            by_model[result.case.model].append(result)
-        self._all = _BySize(ended)
-        self._of_model = {model: _BySize(members) for model, members in by_model.items()}
+            if result.outcome.status is Status.OK:
+                for kind in _kinds(result.case):
+                    groups[kind].append(result)
+        self._groups = {kind: _BySize(results) for kind, results in groups.items()}
 
     def expected(self, case: Case) -> float:
         """About how many seconds a case takes."""
-        nearest = self._of_model.get(case.model, self._all).nearest(_size(case))
+        same = self._same.get(case)
+        if same is not None:
+            return _cost(same.outcome)
+        group = next((self._groups[k] for k in _kinds(case) if k in self._groups), None)
+        nearest = None if group is None else group.nearest(_size(case))
         if nearest is None:
             return case.max_time * (1.0 if case.speed else 0.0) + _UNKNOWN_COSTS_S
-        outcome, timing = nearest.outcome, nearest.outcome.timing
-        if timing is None or not case.speed:
-            return outcome.wall_s
-        larger = max(1.0, _size(case) / _size(nearest.case))
-        finer = max(1.0, nearest.case.precision / case.precision) ** 2
-        sampled = timing.calls_s * larger * finer
-        fewest = (case.min_samples + 1) * timing.median_s * larger
-        build_s = (outcome.build_s or 0.0) * len(timing.visits)
-        return build_s + _AROUND_S + max(min(sampled, case.max_time), fewest)
+        return _cost_like(nearest, case)
+
+    def left(self, case: Case, outcome: Outcome) -> float:
+        """About how many seconds are left of a case that was visited, with what came of that."""
+        visits, same = _visits(outcome), self._same.get(case)
+        whole = (case.rounds or USUAL_VISITS) if same is None else _visits(same.outcome)
+        return _cost(outcome) / visits * max(whole - visits, 1)
+
+
+def _kinds(case: Case) -> tuple[object, ...]:
+    """Which cases are like it: from those that differ in size alone to all."""
+    alike = (case.framework, case.mode, case.execution, case.dtype, case.attention, case.device)
+    return (case.model, case.environment, *alike), (case.model, case.mode), case.model, None
+
+
+def _visits(outcome: Outcome) -> int:
+    return 1 if outcome.timing is None else len(outcome.timing.visits)
+
+
+def _cost(outcome: Outcome) -> float:
+    """Seconds that a case took, without the start of its framework."""
+    return max(outcome.wall_s - outcome.start_s, 0.0)
+
+
+def _is_whole(result: Result) -> bool:
+    """Whether a case has had all its visits: one that was cancelled has ended with fewer."""
+    timing = result.outcome.timing
+    if timing is None or timing.visits[0].alone:
+        return True
+    return len(timing.visits) >= (result.case.rounds or MIN_VISITS)
+
+
+def _cost_like(known: Result, case: Case) -> float:
+    """About how many seconds a case takes, by what a similar one took."""
+    timing = known.outcome.timing
+    if timing is None or not case.speed:
+        return _cost(known.outcome)
+    visits = len(timing.visits)
+    larger = max(1.0, _size(case) / _size(known.case))
+    finer = max(1.0, known.case.precision / case.precision) ** 2
+    around_s = max(_cost(known.outcome) - timing.calls_s, 0.0) / visits
+    calls_s = timing.calls_s / visits * larger
+    if case.rounds == 1 or timing.visits[0].alone or MIN_VISITS * calls_s > 2 * case.max_time:
+        fewest_s = (case.min_samples + 1) * timing.median_s * larger
+        return around_s + max(min(timing.calls_s * larger * finer, case.max_time), fewest_s)
+    if case.rounds is not None:
+        return case.rounds * (around_s + calls_s)
+    by_itself = known.case.rounds is None and _is_whole(known)
+    wanted = (visits if by_itself else USUAL_VISITS) * finer
+    affordable = max(case.max_time / max(calls_s, 1e-9), MIN_VISITS)
+    return min(wanted, affordable, _MAX_VISITS) * (around_s + calls_s)
 
 
 class _BySize:

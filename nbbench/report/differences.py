@@ -212,7 +212,9 @@ def compare_results(
     """One result beside another; ``paired`` where both are of one run, round by round."""
     for each in (result, base):
         if each.outcome.status is not Status.OK or each.outcome.timing is None:
-            reason = f"{each.case.label}: {each.outcome.reason or 'no time was taken'}"
+            reason = each.outcome.reason or "no time was taken"
+            if each.case.label != result.case.label:
+                reason = f"{each.case.label}: {reason}"
             return Difference(result.case, base.case, Verdict.UNSURE, reason=reason)
     estimate = _paired(result, base) if paired else _unpaired(result, base)
     memory_ratio, memory = _compare_memory(result, base)

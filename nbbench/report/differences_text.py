@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from html import escape
 
-from ..plan.cases import AXES
+from ..plan.cases import AXES, Outcome
 from ..text import one_line, printed_width
-from .differences import Difference, Differences, Verdict, ratio_text
+from .differences import Differences, Verdict, ratio_text
 from .layout import Table, column_widths, fit
 from .markup import markdown_table, markdown_text
+
+_NOT_BEGUN = Outcome.skipped().reason
+"""Cases that were not begun have no row, but one line together."""
 
 _VERDICTS = (Verdict.FASTER, Verdict.SLOWER, Verdict.SAME, Verdict.UNSURE)
 
@@ -18,7 +21,7 @@ def differences_text(differences: Differences, width: int | None = None) -> str:
     """The comparison for a terminal: what must be known first, a table, and the sum of it."""
     layout = fit(table(differences), width, gap=2)
     parts = [*_before(differences)]
-    if differences.each:
+    if layout.tables[0].rows:
         parts += ["\n\n".join(map(_lines, layout.tables)), layout.note]
     return "\n".join([*filter(None, parts), *_after(differences)])
 
@@ -77,6 +80,7 @@ def table(differences: Differences) -> Table:
             d.memory,
         ]
         for d in differences.each
+        if not d.reason.endswith(_NOT_BEGUN)
     ]
     return Table(heads, rows, keys)
 
@@ -100,8 +104,16 @@ def _after(differences: Differences) -> list[str]:
     else:
         lines.append(listed)
     lines += [f"not compared: {one_line(label)}" for label in differences.unmatched]
-    return lines + [_reason(d) for d in differences.each if d.reason]
+    return lines + _reasons(differences)
 
 
-def _reason(difference: Difference) -> str:
-    return one_line(f"{difference.case.label}: {difference.reason}")
+def _reasons(differences: Differences) -> list[str]:
+    """Why there are no ratios, one line for all cases of the same reason."""
+    labels: dict[str, list[str]] = defaultdict(list)
+    for difference in differences.each:
+        if difference.reason:
+            labels[difference.reason].append(difference.case.label)
+    return [
+        one_line(f"{first}{f' and {len(rest):,} more' if rest else ''}: {reason}")
+        for reason, (first, *rest) in labels.items()
+    ]

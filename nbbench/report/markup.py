@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from ..plan.cases import Result
+from ..plan.cases import Result, Status
 from ..text import one_line
 from .differences import Differences
 from .environment import EnvironmentFacts
@@ -57,11 +57,18 @@ def as_latex(results: Sequence[Result]) -> str:
     if not results:
         return EMPTY
     table = summary(results)
+    rest = failures(r for r in results if r.outcome.status is Status.SKIPPED)
+    below = [f"{line}\n" for line in map(_latex, map(": ".join, rest))]
+    if not table.rows:
+        return "\n".join(below)
     align = "".join("l" if head in TEXT_COLUMNS else "r" for head in table.heads)
     lines = [" & ".join(map(_latex, line)) + r" \\" for line in [table.heads, *table.rows]]
     body = [lines[0], r"\midrule", *map(_no_argument, lines[1:])]
     return "\n".join(
-        [rf"\begin{{tabular}}{{{align}}}", r"\toprule", *body, r"\bottomrule", r"\end{tabular}"]
+        [
+            *(rf"\begin{{tabular}}{{{align}}}", r"\toprule", *body, r"\bottomrule"),
+            *(r"\end{tabular}", *([""] if below else []), *below),
+        ]
     )
 
 

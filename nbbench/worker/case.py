@@ -347,7 +347,8 @@ class Outcome:
     with, once that is known. ``tokens_per_call`` is batch × length, or None for a model without a
     length.
     ``detail`` is a traceback or the end of the worker's log, for the person at the keyboard; it
-    is never saved. ``wall_s`` is the whole case, from request to outcome.
+    is never saved. ``wall_s`` is the whole case, from request to outcome, and
+    ``start_s`` what of it a new worker took to start and to import what later visits find imported.
     """
 
     status: Status
@@ -365,6 +366,7 @@ class Outcome:
     tokens_per_call: Optional[int] = None
     wall_s: float = 0.0
     detail: str = ""
+    start_s: float = 0.0
 
     @classmethod
     def skipped(cls) -> Outcome:

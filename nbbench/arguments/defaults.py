@@ -1,0 +1,158 @@
+"""Defaults of one's own, for the magic and for ``nbbench run``: from three sources.
+
+Those of ``[tool.nbbench]`` in the nearest ``pyproject.toml``, over them those of the environment
+variable NBBENCH_DEFAULTS, over them what `with_defaults` is given besides (``%config``), and over
+all what is given explicitly. `nbbench.run` uses none: a script measures the same in every folder.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..errors import ArgumentError, did_you_mean
+from ..text import one_line
+from .flags import benchmark_parser
+from .schema import BenchmarkArguments, singular_names
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+VARIABLE = "NBBENCH_DEFAULTS"
+
+_NEVER = ("models", "configs")
+"""What is measured is always named; only how it is measured has defaults."""
+
+_NOT_BY_A_FOLDER = ("environments", "isolation")
+"""They choose which interpreter runs and what is installed: no folder may, only its user."""
+
+
+@dataclass(frozen=True)
+class Defaults:
+    """Defaults from one source, by the arguments' own names; ``source`` names it to the user."""
+
+    source: str
+    values: dict[str, Any]
+
+    def __str__(self) -> str:
+        shown = ", ".join(f"{name} {_shown(value)}" for name, value in self.values.items())
+        return f"{shown} (from {self.source})"
+
+
+def with_defaults(
+    given: Mapping[str, Any], *others: Defaults
+) -> tuple[dict[str, Any], list[Defaults]]:
+    """Arguments with the defaults that nothing ``given`` overrides, and which those are.
+
+    ``others`` win over the variable and the file. Raises `ArgumentError`, with a sentence that
+    names the source, for a default that is none.
+    """
+    values = dict(given)
+    singular = singular_names()
+    taken = {singular.get(name, name) for name in given}
+    used = []
+    for source in (*others, from_variable(), from_pyproject()):
+        left = {name: value for name, value in source.values.items() if name not in taken}
+        taken |= set(left)
+        values.update(left)
+        if left:
+            used.append(Defaults(source.source, left))
+    return values, used
+
+
+def sentence_of(used: Iterable[Defaults]) -> str:
+    """Which defaults are used and where they are from, in one line; empty if there are none."""
+    listed = "; ".join(map(str, used))
+    return one_line(f"defaults: {listed}") if listed else ""
+
+
+def from_variable() -> Defaults:
+    """The defaults that NBBENCH_DEFAULTS has, as flags: ``--batch-sizes 1 8 --max-time 2``."""
+    try:
+        argv = shlex.split(os.environ.get(VARIABLE, ""))
+        if {"-h", "--help"} & set(argv):
+            raise ArgumentError("--help is no default")
+        values = benchmark_parser("nbbench", "").read(argv)
+    except ValueError as error:  # ArgumentError is one
+        raise ArgumentError(f"{VARIABLE}: {error}".replace("No closing", "no closing")) from None
+    return checked(VARIABLE, values)
+
+
+def from_pyproject() -> Defaults:
+    """The defaults in the nearest ``pyproject.toml`` that has a table ``tool.nbbench``."""
+    try:
+        current = Path.cwd()
+    except OSError:  # a folder that was removed meanwhile
+        return Defaults("pyproject.toml", {})
+    for folder in (current, *current.parents):
+        file = folder / "pyproject.toml"
+        table = _table(file)
+        if table is None:
+            continue
+        source = f"[tool.nbbench] in {file}"
+        if not isinstance(table, dict):
+            raise ArgumentError(f"{source}: it is no table; give keys like batch_sizes = [1, 8]")
+        found = checked(source, {key.replace("-", "_"): value for key, value in table.items()})
+        for name in _NOT_BY_A_FOLDER:
+            if name in found.values:
+                raise ArgumentError(
+                    f"{source}: {name} cannot be set by a folder's file, since it chooses which "
+                    f"programs run; give it as a flag, in {VARIABLE} or by %config"
+                )
+        return found
+    return Defaults("pyproject.toml", {})
+
+
+def _table(file: Path) -> Any:
+    """What a pyproject.toml has for nbbench; None where it has nothing or cannot be read."""
+    try:
+        text = file.read_text(encoding="utf-8") if file.is_file() else ""
+    except (OSError, UnicodeDecodeError):
+        return None
+    if "nbbench" not in text:
+        return None
+    try:
+        tool = tomllib.loads(text).get("tool")
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise ArgumentError(f"{file} cannot be read as TOML: {error}") from None
+    return tool.get("nbbench") if isinstance(tool, dict) else None
+
+
+def checked(source: str, values: Mapping[str, Any]) -> Defaults:
+    """Defaults by the arguments' own names; raises `ArgumentError` for one that is none."""
+    singular = singular_names()
+    found: dict[str, Any] = {}
+    for given, value in values.items():
+        name = singular.get(given, given)
+        if name in found:
+            raise ArgumentError(f"{source}: {given} and {name} are the same; keep one")
+        if name in _NEVER:
+            raise ArgumentError(f"{source}: {given} can have no default; name it where you run it")
+        if name not in BenchmarkArguments.model_fields:
+            hint = did_you_mean(given, [*BenchmarkArguments.model_fields, *singular])
+            raise ArgumentError(f"{source}: there is no argument {given!r}{hint}")
+        _check(source, name, value)
+        found[name] = value
+    return Defaults(source, found)
+
+
+def _check(source: str, name: str, value: Any) -> None:
+    """Raise `ArgumentError` for a value that its argument does not take, whatever else is given."""
+    beside = {"optimizer": {"training": True}, "inference": {"training": True}}.get(name, {})
+    try:
+        BenchmarkArguments(models=["any"], **{**beside, name: value})
+    except ArgumentError as error:
+        raise ArgumentError(f"{source}: {error}") from None
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return " ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)

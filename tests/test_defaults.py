@@ -1,0 +1,169 @@
+"""Defaults by ``%config``, by NBBENCH_DEFAULTS and by ``pyproject.toml``."""
+
+from __future__ import annotations
+
+import pytest
+from IPython.core.interactiveshell import InteractiveShell
+
+import nbbench
+from nbbench.cli import main
+
+FLAGS = "--frameworks probe --max-time 0.1 --rounds 1"
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """A folder with a model and, above it, a pyproject.toml; one stands below it."""
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "config.json").write_text('{"model_type": "probe"}')
+    (tmp_path / "pyproject.toml").write_text(
+        '[tool.nbbench]\nbatch-sizes = [2]\nsequence_lengths = 16\ndtype = "float64"\nseed = 3\n'
+    )
+    (tmp_path / "below").mkdir()
+    (tmp_path / "below" / "pyproject.toml").write_text("[project]\nname = 'nbbench-user'\n")
+    monkeypatch.chdir(tmp_path / "below")
+    return tmp_path
+
+
+@pytest.fixture
+def shell(probe, project):
+    InteractiveShell.clear_instance()
+    shell = InteractiveShell.instance()
+    shell.run_line_magic("load_ext", "nbbench")
+    yield shell
+    InteractiveShell.clear_instance()
+
+
+def test_flags_win_over_config_over_the_variable_over_pyproject(
+    shell, project, monkeypatch, capsys
+):
+    monkeypatch.setenv("NBBENCH_DEFAULTS", "--sequence-lengths 24 --dtype bf16 --seed 4")
+    shell.run_cell("%config Nbbench.dtypes = 'float16'\n%config Nbbench.seed = 5").raise_error()
+    report = shell.run_line_magic("tfbench", f"../model --seed 6 {FLAGS}")
+    (row,) = report.results
+    case = row.case
+    assert (case.batch_size, case.sequence_length, case.dtype, case.seed) == (2, 24, "float16", 6)
+    shown = capsys.readouterr().out
+    assert "dtypes float16 (from %config Nbbench)" in shown
+    assert "sequence_lengths 24 (from NBBENCH_DEFAULTS)" in shown
+    assert f"batch_sizes 2 (from [tool.nbbench] in {project / 'pyproject.toml'})" in shown
+    assert "seed" not in shown
+
+
+def test_a_cell_wins_over_defaults_by_the_singular_name_too(shell):
+    shell.run_cell("%config Nbbench.seed = 5\n%config Nbbench.seed = None").raise_error()
+    result = shell.run_cell(f"%%tfbench ../model {FLAGS}\ndtype = 'bfloat16'\nbatch_sizes = [4]\n")
+    result.raise_error()
+    case = result.result.results[0].case
+    assert (case.batch_size, case.dtype, case.seed) == (4, "bfloat16", 3)
+
+
+def test_the_form_begins_with_defaults(shell):
+    form = shell.run_line_magic("tfbench", "../model --form --frameworks probe")
+    assert form.arguments().batch_sizes == [2]
+
+
+def test_the_form_s_cell_does_the_same_whatever_the_defaults_are(shell):
+    form = nbbench.form("../model", frameworks=["probe"], batch_sizes=[8], max_time=0.1)
+    assert "batch_sizes = [8]" in form.cell()  # [2] else
+    assert "seed = 0" in form.cell()
+    assert "precision" not in form.cell()
+    assert shell.run_cell(form.cell()).result.results[0].case.batch_size == 8
+
+
+def test_the_shell_uses_defaults_and_says_so(probe, project, monkeypatch, capsys):
+    monkeypatch.setenv("NBBENCH_DEFAULTS", FLAGS)
+    save = project / "r.json"
+    assert main(["run", "../model", "--seed", "9", "--save", str(save)]) == 0
+    case = nbbench.Report.load(save).results[0].case
+    assert (case.batch_size, case.dtype, case.seed) == (2, "float64", 9)
+    shown = capsys.readouterr()
+    assert "batch_sizes 2, sequence_lengths 16, dtypes float64 (from [tool.nb" in shown.err
+    assert "defaults:" not in shown.out
+
+
+def test_python_code_uses_none(probe, project, monkeypatch):
+    monkeypatch.setenv("NBBENCH_DEFAULTS", "--seed 4")
+    report = nbbench.run(
+        "../model", frameworks=["probe"], sequence_lengths=[8], max_time=0.1, rounds=1,
+        progress=False,
+    )  # fmt: skip
+    case = report.results[0].case
+    assert (case.batch_size, case.dtype, case.seed) == (8, "float32", 0)
+
+
+@pytest.mark.parametrize(
+    ("variable", "table", "sentence"),
+    [
+        ("--batch-sizes 0", "", "NBBENCH_DEFAULTS: batch_sizes: '0' is not a whole number above 0"),
+        ("--batchsizes 1", "", "NBBENCH_DEFAULTS: there is no option '--batchsizes'; did you"),
+        ("gpt2", "", "NBBENCH_DEFAULTS: models can have no default; name it where you run it"),
+        ("--seed 'x", "", "NBBENCH_DEFAULTS: no closing quotation"),
+        ("--help", "", "NBBENCH_DEFAULTS: --help is no default"),
+        ("", "batchsizes = 3", "FILE: there is no argument 'batchsizes'; did you mean 'batch_s"),
+        ("", "batch_sizes = 'x'", "FILE: batch_sizes: 'x' is not a whole number"),
+        ("", "dtype = 'float32'\ndtypes = 'float16'", "FILE: dtypes and dtypes are the same; keep"),
+        ("", "configs = []", "FILE: configs can have no default; name it where you run it"),
+        ("", "environments = ['./python']", "FILE: environments cannot be set by a folder's file"),
+        ("", "isolation = 'none'", "FILE: isolation cannot be set by a folder's file, since it"),
+        ("", "seed = ", "pyproject.toml cannot be read as TOML: Invalid value"),
+        ("", "optimizer = {a = 1}", "FILE: optimizer: {'a': 1} is not true or false"),
+    ],
+)
+def test_a_wrong_default_is_one_sentence_that_names_its_source(
+    probe, project, monkeypatch, capsys, variable, table, sentence
+):
+    monkeypatch.setenv("NBBENCH_DEFAULTS", variable)
+    file = project / "pyproject.toml"
+    file.write_text(f"[tool.nbbench]\n{table}\n")
+    assert main(["run", "../model", *FLAGS.split()]) == 2
+    shown = capsys.readouterr().err
+    assert sentence.replace("FILE", f"[tool.nbbench] in {file}") in shown
+    assert len(shown.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("setting", "sentence"),
+    [
+        ("batch_sizes = 'x'", "%config Nbbench: batch_sizes: 'x' is not a whole number"),
+        ("batch_size = 3", "%config Nbbench: there is no argument 'batch_size'; did you mean"),
+    ],
+)
+def test_a_wrong_config_is_one_sentence_and_is_unset_by_none(shell, capsys, setting, sentence):
+    shell.run_cell(f"%config Nbbench.{setting}")
+    capsys.readouterr()
+    assert not shell.run_cell(f"%tfbench ../model {FLAGS}").success
+    shown = capsys.readouterr()
+    assert sentence in shown.err + shown.out
+    assert len((shown.err + shown.out).strip().splitlines()) == 1
+    shell.run_cell(f"%config Nbbench.{setting.split()[0]} = None")
+    assert shell.run_cell(f"%tfbench ../model {FLAGS}").success
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "[tool.other]\nx = 1\n", "# nbbench\n[tool]\nother = 1\n", "broken = [\n", "\udc80"],
+)
+def test_files_that_have_nothing_for_nbbench_are_passed_over(probe, project, monkeypatch, text):
+    from nbbench.arguments.defaults import from_pyproject
+
+    below = project / "below" / "pyproject.toml"
+    below.write_bytes(text.encode("utf-8", "surrogateescape"))
+    assert from_pyproject().values["batch_sizes"] == [2]
+
+
+def test_ipython_s_own_files_set_defaults(probe, project):
+    InteractiveShell.clear_instance()
+    shell = InteractiveShell.instance()
+    shell.config.Nbbench.seed = 7
+    shell.run_line_magic("load_ext", "nbbench")
+    report = shell.run_line_magic("tfbench", f"../model -q {FLAGS}")
+    InteractiveShell.clear_instance()
+    assert report.results[0].case.seed == 7
+
+
+def test_config_lists_every_argument(shell, capsys):
+    shell.run_cell("%config Nbbench")
+    shown = capsys.readouterr().out
+    assert "Nbbench.batch_sizes" in shown
+    assert "how many samples a call takes" in shown
