@@ -66,6 +66,8 @@ def changed(message, **values):
         (changed(CaseStarted(7), pid="7"), "CaseStarted is damaged: pid is not a whole number"),
         (changed(CaseStarted(7), pid=True), "pid is not a whole number"),
         (changed(CaseStarted(7), more=1), "more is not known"),
+        (changed(CaseStarted(7), **{"a\nb": 1}), "a b is not known"),
+        (changed(CaseStarted(7), v="\n"), "of protocol '.*n', and this side speaks 2"),
         (changed(PhaseChanged(Phase.WARMING), phase="resting"), "PhaseChanged is damaged"),
         (changed(SamplingProgress(6, 0.1, None), median_s="fast"), "median_s is not a finite"),
         (changed(CaseFinished(OUTCOME), outcome=[]), "outcome is not a mapping"),

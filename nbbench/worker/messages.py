@@ -125,7 +125,7 @@ def decode(line: bytes, expected: Any) -> Any:
         raise ProtocolError(f"a line is no message: {line[:80]!r}") from None
     if version != PROTOCOL:
         raise ProtocolError(
-            f"a message is of protocol {str(version)[:20]}, and this side speaks {PROTOCOL}; "
+            f"a message is of protocol {repr(version)[:20]}, and this side speaks {PROTOCOL}; "
             f"restart the kernel, as after every change of nbbench's version"
         )
     kinds = {kind.__name__: kind for kind in get_args(expected)}
@@ -134,7 +134,10 @@ def decode(line: bytes, expected: Any) -> Any:
     try:
         return checked(kinds[name], content)
     except (ValueError, TypeError, RecursionError) as error:
-        raise ProtocolError(f"a message {name} is damaged: {error}") from None
+        problem = " ".join(str(error).split())[
+            :300
+        ]  # it quotes names, which may hold any character
+        raise ProtocolError(f"a message {name} is damaged: {problem}") from None
 
 
 class Lines:
