@@ -136,6 +136,7 @@ def test_before_anything_was_begun(sweep):
     assert running.wait(60)
     report = waiting.report()
     for text in (repr(report), report.to_markdown(), report._repr_latex_()):
-        assert text.startswith(("skipped: first", "- **skipped: first"))
+        lines = [line for line in text.splitlines() if not line.startswith("busy machine")]
+        assert "".join(lines).startswith(("skipped: first", "- **skipped: first"))
         assert text.count("and 4 more") == 1
         assert "second" not in text

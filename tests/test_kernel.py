@@ -177,4 +177,4 @@ def test_progress_is_shown_below_the_cell_and_ends_as_one_line(kernel):
     assert any("probe-1 probe inference, batch 8 × length 8 · measuring: " in t for t in texts)
     assert any("left" in text for text in texts)
     assert texts[-1].startswith("1 case in ")
-    assert texts[-1].endswith("1 ok")
+    assert "1 ok" in texts[-1]

@@ -88,6 +88,7 @@ class WatchLoad:
         if self._done or self._load.seconds < _LOOK_AFTER_S:
             return
         self._done = True
+        self._load.watch_own()
         sentence = busy_sentence(self._load.cores())
         if sentence:
             self._warn([sentence])

@@ -128,12 +128,15 @@ def describe_processor() -> str:
     return platform.processor() or platform.machine()
 
 
+_MIN_OWN_S = 1.0
+
+
 class LoadWatch:
     """How much other processes worked while this one and its children did, from now on."""
 
     def __init__(self) -> None:
         self._begun, self._all, self._own = time.monotonic(), _busy_seconds(), _own_seconds()
-        self._here = time.process_time()
+        self._here = self._here_begun = 0.0
 
     @property
     def seconds(self) -> float:
@@ -145,9 +148,19 @@ class LoadWatch:
         others = (_busy_seconds() - self._all) - (_own_seconds() - self._own)
         return round(max(others, 0.0) / self.seconds, 2)
 
-    def own_cores(self) -> float:
-        """Cores that this process kept busy, on average, its children apart."""
-        return round((time.process_time() - self._here) / self.seconds, 2)
+    def watch_own(self) -> None:
+        """Count this process's own work from now on: not what a run's beginning costs."""
+        self._here, self._here_begun = time.process_time(), time.monotonic()
+
+    def own_cores(self) -> float | None:
+        """Cores that this process kept busy since `watch_own`, its children apart.
+
+        None where that is no time over which an average means something.
+        """
+        seconds = time.monotonic() - self._here_begun
+        if not self._here_begun or seconds < _MIN_OWN_S:
+            return None
+        return round((time.process_time() - self._here) / seconds, 2)
 
 
 def _busy_seconds() -> float:
