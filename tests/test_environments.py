@@ -193,6 +193,8 @@ def test_a_damaged_one_is_never_used_and_made_anew(shop, damage):
     assert not leftovers()
 
 
+@pytest.mark.slow
+@pytest.mark.newest
 def test_killing_a_build_at_any_moment_leaves_a_working_one_at_the_next_try(shop):
     killed = 0
     for wait in (0.1, 0.2, 0.3, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.2):

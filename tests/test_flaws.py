@@ -71,6 +71,8 @@ print(json.dumps(process_bytes("GPU-fa4e", os.getpid())))
         assert with_driver(fake_driver, code, CUDA_VISIBLE_DEVICES=visible) == 1234 * MIB
 
 
+@pytest.mark.slow
+@pytest.mark.newest
 def test_3_a_failure_loses_no_row_and_neither_does_a_kill(tmp_path, probe):
     report = probing({}, {"call": "memory_error"}, {}, {"call": "segfault"}, {})
     assert report.speed.status.tolist() == ["ok", "oom", "ok", "crashed", "ok"]

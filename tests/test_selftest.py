@@ -31,6 +31,8 @@ def without_torch(monkeypatch):
     monkeypatch.setattr(selftest, "_missing", lambda: ["torch"])
 
 
+@pytest.mark.slow
+@pytest.mark.newest
 def test_each_check_runs_and_says_what_it_found():
     pytest.importorskip("torch")
     found = list(checks(TINY))

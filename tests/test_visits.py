@@ -89,6 +89,8 @@ def test_the_interval_holds_the_truth_stopping_included(machine, coefficient):
     assert 0.93 <= coverage(machine, coefficient) <= 0.995
 
 
+@pytest.mark.slow
+@pytest.mark.newest
 def test_the_interval_holds_the_truth_under_spikes():
     assert coverage("drifts within a second", 0.9, spikes=0.08) >= 0.93
 

@@ -67,7 +67,16 @@ def test_nothing_that_is_printed_breaks_the_stream(isolation):
     assert report.speed.status.tolist() == ["ok"]
 
 
-@pytest.mark.parametrize("behaviour", [{"build": "hang"}, {"call": "hang"}, {"call": "stubborn"}])
+@pytest.mark.parametrize(
+    "behaviour",
+    [
+        {"call": "stubborn"},
+        *(
+            pytest.param(each, marks=[pytest.mark.slow, pytest.mark.newest])
+            for each in ({"build": "hang"}, {"call": "hang"})
+        ),
+    ],
+)
 def test_what_takes_too_long_times_out_and_leaves_no_process(behaviour, isolation):
     report = probe_run(behaviour, {}, isolation=isolation, timeout=4.0)
     assert report.speed.status.tolist() == ["timeout", "ok"]
