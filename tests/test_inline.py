@@ -10,7 +10,7 @@ import threading
 import pytest
 
 import nbbench
-from tests.conftest import wait_until_measuring
+from tests.conftest import wait_until, wait_until_measuring
 
 
 def run(*configs, **arguments):
@@ -52,14 +52,14 @@ def test_cancelling_interrupts_what_runs_and_leaves_the_rest(probe, patience):
     waiting = {"model_type": "x", "call": "wait", "wait_s": 0.1}
     arguments = BenchmarkArguments(
         configs=[waiting, {**waiting, "n": 2}], frameworks="probe", sequence_lengths=[8],
-        isolation="none", precision=1e-9,
+        isolation="none", precision=1e-9, rounds=1,
     )  # fmt: skip
     job = start(arguments)
     wait_until_measuring(job)
     job.cancel()
     assert job.wait(5 * patience)
     assert job.report().speed.status.tolist() == ["cancelled", "skipped"]
-    assert not [t for t in threading.enumerate() if t.name == "nbbench-case"]
+    wait_until(lambda: not [t for t in threading.enumerate() if t.name == "nbbench-case"])
 
 
 def test_another_environment_is_refused():
