@@ -12,6 +12,7 @@ from nbbench.report.visits import (
     PRIOR_COEFFICIENT,
     PRIOR_DEVIATION,
     coefficient_of,
+    is_beyond_visits,
     mean_of,
     summarize_visits,
 )
@@ -63,7 +64,7 @@ def run(random, machine, coefficient, apart, precision, spikes=0.0):
         visits.append(Visit(tuple(samples), references=tuple(references)))
         if len(visits) >= MIN_VISITS_FOR_PRECISION:
             timing = summarize_visits(visits, precision, LEVEL)
-            if not timing.noisy:
+            if not timing.noisy or is_beyond_visits(timing, precision):
                 break
     return timing
 
@@ -165,3 +166,23 @@ def test_a_level_of_a_busy_machine_is_not_extrapolated_from():
     visits = [Visit((TRUTH,) * 5, references=(LEVEL * slow,) * 5) for slow in (1, 1.01, 0.99)]
     timing = summarize_visits(visits, 0.05, 2 * LEVEL)
     assert timing.median_s == pytest.approx(TRUTH, rel=0.02)
+
+
+def visits_at(slow, count, spread):
+    """Visits of a machine that is so much slower than usual, whose times differ by ``spread``."""
+    signs = [(-1) ** number for number in range(count)]
+    return [
+        Visit((TRUTH * slow * (1 + spread * sign),) * 5, references=(LEVEL * slow,) * 5)
+        for sign in signs
+    ]
+
+
+def test_no_visit_is_made_that_cannot_make_the_interval_narrower():
+    far = summarize_visits(visits_at(1.5, 10, 0.02), 0.05, LEVEL)
+    assert far.noisy  # and more visits leave it so
+    assert summarize_visits(visits_at(1.5, 30, 0.02), 0.05, LEVEL).noisy
+    assert is_beyond_visits(far, 0.05)
+    spread = summarize_visits(visits_at(1.0, 5, 0.1), 0.05, LEVEL)
+    assert spread.noisy  # and more visits make it narrower
+    assert not is_beyond_visits(spread, 0.05)
+    assert not is_beyond_visits(summarize_visits(visits_at(1.5, 5, 0.1), 0.05, LEVEL), 0.05)

@@ -5,10 +5,10 @@ once, in shuffled order, so that the visits of one case lie apart and those of t
 side: what the machine does meanwhile then costs no case more than another, and two cases are
 compared visit by visit.
 
-A case gets visits until the interval over them is as narrow as asked, at least five; until its
-calls have taken ``max_time``, but then at least three; or thirty. One of which three visits would
-take longer than ``max_time`` before their first sample has one visit alone, and the interval over
-its samples.
+A case gets visits until the interval over them is as narrow as asked, or as visits can make it, at
+least five; until its calls have taken ``max_time``, but then at least three; or thirty. One of
+which three visits would take longer than ``max_time`` before their first sample has one visit
+alone, and the interval over its samples.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from ..machine.reference import keep_levels, level_key, read_levels
 from ..plan.cases import Case, MemoryProfile, Outcome, Result, Status
 from ..report.differences import Verdict, differences_from
 from ..report.environment import EnvironmentKey
-from ..report.visits import summarize_visits
+from ..report.visits import is_beyond_visits, summarize_visits
 from ..worker.case import MIN_VISITS, Visit
 from .events import CaseEnded, CaseVisited, Event
 from .supervise import Supervisor
@@ -53,10 +53,13 @@ class _Visited:
 
     @property
     def is_precise(self) -> bool:
-        """Whether its interval is as narrow as asked."""
+        """Whether its interval is as narrow as asked, or as visits can make it."""
         timing = None if self.merged is None else self.merged.timing
-        enough = timing is not None and len(timing.visits) >= MIN_VISITS_FOR_PRECISION
-        return enough and timing is not None and not timing.noisy and self.case.rounds is None
+        if timing is None or self.case.rounds is not None:
+            return False
+        if len(timing.visits) < MIN_VISITS_FOR_PRECISION:
+            return False
+        return not timing.noisy or is_beyond_visits(timing, self.case.precision)
 
     @property
     def is_exhausted(self) -> bool:

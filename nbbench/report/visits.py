@@ -156,6 +156,23 @@ def mean_of(values: Sequence[float], extra_deviation: float = 0.0) -> Estimate:
     return Estimate(mean, math.hypot(t_quantile(n - 1) * error, 1.96 * extra_deviation))
 
 
+def is_beyond_visits(timing: Timing, precision: float) -> bool:
+    """Whether the interval stays wider than ``precision`` however many visits come.
+
+    It does where the machine is so far from its usual speed that what is not known of the
+    coefficient, which all visits share, is wider alone; and the visits have done their part.
+    """
+    n = len(timing.visits)
+    if n < 2 or timing.between_s is None or timing.ci_high_s is None:
+        return False
+    whole = math.log(timing.ci_high_s / timing.median_s)
+    factor = math.sqrt((1 + CORRELATION) / (1 - CORRELATION) / n)
+    of_visits = t_quantile(n - 1) * timing.between_s / timing.median_s * factor
+    shared = math.sqrt(max(whole**2 - of_visits**2, 0.0))
+    limit = math.log1p(precision)
+    return of_visits <= limit <= shared
+
+
 def summarize_visits(visits: Sequence[Visit], precision: float, level: float | None) -> Timing:
     """A `Timing` of the visits of one case.
 
