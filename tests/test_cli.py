@@ -177,7 +177,7 @@ def test_an_interrupt_after_the_last_case_changes_nothing(probe, model, tmp_path
         process.send_signal(signal.SIGINT)
         time.sleep(0.005)
     output, errors = process.communicate(timeout=120)
-    assert (process.returncode, errors.count("Traceback")) == (0, 0)
+    assert (process.returncode, errors.count("Traceback")) == (0, 0), errors
     assert "samples/s" in output
 
 

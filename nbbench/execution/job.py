@@ -9,6 +9,7 @@ import threading
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -159,7 +160,13 @@ def _import_beside(module: str) -> None:
 
     In a thread of its own: an interrupt must not come in the middle of it.
     """
-    threading.Thread(target=import_module, args=(module,), daemon=True).start()
+    threading.Thread(target=_import, args=(module,), daemon=True).start()
+
+
+def _import(module: str) -> None:
+    """Import it; what fails is met by whoever needs it, and the interpreter may be ending."""
+    with suppress(BaseException):
+        import_module(module)
 
 
 def latest() -> Report | None:
