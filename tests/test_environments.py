@@ -12,7 +12,6 @@ import shutil
 import subprocess
 import sys
 import time
-import zipfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -28,25 +27,12 @@ from nbbench.environments.build import EnvironmentNotReady
 from nbbench.environments.requirements import Needs, installed, missing_requirements, needs_of
 from nbbench.frameworks import BackendFile, find_backend
 from tests.conftest import wait_until
+from tests.wheels import write_wheel
 
 
-def make_wheel(folder, name, version, requires=(), mib=0):
-    """A wheel with one module, and as much ballast as is asked for."""
-    stem = f"{name}-{version}"
-    with zipfile.ZipFile(folder / f"{stem}-py3-none-any.whl", "w") as wheel:
-        wheel.writestr(f"{name}.py", f"version = {version!r}\n")
-        if mib:
-            wheel.writestr(f"{name}_ballast.bin", os.urandom(mib << 20))
-        needs = "".join(f"Requires-Dist: {need}\n" for need in requires)
-        wheel.writestr(
-            f"{stem}.dist-info/METADATA",
-            f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n{needs}",
-        )
-        wheel.writestr(
-            f"{stem}.dist-info/WHEEL",
-            "Wheel-Version: 1.0\nGenerator: tests\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
-        )
-        wheel.writestr(f"{stem}.dist-info/RECORD", "")
+def make_wheel(folder, name, version, **more):
+    """A wheel whose module has its version."""
+    write_wheel(folder, name, version, f"version = {version!r}\n", **more)
 
 
 @pytest.fixture

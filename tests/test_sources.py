@@ -13,7 +13,6 @@ import re
 import subprocess
 import tarfile
 import threading
-import zipfile
 from functools import partial
 from pathlib import Path
 
@@ -30,6 +29,7 @@ from nbbench.environments.interpreters import is_path
 from nbbench.environments.requirements import Needs, parse_requirements
 from nbbench.environments.sources import kept_requirement
 from nbbench.masked_urls import without_secrets
+from tests.wheels import write_wheel
 
 pytestmark = pytest.mark.usefixtures("probe")
 
@@ -64,22 +64,7 @@ def build_editable(folder, settings=None, metadata=None):
 
 
 def make_wheel(folder, origin, name="small", version="1.0", requires=()):
-    folder.mkdir(parents=True, exist_ok=True)
-    stem = f"{name}-{version}"
-    file = folder / f"{stem}-py3-none-any.whl"
-    with zipfile.ZipFile(file, "w") as wheel:
-        wheel.writestr(f"{name}.py", f"origin = {origin!r}\n")
-        needs = "".join(f"Requires-Dist: {need}\n" for need in requires)
-        wheel.writestr(
-            f"{stem}.dist-info/METADATA",
-            f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n{needs}",
-        )
-        wheel.writestr(
-            f"{stem}.dist-info/WHEEL",
-            "Wheel-Version: 1.0\nGenerator: tests\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
-        )
-        wheel.writestr(f"{stem}.dist-info/RECORD", "")
-    return file
+    return write_wheel(folder, name, version, f"origin = {origin!r}\n", requires)
 
 
 def make_project(folder, origin, name="small"):

@@ -152,8 +152,14 @@ def mean_of(values: Sequence[float], extra_deviation: float = 0.0) -> Estimate:
         products = sum(a * b for a, b in itertools.pairwise(centred))
         seen = products / sum(value * value for value in centred)
         correlation = min(max(seen, CORRELATION), _MAX_CORRELATION)
+    half = _half_of_visits(n, deviation, correlation)
+    return Estimate(mean, math.hypot(half, 1.96 * extra_deviation))
+
+
+def _half_of_visits(n: int, deviation: float, correlation: float = CORRELATION) -> float:
+    """Half of the t-interval of a mean of n values, neighbours of which are correlated."""
     error = deviation / math.sqrt(n) * math.sqrt((1 + correlation) / (1 - correlation))
-    return Estimate(mean, math.hypot(t_quantile(n - 1) * error, 1.96 * extra_deviation))
+    return t_quantile(n - 1) * error
 
 
 def is_beyond_visits(timing: Timing, precision: float) -> bool:
@@ -166,8 +172,7 @@ def is_beyond_visits(timing: Timing, precision: float) -> bool:
     if n < 2 or timing.between_s is None or timing.ci_high_s is None:
         return False
     whole = math.log(timing.ci_high_s / timing.median_s)
-    factor = math.sqrt((1 + CORRELATION) / (1 - CORRELATION) / n)
-    of_visits = t_quantile(n - 1) * timing.between_s / timing.median_s * factor
+    of_visits = _half_of_visits(n, timing.between_s / timing.median_s)
     shared = math.sqrt(max(whole**2 - of_visits**2, 0.0))
     limit = math.log1p(precision)
     return of_visits <= limit <= shared
