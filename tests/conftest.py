@@ -9,6 +9,7 @@ import tempfile
 import time
 from pathlib import Path
 
+import platformdirs
 import pytest
 
 import nbbench
@@ -38,6 +39,8 @@ def pytest_configure(config):
     runtime = tempfile.TemporaryDirectory()  # tests beside these have turns of their own
     os.environ["XDG_RUNTIME_DIR"] = runtime.name
     config.add_cleanup(runtime.cleanup)
+    # Environments stay from one run of the tests to the next; the user's own cache is not theirs.
+    os.environ.setdefault("NBBENCH_CACHE", platformdirs.user_cache_dir("nbbench-tests"))
 
 
 @pytest.fixture(

@@ -147,6 +147,8 @@ print(len(job.progress.results), "in", time.monotonic() - began)""",
         assert sum(start <= at < start + 1 for at in updates) <= 5
 
 
+@pytest.mark.slow
+@pytest.mark.newest
 def test_a_saved_notebook_shows_the_results_without_a_kernel(tmp_path):
     pytest.importorskip("torch")
     from nbconvert import HTMLExporter

@@ -79,6 +79,8 @@ def torch_probe(amounts, **arguments):
     return runs
 
 
+@pytest.mark.slow
+@pytest.mark.newest
 @pytest.mark.skipif(sys.platform != "linux", reason="the high-water mark is Linux's")
 def test_memory_touched_inside_a_forward_pass_of_pytorch_is_recovered():
     runs = torch_probe([0, 64, 256, 1024], max_time=0.5)

@@ -29,6 +29,8 @@ PUBLISHED_MILLIONS = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
+@pytest.mark.newest
 def test_the_catalogues_figures_are_those_that_transformers_counts():
     pytest.importorskip("torch")
     script = Path(__file__).parents[1] / "docs" / "make_catalogue.py"

@@ -15,6 +15,7 @@ LONG = (pytest.mark.slow, pytest.mark.newest)
 MARKS = {
     "pytorch_and_tensorflow": pytest.mark.slow,
     "before_training": LONG,
+    "colab": LONG,
     "quickstart": LONG,
     "choosing_a_model": LONG,
     "sharing_a_result": LONG,

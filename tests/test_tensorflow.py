@@ -101,12 +101,16 @@ def test_eager_graph_and_xla_are_what_they_say(interpreter):
     assert measure(TINY_BERT, use_xla=True).speed.execution.tolist() == ["xla"]
 
 
+@pytest.mark.slow
+@pytest.mark.newest
 def test_dtypes_are_keras_policies(interpreter):
     report = measure(TINY_BERT, dtype=["float32", "bfloat16"])
     assert report.speed.status.tolist() == ["ok", "ok"], report.speed.reason.tolist()
     assert report.speed.dtype.tolist() == ["float32", "mixed_bfloat16"]
 
 
+@pytest.mark.slow
+@pytest.mark.newest
 def test_what_tensorflow_cannot_run_is_unsupported_and_says_why(interpreter):
     llama = {"model_type": "llama", "architectures": ["LlamaForCausalLM"]}
     report = measure(TINY_BERT, llama, {"model_type": "qwen9"}, sequence_lengths=[8, 600])

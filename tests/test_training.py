@@ -49,6 +49,8 @@ def _torch():
     pytest.importorskip("torch")
 
 
+@pytest.mark.slow
+@pytest.mark.newest
 def test_every_head_gets_the_labels_that_it_takes():
     report = train(*({**config, "architectures": [name]} for name, config in CONFIGS.items()))
     assert report.speed.status.tolist() == ["ok"] * len(CONFIGS), report.speed.reason.tolist()
