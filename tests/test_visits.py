@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from nbbench.execution.rounds import MAX_VISITS, MIN_VISITS_FOR_PRECISION
+from nbbench.machine import reference
 from nbbench.report.visits import (
     PRIOR_COEFFICIENT,
     PRIOR_DEVIATION,
@@ -145,21 +146,59 @@ def test_a_mean_of_correlated_values_is_less_sure():
     assert mean_of(list(drifting)).half > mean_of(list(mixed)).half
 
 
-def test_the_first_level_stays_unless_it_is_outdone(tmp_path, monkeypatch):
-    from nbbench.machine.reference import forget_levels, keep_levels, level_key, read_levels
-
+@pytest.fixture
+def clock(tmp_path, monkeypatch):
+    """Levels in a folder of their own, and a clock that the test turns."""
     monkeypatch.setenv("NBBENCH_CACHE", str(tmp_path))
-    key = level_key("a processor", None, "cpu", 2, "pytorch", "2.13")
-    assert key != level_key("a processor", None, "cpu", 1, "pytorch", "2.13")
-    keep_levels({key: LEVEL})
-    keep_levels({key: 0.95 * LEVEL})
-    assert read_levels() == {key: LEVEL}
-    keep_levels({key: 0.7 * LEVEL, "another": 1.0})
-    assert read_levels() == {key: 0.7 * LEVEL, "another": 1.0}
-    (tmp_path / "reference.json").write_text("{")
-    assert read_levels() == {}
-    forget_levels()
+    now = [1e9]
+    monkeypatch.setattr(reference.time, "time", lambda: now[0])
+    return now
+
+
+def keep(clock, *found, apart=reference.APART_S):
+    for seconds in found:
+        reference.keep_levels({"key": seconds})
+        clock[0] += apart
+
+
+def test_the_first_level_stays_unless_it_is_outdone(clock):
+    keep(clock, LEVEL, 0.95 * LEVEL)
+    assert reference.read_levels() == {"key": LEVEL}
+    reference.keep_levels({"key": 0.7 * LEVEL, "another": 1.0})
+    assert reference.read_levels() == {"key": 0.7 * LEVEL, "another": 1.0}
+
+
+def test_what_is_usual_over_several_runs_becomes_the_level(clock):
+    keep(clock, LEVEL, *[1.3 * LEVEL] * (reference.RECENT - 2))
+    assert reference.read_levels()["key"] == LEVEL  # fewer may be one bad quarter of an hour
+    keep(clock, 1.2 * LEVEL)
+    assert reference.read_levels()["key"] == pytest.approx(1.3 * LEVEL)
+    keep(clock, *[1.2 * LEVEL] * 20)  # near enough: numbers shall come out the same again
+    assert reference.read_levels()["key"] == pytest.approx(1.3 * LEVEL)
+
+
+def test_many_runs_within_a_minute_count_as_one(clock):
+    keep(clock, LEVEL, *[1.4 * LEVEL] * 50, apart=1.0)
+    assert reference.read_levels() == {"key": LEVEL}
+
+
+@pytest.mark.parametrize("damage", ["{", "[]", '{"key": -1}', '{"key": {"seconds": "no"}}', "\0"])
+def test_damaged_levels_are_none_and_the_next_run_sets_them(clock, tmp_path, damage):
+    (tmp_path / "reference.json").write_text(damage)
+    assert reference.read_levels() == {}
+    keep(clock, LEVEL)
+    assert reference.read_levels() == {"key": LEVEL}
+    reference.forget_levels()
     assert not (tmp_path / "reference.json").exists()
+
+
+def test_a_level_is_of_one_processor_framework_and_number_of_threads():
+    keys = {
+        reference.level_key("a processor", None, "cpu", threads, "pytorch", version)
+        for threads in (1, 2)
+        for version in ("2.12", "2.13")
+    }
+    assert len(keys) == 4
 
 
 def test_a_level_of_a_busy_machine_is_not_extrapolated_from():
