@@ -184,12 +184,12 @@ def test_many_runs_within_a_minute_count_as_one(clock):
 
 @pytest.mark.parametrize("damage", ["{", "[]", '{"key": -1}', '{"key": {"seconds": "no"}}', "\0"])
 def test_damaged_levels_are_none_and_the_next_run_sets_them(clock, tmp_path, damage):
-    (tmp_path / "reference.json").write_text(damage)
+    (tmp_path / "reference-levels.json").write_text(damage)
     assert reference.read_levels() == {}
     keep(clock, LEVEL)
     assert reference.read_levels() == {"key": LEVEL}
     reference.forget_levels()
-    assert not (tmp_path / "reference.json").exists()
+    assert not (tmp_path / "reference-levels.json").exists()
 
 
 def test_a_level_is_of_one_processor_framework_and_number_of_threads():
