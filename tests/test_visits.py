@@ -119,6 +119,17 @@ def test_a_model_that_does_not_follow_the_reference_keeps_its_time():
     assert timing.median_s == pytest.approx(TRUTH, rel=0.002)
 
 
+@pytest.mark.parametrize(
+    ("computing", "taken_out"), [(0.0, 0.0), (0.5, 0.4), (0.95, 0.85), (None, 0.85)]
+)
+def test_a_call_that_waits_does_not_follow_the_reference(computing, taken_out):
+    visits = [
+        Visit((TRUTH,) * 5, references=(1.2 * LEVEL,) * 5, computing=computing) for _ in range(3)
+    ]
+    timing = summarize_visits(visits, 0.05, LEVEL)
+    assert timing.median_s == pytest.approx(TRUTH / 1.2**taken_out, rel=0.01)
+
+
 def test_without_references_or_visits_nothing_is_taken_out():
     plain = [Visit((TRUTH * (1 + 0.01 * n),) * 7) for n in range(5)]
     assert summarize_visits(plain, 0.05, LEVEL).drift is None

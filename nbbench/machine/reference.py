@@ -114,6 +114,6 @@ def _write(file: Path, levels: dict[str, Level]) -> None:
 
 
 def _file() -> Path:
-    """``reference-levels.json`` in the user's cache folder, or in the one that NBBENCH_CACHE names."""
+    """``reference-levels.json`` in the cache folder: the user's, or the one of NBBENCH_CACHE."""
     cache = os.environ.get("NBBENCH_CACHE") or platformdirs.user_cache_dir("nbbench", "nbbench")
     return Path(cache).expanduser() / "reference-levels.json"

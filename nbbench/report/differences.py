@@ -25,6 +25,7 @@ from .visits import (
     Coefficient,
     Estimate,
     coefficient_of,
+    computing_part,
     log_reference,
     log_time,
     mean_of,
@@ -303,7 +304,8 @@ def _shared_coefficient(mine: Sequence[Visit], theirs: Sequence[Visit]) -> Coeff
         mean_reference = statistics.fmean(reference for _, reference in pairs)
         times += [time - mean_time for time, _ in pairs]
         references += [reference - mean_reference for _, reference in pairs]
-    return coefficient_of(times, references, reference_noise([*mine, *theirs]))
+    both = [*mine, *theirs]
+    return coefficient_of(times, references, reference_noise(both), computing_part(both))
 
 
 def _visits(result: Result) -> tuple[Visit, ...]:

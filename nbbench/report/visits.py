@@ -32,6 +32,9 @@ PRIOR_COEFFICIENT, PRIOR_DEVIATION = 0.85, 0.3
 _UNMODELLED = 0.08
 """Of the coefficient's standard deviation: that it is not the same for every kind of drift."""
 
+_LEAST, _ALL = 0.05, 0.9
+"""Parts of the time in which a call computes: taken for none at all, and for all of it."""
+
 _MIN_SIGNAL = 0.3
 """The part of the references' variance that is taken for the machine's at least."""
 
@@ -78,34 +81,47 @@ def log_reference(visit: Visit) -> float | None:
 
 
 def coefficient_of(
-    times: Sequence[float], references: Sequence[float], noise: float = 0.0
+    times: Sequence[float],
+    references: Sequence[float],
+    noise: float = 0.0,
+    computing: float = 1.0,
 ) -> Coefficient:
     """The coefficient of log times on log references: least squares with a normal prior.
 
     ``noise`` is the variance of each log reference by its own chance, which least squares would
     take for variation that the times do not follow (errors in variables). The residuals' variance
-    is taken at the prior, unless the times plainly contradict it.
+    is taken at the prior, unless the times plainly contradict it. ``computing`` is the part of the
+    times that can follow: while a call waits it does not.
     """
+    prior, deviation = computing * PRIOR_COEFFICIENT, max(computing, _LEAST) * PRIOR_DEVIATION
     mean_time, mean_reference = statistics.fmean(times), statistics.fmean(references)
     xs = [time - mean_time for time in times]
     ys = [reference - mean_reference for reference in references]
     observed = sum(y * y for y in ys)
     if not observed:
-        return Coefficient(PRIOR_COEFFICIENT, math.hypot(PRIOR_DEVIATION, _UNMODELLED))
+        return Coefficient(prior, math.hypot(deviation, _UNMODELLED * computing))
     sum_yy = max(observed - (len(ys) - 1) * noise, _MIN_SIGNAL * observed)
     sum_xy = sum(x * y for x, y in zip(xs, ys, strict=True))
 
     def residuals(value: float) -> float:
         return sum((x - value * y) ** 2 for x, y in zip(xs, ys, strict=True))
 
-    value = PRIOR_COEFFICIENT
+    value = prior
     if residuals(value) > _CONTRADICTION * residuals(sum_xy / observed):
         value, sum_yy = sum_xy / observed, observed
     for _ in range(3):  # the residuals' variance depends on the coefficient
         variance = max(residuals(value) / max(len(xs) - 2, 1), 1e-8)
-        precision = sum_yy / variance + PRIOR_DEVIATION**-2
-        value = (sum_xy / variance + PRIOR_COEFFICIENT * PRIOR_DEVIATION**-2) / precision
-    return Coefficient(min(max(value, 0.0), 1.0), math.hypot(precision**-0.5, _UNMODELLED))
+        precision = sum_yy / variance + deviation**-2
+        value = (sum_xy / variance + prior * deviation**-2) / precision
+    bounded = min(max(value, 0.0), 1.0)
+    return Coefficient(bounded, math.hypot(precision**-0.5, _UNMODELLED * computing))
+
+
+def computing_part(visits: Sequence[Visit]) -> float:
+    """The part of the visits' times that can follow the reference; 1 where it is unknown."""
+    known = [visit.computing for visit in visits if visit.computing is not None]
+    part = statistics.median(known) if known else 1.0
+    return part if part < _ALL else 1.0
 
 
 def reference_noise(visits: Sequence[Visit]) -> float:
@@ -193,7 +209,8 @@ def summarize_visits(visits: Sequence[Visit], precision: float, level: float | N
     known = [reference for reference in references if reference is not None]
     coefficient, usual, drift = NOT_AT_ALL, 0.0, 0.0
     if len(known) == len(times):
-        coefficient = coefficient_of(times, known, reference_noise(visits))
+        computing = computing_part(visits)
+        coefficient = coefficient_of(times, known, reference_noise(visits), computing)
         usual = statistics.fmean(known)
         if level is not None and not is_outdone(level, math.exp(usual)):
             usual = math.log(level)

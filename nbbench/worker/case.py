@@ -183,7 +183,9 @@ class Visit:
     which the machine's drift is seen. ``calls_s`` is the time of all calls, first call and warm-up
     included. ``peak`` is the memory's in bytes, where it was taken over these samples. A visit that
     was ``alone`` sampled until it was precise. ``gpu_before`` and ``gpu_after`` are the GPU's state
-    before the first sample and after the last.
+    before the first sample and after the last. ``computing`` is the part of the samples' time in
+    which they work or wait for a processor, and not for anything else; None where that is unknown,
+    or a GPU works.
     """
 
     samples: tuple[float, ...]
@@ -196,6 +198,7 @@ class Visit:
     alone: bool = False
     gpu_before: Optional[GpuState] = None
     gpu_after: Optional[GpuState] = None
+    computing: Optional[float] = None
 
     @property
     def gpu_states(self) -> tuple[GpuState, ...]:

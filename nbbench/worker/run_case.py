@@ -28,6 +28,7 @@ from .measure import (
 )
 from .messages import DeviceOpened, Event, PhaseChanged
 from .resident import release_free_memory
+from .runnable import ComputingShare
 from .summarize import summarize
 
 _RAISED = re.compile(r"^\s*\w+(?:Error|Exception): (.+)$", re.MULTILINE)
@@ -181,7 +182,9 @@ class _Visit:
             device.memory.start()
         spent_s = time.perf_counter() - begin
         gpu_before = read_gpu()
+        computing = ComputingShare()
         samples = self._sample(device, call, warm, reference, alone, spent_s, build_s)
+        computes = computing.so_far() if device.name == "cpu" else None
         gpu_after = read_gpu()
         memory = device.memory.stop(model.parameter_bytes) if with_memory else None
         visit = Visit(
@@ -195,6 +198,7 @@ class _Visit:
             alone=alone,
             gpu_before=gpu_before,
             gpu_after=gpu_after,
+            computing=computes,
         )
         return summarize(visit, case.precision), memory
 
