@@ -9,10 +9,8 @@ import pytest
 
 from nbbench.execution.rounds import MAX_VISITS, MIN_VISITS_FOR_PRECISION
 from nbbench.machine import reference
+from nbbench.report.coefficient import Prior, coefficient_of, prior_of
 from nbbench.report.visits import (
-    PRIOR_COEFFICIENT,
-    PRIOR_DEVIATION,
-    coefficient_of,
     is_beyond_visits,
     mean_of,
     summarize_visits,
@@ -84,7 +82,10 @@ def coverage(machine, coefficient, trials=600, **more):
     "coefficient",
     [
         0.9,
-        *(pytest.param(each, marks=(pytest.mark.slow, pytest.mark.newest)) for each in (1.0, 0.7)),
+        *(
+            pytest.param(each, marks=(pytest.mark.slow, pytest.mark.newest))
+            for each in (1.0, 0.7, 0.4)
+        ),
     ],
 )
 def test_the_interval_holds_the_truth_stopping_included(machine, coefficient):
@@ -120,7 +121,7 @@ def test_a_model_that_does_not_follow_the_reference_keeps_its_time():
 
 
 @pytest.mark.parametrize(
-    ("computing", "taken_out"), [(0.0, 0.0), (0.5, 0.4), (0.95, 0.85), (None, 0.85)]
+    ("computing", "taken_out"), [(0.0, 0.0), (0.5, 0.35), (0.95, 0.7), (None, 0.7)]
 )
 def test_a_call_that_waits_does_not_follow_the_reference(computing, taken_out):
     visits = [
@@ -138,16 +139,23 @@ def test_without_references_or_visits_nothing_is_taken_out():
     assert summarize_visits(plain[:3], 0.05, LEVEL).interval == "visits"
 
 
+PRIOR = Prior(0.7, 0.15, 0.1)
+
+
 def test_the_coefficient_is_between_none_and_all():
     up = [0.1, 0.2, 0.3, 0.4]
-    assert coefficient_of(up, [2 * value for value in up]).value == pytest.approx(0.5, abs=0.02)
-    assert coefficient_of(up, [-value for value in up]).value == 0.0
-    assert coefficient_of(up, [value / 3 for value in up]).value == 1.0
-    same = coefficient_of(up, [0.2] * 4)  # nothing is seen of it: the prior
-    assert (same.value, same.deviation) == (
-        PRIOR_COEFFICIENT,
-        pytest.approx(PRIOR_DEVIATION, rel=0.05),
+    assert coefficient_of(up, [2 * value for value in up], PRIOR).value == pytest.approx(
+        0.5, abs=0.02
     )
+    assert coefficient_of(up, [-value for value in up], PRIOR).value == 0.0
+    assert coefficient_of(up, [value / 3 for value in up], PRIOR).value == 1.0
+    same = coefficient_of(up, [0.2] * 4, PRIOR)  # nothing is seen of it: the prior
+    assert (same.value, same.deviation) == (0.7, pytest.approx(math.hypot(0.15, 0.1)))
+
+
+def test_long_calls_are_expected_to_follow_the_reference_less():
+    means = [prior_of([Visit((seconds,) * 3)]).mean for seconds in (1e-4, 5e-3, 0.05, 0.5, 5)]
+    assert means == [pytest.approx(each) for each in (0.7, 0.7, 0.4, 0.1, 0.1)]
 
 
 def test_a_mean_of_correlated_values_is_less_sure():

@@ -156,7 +156,7 @@ class BenchmarkArguments(BaseModel):
     )
     min_samples: Annotated[int, BeforeValidator(_no_bool)] = _option(
         MIN_SAMPLES,
-        "the fewest samples of a case that has one visit (6 to 1000), however long they take",
+        "the fewest samples of a case that has one visit (3 to 1000), however long they take",
     )
     timeout: float = _option(600.0, "seconds that any one phase of a case may take")
     seed: int = _option(0, "seed of the random weights and inputs")

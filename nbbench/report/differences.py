@@ -19,18 +19,17 @@ from ..errors import ArgumentError, did_you_mean
 from ..plan.cases import AXES, Axis, Case, MemoryProfile, Result, Status
 from ..text import rounded
 from ..worker.case import MIN_VISITS, Visit
-from .environment import EnvironmentFacts, environment_differences
-from .visits import (
+from .coefficient import (
     NOT_AT_ALL,
     Coefficient,
-    Estimate,
     coefficient_of,
-    computing_part,
     log_reference,
     log_time,
-    mean_of,
+    prior_of,
     reference_noise,
 )
+from .environment import EnvironmentFacts, environment_differences
+from .visits import Estimate, mean_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -305,7 +304,7 @@ def _shared_coefficient(mine: Sequence[Visit], theirs: Sequence[Visit]) -> Coeff
         times += [time - mean_time for time, _ in pairs]
         references += [reference - mean_reference for _, reference in pairs]
     both = [*mine, *theirs]
-    return coefficient_of(times, references, reference_noise(both), computing_part(both))
+    return coefficient_of(times, references, prior_of(both), reference_noise(both))
 
 
 def _visits(result: Result) -> tuple[Visit, ...]:

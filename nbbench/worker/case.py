@@ -17,8 +17,8 @@ from typing import Any, Optional
 MIN_VISITS = 3
 """The fewest visits that an interval over visits is drawn from."""
 
-MIN_SAMPLES = 6
-"""The fewest with which the median's interval exists: (min, max) of 6 has a level of 96.9 %."""
+MIN_SAMPLES = 3
+"""The fewest that an interval is drawn from."""
 
 
 class Status(str, Enum):

@@ -214,6 +214,8 @@ class _Visit:
     ) -> list[float]:
         """Seconds per call: until they are precise where the visit is alone, else a few."""
         case, calls_per_sample = self._case, block_size(warm.call_s)
+        if reference is not None:
+            reference.follow(sum(warm.samples))
         if alone:
             return sample(
                 call,
