@@ -40,6 +40,10 @@ MATTERS = 0.02
 FIRST = "first"
 """The baseline that is the first value of the first axis in which cases differ."""
 
+_SLOW_PART = 0.4
+"""Of what visits differ by: how far a whole run is off, as they also drift from minute to minute,
+which no number of visits within some seconds shows. (`docs/steadiness.py runs` counts by it.)"""
+
 MEMORY_MATTERS = 0.05
 """The same for peak memory, which differs from run to run by the C allocator's chance."""
 
@@ -275,19 +279,20 @@ def _unpaired(result: Result, base: Result) -> Estimate | None:
     if min(len(mine), len(theirs)) < MIN_VISITS:
         return None
     coefficient = _shared_coefficient(mine, theirs)
-    means, drifts = [], []
+    means, drifts, slow = [], [], []
     for visits in (mine, theirs):
         references = [log_reference(visit) for visit in visits]
         known = [reference for reference in references if reference is not None]
         times = [log_time(visit) for visit in visits]
         if len(known) < len(visits):
             coefficient, known = NOT_AT_ALL, [0.0] * len(visits)
-        means.append(
-            mean_of([t - coefficient.value * r for t, r in zip(times, known, strict=True)])
-        )
+        steady = [t - coefficient.value * r for t, r in zip(times, known, strict=True)]
+        means.append(mean_of(steady))
+        slow.append(1.96 * _SLOW_PART * statistics.stdev(steady))
         drifts.append(statistics.fmean(known))
     unsure = 1.96 * (drifts[0] - drifts[1]) * coefficient.deviation
-    return Estimate(means[0].mean - means[1].mean, math.hypot(means[0].half, means[1].half, unsure))
+    half = math.hypot(means[0].half, means[1].half, unsure, *slow)
+    return Estimate(means[0].mean - means[1].mean, half)
 
 
 def _shared_coefficient(mine: Sequence[Visit], theirs: Sequence[Visit]) -> Coefficient:
