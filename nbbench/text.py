@@ -83,5 +83,14 @@ def shortened(text: str, width: int) -> str:
 
 
 def quoted(value: object, longest: int = 80) -> str:
-    """A value as Python writes it, for a message; what is long is shortened in the middle."""
-    return shortened(repr(value), longest)
+    """A value as Python writes it, for a message; what is long is shortened in the middle.
+
+    What cannot be written, since its own code fails, is named by its type.
+    """
+    try:
+        text = repr(value)
+    except Exception:
+        text = f"<{type(value).__name__}>"
+    if len(text) > 4 * longest:
+        text = text[: 2 * longest] + text[-2 * longest :]
+    return shortened(one_line(text), longest)

@@ -23,6 +23,7 @@ from packaging.utils import canonicalize_name
 
 from ..errors import ArgumentError
 from ..frameworks import BackendFile
+from ..text import quoted
 from .sources import parse_requirement, shown, split_requirements
 
 SAME_AS = {
@@ -77,7 +78,8 @@ def parse_requirements(text: str) -> tuple[Requirement, ...]:
         parsed.append(parse_requirement(word, editable))
         if parsed[-1].marker is not None and not parsed[-1].marker.evaluate():
             raise ArgumentError(
-                f"environments: {shown(word)!r} does not apply here, by its marker; leave it out"
+                f"environments: {quoted(shown(word), 200)} does not apply here, by its marker; "
+                f"leave it out"
             )
     return tuple(parsed)
 
