@@ -82,6 +82,16 @@ def shortened(text: str, width: int) -> str:
     return f"{set_cell_size(text, width - 1 - behind).strip()}…{tail}"
 
 
+def error_text(error: BaseException, longest: int = 300) -> str:
+    """An error as its type and its text; the type alone where its own code fails."""
+    kind = type(error).__name__
+    try:
+        text = str(error)
+    except Exception:
+        text = ""
+    return shortened(one_line(f"{kind}: {text[: 4 * longest]}" if text else kind), longest)
+
+
 def quoted(value: object, longest: int = 80) -> str:
     """A value as Python writes it, for a message; what is long is shortened in the middle.
 

@@ -161,8 +161,8 @@ def test_what_is_no_path_is_refused_wherever_one_is_given(path):
     "values",
     [
         {"other": "old.nbbench.json"}, {"by": []}, {"by": None}, {"baseline": []},
-        {"by": "x" * 5000}, {"by": "model", "baseline": "x" * 5000}, {"matters": "5%"}, {"matters": float("nan")},
-        {"matters": -1}, {"matters": None},
+        {"by": "x" * 5000}, {"by": "model", "baseline": "x" * 5000}, {"matters": "5%"},
+        {"matters": float("nan")}, {"matters": -1}, {"matters": None},
     ],
 )  # fmt: skip
 def test_what_cannot_be_compared_is_one_short_sentence(values):

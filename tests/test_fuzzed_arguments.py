@@ -54,10 +54,21 @@ def good_values(name):
     return one | st.lists(one, min_size=1, max_size=3) if takes_several(name) else one
 
 
+REQUIREMENTS = """
+a b==1 @ https://x/a.whl http://[x file:///x file://[ git+ssh://g@h/x ; os_name ~= 'x' [dev] ${X}
+python_version<'3' extra=='x' -e . ./x #egg=x ~ ~nouser /x .whl ==== >=1,<2
+"""
+ENVIRONMENTS = st.lists(st.sampled_from(REQUIREMENTS.split()), max_size=4).flatmap(
+    lambda parts: st.sampled_from([" ".join(parts), "".join(parts)])
+)
+
+
 def any_values(name):
     """A value of any kind; for an argument that takes several, also one among good ones."""
     several = st.lists(st.sampled_from(GOOD.get(name, [1, 8])), max_size=2, unique_by=str)
     among = st.builds(lambda good, bad: [*good, bad], several, ANYTHING)
+    if name == "environments":
+        return ANYTHING | among | ENVIRONMENTS
     return ANYTHING | among if takes_several(name) else ANYTHING
 
 

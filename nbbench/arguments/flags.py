@@ -13,7 +13,7 @@ from typing import Any, NoReturn, get_args, get_origin
 from pydantic.fields import FieldInfo
 
 from ..errors import ArgumentError, did_you_mean
-from ..text import quoted
+from ..text import quoted, shortened
 from .schema import BenchmarkArguments
 
 _Formatter = argparse.RawDescriptionHelpFormatter
@@ -33,7 +33,7 @@ class FlagParser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Raise what argparse would print."""
-        raise ArgumentError(message.replace("argument ", "", 1))
+        raise ArgumentError(shortened(message.replace("argument ", "", 1), 400))
 
     def read(self, argv: list[str]) -> dict[str, Any]:
         """The values that flags give, by the arguments' names; only those that were given."""

@@ -9,7 +9,7 @@ from functools import wraps
 from itertools import islice
 from typing import Any
 
-from ..text import shortened
+from ..text import error_text
 
 MAX_VALUES = 100_000
 """The most values that an argument takes: what goes on for ever ends in a sentence."""
@@ -32,8 +32,7 @@ def guarded(read: Callable[..., Any]) -> Callable[..., Any]:
             raise
         except Exception as error:
             raise Unreadable(
-                f"a value of type {type(value).__name__} cannot be read "
-                f"({type(error).__name__}: {_text_of(error)})"
+                f"a value of type {type(value).__name__} cannot be read ({error_text(error)})"
             ) from None
 
     return reading
@@ -41,13 +40,6 @@ def guarded(read: Callable[..., Any]) -> Callable[..., Any]:
 
 class _Refused(ValueError):
     """A value that can be read, and is not what is wanted."""
-
-
-def _text_of(error: Exception) -> str:
-    try:
-        return shortened(str(error), 200)
-    except Exception:
-        return "…"
 
 
 @guarded

@@ -25,7 +25,7 @@ from packaging.utils import (
 
 from ..errors import ArgumentError
 from ..masked_urls import has_mask, without_secrets
-from ..text import quoted
+from ..text import quoted, shortened
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -80,8 +80,10 @@ def parse_requirement(word: str, editable: bool = False) -> Requirement:
         name = named[1] if named else _name_in(url, shown)
         kind = Editable if editable else Requirement
         return kind(f"{name}{extras} @ {url}{semicolon and ' ;'}{marker}")
-    except InvalidRequirement as error:
-        first = without_secrets(str(error).splitlines()[0])
+    except ArgumentError:
+        raise
+    except (InvalidRequirement, ValueError, OSError) as error:  # of a URL or a path, too
+        first = shortened(without_secrets(next(iter(str(error).splitlines()), "")), 200)
         raise ArgumentError(
             f"environments: {quoted(shown, 200)} is no requirement ({first}); write it like "
             f"transformers==4.57.6 or name @ https://…"

@@ -14,7 +14,7 @@ from ..errors import OutputError
 from ..machine.gpus import GpuFacts
 from ..machine.machine import MachineFacts
 from ..plan.cases import Case, Outcome, Result, Status
-from ..text import quoted, shortened
+from ..text import error_text, quoted
 from ..worker.checked import checked
 from .atomic_write import as_path, cannot_write, is_special, write_text
 from .environment import EnvironmentKey, WorkerFacts
@@ -150,7 +150,7 @@ def read_content(file: str | Path) -> Content:
     try:
         return read(content)
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
-        reason = shortened(f"{type(error).__name__}: {error}", 300)
+        reason = error_text(error)
         raise OutputError(
             f"{name} is a damaged report ({reason}); give a file as save wrote it"
         ) from None
