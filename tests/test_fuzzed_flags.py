@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
 import os
+import re
+from pathlib import Path
 
 import pytest
 
 from nbbench import cli
+from nbbench.arguments.defaults import sentence_of, with_defaults
+from nbbench.arguments.schema import BenchmarkArguments
 from nbbench.cli import doctor, selftest
 from nbbench.environments import build, interpreters
 from nbbench.hf import PyTorchBenchmarkArguments, TensorFlowBenchmarkArguments
 from nbbench.notebook.magic_flags import magic_parser
-from tests.fuzzing import TEXTS, fuzzed, is_one_sentence, st
+from nbbench.text import one_line
+from tests.fuzzing import JSON, TEXTS, answer_or_sentence, fuzzed, is_one_sentence, st
 from tests.public_listing import FIXTURE
 
 pytestmark = pytest.mark.usefixtures("probe", "offline", "unmeasured")
@@ -87,6 +93,7 @@ def _quick_commands(tmp_path, monkeypatch):
     (inner / "folder").mkdir()
     monkeypatch.chdir(inner)
     monkeypatch.setenv("NBBENCH_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("NBBENCH_DEFAULTS", "")
     monkeypatch.setattr(selftest, "checks", lambda sizes: iter(()))
     monkeypatch.setattr(doctor, "LOAD_S", 0.001)
     monkeypatch.setattr(doctor, "DRIFT_S", 0.001)
@@ -139,3 +146,25 @@ def test_any_other_command_is_none(argv):
     code, out, errors = ended(argv)
     assert code == 2 or out
     assert out or is_one_sentence(errors.removesuffix("\n"))
+
+
+NAMES = sorted(BenchmarkArguments.model_fields)
+DEFAULTS = st.lists(
+    st.builds("{} = {}".format, st.sampled_from(NAMES) | TEXTS, JSON.map(json.dumps)), max_size=3
+).map("\n".join)
+
+
+@fuzzed(st.sampled_from(["[tool.nbbench]\n", "[tool]\nnbbench = ", ""]), DEFAULTS, examples=50)
+def test_any_defaults_of_a_folder_are_taken_or_refused_in_a_sentence(head, lines):
+    Path("pyproject.toml").write_bytes(f"{head}{lines}".encode("utf-8", "surrogatepass"))
+    answer = answer_or_sentence(lambda: with_defaults({}))
+    assert answer is None or one_line(sentence_of(answer[1])) == sentence_of(answer[1])
+
+
+@fuzzed(
+    st.lists(st.sampled_from(FLAGS["run"] + WORDS["run"]) | TEXTS, max_size=4).map(" ".join),
+    examples=50,
+)
+def test_any_defaults_of_the_variable_are_taken_or_refused_in_a_sentence(text):
+    os.environ["NBBENCH_DEFAULTS"] = re.sub("[\0\ud800]", "", text)
+    answer_or_sentence(lambda: with_defaults({}))

@@ -120,7 +120,7 @@ def _table(file: Path) -> Any:
         return None
     try:
         tool = tomllib.loads(text).get("tool")
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # of a number too long, too
         raise ArgumentError(f"{file} cannot be read as TOML: {error}") from None
     return tool.get("nbbench") if isinstance(tool, dict) else None
 
