@@ -218,12 +218,28 @@ def test_numbers_of_numpy_in_a_configuration_stay_numbers():
 
 
 @pytest.mark.parametrize("digits", [400, 5000])  # more than Python prints
-@pytest.mark.parametrize("name", ["seed", "batch_sizes", "rounds", "min_samples", "threads"])
+@pytest.mark.parametrize("name", ["seed", "batch_sizes", "rounds", "threads", "baseline"])
 def test_a_number_too_long_to_print_is_one_sentence(name, digits):
     sentence = refused(**{name: 10**digits})
     assert sentence.startswith(name)
     assert len(sentence) < 300
     assert "set_int_max_str_digits" not in sentence
+
+
+class Text(str):
+    """Text that cannot be compared or be in a dict."""
+
+    __hash__ = None
+
+    def __eq__(self, other):
+        raise RuntimeError
+
+
+def test_text_of_a_class_of_its_own_is_text():
+    texts = {"models": "gpt2", "frameworks": "torch", "dtype": "fp16", "environments": "auto"}
+    arguments = BenchmarkArguments(**{name: Text(text) for name, text in texts.items()})
+    assert arguments == BenchmarkArguments(**texts)
+    assert type(arguments.models[0]) is str
 
 
 @pytest.mark.parametrize("kind", [ArgumentError, nbbench.ModelNotFound, nbbench.OutputError])

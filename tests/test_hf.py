@@ -233,6 +233,16 @@ def test_the_command_takes_truths_as_the_scripts_did(capsys):
     assert "'a.json' belongs to no option" in capsys.readouterr().err
 
 
+class Ambiguous:
+    """A value that can neither be compared nor be true or false, as NumPy's arrays."""
+
+    def __eq__(self, other):
+        raise ValueError("two\nlines")
+
+    __bool__ = __iter__ = __repr__ = lambda self: self == self
+    __hash__ = None
+
+
 @pytest.mark.parametrize(
     "values",
     [
@@ -246,6 +256,10 @@ def test_the_command_takes_truths_as_the_scripts_did(capsys):
         {"batch_sizes": itertools.count(1)},
         {"models": itertools.repeat("gpt2")},
         {"x" * 5000: 1},
+        {"eager_mode": Ambiguous()},
+        {"no_memory": Ambiguous()},
+        {"log_filename": Ambiguous()},
+        {"models": Ambiguous()},
     ],
 )
 def test_values_that_the_former_arguments_do_not_take_are_one_short_sentence(values):

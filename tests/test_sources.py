@@ -205,7 +205,7 @@ def test_a_url_is_installed_from_the_url(web, named, from_):
     "text",
     [
         "http://[x", "a @ http://[x", "a @ file://[", "-e file://[x", "https://[::1/a.whl",
-        "a==1 ; os_name ~= 'x'", "a==1 ; python_version > 'x'", "a @ " + "x/" * 5000,
+        "a==1;os_name~='x'", "a==1;python_version>'x'", "a @ " + "x/" * 5000,
     ],
 )  # fmt: skip
 def test_what_no_url_path_or_marker_can_be_is_one_short_sentence(text):

@@ -83,9 +83,16 @@ def _config_of(model: Any) -> str:
     return "its model.config" if _is_config(held) else ""
 
 
+def plain(text: str) -> str:
+    """The same text without what a class of the user's or NumPy's makes of it."""
+    return str.__str__(text)
+
+
 @guarded
 def as_text(value: Any) -> Any:
     """Let a path stand for its text."""
+    if isinstance(value, str):
+        return plain(value)
     if isinstance(value, Mapping) and "model_type" not in value:
         raise _Refused("a dict was given for a name; give names, or configurations as configs")
     if isinstance(value, Mapping) or _is_config(value):

@@ -24,7 +24,7 @@ from ..errors import ArgumentError, did_you_mean
 from ..machine.processors import too_many_threads
 from ..text import quoted, shortened
 from ..worker.case import MIN_SAMPLES
-from .given import Unreadable, as_list, as_text, config_as_dict
+from .given import Unreadable, as_list, as_text, config_as_dict, plain
 
 
 def _no_bool(value: Any) -> Any:
@@ -36,7 +36,8 @@ def _no_bool(value: Any) -> Any:
 
 def _as_name(value: Any) -> Any:
     """Let a number stand for its text: a batch size may be a baseline, too."""
-    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+    is_number = isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**63
+    return str(value) if is_number else value
 
 
 _List = BeforeValidator(as_list)
@@ -47,7 +48,7 @@ _Name = Annotated[str, Field(min_length=1), BeforeValidator(as_text)]
 def _same_as(**meanings: str) -> BeforeValidator:
     """Take other names for values: ``fp16`` for ``float16``."""
     return BeforeValidator(
-        lambda value: meanings.get(value, value) if isinstance(value, str) else value
+        lambda value: meanings.get(plain(value), plain(value)) if isinstance(value, str) else value
     )
 
 

@@ -209,7 +209,7 @@ def _file_url(source: str, shown: str) -> str:
 
 def _check(url: str, shown: str, editable: bool) -> None:
     """Raise `ArgumentError` for a source that nothing can be installed from."""
-    scheme = url.partition(":")[0].lower()
+    scheme = urlsplit(url).scheme  # raises ValueError for what is no URL
     if scheme not in _SCHEMES:
         raise ArgumentError(
             f"environments: {quoted(shown, 200)} is of a kind that cannot be installed from; give "

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from ..arguments import schema
-from ..arguments.given import Unreadable, as_list
+from ..arguments.given import Unreadable, as_list, plain
 from ..errors import ArgumentError, did_you_mean
 from ..machine.gpus import visible_gpus
 from ..text import quoted
@@ -110,7 +110,8 @@ class BenchmarkArguments:
             given = values.get(item.name, default)
             if isinstance(default, list) and item.name in values:
                 given = _list_of(item.name, given)
-            if item.name in _FILES and given == default:
+            is_text = isinstance(given, str)
+            if item.name in _FILES and is_text and plain(given) == default:
                 given = (
                     f"{item.name.removesuffix('_csv_file').removesuffix('_filename')}_{stamp}.csv"
                 )
@@ -293,6 +294,7 @@ class TensorFlowBenchmarkArguments(BenchmarkArguments):
 
     def benchmark_arguments(self, configs: Any) -> schema.BenchmarkArguments:
         """These arguments as nbbench's own; raises `ArgumentError` where they make no sense."""
+        self._check_types()
         if self.eager_mode and self.use_xla:
             raise ArgumentError("eager_mode and use_xla exclude each other; keep one")
         if self.trace_memory_line_by_line and not self.eager_mode:
