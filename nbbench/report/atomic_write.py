@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..errors import NbbenchError, OutputError
 from ..text import quoted
@@ -23,12 +23,11 @@ class MissingParquet(NbbenchError, ImportError):
     """Pyarrow is not installed."""
 
 
-def as_path(path: object) -> Path:
+def as_path(path: Any) -> Path:
     """The path that a value names; raises `OutputError` for one that names none."""
-    try:
-        name = os.fspath(path)  # type: ignore[call-overload]
-    except Exception:  # no path, or one whose own code fails
-        name = None
+    name: Any = None
+    with suppress(Exception):  # of what is no path, or of a path's own code
+        name = os.fspath(path)
     if not isinstance(name, str) or not name or "\0" in name:
         raise OutputError(f"{quoted(path)} is no path; give that of a file or a folder")
     return Path(name)
