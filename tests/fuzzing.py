@@ -179,7 +179,7 @@ OBJECTS = st.one_of(
     hostile_objects(),
     hostile_objects(),
     _endless().map(lambda make: make()),
-    st.sampled_from([(_round, list), (_round, dict), (_deep, 50), (_deep, 5000)]).map(
+    st.sampled_from([(_round, list), (_round, dict), (_deep, 300), (_deep, 5000)]).map(
         lambda made: made[0](made[1])
     ),
 )  # fmt: skip

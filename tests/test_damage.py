@@ -119,6 +119,10 @@ def _lines(content):
     return lines
 
 
+def nested(depth):
+    return [nested(depth - 1)] if depth else []
+
+
 def _visit(content):
     return content["results"][0]["outcome"]["timing"]["visits"][0]
 
@@ -128,6 +132,8 @@ def _visit(content):
     [
         lambda content: _lines(content).update(steps=[[10**6, 1, None]]),
         lambda content: _lines(content).update(lines=[]),
+        lambda content: content["environments"][0]["values"].update(x=nested(300)),
+        lambda content: content["results"][0]["case"]["config"].update(x={"y": nested(150)}),
         lambda content: _lines(content)["steps"][0].__setitem__(0, -1),
         lambda content: _visit(content).update(references=[0.0]),
         lambda content: _visit(content).update(references=[-1.0, 1.0]),
@@ -169,6 +175,24 @@ def test_what_cannot_be_compared_is_one_short_sentence(values):
     with pytest.raises(nbbench.ArgumentError) as caught:
         nbbench.Report.load(FIXTURE).compare(**values)
     assert len(str(caught.value)) < 500
+
+
+def test_names_that_cannot_be_written_are_written_otherwise(tmp_path):
+    content = nbbench.Report.load(FIXTURE).to_dict()
+    content["environments"][0]["values"]["\ud800"] = 1
+    file = tmp_path / "x.json"
+    file.write_text(json.dumps(content))
+    nbbench.Report.load(file).to_html(tmp_path / "x.html")
+    assert "?" in nbbench.Report.load(file).environment.index
+
+
+def test_a_configuration_nested_too_deeply_is_refused_in_one_sentence(tmp_path):
+    config = {"model_type": "probe", "x": nested(150)}
+    with pytest.raises(nbbench.ArgumentError, match="number 1 is nested deeper than 100 levels"):
+        nbbench.run(configs=config)
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(nbbench.ModelNotFound, match="is nested too deeply"):
+        nbbench.run(str(tmp_path))
 
 
 def test_deep_nesting_is_refused_in_one_sentence(tmp_path):

@@ -111,7 +111,8 @@ def damaged(draw, saved):
         name = draw(st.sampled_from(["results", "machine", "version", "case", "timing", "samples"]))
         text = text.replace(f'"{name}":', f'"{name}": {json.dumps(draw(JSON))}, "{name}":', 1)
     if kind == "nested":
-        text = text.replace("null", "[" * 5000 + "]" * 5000, 1)
+        depth = draw(st.sampled_from([60, 200, 400, 800, 5000]))
+        text = text.replace("null", "[" * depth + "]" * depth, draw(st.integers(1, 9)))
     if kind == "any":
         return Given(
             draw(st.binary(max_size=50) | JSON.map(lambda value: json.dumps(value).encode()))

@@ -10,6 +10,7 @@ from itertools import islice
 from typing import Any
 
 from ..text import error_text
+from ..worker.checked import MAX_DEPTH, is_deep
 
 MAX_VALUES = 100_000
 """The most values that an argument takes: what goes on for ever ends in a sentence."""
@@ -135,8 +136,13 @@ def config_as_dict(config: Any, number: int) -> dict[str, Any]:
             "configs=list(configs.values())"
         )
     model_type: str | None = values.get("model_type") or getattr(config, "model_type", None)
-    plain: dict[str, Any] = json.loads(json.dumps(dict(values), default=_plain))
-    return {**plain, "model_type": model_type} if model_type else plain
+    read: dict[str, Any] = json.loads(json.dumps(dict(values), default=_plain))
+    if is_deep(read):
+        raise _Refused(
+            f"configs: number {number} is nested deeper than {MAX_DEPTH} levels; give the "
+            f"configuration of a Transformers model"
+        )
+    return {**read, "model_type": model_type} if model_type else read
 
 
 def _plain(value: Any) -> Any:
