@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import ArgumentError, did_you_mean
 from ..plan.cases import AXES, Axis, Case, MemoryProfile, Result, Status
-from ..text import rounded
+from ..text import quoted, rounded
 from ..worker.case import MIN_VISITS, Visit
 from .coefficient import (
     NOT_AT_ALL,
@@ -138,7 +138,9 @@ def compare_by(
     if wanted is None:
         listed = ", ".join(map(str, values))
         hint = did_you_mean(str(baseline), map(str, values))
-        raise ArgumentError(f"baseline: {baseline!r} is no {axis.name} of these ({listed}){hint}")
+        raise ArgumentError(
+            f"baseline: {quoted(baseline)} is no {axis.name} of these ({listed}){hint}"
+        )
     bases = {_identity(r, axis): r for r in results if r.value(axis) == wanted}
     differences, unmatched = [], []
     for result in results:
@@ -347,7 +349,7 @@ def _axis(results: Sequence[Result], by: str, baseline: Any) -> Axis:
     if by:
         if by not in heads:
             raise ArgumentError(
-                f"by: {by!r} is not one of {', '.join(names)}{did_you_mean(by, names)}"
+                f"by: {quoted(by)} is not one of {', '.join(names)}{did_you_mean(by, names)}"
             )
         return heads[by]
     varying = [axis for axis in AXES if len({str(r.value(axis)) for r in results}) > 1]
@@ -355,7 +357,9 @@ def _axis(results: Sequence[Result], by: str, baseline: Any) -> Axis:
         varying = [a for a in varying if str(baseline) in {str(r.value(a)) for r in results}]
     if not varying:
         what = (
-            f"do not differ in {baseline!r}" if baseline not in (None, FIRST) else "do not differ"
+            f"do not differ in {quoted(baseline)}"
+            if baseline not in (None, FIRST)
+            else "do not differ"
         )
         raise ArgumentError(f"these cases {what}; nothing can be compared")
     if len(varying) > 1 and baseline is None:

@@ -85,7 +85,7 @@ def _facts_table(facts: Sequence[EnvironmentFacts]) -> str:
         for text in ("", *(one_line(f"{each.framework} ({each.environment})") for each in facts))
     )
     rows = "".join(
-        f'<tr><th scope="row" class="t">{escape(key)}</th>'
+        f'<tr><th scope="row" class="t">{escape(one_line(key))}</th>'
         + "".join(f'<td class="t">{escape(_known(column.get(key)))}</td>' for column in columns)
         + "</tr>"
         for key in keys

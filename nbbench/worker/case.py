@@ -174,6 +174,14 @@ class GpuState:
     throttle: Optional[tuple[str, ...]] = None
 
 
+_SHORTEST_S, _LONGEST_S = 1e-12, 1e12
+"""What no clock measures and nobody waits for: rates and ratios of such times are no numbers."""
+
+
+def _are_times(times: tuple[float, ...]) -> bool:
+    return not times or (min(times) >= _SHORTEST_S and max(times) <= _LONGEST_S)
+
+
 @dataclass(frozen=True)
 class Visit:
     """What was sampled of a case in one process; times in seconds.
@@ -206,8 +214,8 @@ class Visit:
         return tuple(state for state in (self.gpu_before, self.gpu_after) if state is not None)
 
     def __post_init__(self) -> None:
-        if not self.samples or min(self.samples) <= 0:
-            raise ValueError("a visit has no samples, or one that took no time")
+        if not self.samples or not _are_times(self.samples) or not _are_times(self.references):
+            raise ValueError("a visit has no samples, or one that took no time, or ages")
 
 
 @dataclass(frozen=True)
@@ -241,7 +249,7 @@ class Timing:
     phases: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if not self.visits or self.median_s <= 0:
+        if not self.visits or not _are_times((self.median_s,)):
             raise ValueError("a timing has no visits, or a median that is no time")
         low, high = self.ci_low_s, self.ci_high_s
         if low is not None and high is not None and not 0 < low <= high:
@@ -330,6 +338,10 @@ class LineTrace:
     end: tuple[int, Optional[int]]
     traced_s: float
     whole: bool = True
+
+    def __post_init__(self) -> None:
+        if any(not 0 <= step[0] < len(self.lines) for step in self.steps):
+            raise ValueError("a step is of a line that is not listed")
 
     def changes(self) -> Iterator[tuple[int, tuple[int, int], tuple[int, int]]]:
         """Each step's index in ``lines``, the bytes that it added, and those held after it.
