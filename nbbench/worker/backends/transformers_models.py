@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from typing import Any, Optional
 
 from ..backend import Unsupported
 from ..case import Case
 
+_QUANTISED = ("quantization_config", "compression_config", "quantization")
+_IMPLEMENTATION = re.compile(r"\w*_implementation(_internal)?")
 _PRETRAINING_HEADS = ("ForMaskedLM", "ForPreTraining", "WithLMHeadModel")
 
 
@@ -40,35 +43,47 @@ def make_config(transformers: Any, case: Case) -> Any:
     return transformers.AutoConfig.for_model(model_type, **values)
 
 
+def _entries(values: Any) -> Iterator[tuple[str, Any]]:
+    """The names and values of a configuration and of all its parts, in lists too."""
+    if isinstance(values, Mapping):
+        for name, value in values.items():
+            yield name, value
+            yield from _entries(value)
+    elif isinstance(values, (list, tuple)):
+        for value in values:
+            yield from _entries(value)
+
+
 def _refuse_quantised(values: Mapping[str, Any], model: str) -> None:
     """Raise `Unsupported` for a configuration, or a part of one, of quantised weights."""
-    for name, value in values.items():
-        if name in ("quantization_config", "compression_config") and value:
+    for name, value in _entries(values):
+        if name in _QUANTISED and value:
             method = value.get("quant_method", "") if isinstance(value, Mapping) else ""
             kind = f" by {method}" if method else ""
             raise Unsupported(
                 f"{model} is quantised{kind}, which nbbench does not measure yet; to measure it "
-                f"dense, give its configuration as configs without quantization_config"
+                f"dense, give its configuration as configs without {name}"
             )
-        if isinstance(value, Mapping):
-            _refuse_quantised(value, model)
 
 
 def _refuse_hub_kernels(values: Mapping[str, Any], model: str) -> None:
-    """Raise `Unsupported` for an attention implementation that is code of the Hub."""
-    for name, value in values.items():
-        named = name in ("attn_implementation", "_attn_implementation", "experts_implementation")
-        if named and not (value is None or isinstance(value, (str, Mapping))):
-            raise Unsupported(
-                f"the configuration of {model} has {name} {value!r}, which is no name"
-            )
-        if named and isinstance(value, str) and ("/" in value or ":" in value):
-            raise Unsupported(
-                f"the configuration of {model} names the kernel {value!r} of the Hub, and "
-                f"nbbench runs no code of the Hub; remove {name}, or give attentions"
-            )
-        if isinstance(value, Mapping):
-            _refuse_hub_kernels(value, model)
+    """Raise `Unsupported` for an attention implementation that is code of the Hub.
+
+    A configuration may name one for each of its parts, in a mapping.
+    """
+    for name, value in _entries(values):
+        if not _IMPLEMENTATION.fullmatch(name):
+            continue
+        for named in value.values() if isinstance(value, Mapping) else [value]:
+            if not (named is None or isinstance(named, str)):
+                raise Unsupported(
+                    f"the configuration of {model} has {name} {named!r}, which is no name"
+                )
+            if named is not None and ("/" in named or ":" in named):
+                raise Unsupported(
+                    f"the configuration of {model} names the kernel {named!r} of the Hub, and "
+                    f"nbbench runs no code of the Hub; remove {name}, or give attentions"
+                )
 
 
 def _refuse_nameless_architectures(architectures: Any, model: str) -> None:
