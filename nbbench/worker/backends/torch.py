@@ -131,15 +131,17 @@ class TorchBackend:
             with repeating_draws(self.torch):
                 return model_class._from_config(config, **options)
         except (ValueError, ImportError) as error:
+            sentence = _first_sentence(error)
             if asked:  # this model has no such attention, or its package is missing
-                raise Unsupported(_first_sentence(error)) from error
+                raise Unsupported(sentence) from error
             own = own_attention(case.config)
             if own is not None and is_about_attention(error):
                 raise Unsupported(
-                    f"the configuration of {case.model} asks for attention {own}, and "
-                    f"{_first_sentence(error)}; install what it needs, or give attentions sdpa or "
-                    f"eager"
+                    f"the configuration of {case.model} asks for attention {own}, and {sentence}; "
+                    f"install what it needs, or give attentions sdpa or eager"
                 ) from error
+            if isinstance(error, ImportError):
+                raise Unsupported(f"{sentence}; install it to measure {case.model}") from error
             raise
 
     def is_out_of_memory(self, error: BaseException) -> bool:
@@ -263,6 +265,10 @@ class TorchModel:
         self._model.zero_grad(set_to_none=True)
         try:
             loss = loss_of(self._run(**self._inputs), self.architecture)
+        except ImportError as error:  # some losses want a package of their own
+            raise Unsupported(
+                f"{_first_sentence(error)}; install it to train {self.architecture}"
+            ) from error
         except (NotImplementedError, ValueError) as error:
             if _TRAINING.search(str(error)) is None:
                 raise
