@@ -21,6 +21,19 @@ def transcript(head: Head) -> tuple[Input, ...]:
     )
 
 
+def transduced(head: Head) -> tuple[Input, ...]:
+    """A transcript, what the predictor is given to foresee it, and the mask that frames count by."""
+    (labels,) = transcript(head)
+    batch, length = labels.shape
+    made = [labels]
+    if "decoder_input_ids" in head.asks and "decoder_input_ids" not in head.tensors:
+        made.append(Input("decoder_input_ids", "ids", (batch, length + 1), labels.bound))
+    features = head.input_named("input_features")
+    if features is not None and "attention_mask" not in head.tensors:
+        made.append(Input("attention_mask", "ones", features.shape[:2]))
+    return tuple(made)
+
+
 def classes_of_frames(head: Head) -> tuple[Input, ...]:
     """Each class's share in each frame, as speakers speak at once."""
     shape = (head.batch_size, _frames(head), head.classes)

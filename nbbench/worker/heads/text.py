@@ -23,11 +23,7 @@ def classes_of_tokens(head: Head) -> tuple[Input, ...]:
     """A class for each token; for heads that link tokens, a first and a next token, too."""
     shape = head.ids.shape
     names = ("labels", "initial_token_labels", "subsequent_token_labels")
-    return tuple(
-        Input(name, "ids", shape, min(head.classes, shape[-1]))
-        for name in names
-        if name in head.asks
-    )
+    return tuple(Input(name, "ids", shape, head.classes) for name in names if name in head.asks)
 
 
 def replaced_tokens(head: Head) -> tuple[Input, ...]:
