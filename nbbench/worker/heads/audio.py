@@ -22,7 +22,7 @@ def transcript(head: Head) -> tuple[Input, ...]:
 
 
 def transduced(head: Head) -> tuple[Input, ...]:
-    """A transcript, what the predictor is given to foresee it, and the mask that frames count by."""
+    """A transcript, what its predictor is given, and the mask that frames count by."""
     (labels,) = transcript(head)
     batch, length = labels.shape
     made = [labels]

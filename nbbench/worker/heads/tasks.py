@@ -20,7 +20,7 @@ _NO_HEADS = {"BACKBONE", "IMAGE", "TEXT_ENCODING", "MULTIMODAL_LM"}
 """Mappings of base models, or of classes that another mapping has by their task."""
 
 
-@functools.lru_cache(maxsize=None)  # known before a worker forks
+@functools.cache  # known before a worker forks
 def tasks_of(transformers: Any, architecture: str) -> tuple[str, ...]:
     """What a class is for, the likeliest first; empty for a base model.
 
@@ -58,7 +58,7 @@ def class_for(transformers: Any, task: str, model_type: str) -> Optional[str]:
     return next(iter(_names(found)), None)
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _mappings(transformers: Any) -> dict[str, Mapping[str, Any]]:
     auto = transformers.models.auto.modeling_auto
     found = ((_MAPPING.fullmatch(name), name) for name in dir(auto))
