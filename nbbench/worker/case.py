@@ -358,9 +358,10 @@ class LineTrace:
 class Outcome:
     """What came of a case.
 
-    ``device``, ``dtype``, ``architecture`` (the model's class) and ``execution`` are what it ran
-    with, once that is known. ``tokens_per_call`` is batch × length, or None for a model without a
-    length.
+    ``reason`` says why it is not ok, or how the class of an ok one was chosen, where that is not
+    the one that its configuration names. ``device``, ``dtype``, ``architecture`` (the model's
+    class) and ``execution`` are what it ran with, once that is known. ``tokens_per_call`` is
+    batch × length, or None for a model without a length.
     ``detail`` is a traceback or the end of the worker's log, for the person at the keyboard; it
     is never saved. ``wall_s`` is the whole case, from request to outcome, and
     ``start_s`` what of it a new worker took to start and to import what later visits find imported.

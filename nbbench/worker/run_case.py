@@ -91,6 +91,7 @@ class _Visit:
         self._backend, self._case, self._emit = backend, case, emit
         self._round, self._alone = round_number, alone
         self._known: dict[str, Any] = {}
+        self._note = ""
 
     def measured(self) -> Outcome:
         """Build the model, and measure what the case asks for; raises whatever goes wrong."""
@@ -115,7 +116,9 @@ class _Visit:
                 self._enter(Phase.TRACING)
                 release_free_memory()  # else calls live on what those before have left
                 lines = trace_lines(call, device.stopwatch, device.memory.now, model.library)
-        return Outcome(Status.OK, timing=timing, memory=memory, lines=lines, **self._known)
+        return Outcome(
+            Status.OK, self._note, timing=timing, memory=memory, lines=lines, **self._known
+        )
 
     def failed(self, status: Status, reason: str, error: Optional[BaseException] = None) -> Outcome:
         """The outcome of a visit that went wrong where it is."""
@@ -143,6 +146,7 @@ class _Visit:
         known["build_s"] = build_s = time.perf_counter() - begin
         known["architecture"], known["dtype"] = model.architecture, model.dtype
         known["execution"], known["parameter_count"] = model.execution, model.parameter_count
+        self._note = getattr(model, "note", "")
         if case.trace_memory_line_by_line and model.execution != "eager":
             raise Unsupported(
                 f"memory can be traced line by line where calls run line by line, and execution "
