@@ -69,6 +69,7 @@ class Case:
     dtype: str = "float32"
     attention: str = "default"
     model_class: str = "auto"
+    modalities: str = "auto"
     device: str = "auto"
     environment: str = "kernel"
     execution: str = "default"
@@ -344,7 +345,8 @@ class Outcome:
     """What came of a case.
 
     ``device``, ``dtype``, ``architecture`` (the model's class) and ``execution`` are what it ran
-    with, once that is known. ``tokens_per_call`` is batch × length, or None for a model without a
+    with, once that is known; ``modalities`` is what went in, like "text+image".
+    ``tokens_per_call`` is batch × length, or None for a model without a
     length.
     ``detail`` is a traceback or the end of the worker's log, for the person at the keyboard; it
     is never saved. ``wall_s`` is the whole case, from request to outcome, and
@@ -358,6 +360,7 @@ class Outcome:
     dtype: str = ""
     architecture: str = ""
     execution: str = ""
+    modalities: str = ""
     timing: Optional[Timing] = None
     memory: Optional[MemoryProfile] = None
     lines: Optional[LineTrace] = None

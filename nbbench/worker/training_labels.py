@@ -39,6 +39,8 @@ def describe_case(
         model=case.model,
         batch_size=case.batch_size,
         sequence_length=case.sequence_length,
+        modalities=case.modalities,
+        seed=case.seed,
     )
     if case.mode != "training":
         return inputs

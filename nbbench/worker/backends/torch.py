@@ -180,6 +180,7 @@ class TorchModel:
         }
         self.parameter_bytes = sum(storages.values())
         self.dtype = str(model.dtype).replace("torch.", "")
+        self.modalities = ""
         self._inputs: dict[str, Any] = {}
         self._optimizer: Any = None
         self._loss: Any = None
@@ -189,6 +190,7 @@ class TorchModel:
         torch, model, case = self._torch, self._model, self._case
         parameters = inspect.signature(model.forward).parameters
         inputs = describe_case(parameters, model.config, case, self.architecture)
+        self.modalities = inputs.modalities
         generator = torch.Generator().manual_seed(case.seed)
         self._inputs = {spec.name: self._tensor(spec, generator) for spec in inputs.tensors}
         if case.mode == "training":
@@ -249,6 +251,10 @@ class TorchModel:
         torch = self._torch
         if spec.kind == "ids":
             made = torch.randint(spec.bound, spec.shape, generator=generator, dtype=torch.int64)
+        elif spec.kind == "given":
+            made = torch.tensor(spec.values)
+            if made.is_floating_point():
+                made = made.to(self._model.dtype)
         elif spec.kind == "ones":
             made = torch.ones(spec.shape, dtype=torch.int64)
         else:

@@ -14,6 +14,7 @@ from .audio import spectrogram, waveform
 from .images import image, sees_images
 from .tensors import Input, Inputs
 from .text import longest_sequence, token_inputs
+from .vision_language import multimodal_inputs
 
 
 def describe_inputs(
@@ -23,6 +24,8 @@ def describe_inputs(
     model: str,
     batch_size: int,
     sequence_length: Optional[int],
+    modalities: str = "auto",
+    seed: int = 0,
 ) -> Inputs:
     """The inputs of one forward pass.
 
@@ -30,9 +33,21 @@ def describe_inputs(
     object, ``model`` its name, for messages. Text models get ids and a mask of ones, as a
     tokenizer gives for texts of one length; encoder-decoders as many ids for the decoder; vision
     models one image per sample in the configuration's size; audio models the samples that make
-    ``sequence_length`` frames, or the one length that they take. Raises `Unsupported` where the
+    ``sequence_length`` frames, or the one length that they take; models of images or sounds beside
+    text one of each per sample, unless ``modalities`` is "text". Raises `Unsupported` where the
     length is more than the model takes or an input is unknown.
     """
+    several = multimodal_inputs(
+        parameters,
+        config,
+        model=model,
+        batch_size=batch_size,
+        sequence_length=sequence_length,
+        modalities=modalities,
+        seed=seed,
+    )
+    if several is not None:
+        return several
     tensors: list[Input] = []
     takes_length = False
     if "input_features" in parameters:

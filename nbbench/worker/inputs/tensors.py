@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, Optional
+from typing import Any, Literal, Optional
 
 
 @dataclass(frozen=True)
 class Input:
-    """One input tensor: ids below ``bound``, ones, or normal noise, of a shape."""
+    """One input tensor of a shape: ids below ``bound``, ones, normal noise, or given values.
+
+    Given values are numbers in tuples nested as the shape is: whole numbers stay so, others get
+    the model's dtype, and ``True`` and ``False`` are a mask of booleans.
+    """
 
     name: str
-    kind: Literal["ids", "ones", "noise"]
+    kind: Literal["ids", "ones", "noise", "given"]
     shape: tuple[int, ...]
     bound: int = 0
+    values: Any = None
 
 
 @dataclass(frozen=True)
@@ -22,3 +27,19 @@ class Inputs:
 
     tensors: tuple[Input, ...]
     tokens: Optional[int]
+
+    @property
+    def modalities(self) -> str:
+        """What goes in, like "text+image"; empty where no input has a name that says it."""
+        names = [tensor.name for tensor in self.tensors]
+        kinds = {
+            "text": any(name.endswith("input_ids") and "audio" not in name for name in names),
+            "image": any(name in _IMAGES for name in names),
+            "video": "pixel_values_videos" in names,
+            "audio": any(name in _SOUNDS for name in names),
+        }
+        return "+".join(kind for kind, found in kinds.items() if found)
+
+
+_IMAGES = ("pixel_values", "pixel_values_images", "image_pixel_values", "flattened_patches")
+_SOUNDS = ("input_features", "input_values", "audio_input_features", "audio_input_ids")
