@@ -1,6 +1,6 @@
 """Inputs of audio-language models: one sound in each sample, before its text.
 
-The sound is as long as the audio part's positions are, which is what a processor pads each sound to,
+The sound is as long as the audio part's positions are, to which a processor pads each sound,
 or ten seconds where any length is taken.
 """
 
@@ -35,7 +35,9 @@ def sound(
         made = make(parameters, config, audio, batch_size)
         if made is not None:
             tensors, count = made
-            before = tokens_named(config, "boa_token_id", "audio_start_token_id", "audio_bos_token_id")
+            before = tokens_named(
+                config, "boa_token_id", "audio_start_token_id", "audio_bos_token_id"
+            )
             after = tokens_named(config, "eoa_token_id", "audio_end_token_id", "audio_eos_token_id")
             return Media("sound", tuple(tensors), token, count, before, after, kind=_AUDIO_KIND)
     return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import random
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Optional
 
 from ..backend import Unsupported
@@ -19,6 +19,7 @@ class Media:
 
     ``count`` positions get the id ``token``, between ``before`` and ``after``; ``kind`` is their
     number among token types. Without a token the media goes in beside the ids, and takes none.
+    ``more_ids`` are those that the model has beyond its vocabulary's size.
     """
 
     name: str
@@ -28,6 +29,7 @@ class Media:
     before: tuple[int, ...] = ()
     after: tuple[int, ...] = ()
     kind: int = 1
+    more_ids: int = 0
 
     @property
     def ids(self) -> tuple[int, ...]:
@@ -44,8 +46,6 @@ class Prompt:
     rows: tuple[tuple[int, ...], ...]
     kinds: tuple[int, ...]
     """0 for text, else the kind of the media, for each position of a row."""
-    media_positions: tuple[int, ...] = field(default=())
-    """How many positions each media takes."""
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -68,24 +68,22 @@ def make_prompt(
     what = " and ".join(f"one {each.name}'s" for each in media if each.ids)
     if ids and length < len(ids) + 1:
         raise Unsupported(
-            f"sequence length {length} is too short for {model}: {what} {len(ids)} positions and one "
-            f"token of text are {len(ids) + 1}; raise sequence_lengths to that, or give modalities "
-            f"text"
+            f"sequence length {length} is too short for {model}: {what} {len(ids)} positions and "
+            f"one token of text are {len(ids) + 1}; raise sequence_lengths to that, or give "
+            f"modalities text"
         )
     size = vocabulary_size(config)
-    outside = sorted({each.token for each in media if each.token is not None and each.token >= size})
-    if outside:
-        raise Unsupported(
-            f"the token id {outside[0]} that stands for one in {model} is not below its vocab_size "
-            f"{size}; lower the id in the configuration, or give modalities text"
-        )
-    ids = [token if token < size else 0 for token in ids]
-    kinds = [
-        each.kind if token == each.token else 0 for each in media for token in each.ids
-    ] + (length - len(ids)) * [0]
-    rest = random_text(config, batch_size, length - len(ids), seed)
-    rows = tuple((*ids, *row) for row in rest)
-    return Prompt(rows, tuple(kinds), tuple(len(each.ids) for each in media))
+    for each in media:
+        beyond = [token for token in each.ids if token >= size + each.more_ids]
+        if beyond:
+            raise Unsupported(
+                f"the token id {beyond[0]} of one {each.name} is not below the vocab_size {size} "
+                f"of {model}; lower that id in the configuration, or give modalities text"
+            )
+    text = length - len(ids)
+    kinds = [each.kind if token == each.token else 0 for each in media for token in each.ids]
+    rows = tuple((*ids, *row) for row in random_text(config, batch_size, text, seed))
+    return Prompt(rows, (*kinds, *(text * (0,))))
 
 
 def random_text(
@@ -110,12 +108,12 @@ def special_tokens(config: Any) -> Iterator[int]:
 
 
 def prompt_inputs(prompt: Prompt, parameters: Mapping[str, inspect.Parameter]) -> list[Input]:
-    """Ids, a mask of ones, and the kind of each position where the model asks for it."""
+    """Ids, a mask of ones, and the kind of each position where the model takes it."""
     tensors = [Input("input_ids", "given", prompt.shape, values=prompt.rows)]
     if "attention_mask" in parameters:
         tensors.append(Input("attention_mask", "ones", prompt.shape))
     for name in ("mm_token_type_ids", "token_type_ids"):
-        if name in parameters and any(prompt.kinds):
+        if name in parameters:
             kinds = prompt.each_row(prompt.kinds)
             tensors.append(Input(name, "given", prompt.shape, values=kinds))
             break

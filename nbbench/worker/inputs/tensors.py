@@ -18,7 +18,7 @@ class Input:
     kind: Literal["ids", "ones", "noise", "given"]
     shape: tuple[int, ...]
     bound: int = 0
-    values: Any = None
+    values: Any = ()
 
 
 @dataclass(frozen=True)

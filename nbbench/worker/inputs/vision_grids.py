@@ -65,7 +65,7 @@ def _merged_grid(
     )
 
 
-_PATCHES_AS_IMAGES = ("paddleocr_vl_vision", "kimi_k25_vision")
+_PATCHES_AS_IMAGES = ("paddleocr_vl_vision",)
 """Vision parts that take each patch as a small image, which nothing in their configuration says."""
 
 
@@ -81,7 +81,9 @@ def _padded_patches(config: Any, vision: Any, token: int, batch_size: int) -> Me
         "image",
         (
             Input("pixel_values", "noise", (batch_size, longest, flat)),
-            Input("spatial_shapes", "given", (batch_size, 2), values=batch_size * ((rows, columns),)),
+            Input(
+                "spatial_shapes", "given", (batch_size, 2), values=batch_size * ((rows, columns),)
+            ),
             Input("pixel_attention_mask", "given", (batch_size, longest), values=mask),
         ),
         token,

@@ -35,9 +35,9 @@ def multimodal_inputs(
 ) -> Optional[Inputs]:
     """The inputs of a model that takes images or sounds beside text; None for any other model.
 
-    The sequence length counts all positions of the ids, the image's among them. With ``modalities``
-    "text" the ids are of text alone. Raises `Unsupported` where the length cannot hold one image and
-    a token of text, or is more than the model takes.
+    The sequence length counts all positions of the ids, the image's among them. With
+    ``modalities`` "text" the ids are of text alone. Raises `Unsupported` where the length cannot
+    hold one image and a token of text, or is more than the model takes.
     """
     if modalities == TEXT:
         return _text_alone(parameters, config, model, batch_size, sequence_length, seed)
@@ -63,7 +63,7 @@ def image_of(
     parameters: Mapping[str, inspect.Parameter], config: Any, batch_size: int
 ) -> Optional[Media]:
     """One image for each sample, as this kind of model takes it; None where no kind is known."""
-    for make in (grid_image, tiled_image, single_image, encoder_image):
+    for make in (grid_image, tiled_image, encoder_image, single_image):
         made = make(parameters, config, batch_size)
         if made is not None:
             return made
@@ -82,13 +82,11 @@ def _beside(
         shape = (batch_size, length, 1, tiles)
         values = prompt.each_row(length * (seen,))
         tensors.append(Input("cross_attention_mask", "given", shape, values=values))
-    if media.name == "image" and "image_attention_mask" in parameters and media.token is None:
+    if media.name == "image" and "perceiver_embeddings" in parameters:
         tensors.append(Input("image_attention_mask", "ones", (batch_size, length, 1)))
     if media.name == "image" and "image_embeds_position_mask" in parameters:
         values = prompt.each_row(prompt.kinds)
-        tensors.append(
-            Input("image_embeds_position_mask", "given", prompt.shape, values=values)
-        )
+        tensors.append(Input("image_embeds_position_mask", "given", prompt.shape, values=values))
     if "qformer_input_ids" in parameters:
         rows = random_text(config.qformer_config, batch_size, 8, 0)
         tensors.append(Input("qformer_input_ids", "given", (batch_size, 8), values=rows))
@@ -145,9 +143,7 @@ def _text_alone(
     return Inputs(tuple(tensors), batch_size * length)
 
 
-def _takes_more(
-    parameters: Mapping[str, inspect.Parameter], config: Any, batch_size: int
-) -> bool:
+def _takes_more(parameters: Mapping[str, inspect.Parameter], config: Any, batch_size: int) -> bool:
     """Whether auto would give the model an image or a sound."""
     return (
         image_of(parameters, config, batch_size) is not None

@@ -50,3 +50,8 @@ def tokens_named(config: Any, *names: str) -> tuple[int, ...]:
     """The ids that the configuration names of these."""
     found = (first_named(config, name) for name in names)
     return tuple(token for token in found if token is not None)
+
+
+def class_tokens(vision: Any) -> int:
+    """How many positions a tower has before those of its patches: SigLIP's have none."""
+    return 0 if "siglip" in str(getattr(vision, "model_type", "")) else 1

@@ -9,7 +9,7 @@ from typing import Any, Optional
 
 from .placeholders import Media
 from .tensors import Input
-from .vision_sizes import image_size, image_token, pair, patch_grid
+from .vision_sizes import class_tokens, image_size, image_token, pair, patch_grid
 
 
 def tiled_image(
@@ -53,6 +53,7 @@ def _padded_tiles(config: Any, vision: Any, batch_size: int) -> Media:
         ),
         image_token(config),
         1,
+        more_ids=8,
     )
 
 
@@ -80,7 +81,7 @@ def _row_of_images(config: Any, vision: Any, token: int, batch_size: int) -> Opt
 
 
 def _any_resolution(config: Any, vision: Any, token: int, batch_size: int) -> Optional[Media]:
-    """The whole image and the tiles of the smallest grid that holds it, each of the tower's size."""
+    """The whole image, and the tiles of the grid that fits it best, each of the tower's size."""
     grid = patch_grid(vision)
     if grid is None:
         return None
@@ -92,7 +93,7 @@ def _any_resolution(config: Any, vision: Any, token: int, batch_size: int) -> Op
         rows, columns = int(rows * Fraction(rate)), int(columns * Fraction(rate))
     whole = rows * columns
     if getattr(config, "vision_feature_select_strategy", "full") == "full":
-        whole += _class_tokens(vision)
+        whole += class_tokens(vision)
     # an image is padded to the grid's shape, and the padding is taken off its patches again
     tall, wide = rows * down, columns * across
     if width / height > wide / tall:
@@ -117,10 +118,6 @@ def _any_resolution(config: Any, vision: Any, token: int, batch_size: int) -> Op
         token,
         whole + tall * wide + newlines,
     )
-
-
-def _class_tokens(vision: Any) -> int:
-    return 0 if "siglip" in str(getattr(vision, "model_type", "")) else 1
 
 
 def _best_resolution(size: tuple[int, int], grids: list[tuple[int, int]]) -> tuple[int, int]:

@@ -11,6 +11,7 @@ from .placeholders import Media
 from .tensors import Input
 from .vision_sizes import (
     ANY_SIZE,
+    class_tokens,
     first_named,
     image_size,
     image_token,
@@ -49,9 +50,7 @@ def single_image(
     channels = first_named(vision, "num_channels", "in_channels") or 3
     tensors = [Input(name, "noise", (batch_size, channels, *size))]
     if "image_sizes" in parameters and hasattr(config, "vq_config"):
-        tensors.append(
-            Input("image_sizes", "given", (batch_size, 2), values=batch_size * (size,))
-        )
+        tensors.append(Input("image_sizes", "given", (batch_size, 2), values=batch_size * (size,)))
     if "pixel_mask" in parameters:
         tensors.append(Input("pixel_mask", "ones", (batch_size, *size)))
     return Media(
@@ -98,9 +97,7 @@ def _pixels_of(parameters: Mapping[str, inspect.Parameter]) -> Optional[str]:
 
 def _understood(parameters: Mapping[str, inspect.Parameter]) -> bool:
     """Whether no input about images is of a kind that cannot be made."""
-    return not any(
-        name.startswith(_UNKNOWN) and name not in _UNDERSTOOD for name in parameters
-    )
+    return not any(name.startswith(_UNKNOWN) and name not in _UNDERSTOOD for name in parameters)
 
 
 def _image_with_sizes(config: Any, vision: Any, token: int, batch_size: int) -> Media:
@@ -155,7 +152,9 @@ def _tower_count(config: Any, vision: Any, rows: int, columns: int) -> int:
     queries = getattr(config, "projector_patch_to_query_dict", None)
     if queries:
         return int({int(key): value for key, value in queries.items()}[rows * columns])
-    ratio = getattr(config, "downsample_ratio", None) or getattr(vision, "pixel_shuffle_ratio", None)
+    ratio = getattr(config, "downsample_ratio", None) or getattr(
+        vision, "pixel_shuffle_ratio", None
+    )
     if ratio is not None:
         return int(rows * ratio) * int(columns * ratio)
     factor = first_named(config, "downsample_factor") or first_named(vision, "hidden_stride")
@@ -165,9 +164,8 @@ def _tower_count(config: Any, vision: Any, rows: int, columns: int) -> int:
         return -(-rows // factor) * -(-columns // factor)
     count = rows * columns
     strategy = getattr(config, "vision_feature_select_strategy", None)
-    classes = 0 if "siglip" in str(getattr(vision, "model_type", "")) else 1
     if strategy == "full":
-        count += classes
-    elif strategy == "default":
-        count -= 1 - classes
+        count += class_tokens(vision)
+    elif strategy == "default":  # which drops the first position, whatever it is of
+        count += class_tokens(vision) - 1
     return count
