@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import itertools
+import re
 from typing import Any, Optional
 
 from ..backend import Device, Unsupported, library_of, refuse_tpu
@@ -12,7 +13,9 @@ from ..inputs.tensors import Input
 from ..measure import Call
 from ..training_labels import describe_case
 from .cpu import CpuDevice
+from .model_parts import part_class
 from .reference_kernels import torch_layers
+from .torch_positions import read_positions
 from .torch_weights import repeating_draws
 from .transformers_models import (
     make_config,
@@ -115,6 +118,8 @@ class TorchBackend:
         except (ValueError, ImportError) as error:
             if options:  # this model has no such attention, or its package is missing
                 raise Unsupported(_first_sentence(error)) from error
+            if isinstance(error, ImportError):
+                raise Unsupported(missing_package(case.model, error)) from error
             raise
         model = model.train(case.mode == "training").to(device.name)
         return TorchModel(torch, model, case, device.name)
@@ -141,6 +146,8 @@ class TorchBackend:
         named = named_architecture(config, case)
         if named is None:
             found = unnamed_class(transformers, config, case)
+            if found is None and case.mode == "inference":
+                found = part_class(transformers.PreTrainedModel, config)
             if found is None:
                 what = "model" if case.mode == "inference" else "model with a head to train"
                 raise Unsupported(
@@ -188,6 +195,7 @@ class TorchModel:
     def prepare(self) -> tuple[Call, Optional[int]]:
         """One forward pass under inference mode, or one training step, on seeded inputs."""
         torch, model, case = self._torch, self._model, self._case
+        read_positions(torch, model)
         parameters = inspect.signature(model.forward).parameters
         inputs = describe_case(parameters, model.config, case, self.architecture)
         self.modalities = inputs.modalities
@@ -279,6 +287,18 @@ def _tensors_alone(torch: Any, model: Any, names: list[str]) -> Any:
             return tuple(part for part in output.to_tuple() if isinstance(part, torch.Tensor))
 
     return Traceable()
+
+
+def missing_package(model: str, error: ImportError) -> str:
+    """That a model needs a package, from the error that names it."""
+    found = re.search(r"requires the (\S+) library", str(error))
+    name = found[1] if found else error.name
+    if name is None:
+        return f"{model} cannot be built: {_first_sentence(error)}"
+    return (
+        f"{model} needs the package {name}, which is not installed in the environment that "
+        f"measures; install it there"
+    )
 
 
 def _first_sentence(error: BaseException) -> str:

@@ -23,7 +23,7 @@ class Input:
 
 @dataclass(frozen=True)
 class Inputs:
-    """All that one call takes, and how many tokens (or audio frames) it puts through the model."""
+    """All that one call takes, and how many tokens it puts through the model; None without ids."""
 
     tensors: tuple[Input, ...]
     tokens: Optional[int]
