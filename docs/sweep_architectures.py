@@ -39,7 +39,7 @@ _KEY_VALUE_HEADS = re.compile(r"key_value|kv_heads|num_kv|multi_query")
 _WIDTHS = re.compile(
     r"hidden_(size|dim)|(^|_)d_model|d_ff$|n_embd|n_inner|embed_dim$|embedding_size|intermediate_size"
     r"|ffn_dim|mlp_dim|^dim$|inner_dim|model_dim|_width$|^width$|embed_size|hidden_units"
-    r"|embedding_dim|upsample_groups|coordinate_size|shape_size|projection_dim|projection_size|intermediate_dim|emb_dim|lru_width|out_hidden|encoder_dim"
+    r"|embedding_dim|d_ssm|condition_dim|adapter_in_dim|adapter_input_size|upsample_groups|coordinate_size|shape_size|projection_dim|projection_size|intermediate_dim|emb_dim|lru_width|out_hidden|encoder_dim"
 )
 _TOKEN_IDS = re.compile(r"token_(id|index)|(bos|eos|pad|sep|cls|mask)_id|_token$")
 _EXPERTS = re.compile(r"n(um)?_(local_|routed_)?experts$|moe_num_experts$|experts_num$")
@@ -47,7 +47,14 @@ _ACTIVE_EXPERTS = re.compile(
     r"experts_per_tok|moe_topk|moe_k$|top_k_experts|num_selected|experts_top_k|moe_top_k"
 )
 
-_IN_STAGES = {"depths", "hidden_sizes", "width_coefficient", "stage_channels", "stem_channels"}
+_IN_STAGES = {
+    "depths",
+    "hidden_sizes",
+    "width_coefficient",
+    "stage_channels",
+    "stem_channels",
+    "stage_stride",
+}
 """What configurations of convolutions in stages have, whose widths are left as they are."""
 
 _OMITTED = (
@@ -62,14 +69,20 @@ BY_HAND: dict[str, dict[str, Any]] = {
     "aya_vision": {"vision_config.num_attention_heads": 12},
     "bailing_hybrid": {"n_group": 1, "topk_group": 1},
     "beam": {"n_group": 1, "topk_group": 1},
+    "chameleon": {"vocabulary_map": {"<image>": 4}},
     "codegen": {"n_head": 4, "n_embd": 64, "rotary_dim": 8},
     "deepseek_v2": {"num_experts_per_tok": 2, "n_group": 1, "topk_group": 1},
     "deepseek_v32": {"n_group": 1, "topk_group": 1},
     "depth_pro": {"patch_size": 96},
     "dots1": {"n_routed_experts": 4, "n_group": 1, "topk_group": 1, "num_experts_per_tok": 2},
+    "emu3": {"vocabulary_map": {"<image>": 4, "<|extra_200|>": 5}},
     "esm": {"vocab_size": 33, "pad_token_id": 1},
+    "funnel": {"block_sizes": [1, 1, 1], "block_repeats": [1, 1, 1]},
+    "gemma3n_text": {"num_kv_shared_layers": 0},
+    "glm4v_text": {"rope_parameters.mrope_section": [16, 24, 24]},
     "hunyuan_vl": {"text_config.head_dim": 32},
     "jamba": {"attn_layer_period": 2, "attn_layer_offset": 1, "expert_layer_period": 2},
+    "lfm2_moe": {"layer_types": ["conv", "full_attention"]},
     "lilt": {"hidden_size": 192, "num_attention_heads": 2},
     "recurrent_gemma": {"num_hidden_layers": 3},
     "sam": {"vision_config.output_channels": 32, "vision_config.num_pos_feats": 16},
@@ -138,10 +151,10 @@ def _renumber(values: dict[str, Any], numbers: Mapping[int, int]) -> None:
 def _divisor(values: Mapping[str, Any]) -> int:
     """By what all heads and widths can be divided, with two heads left."""
     common = math.gcd(*_heads(values))
-    smallest = next((factor for factor in (2, 3, 5, 7) if common % factor == 0), common or 1)
     if not common:
         return 1 if _IN_STAGES & set(values) else 8
-    return min(max(common // smallest, 1), LARGEST_DIVISOR)
+    fits = [d for d in range(1, LARGEST_DIVISOR + 1) if common % d == 0 and common // d > 1]
+    return max(fits, default=1)
 
 
 def _heads(values: Mapping[Any, Any]) -> Iterator[int]:
@@ -159,20 +172,35 @@ def _is_size(value: Any) -> bool:
 
 
 def _shrunk(values: Mapping[str, Any], divisor: int) -> dict[str, Any]:
+    """A configuration, or a part of one, with smaller sizes."""
+    in_stages = _IN_STAGES & set(values)
     layers = {
         value
         for name, value in values.items()
         if name not in _OMITTED and _is_size(value) and _counts_layers(name)
     }
-    divisor = 1 if _IN_STAGES & set(values) else divisor
+    features = values.get("out_features")
     shrunk = {
-        name: _shrunk_value(name, value, divisor, layers)
+        name: value
+        if in_stages and name == "num_layers"
+        else _shrunk_value(name, value, 1 if in_stages else divisor, layers)
         for name, value in values.items()
         if name not in _OMITTED and not name.startswith("_")
     }
+    if in_stages and features:
+        shrunk["out_features"] = features
+    elif features:
+        shrunk |= _with_features(shrunk, len(features))
     if "head_dim" in shrunk and shrunk["head_dim"] is None:
         shrunk["head_dim"] = _HEAD_DIM
     return shrunk
+
+
+def _with_features(shrunk: Mapping[str, Any], count: int) -> dict[str, Any]:
+    """As many layers as a backbone gives features of, and the names of these."""
+    layers = max(count, LAYERS)
+    changed = {name: layers for name in shrunk if _counts_layers(name) and _is_size(shrunk[name])}
+    return {**changed, "out_features": [f"stage{layers - count + 1 + at}" for at in range(count)]}
 
 
 def _counts_layers(name: str) -> bool:
@@ -221,8 +249,6 @@ def configs_of(python: str, only: Iterable[str]) -> dict[str, dict[str, Any]]:
 
 def swept(python: str, only: Iterable[str], results: Path, modes: Iterable[str] = MODES) -> None:
     """Run what is not in the file of results yet, in both modes, and add it there."""
-    import nbbench
-
     done = {(each["type"], each["mode"]) for each in read(results)}
     configs = configs_of(python, only)
     rest = [t for t in configs if (t, "inference") not in done or (t, "training") not in done]
@@ -240,19 +266,40 @@ def swept(python: str, only: Iterable[str], results: Path, modes: Iterable[str] 
                 note(model_type, mode, status="error", phase="building", reason=reason)
             left = [t for t in left if "error" not in configs[t]]
             for begin in range(0, len(left), AT_ONCE):
-                names = left[begin : begin + AT_ONCE]
-                nbbench.run(
-                    *names,
-                    configs=[configs[name] for name in names],
-                    environments=[python],
-                    inference=mode == "inference",
-                    training=mode == "training",
-                    **QUICK,
-                    on_result=lambda result: note(
-                        result.case.model, result.case.mode, **_noted(result)
-                    ),
-                )
+                wanted = {name: configs[name] for name in left[begin : begin + AT_ONCE]}
+                longer: dict[str, int] = {}
+                for result in _results(wanted, python, mode, LENGTH):
+                    short = _TOO_SHORT.search(result.outcome.reason)
+                    if short:
+                        longer[result.case.model] = int(short[1])
+                    else:
+                        note(result.case.model, mode, **_noted(result))
+                for name, length in longer.items():
+                    for result in _results({name: configs[name]}, python, mode, length):
+                        note(name, mode, **_noted(result))
     tried_alone(python, results, configs)
+
+
+_TOO_SHORT = re.compile(r"are (\d+); raise sequence_lengths")
+"""What nbbench answers where one image or sound takes more positions than the length has."""
+
+
+def _results(
+    configs: Mapping[str, dict[str, Any]], python: str, mode: str, length: int
+) -> list[Any]:
+    """What comes of a case of each configuration."""
+    import nbbench
+
+    report = nbbench.run(
+        *configs,
+        configs=list(configs.values()),
+        environments=[python],
+        inference=mode == "inference",
+        training=mode == "training",
+        sequence_lengths=[length],
+        **QUICK,
+    )
+    return list(report.results)
 
 
 def _noted(result: Any) -> dict[str, Any]:
@@ -345,7 +392,6 @@ def _without_the_rest_of_nbbench() -> None:
 
 QUICK: dict[str, Any] = {
     "batch_sizes": [BATCH],
-    "sequence_lengths": [LENGTH],
     "max_time": 0.1,
     "rounds": 1,
     "memory": False,
