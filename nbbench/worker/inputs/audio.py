@@ -24,6 +24,14 @@ _FRAME = 400
 
 def audio(asked: Asked) -> list[Input]:
     """One sound for each sample; nothing for a model that has ids to do with."""
+    if asked.needs("audio_mel"):
+        frames, bins = max(asked.length, _FEWEST_FRAMES), asked.named(*_BINS)
+        padded = asked.batch_size * (frames * (False,),)
+        shape = (asked.batch_size, frames)
+        return [
+            Input("audio_mel", "noise", (*shape, bins)),
+            Input("audio_mel_mask", "given", shape, values=padded),
+        ]
     if asked.takes("input_features") and _wanted(asked, "input_features"):
         return _features(asked)
     if asked.takes("input_values") and _wanted(asked, "input_values"):

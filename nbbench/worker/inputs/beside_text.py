@@ -37,8 +37,10 @@ def features_beside(asked: Asked) -> list[Input]:
     if asked.takes("visual_feats", "visual_pos"):
         made.append(Input("visual_feats", "noise", (batch_size, 36, config.visual_feat_dim)))
         made.append(Input("visual_pos", "noise", (batch_size, 36, config.visual_pos_dim)))
-    if asked.needs("query_embeds"):
-        made.append(Input("query_embeds", "noise", (batch_size, asked.length, config.hidden_size)))
+    for name in ("query_embeds", "inputs_embeds"):
+        width = asked.named("hidden_size", "d_model") if asked.needs(name) else None
+        if width is not None:
+            made.append(Input(name, "noise", (batch_size, asked.length, width)))
     if asked.needs("inputs") and not asked.takes("input_ids") and not asked.takes("pixel_values"):
         made.append(Input("inputs", "noise", (batch_size, asked.length, config.d_model)))
     return made

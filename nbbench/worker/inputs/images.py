@@ -29,6 +29,8 @@ def images(asked: Asked) -> list[Input]:
         return _patches_of_a_grid(asked)
     if not asked.takes("pixel_values") or not _sees(asked):
         return []
+    if asked.needs("pixel_position_ids"):
+        return _patches_with_positions(asked)
     if asked.takes("spatial_shapes"):
         found = padded_patches(asked.config, vision_part(asked.config), 0, asked.batch_size)
         return [tensor for tensor in found.tensors if tensor.name in asked.parameters]
@@ -107,3 +109,15 @@ def _patches_of_a_grid(asked: Asked) -> list[Input]:
     made = flat_patches(asked.config, vision_part(asked.config), asked.batch_size)
     renamed = (dataclasses.replace(tensor, name=names[tensor.name]) for tensor in made)
     return [tensor for tensor in renamed if tensor.name in asked.parameters]
+
+
+def _patches_with_positions(asked: Asked) -> list[Input]:
+    """Flat patches of an image, with the column and the row of each."""
+    side = 8 * int(asked.named("pooling_kernel_size") or 1)
+    patch, _ = pair(asked.named("patch_size") or 16)
+    shape = (asked.batch_size, side * side)
+    positions = tuple((at % side, at // side) for at in range(side * side))
+    return [
+        Input("pixel_values", "noise", (*shape, channels_of(asked.config) * patch * patch)),
+        Input("pixel_position_ids", "given", (*shape, 2), values=asked.batch_size * (positions,)),
+    ]
