@@ -138,7 +138,7 @@ def _token_ids(values: Mapping[str, Any]) -> Iterator[int]:
 
 
 def _renumber(values: dict[str, Any], numbers: Mapping[int, int]) -> None:
-    """Bring token ids below the shrunk vocabulary, in place."""
+    """Have token ids lie below the shrunk vocabulary: changes what it is given."""
     for name, value in values.items():
         if isinstance(value, dict):
             _renumber(value, numbers)

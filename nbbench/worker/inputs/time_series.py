@@ -28,7 +28,7 @@ def time_series(asked: Asked) -> list[Input]:
 
 
 def _with_lags(asked: Asked, length: int) -> list[Input]:
-    """The values and the features of the times, of the past and of what shall be told."""
+    """The values and the features of the times, of the past and of those to predict."""
     config, batch_size = asked.config, asked.batch_size
     width = () if config.input_size == 1 else (int(config.input_size),)
     ahead = int(config.prediction_length)
