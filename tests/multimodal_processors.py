@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-
 import transformers
 
 SIDE = 56
@@ -184,6 +182,12 @@ PROCESSORS = {
         _images("AriaImageProcessor", max_image_size=980, min_image_size=56),
         size_conversion={980: 8},
     ),
+    "gemma4": lambda: _made(
+        "Gemma4Processor",
+        _images("Gemma4ImageProcessor"),
+        feature_extractor=None,
+        video_processor=None,
+    ),
     "video_llama_3": lambda: _made(
         "VideoLlama3Processor", _images("VideoLlama3ImageProcessor"), **_QWEN
     ),
@@ -201,8 +205,3 @@ def processed(model_type, image):
     made = processor(images=image, text=text, return_tensors="pt")
     shapes = {name: tuple(value.shape) for name, value in made.items() if name != "labels"}
     return shapes, made["input_ids"], processor.tokenizer
-
-
-def is_installed(name):
-    """Whether this Transformers has a class of the name."""
-    return hasattr(importlib.import_module("transformers"), name)

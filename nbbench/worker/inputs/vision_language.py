@@ -17,6 +17,7 @@ from .placeholders import Media, Prompt, make_prompt, prompt_inputs, random_text
 from .tensors import Input, Inputs
 from .text import longest_sequence
 from .vision_grids import grid_image
+from .vision_positions import positioned_image
 from .vision_tiles import tiled_image
 from .vision_towers import encoder_image, single_image
 
@@ -63,7 +64,7 @@ def image_of(
     parameters: Mapping[str, inspect.Parameter], config: Any, batch_size: int
 ) -> Optional[Media]:
     """One image for each sample, as this kind of model takes it; None where no kind is known."""
-    for make in (grid_image, tiled_image, encoder_image, single_image):
+    for make in (grid_image, tiled_image, positioned_image, encoder_image, single_image):
         made = make(parameters, config, batch_size)
         if made is not None:
             return made
