@@ -23,12 +23,12 @@ SPECIAL = {
 
 
 def tokenizer(image_token="<image>"):
-    """A tokenizer of a few words, with the special tokens that processors ask for."""
+    """A small tokenizer, with the special tokens that processors ask for."""
     from tokenizers import Tokenizer, models, pre_tokenizers
 
-    words = ["<unk>", "<pad>", "<s>", "</s>", "a", "cat", *dict.fromkeys(SPECIAL.values())]
+    known = ["<unk>", "<pad>", "<s>", "</s>", "a", "cat", *dict.fromkeys(SPECIAL.values())]
     made = Tokenizer(
-        models.WordLevel({word: number for number, word in enumerate(words)}, unk_token="<unk>")
+        models.WordLevel({word: number for number, word in enumerate(known)}, unk_token="<unk>")
     )
     made.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     return transformers.PreTrainedTokenizerFast(
@@ -196,7 +196,7 @@ PROCESSORS = {
 
 
 def processed(model_type, image):
-    """What the model's own processor makes of an image and two words: shapes by name, and ids."""
+    """What the model's own processor makes of an image and a text: shapes by name, and ids."""
     processor = PROCESSORS[model_type]()
     text = getattr(processor, "image_token", None) or "<image>"
     text = str(text) + " a cat"
