@@ -10,7 +10,7 @@ from typing import Any, Literal, Optional
 class Input:
     """One input tensor of a shape: ids below ``bound``, ones, normal noise, or given values.
 
-    Given values are numbers in tuples nested as the shape is: whole numbers stay so, others get
+    Given ids have a bound, too. Given values are numbers in tuples nested as the shape is: whole numbers stay so, others get
     the model's dtype, and ``True`` and ``False`` are a mask of booleans.
     """
 
