@@ -10,8 +10,8 @@ from typing import Any, Literal, Optional
 class Input:
     """One input tensor of a shape: ids below ``bound``, ones, normal noise, or given values.
 
-    Given ids have a bound, too. Given values are numbers in tuples nested as the shape is: whole numbers stay so, others get
-    the model's dtype, and ``True`` and ``False`` are a mask of booleans.
+    Given values are numbers in tuples nested as the shape is: whole numbers stay so, others get
+    the model's dtype, and ``True`` and ``False`` are a mask of booleans. Given ids have a bound.
     """
 
     name: str
