@@ -27,7 +27,6 @@ from .tensorflow import MIXED, TensorFlowBackend
 from .torch import TorchBackend
 from .transformers_models import make_config, quieten
 
-
 _IMAGES = ("images", "pixel_values")
 """What inputs of images are called."""
 
