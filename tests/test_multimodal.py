@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
 import json
 from pathlib import Path
@@ -218,3 +219,37 @@ def test_every_processor_that_can_be_made_without_a_download_agrees(name):
     if name not in PROCESSORS:
         pytest.skip(f"no processor of {name} can be made of Pillow and a made tokenizer alone")
     check_against_the_processor(name)
+
+
+@pytest.mark.slow
+@pytest.mark.newest
+@pytest.mark.parametrize(
+    ("module", "names", "name"),
+    [
+        ("vision_grids", "_PATCHES_AS_IMAGES", "paddleocr_vl"),
+        ("audio_language", "_POOLING", "qwen2_audio"),
+        ("audio_language", "_POOLING", "audioflamingo3"),
+    ],
+)
+def test_without_a_name_in_a_list_the_model_fails(backend, monkeypatch, module, names, name):
+    made_by = importlib.import_module(f"nbbench.worker.inputs.{module}")
+    left = [each for each in getattr(made_by, names) if not each.startswith(name)]
+    assert len(left) == len(getattr(made_by, names)) - 1
+    built(backend, name, {**VISION, **AUDIO}[name])[1]()
+    monkeypatch.setattr(made_by, names, tuple(left))
+    with pytest.raises((RuntimeError, ValueError)):
+        built(backend, name, {**VISION, **AUDIO}[name])[1]()
+
+
+def test_paligemmas_token_types_are_zero_for_all_but_an_answer(backend):
+    from nbbench.worker.inputs.vision_towers import _PREFIX_IS_ZERO
+    from tests.multimodal_processors import PROCESSORS, picture
+
+    pytest.importorskip("PIL")
+    assert _PREFIX_IS_ZERO == ("paligemma",)
+    made = PROCESSORS["paligemma"]()(images=picture(56), text="<image> a cat", return_tensors="pt")
+    model, _ = built(backend, "paligemma", VISION["paligemma"])
+    assert not made["token_type_ids"].any()
+    assert not model._inputs["token_type_ids"].any()
+    model, _ = built(backend, "gemma3", VISION["gemma3"])
+    assert model._inputs["token_type_ids"].sum(dim=1).tolist() == [4, 4]

@@ -11,7 +11,7 @@ class Input:
     """One input tensor of a shape: ids below ``bound``, ones, normal noise, or given values.
 
     Given values are numbers in tuples nested as the shape is: whole numbers stay so, others get
-    the model's dtype, and ``True`` and ``False`` are a mask of booleans.
+    the model's dtype, and ``True`` and ``False`` are a mask of booleans. Given ids have a bound.
     """
 
     name: str

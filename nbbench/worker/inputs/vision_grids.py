@@ -1,4 +1,4 @@
-"""Images of any size, as a row of flat patches and a grid that tells their shape."""
+"""Images of any size, as a row of flat patches and a grid of their rows and columns."""
 
 from __future__ import annotations
 

@@ -15,8 +15,9 @@ from ..backend import Unsupported
 from .audio_language import sound
 from .placeholders import Media, Prompt, make_prompt, prompt_inputs, random_text
 from .tensors import Input, Inputs
-from .text import longest_sequence
+from .text import longest_sequence, vocabulary_size
 from .vision_grids import grid_image
+from .vision_positions import positioned_image
 from .vision_tiles import tiled_image
 from .vision_towers import encoder_image, single_image
 
@@ -63,7 +64,7 @@ def image_of(
     parameters: Mapping[str, inspect.Parameter], config: Any, batch_size: int
 ) -> Optional[Media]:
     """One image for each sample, as this kind of model takes it; None where no kind is known."""
-    for make in (grid_image, tiled_image, encoder_image, single_image):
+    for make in (grid_image, tiled_image, positioned_image, encoder_image, single_image):
         made = make(parameters, config, batch_size)
         if made is not None:
             return made
@@ -107,7 +108,8 @@ def _decoder(
     if not decodes or "decoder_input_ids" not in parameters:
         return []
     rows = random_text(config, batch_size, length, seed + 1)
-    return [Input("decoder_input_ids", "given", (batch_size, length), values=rows)]
+    bound = vocabulary_size(config)
+    return [Input("decoder_input_ids", "given", (batch_size, length), bound, values=rows)]
 
 
 def _text_alone(

@@ -94,16 +94,11 @@ def _any_resolution(config: Any, vision: Any, token: int, batch_size: int) -> Op
     whole = rows * columns
     if getattr(config, "vision_feature_select_strategy", "full") == "full":
         whole += class_tokens(vision)
-    # an image is padded to the grid's shape, and the padding is taken off its patches again
-    tall, wide = rows * down, columns * across
-    if width / height > wide / tall:
-        tall -= 2 * ((tall - int(round(height * (wide / width), 7))) // 2)
-    else:
-        wide -= 2 * ((wide - int(round(width * (tall / height), 7))) // 2)
+    tall, wide = _unpadded((height, width), (rows * down, columns * across))
     if "anyres_max_" in str(getattr(config, "vision_aspect_ratio", "")):
         most = int(config.vision_aspect_ratio.replace("anyres_max_", ""))
         ratio = (tall * wide / (most * rows**2)) ** 0.5
-        if ratio > 1.1:
+        if ratio > 1.1:  # what is more is scaled down
             tall, wide = int(tall // ratio), int(wide // ratio)
     newlines = tall
     tiles = 1 + down * across
@@ -118,6 +113,14 @@ def _any_resolution(config: Any, vision: Any, token: int, batch_size: int) -> Op
         token,
         whole + tall * wide + newlines,
     )
+
+
+def _unpadded(size: tuple[int, int], grid: tuple[int, int]) -> tuple[int, int]:
+    """Rows and columns of the grid's patches without those that only pad the image to its shape."""
+    (height, width), (tall, wide) = size, grid
+    if width / height > wide / tall:
+        return tall - 2 * ((tall - int(round(height * (wide / width), 7))) // 2), wide
+    return tall, wide - 2 * ((wide - int(round(width * (tall / height), 7))) // 2)
 
 
 def _best_resolution(size: tuple[int, int], grids: list[tuple[int, int]]) -> tuple[int, int]:
