@@ -156,7 +156,7 @@ def test_a_missing_package_is_named():
     pytest.importorskip("torch")
     if importlib.util.find_spec("timm"):
         pytest.skip("timm is installed")
-    with pytest.raises(Unsupported, match="needs the package timm"):
+    with pytest.raises(Unsupported, match="requires the timm library.*install it"):
         prepared({"model_type": "timm_wrapper", "architecture": "resnet18"})
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import itertools
-import re
 from typing import Any, Optional
 
 from ..backend import Device, Unsupported, library_of, refuse_tpu
@@ -119,7 +118,8 @@ class TorchBackend:
             if options:  # this model has no such attention, or its package is missing
                 raise Unsupported(_first_sentence(error)) from error
             if isinstance(error, ImportError):
-                raise Unsupported(missing_package(case.model, error)) from error
+                sentence = _first_sentence(error)
+                raise Unsupported(f"{sentence}; install it to measure {case.model}") from error
             raise
         model = model.train(case.mode == "training").to(device.name)
         return TorchModel(torch, model, case, device.name)
@@ -287,18 +287,6 @@ def _tensors_alone(torch: Any, model: Any, names: list[str]) -> Any:
             return tuple(part for part in output.to_tuple() if isinstance(part, torch.Tensor))
 
     return Traceable()
-
-
-def missing_package(model: str, error: ImportError) -> str:
-    """That a model needs a package, from the error that names it."""
-    found = re.search(r"requires the (\S+) library", str(error))
-    name = found[1] if found else error.name
-    if name is None:
-        return f"{model} cannot be built: {_first_sentence(error)}"
-    return (
-        f"{model} needs the package {name}, which is not installed in the environment that "
-        f"measures; install it there"
-    )
 
 
 def _first_sentence(error: BaseException) -> str:
