@@ -16,7 +16,6 @@ from nbbench.worker.backend import Unsupported
 from nbbench.worker.backends.torch import TorchBackend
 from nbbench.worker.case import Case
 from nbbench.worker.inputs.describe import describe_inputs
-from nbbench.worker.inputs.text import longest_sequence, vocabulary_size
 
 DOCS = Path(__file__).parents[1] / "docs"
 CONFIG = {"num_hidden_layers": 1, "hidden_size": 32, "intermediate_size": 32,
@@ -156,7 +155,7 @@ def test_a_missing_package_is_named():
     pytest.importorskip("torch")
     if importlib.util.find_spec("timm"):
         pytest.skip("timm is installed")
-    with pytest.raises(Unsupported, match="requires the timm library.*install it"):
+    with pytest.raises(Unsupported, match=r"requires the timm library.*install it"):
         prepared({"model_type": "timm_wrapper", "architecture": "resnet18"})
 
 
@@ -197,7 +196,6 @@ SHARE = (
 def test_a_share_of_all_types_runs(tmp_path):
     pytest.importorskip("torch")
     sweep, results = script("sweep_architectures"), tmp_path / "results.jsonl"
-    import sys
 
     sweep.swept(sys.executable, SHARE, results, modes=("inference",))
     failed = [row for row in sweep.read(results) if row["status"] != "ok"]
