@@ -137,6 +137,11 @@ class BenchmarkArguments(BaseModel):
         "or auto: the architecture, but the base model where its head serves pretraining alone "
         "(as in BertForMaskedLM)",
     )
+    modalities: Literal["auto", "text"] = _option(
+        "auto",
+        "what a model is given that takes more than text: auto is all that nbbench can make for it "
+        "(a vision-language model gets an image in each sample), text is text alone",
+    )
     precision: float = _option(
         0.05,
         "half width that the 95 % confidence interval of the time shall have, as a part of it",

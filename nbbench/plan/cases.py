@@ -99,6 +99,7 @@ def expand(
                     dtype=dtype,
                     attention=attention,
                     model_class=arguments.model_class,
+                    modalities=arguments.modalities,
                     device=arguments.device,
                     environment=environment,
                     mode=mode,

@@ -380,6 +380,7 @@ def _matched_by(case: Case) -> tuple[Any, ...]:
     return (
         *(axis.value(case) for axis in AXES),
         case.model_class,
+        case.modalities,
         case.optimizer,
         str(sorted(case.config.items(), key=str)),
     )

@@ -73,7 +73,11 @@ class Model(Protocol):
     """Bytes of the parameters and buffers; what is shared counts once."""
 
     def prepare(self) -> tuple[Call, Optional[int]]:
-        """Make the inputs on the device; the call to measure, and the tokens it puts through."""
+        """Make the inputs on the device; the call to measure, and the tokens it puts through.
+
+        A model that has an attribute ``modalities`` then says in it what the inputs are of, like
+        "text+image".
+        """
 
     def training_phases(self) -> list[tuple[str, Call]]:
         """The parts of a training step by name, in order, once `prepare` has made its inputs.

@@ -69,6 +69,7 @@ class Case:
     dtype: str = "float32"
     attention: str = "default"
     model_class: str = "auto"
+    modalities: str = "auto"
     device: str = "auto"
     environment: str = "kernel"
     execution: str = "default"
@@ -360,8 +361,8 @@ class Outcome:
 
     ``reason`` says why it is not ok, or how the class of an ok one was chosen, where that is not
     the one that its configuration names. ``device``, ``dtype``, ``architecture`` (the model's
-    class) and ``execution`` are what it ran with, once that is known. ``tokens_per_call`` is
-    batch × length, or None for a model without a length.
+    class) and ``execution`` are what it ran with, once that is known; ``modalities`` is what went
+    in, like "text+image". ``tokens_per_call`` is batch × length, or None for a model without ids.
     ``detail`` is a traceback or the end of the worker's log, for the person at the keyboard; it
     is never saved. ``wall_s`` is the whole case, from request to outcome, and
     ``start_s`` what of it a new worker took to start and to import what later visits find imported.
@@ -374,6 +375,7 @@ class Outcome:
     dtype: str = ""
     architecture: str = ""
     execution: str = ""
+    modalities: str = ""
     timing: Optional[Timing] = None
     memory: Optional[MemoryProfile] = None
     lines: Optional[LineTrace] = None

@@ -102,6 +102,7 @@ class _Visit:
         device, model, build_s = self._build()
         self._enter(Phase.WARMING)
         call, self._known["tokens_per_call"] = model.prepare()
+        self._known["modalities"] = getattr(model, "modalities", "")
         timing, memory, lines = None, None, None
         if case.speed:
             timing, memory = self._time(device, model, call, build_s)

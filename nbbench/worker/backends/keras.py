@@ -27,6 +27,9 @@ from .tensorflow import MIXED, TensorFlowBackend
 from .torch import TorchBackend
 from .transformers_models import make_config, quieten
 
+_IMAGES = ("images", "pixel_values")
+"""What inputs of images are called."""
+
 
 class _KerasOver:
     """What the three have in common; each says what lies underneath.
@@ -288,6 +291,7 @@ class KerasModel:
         self.architecture = type(model).__name__
         self.execution = backend.executions[0] if case.execution == "default" else case.execution
         self.library = library_of(model)
+        self.modalities = ""
         self.dtype = str(model.dtype_policy.name)
         variables = {id(variable): variable for variable in model.variables}.values()
         self.parameter_count = int(model.count_params())
@@ -298,6 +302,14 @@ class KerasModel:
         given, case = self._model.input, self._case
         specs = given if isinstance(given, Mapping) else {given.name: given}
         takes_length = any(name.endswith("token_ids") for name in specs)
+        takes_images = any(name in _IMAGES for name in specs)
+        kinds = {"text": takes_length, "image": takes_images}
+        self.modalities = "+".join(kind for kind, taken in kinds.items() if taken)
+        if case.modalities == "text" != self.modalities:
+            raise Unsupported(
+                f"{case.model} cannot do with text alone, which modalities asks for; give "
+                f"modalities auto"
+            )
         if takes_length:
             self._check_length()
         made: Any = {name: self._input(name, spec) for name, spec in specs.items()}
@@ -333,7 +345,7 @@ class KerasModel:
             return keras.ops.ones(self._text(), spec.dtype)
         if name == "segment_ids":
             return keras.ops.zeros(self._text(), spec.dtype)
-        if name in ("images", "pixel_values"):
+        if name in _IMAGES:
             return keras.random.normal(self._image(spec), dtype=spec.dtype, seed=seed)
         raise Unsupported(
             f"nbbench cannot make the inputs that {self._case.model} takes in Keras ({name})"

@@ -11,6 +11,7 @@ from ..case import Case
 from ..heads.head import ModelClass
 from ..heads.labels import asks_for_loss
 from ..heads.tasks import all_tasks, class_for, is_base_name, tasks_by_ending, tasks_of
+from .model_parts import part_class
 
 _PRETRAINING_HEADS = ("ForMaskedLM", "ForPreTraining", "WithLMHeadModel")
 
@@ -125,6 +126,8 @@ def _unnamed(library: Library, config: Any, case: Case) -> Optional[Any]:
         found = library.class_for(task, config, case.model)
         if found is not None and (case.mode == "inference" or _has_loss(library, found)):
             return found
+    if case.mode == "inference":
+        return None if library.prefix else part_class(library.base, config)
     return base if base is not None and _has_loss(library, base) else None
 
 

@@ -142,6 +142,7 @@ class TensorFlowModel:
         self.execution = "graph" if case.execution == "default" else case.execution
         self.library = library_of(model)
         self.dtype = str(model.dtype_policy.name)
+        self.modalities = ""
         variables = {id(variable): variable for variable in model.variables}.values()
         self.parameter_count = sum(v.shape.num_elements() for v in model.weights)
         self.parameter_bytes = sum(v.shape.num_elements() * v.dtype.size for v in variables)
@@ -151,6 +152,7 @@ class TensorFlowModel:
         tensorflow, model, case = self._tensorflow, self._model, self._case
         parameters = inspect.signature(model.call).parameters
         described = describe_case(parameters, model.config, case, self._chosen)
+        self.modalities = described.modalities
         generator = tensorflow.random.Generator.from_seed(case.seed % 2**63)
         inputs = {spec.name: self._made(spec, generator) for spec in described.tensors}
         call: Callable[[Any], Any] = self._forward

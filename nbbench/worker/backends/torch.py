@@ -17,6 +17,7 @@ from ..measure import Call
 from .cpu import CpuDevice
 from .model_class import Library, choose_class
 from .reference_kernels import torch_layers
+from .torch_positions import read_positions
 from .torch_weights import repeating_draws
 from .transformers_models import (
     is_about_attention,
@@ -204,6 +205,7 @@ class TorchModel:
         }
         self.parameter_bytes = sum(storages.values())
         self.dtype = str(model.dtype).replace("torch.", "")
+        self.modalities = ""
         self._inputs: dict[str, Any] = {}
         self._optimizer: Any = None
         self._loss: Any = None
@@ -211,8 +213,10 @@ class TorchModel:
     def prepare(self) -> tuple[Call, Optional[int]]:
         """One forward pass under inference mode, or one training step, on seeded inputs."""
         torch, model, case = self._torch, self._model, self._case
+        read_positions(torch, model)
         parameters = inspect.signature(model.forward).parameters
         inputs = describe_case(parameters, model.config, case, self._chosen)
+        self.modalities = inputs.modalities
         generator = torch.Generator().manual_seed(case.seed)
         self._inputs = {spec.name: self._made(spec, generator) for spec in inputs.tensors}
         if case.mode == "training":

@@ -28,6 +28,8 @@ def describe_case(
         model=case.model,
         batch_size=case.batch_size,
         sequence_length=case.sequence_length,
+        modalities=case.modalities,
+        seed=case.seed,
     )
     inputs = _as_the_head_takes_them(inputs, config, model_class)
     if case.mode != "training":

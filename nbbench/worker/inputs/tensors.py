@@ -11,10 +11,11 @@ class Input:
     """One input tensor of a shape.
 
     ``kind`` is ids below ``bound``, ones, normal ``noise``, or ``uniform`` numbers from 0 to 1;
-    ``given`` are ``values``, nested tuples of whole numbers, floats or booleans. Two kinds are no
-    tensors: a ``flag`` is one of ``values`` as it is, and a ``list`` has ``parts``, each a tensor,
-    or several that make a dict by their names. Ids with an ``end`` have it last in each row, and
-    nowhere else.
+    ``given`` are ``values``, numbers in tuples nested as the shape is: whole numbers stay so (and
+    have a ``bound`` where they are ids), others get the model's dtype, and ``True`` and ``False``
+    are a mask of booleans. Two kinds are no tensors: a ``flag`` is one of ``values`` as it is, and
+    a ``list`` has ``parts``, each a tensor, or several that make a dict by their names. Ids with an
+    ``end`` have it last in each row, and nowhere else.
     """
 
     name: str
@@ -28,7 +29,23 @@ class Input:
 
 @dataclass(frozen=True)
 class Inputs:
-    """All that one call takes, and how many tokens (or audio frames) it puts through the model."""
+    """All that one call takes, and how many tokens it puts through the model; None without ids."""
 
     tensors: tuple[Input, ...]
     tokens: Optional[int]
+
+    @property
+    def modalities(self) -> str:
+        """What goes in, like "text+image"; empty where no input has a name that says it."""
+        names = [tensor.name for tensor in self.tensors]
+        kinds = {
+            "text": any(name.endswith("input_ids") and "audio" not in name for name in names),
+            "image": any(name in _IMAGES for name in names),
+            "video": "pixel_values_videos" in names,
+            "audio": any(name in _SOUNDS for name in names),
+        }
+        return "+".join(kind for kind, found in kinds.items() if found)
+
+
+_IMAGES = ("pixel_values", "pixel_values_images", "image_pixel_values", "flattened_patches")
+_SOUNDS = ("input_features", "input_values", "audio_input_features", "audio_input_ids")
