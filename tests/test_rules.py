@@ -21,8 +21,8 @@ PACKAGE = Path(nbbench.__file__).parent
 HEAVY = {"torch", "tensorflow", "jax", "keras", "keras_hub", "tf_keras", "transformers"}
 
 LEVELS = (
-    {"masked_urls"},
-    {"worker", "errors", "text", "_version"},
+    {"masked_urls", "text"},
+    {"worker", "errors", "_version"},
     {"frameworks", "machine"},
     {"arguments", "environments"},
     {"plan"},

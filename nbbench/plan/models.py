@@ -18,7 +18,7 @@ from typing import Any
 from ..arguments.schema import BenchmarkArguments
 from ..errors import ModelNotFound, did_you_mean
 from ..text import quoted
-from .catalogue import configs_by_name
+from .catalogue import configs_by_name, types_without_length
 from .folders import (
     ADAPTER,
     CONFIG,
@@ -32,43 +32,6 @@ from .folders import (
 
 HUB_TIMEOUT_S = 20.0
 """Seconds in which the hub shall have given a configuration, tries and all."""
-
-_VISION_TYPES = frozenset(
-    [
-        "beit",
-        "bit",
-        "convnext",
-        "convnextv2",
-        "cvt",
-        "data2vec-vision",
-        "deit",
-        "dinov2",
-        "dinov3_vit",
-        "efficientnet",
-        "focalnet",
-        "hiera",
-        "levit",
-        "mobilenet_v1",
-        "mobilenet_v2",
-        "mobilevit",
-        "mobilevitv2",
-        "poolformer",
-        "pvt",
-        "pvt_v2",
-        "regnet",
-        "resnet",
-        "segformer",
-        "siglip_vision_model",
-        "swiftformer",
-        "swin",
-        "swinv2",
-        "van",
-        "vit",
-        "vit_mae",
-        "vit_msn",
-    ]
-)
-"""Model types that take images alone."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +49,7 @@ class ModelConfig:
     @property
     def takes_length(self) -> bool:
         """Whether inputs have a sequence length: not so for models of images alone."""
-        return self.config.get("model_type") not in _VISION_TYPES
+        return self.config.get("model_type") not in types_without_length()
 
 
 def find_models(arguments: BenchmarkArguments) -> list[ModelConfig]:

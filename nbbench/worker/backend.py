@@ -56,7 +56,10 @@ class Device(Protocol):
 
 
 class Model(Protocol):
-    """A built model with the inputs of its case."""
+    """A built model with the inputs of its case.
+
+    An attribute ``note`` is optional: a sentence on how the class was chosen, for the row's reason.
+    """
 
     architecture: str
     """The name of the model's class."""

@@ -4,22 +4,28 @@ from __future__ import annotations
 
 import inspect
 import itertools
+import re
 from typing import Any, Optional
 
 from ..backend import Device, Unsupported, library_of, refuse_tpu
 from ..case import Case
+from ..heads.describe import describe_case
+from ..heads.head import ModelClass
+from ..heads.labels import loss_of
 from ..inputs.tensors import Input
 from ..measure import Call
-from ..training_labels import describe_case
 from .cpu import CpuDevice
+from .model_class import Library, choose_class
 from .reference_kernels import torch_layers
+from .torch_positions import read_positions
 from .torch_weights import repeating_draws
 from .transformers_models import (
+    is_about_attention,
     make_config,
-    model_class_named,
-    named_architecture,
+    name_padding,
+    own_attention,
+    parts,
     quieten,
-    unnamed_class,
 )
 
 REQUIREMENTS = ("torch>=2.4", "transformers>=4.50")
@@ -27,6 +33,10 @@ REQUIREMENTS = ("torch>=2.4", "transformers>=4.50")
 
 
 _EXECUTIONS = ("eager", "compile", "torchscript")
+
+
+_TRAINING = re.compile(r"\btrain(ing|ed)?\b", re.IGNORECASE)
+"""What messages name in which classes refuse to be trained."""
 
 
 class TorchBackend:
@@ -103,21 +113,37 @@ class TorchBackend:
             torch.set_num_threads(case.threads or self._threads)
         torch.manual_seed(case.seed)
         config = make_config(self.transformers, case)
-        model_class = self._model_class(config, case)
+        chosen = self._model_class(config, case)
         config.name_or_path = ""
         self._set_dtype(config, case.dtype)
+        if "SEQUENCE_CLASSIFICATION" in chosen.tasks:
+            name_padding(config)
         if case.execution == "torchscript":
             config.use_cache = False  # a trace gives tensors and no cache object
-        options = {} if case.attention == "default" else {"attn_implementation": case.attention}
-        try:
-            with repeating_draws(torch):
-                model = model_class._from_config(config, **options)
-        except (ValueError, ImportError) as error:
-            if options:  # this model has no such attention, or its package is missing
-                raise Unsupported(_first_sentence(error)) from error
-            raise
+        model = self._built(chosen.type, config, case)
         model = model.train(case.mode == "training").to(device.name)
-        return TorchModel(torch, model, case, device.name)
+        return TorchModel(torch, model, case, device.name, chosen)
+
+    def _built(self, model_class: Any, config: Any, case: Case) -> Any:
+        """The model with random weights; raises `Unsupported` for attention that it has not."""
+        asked = case.attention != "default"
+        options = {"attn_implementation": case.attention} if asked else {}
+        try:
+            with repeating_draws(self.torch):
+                return model_class._from_config(config, **options)
+        except (ValueError, ImportError) as error:
+            sentence = _first_sentence(error)
+            if asked:  # this model has no such attention, or its package is missing
+                raise Unsupported(sentence) from error
+            own = own_attention(case.config)
+            if own is not None and is_about_attention(error):
+                raise Unsupported(
+                    f"the configuration of {case.model} asks for attention {own}, and {sentence}; "
+                    f"install what it needs, or give attentions sdpa or eager"
+                ) from error
+            if isinstance(error, ImportError):
+                raise Unsupported(f"{sentence}; install it to measure {case.model}") from error
+            raise
 
     def is_out_of_memory(self, error: BaseException) -> bool:
         """PyTorch tells of the host's memory only by the message of a RuntimeError."""
@@ -135,40 +161,39 @@ class TorchBackend:
             part in str(error) for part in messages
         )
 
-    def _model_class(self, config: Any, case: Case) -> Any:
+    def _model_class(self, config: Any, case: Case) -> ModelClass:
         """The class that the config names, or the base model."""
-        transformers, version = self.transformers, self.transformers.__version__
-        named = named_architecture(config, case)
-        if named is None:
-            found = unnamed_class(transformers, config, case)
-            if found is None:
-                what = "model" if case.mode == "inference" else "model with a head to train"
-                raise Unsupported(
-                    f"{config.model_type} has no PyTorch {what} in transformers {version}"
-                )
-            return found
-        base = transformers.PreTrainedModel
-        found = model_class_named(transformers, named, base, case.model)
+        transformers = self.transformers
+        found = choose_class(Library(transformers, transformers.PreTrainedModel), config, case)
         if found is None:
+            what = "model" if case.mode == "inference" else "model with a head to train"
             raise Unsupported(
-                f"architecture {named} of {case.model} is not in transformers {version}, and code "
-                f"beside a configuration is not run"
+                f"{config.model_type} has no PyTorch {what} in transformers "
+                f"{transformers.__version__}"
             )
         return found
 
     def _set_dtype(self, config: Any, dtype: str) -> None:
-        """Have the model built in this dtype; ``auto`` is what the config names, else float32."""
+        """Have every part of the model built in this dtype.
+
+        ``auto`` is what the config names, or else the first of its parts that does, or float32.
+        """
+        every = parts(config)
         if dtype == "auto":
-            dtype = str(getattr(config, "dtype", None) or "float32").replace("torch.", "")
-        name = "dtype" if int(self.transformers.__version__.split(".")[0]) >= 5 else "torch_dtype"
-        setattr(config, name, getattr(self.torch, dtype))
+            named = (getattr(part, "dtype", None) for part in every)
+            dtype = str(next(filter(None, named), "float32")).replace("torch.", "")
+        version = self.transformers.__version__.split(".")
+        name = "dtype" if (int(version[0]), int(version[1])) >= (4, 56) else "torch_dtype"
+        for part in every:
+            setattr(part, name, getattr(self.torch, dtype))
 
 
 class TorchModel:
     """A Transformers model and the inputs of its case."""
 
-    def __init__(self, torch: Any, model: Any, case: Case, device: str) -> None:
+    def __init__(self, torch: Any, model: Any, case: Case, device: str, chosen: ModelClass) -> None:
         self._torch, self._model, self._case, self._device = torch, model, case, device
+        self._chosen, self.note = chosen, chosen.note
         self.architecture = type(model).__name__
         self.execution = "eager" if case.execution == "default" else case.execution
         self.library = library_of(model)
@@ -188,11 +213,12 @@ class TorchModel:
     def prepare(self) -> tuple[Call, Optional[int]]:
         """One forward pass under inference mode, or one training step, on seeded inputs."""
         torch, model, case = self._torch, self._model, self._case
+        read_positions(torch, model)
         parameters = inspect.signature(model.forward).parameters
-        inputs = describe_case(parameters, model.config, case, self.architecture)
+        inputs = describe_case(parameters, model.config, case, self._chosen)
         self.modalities = inputs.modalities
         generator = torch.Generator().manual_seed(case.seed)
-        self._inputs = {spec.name: self._tensor(spec, generator) for spec in inputs.tensors}
+        self._inputs = {spec.name: self._made(spec, generator) for spec in inputs.tensors}
         if case.mode == "training":
             if case.optimizer:
                 self._optimizer = torch.optim.AdamW(model.parameters(), lr=1e-6)
@@ -241,26 +267,62 @@ class TorchModel:
     def _forward(self) -> None:
         """Free the last step's gradients, and run the model to its loss."""
         self._model.zero_grad(set_to_none=True)
-        self._loss = self._run(**self._inputs)[0]
+        try:
+            loss = loss_of(self._run(**self._inputs), self.architecture)
+        except ImportError as error:  # some losses want a package of their own
+            raise Unsupported(
+                f"{_first_sentence(error)}; install it to train {self.architecture}"
+            ) from error
+        except (NotImplementedError, ValueError) as error:
+            if _TRAINING.search(str(error)) is None:
+                raise
+            raise Unsupported(
+                f"{self.architecture} cannot be trained like this: {_first_sentence(error)}"
+            ) from error
+        self._loss = loss if loss.dim() == 0 else loss.mean()
 
     def _backward(self) -> None:
         loss, self._loss = self._loss, None
         loss.backward()
 
+    def _made(self, spec: Input, generator: Any) -> Any:
+        """What the forward method is given for an input."""
+        if spec.kind == "flag":
+            return spec.values
+        if spec.kind != "list":
+            return self._tensor(spec, generator)
+        return [
+            self._tensor(part, generator)
+            if isinstance(part, Input)
+            else {each.name: self._tensor(each, generator) for each in part}
+            for part in spec.parts
+        ]
+
     def _tensor(self, spec: Input, generator: Any) -> Any:
         torch = self._torch
         if spec.kind == "ids":
-            made = torch.randint(spec.bound, spec.shape, generator=generator, dtype=torch.int64)
-        elif spec.kind == "given":
-            made = torch.tensor(spec.values)
-            if made.is_floating_point():
-                made = made.to(self._model.dtype)
+            made = _ids(torch, spec, generator)
         elif spec.kind == "ones":
             made = torch.ones(spec.shape, dtype=torch.int64)
+        elif spec.kind == "given":
+            made = torch.tensor(spec.values)
+        elif spec.kind == "uniform":
+            made = torch.rand(spec.shape, generator=generator, dtype=torch.float32)
         else:
             made = torch.randn(spec.shape, generator=generator, dtype=torch.float32)
+        if made.is_floating_point():
             made = made.to(self._model.dtype)
         return made.to(self._device)
+
+
+def _ids(torch: Any, spec: Input, generator: Any) -> Any:
+    """Ids below the bound; where they have an end, it is last in each row and nowhere else."""
+    if spec.end is None:
+        return torch.randint(spec.bound, spec.shape, generator=generator, dtype=torch.int64)
+    made = torch.randint(spec.bound - 1, spec.shape, generator=generator, dtype=torch.int64)
+    made += made >= spec.end
+    made[..., -1] = spec.end
+    return made
 
 
 def _tensors_alone(torch: Any, model: Any, names: list[str]) -> Any:

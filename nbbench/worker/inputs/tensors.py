@@ -3,27 +3,33 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal, Optional
+from typing import Any, Literal, Optional, Union
 
 
 @dataclass(frozen=True)
 class Input:
-    """One input tensor of a shape: ids below ``bound``, ones, normal noise, or given values.
+    """One input tensor of a shape.
 
-    Given values are numbers in tuples nested as the shape is: whole numbers stay so, others get
-    the model's dtype, and ``True`` and ``False`` are a mask of booleans. Given ids have a bound.
+    ``kind`` is ids below ``bound``, ones, normal ``noise``, or ``uniform`` numbers from 0 to 1;
+    ``given`` are ``values``, numbers in tuples nested as the shape is: whole numbers stay so (and
+    have a ``bound`` where they are ids), others get the model's dtype, and ``True`` and ``False``
+    are a mask of booleans. Two kinds are no tensors: a ``flag`` is one of ``values`` as it is, and
+    a ``list`` has ``parts``, each a tensor, or several that make a dict by their names. Ids with an
+    ``end`` have it last in each row, and nowhere else.
     """
 
     name: str
-    kind: Literal["ids", "ones", "noise", "given"]
+    kind: Literal["ids", "ones", "noise", "uniform", "given", "flag", "list"]
     shape: tuple[int, ...]
     bound: int = 0
     values: Any = ()
+    end: Optional[int] = None
+    parts: tuple[Union[Input, tuple[Input, ...]], ...] = ()
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """All that one call takes, and how many tokens (or audio frames) it puts through the model."""
+    """All that one call takes, and how many tokens it puts through the model; None without ids."""
 
     tensors: tuple[Input, ...]
     tokens: Optional[int]

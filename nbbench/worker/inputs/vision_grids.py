@@ -22,8 +22,14 @@ def grid_image(
     if "image_grid_thw" in parameters:
         return _merged_grid(parameters, config, vision, token, batch_size)
     if "spatial_shapes" in parameters:
-        return _padded_patches(config, vision, token, batch_size)
+        return padded_patches(config, vision, token, batch_size)
     return None
+
+
+def flat_patches(config: Any, vision: Any, batch_size: int) -> tuple[Input, ...]:
+    """Patches of one image for each sample, with their grids, for a vision tower by itself."""
+    every = {"image_merge_sizes": inspect.Parameter("_", inspect.Parameter.KEYWORD_ONLY)}
+    return _merged_grid(every, config, vision, 0, batch_size).tensors
 
 
 def _merged_grid(
@@ -32,7 +38,7 @@ def _merged_grid(
     vision: Any,
     token: int,
     batch_size: int,
-) -> Optional[Media]:
+) -> Media:
     """One position for each square of merged patches."""
     patch = pair(vision.patch_size)[0]
     merge = first_named(vision, "spatial_merge_size", "merge_size") or first_named(
@@ -69,7 +75,7 @@ _PATCHES_AS_IMAGES = ("paddleocr_vl_vision",)
 """Vision parts that take each patch as a small image, which nothing in their configuration says."""
 
 
-def _padded_patches(config: Any, vision: Any, token: int, batch_size: int) -> Media:
+def padded_patches(config: Any, vision: Any, token: int, batch_size: int) -> Media:
     """Flat patches, as many as the most that the model takes; the image fills some of them."""
     patch, factor = pair(vision.patch_size)[0], int(getattr(config, "downsample_factor", 1))
     height, width = image_size(vision, patch * factor)
