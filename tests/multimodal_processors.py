@@ -193,11 +193,17 @@ PROCESSORS = {
 """What makes each processor; of models that have none of Pillow alone there is none."""
 
 
+AROUND = {"qwen2_vl": ("<vs>", "<ve>"), "qwen2_5_vl": ("<vs>", "<ve>"),
+          "qwen3_vl": ("<vs>", "<ve>"), "glm4v": ("<boi>", "<eoi>")}  # fmt: skip
+"""What the chat templates of these put before and after an image; the other processors do it."""
+
+
 def processed(model_type, image):
     """What the model's own processor makes of an image and a text: shapes by name, and ids."""
     processor = PROCESSORS[model_type]()
-    text = getattr(processor, "image_token", None) or "<image>"
-    text = str(text) + " a cat"
+    before, after = AROUND.get(model_type, ("", ""))
+    token = getattr(processor, "image_token", None) or "<image>"
+    text = f"{before} {token} {after} a cat"
     if model_type in ("blip-2", "flava"):
         text = "a cat"
     made = processor(images=image, text=text, return_tensors="pt")

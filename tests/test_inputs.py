@@ -74,11 +74,13 @@ def test_the_kind_of_input_is_read_from_signature_and_configuration(
     assert tensors[name].shape == shape
 
 
-def test_boxes_lie_in_the_page_and_have_a_size():
-    _, tensors = described("layoutlm", "LayoutLMModel", length=600)
+@pytest.mark.parametrize("steps", [1000, 1024, 50])
+def test_boxes_lie_in_the_page_and_have_a_size(steps):
+    _, tensors = described("layoutlm", "LayoutLMModel", length=600,
+                           max_position_embeddings=600, max_2d_position_embeddings=steps)  # fmt: skip
     for left, top, right, bottom in tensors["bbox"].values[0]:
-        assert 0 <= left < right < 1000
-        assert 0 <= top < bottom < 1000
+        assert 0 <= left < right < min(steps, 1000)
+        assert 0 <= top < bottom < min(steps, 1000)
 
 
 def test_tokens_are_ids_and_nothing_else():
