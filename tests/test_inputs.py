@@ -83,6 +83,13 @@ def test_boxes_lie_in_the_page_and_have_a_size(steps):
         assert 0 <= top < bottom < min(steps, 1000)
 
 
+def test_what_a_configuration_must_name_is_named_where_it_does_not():
+    with pytest.raises(Unsupported, match="autoformer names no prediction_length.*add one"):
+        described("autoformer", "AutoformerModel", context_length=8)
+    with pytest.raises(Unsupported, match=r"that pix2struct_vision_model takes \(flattened_patches"):
+        described("pix2struct_vision_model", "Pix2StructVisionModel")
+
+
 def test_tokens_are_ids_and_nothing_else():
     for model_type, class_name, tokens in (
         ("bert", "BertModel", 32),
