@@ -196,13 +196,17 @@ SHARE = (
 )  # fmt: skip
 
 
+FEW = ("bert", "videomae", "wav2vec2", "patchtst", "t5")
+
+
 @pytest.mark.slow
-@pytest.mark.newest
-def test_a_share_of_all_types_runs(tmp_path):
+@pytest.mark.parametrize(
+    "types", [pytest.param(FEW, marks=pytest.mark.newest, id="few"), pytest.param(SHARE, id="share")]
+)
+def test_a_share_of_all_types_runs(tmp_path, types):
     pytest.importorskip("torch")
     sweep, results = script("sweep_architectures"), tmp_path / "results.jsonl"
-
-    sweep.swept(sys.executable, SHARE, results, modes=("inference",))
+    sweep.swept(sys.executable, types, results, modes=("inference",))
     failed = [row for row in sweep.read(results) if row["status"] != "ok"]
     assert not failed, json.dumps(failed, indent=1)
-    assert len(sweep.read(results)) == len(SHARE)
+    assert len(sweep.read(results)) == len(types)
