@@ -82,6 +82,8 @@ def takes_length() -> dict[str, bool]:
     for model_type in configs:
         with suppress(Exception):
             config = configs[model_type]()
+            if hasattr(config, "prediction_length") and config.prediction_length is None:
+                config = configs[model_type](prediction_length=1)  # which has no default there
             known = type(config) in models
             base = transformers.PreTrainedModel
             model_class = models[type(config)] if known else part_class(base, config)

@@ -1,4 +1,4 @@
-"""Run a tiny model of every type that Transformers has: the counts of docs/architectures.md.
+"""Run a tiny model of every type that Transformers has, and count what comes of them.
 
     python docs/sweep_architectures.py --results FILE [--environment PYTHON] [--only TYPE ...]
     python docs/sweep_architectures.py --page VERSION=FILE [VERSION=FILE ...]
@@ -7,7 +7,7 @@ The configurations are made by rule from the defaults of each configuration clas
 heads and experts, the widths divided alike. Each runs through nbbench in both modes. What ends in
 an error is tried without nbbench too: built by Transformers alone, called with the same inputs.
 Results go to a file, one JSON object a line, and a sweep that was cut off goes on where it was; the
-second form makes the page of one or more such files.
+second form writes architectures.md beside this file, the page of one or more such files.
 """
 
 from __future__ import annotations

@@ -27,7 +27,11 @@ TOKEN_TYPES = {"FlavaProcessor"}
 """Those whose tokenizer is BERT's, with a type for each token."""
 
 
-def tokenizer(token_types=False):
+ADDS_ITS_TOKEN = {"Blip2Processor"}
+"""Those that give their tokenizer the image's token, and fail where it has one already."""
+
+
+def tokenizer(token_types=False, has_image_token=True):
     """A small tokenizer, with the special tokens that processors ask for."""
     from tokenizers import Tokenizer, models, pre_tokenizers
 
@@ -42,7 +46,7 @@ def tokenizer(token_types=False):
         pad_token="<pad>",
         bos_token="<s>",
         eos_token="</s>",
-        extra_special_tokens=SPECIAL,
+        extra_special_tokens=SPECIAL if has_image_token else {},
         model_input_names=["input_ids", *(token_types * ["token_type_ids"]), "attention_mask"],
     )
 
@@ -71,7 +75,9 @@ def _made(name, images, **options):
 
     with mock.patch.object(transformers.ProcessorMixin, "check_argument_for_proper_class", checked):
         return getattr(transformers, name)(
-            image_processor=images, tokenizer=tokenizer(name in TOKEN_TYPES), **options
+            image_processor=images,
+            tokenizer=tokenizer(name in TOKEN_TYPES, name not in ADDS_ITS_TOKEN),
+            **options,
         )
 
 
@@ -91,7 +97,9 @@ PROCESSORS = {
     ),
     "llava_onevision": lambda: _made(
         "LlavaOnevisionProcessor",
-        _images("LlavaOnevisionImageProcessor", size=SIZE, image_grid_pinpoints=PINPOINTS),
+        _images(
+            "LlavaOnevisionImageProcessor", size=SIZE, image_grid_pinpoints=[[56, 56], *PINPOINTS]
+        ),
         video_processor=None,
         num_image_tokens=16,
         vision_feature_select_strategy="full",
@@ -193,12 +201,18 @@ PROCESSORS = {
 """What makes each processor; of models that have none of Pillow alone there is none."""
 
 
+AROUND = {"qwen2_vl": ("<vs>", "<ve>"), "qwen2_5_vl": ("<vs>", "<ve>"),
+          "qwen3_vl": ("<vs>", "<ve>"), "glm4v": ("<boi>", "<eoi>")}  # fmt: skip
+"""What the chat templates of these put before and after an image; the other processors do it."""
+
+
 def processed(model_type, image):
     """What the model's own processor makes of an image and a text: shapes by name, and ids."""
     processor = PROCESSORS[model_type]()
-    text = getattr(processor, "image_token", None) or "<image>"
-    text = str(text) + " a cat"
-    if model_type in ("blip-2", "flava"):
+    before, after = AROUND.get(model_type, ("", ""))
+    token = getattr(processor, "image_token", None) or "<image>"
+    text = f"{before} {token} {after} a cat"
+    if model_type in ("blip-2", "flava", "florence2"):  # which put the image there themselves
         text = "a cat"
     made = processor(images=image, text=text, return_tensors="pt")
     shapes = {name: tuple(value.shape) for name, value in made.items() if name != "labels"}

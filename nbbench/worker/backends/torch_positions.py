@@ -14,7 +14,7 @@ from ..inputs.text import note_positions
 _TABLE = re.compile(
     r"(^|\.)(embed_positions|position_embeddings?|positional_embedding|wpe|positions_embed)$"
 )
-_NOT_OF_TEXT = re.compile(r"vision|image|visual|pixel|audio|patch|video|speech|query")
+_NOT_OF_TEXT = re.compile(r"vision|image|visual|pixel|audio|patch|video|speech|query|qformer")
 _GROWING = ("make_weights", "make_weight", "get_embedding")
 """Methods of tables that are computed anew for a longer text."""
 

@@ -22,10 +22,12 @@ def boxes(asked: Asked) -> list[Input]:
 def _box(token: int, corners: int, scale: int, whole: bool) -> tuple[float, ...]:
     left, top = token % 10 / 10, token // 10 % 50 / 50
     right, bottom = left + 0.09, top + 0.015
-    box = (left, top, right, bottom)
+    if whole:  # in few steps a line would have no height
+        left, top = int(left * scale), int(top * scale)
+        right, bottom = max(left + 1, int(right * scale)), max(top + 1, int(bottom * scale))
     if corners == 8:  # all four corners, from the upper left one
-        box = (left, top, right, top, right, bottom, left, bottom)  # type: ignore[assignment]
-    return tuple(int(side * scale) if whole else side * scale for side in box)
+        return (left, top, right, top, right, bottom, left, bottom)
+    return (left, top, right, bottom)
 
 
 def features_beside(asked: Asked) -> list[Input]:

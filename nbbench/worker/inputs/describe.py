@@ -81,7 +81,8 @@ def _refuse(asked: Asked, missing: list[str]) -> None:
         raise Unsupported(
             f"{asked.model} has no forward pass of its own: it is run by its generate method alone"
         )
-    names = ", ".join(missing or asked.parameters)
+    plain = [n for n, each in asked.parameters.items() if n != "self" and each.kind not in _ANY]
+    names = ", ".join(missing or plain)
     raise Unsupported(f"nbbench cannot make the inputs that {asked.model} takes ({names})")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..backend import Unsupported
 from .asked import Asked
 from .tensors import Input
 
@@ -31,6 +32,11 @@ def _with_lags(asked: Asked, length: int) -> list[Input]:
     """The values and the features of the times, of the past and of those to predict."""
     config, batch_size = asked.config, asked.batch_size
     width = () if config.input_size == 1 else (int(config.input_size),)
+    if config.prediction_length is None:
+        raise Unsupported(
+            f"the configuration of {asked.model} names no prediction_length, the number of values "
+            f"to predict; add one"
+        )
     ahead = int(config.prediction_length)
     made = [
         Input("past_values", "noise", (batch_size, length, *width)),

@@ -47,9 +47,9 @@ def first_named(config: Any, *names: str) -> Optional[int]:
 
 
 def tokens_named(config: Any, *names: str) -> tuple[int, ...]:
-    """The ids that the configuration names of these."""
+    """The ids that the configuration names of these, each once: one id may have two names."""
     found = (first_named(config, name) for name in names)
-    return tuple(token for token in found if token is not None)
+    return tuple(dict.fromkeys(token for token in found if token is not None))
 
 
 def class_tokens(vision: Any) -> int:
