@@ -127,14 +127,20 @@ def name_padding(config: Any) -> None:
     text.pad_token_id = config.pad_token_id = end if known else 0
 
 
+_BUILT_IN = ("eager", "sdpa")
 _ATTENTION = ("attn_implementation", "_attn_implementation")
 
 
 def own_attention(values: Mapping[str, Any]) -> Optional[str]:
-    """The attention that a configuration, or a part of one, names itself; None for none."""
+    """The attention that a configuration, or a part of one, names itself; None for none.
+
+    A mapping names one for each part; the first that has to be installed counts, else the first.
+    """
     for name, value in values.items():
-        if name in _ATTENTION and isinstance(value, str):
-            return value
+        named = value.values() if isinstance(value, Mapping) else (value,)
+        if name in _ATTENTION and any(isinstance(each, str) for each in named):
+            several = [each for each in named if isinstance(each, str)]
+            return next((each for each in several if each not in _BUILT_IN), several[0])
         found = own_attention(value) if isinstance(value, Mapping) else None
         if found is not None:
             return found
