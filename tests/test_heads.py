@@ -257,7 +257,7 @@ def test_a_composite_model_runs_without_its_class_being_named(backend, name, tmp
     from nbbench.arguments.given import config_as_dict
     from nbbench.plan.models import find_model
 
-    values = dict(COMPOSITE[name])
+    values = json.loads(json.dumps(COMPOSITE[name]))
     made = AutoConfig.for_model(values.pop("model_type"), **values)
     made.save_pretrained(tmp_path)
     kinds = (COMPOSITE[name], config_as_dict(made, 1), find_model(str(tmp_path)).config)

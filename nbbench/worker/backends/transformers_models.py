@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import difflib
 import os
 import re
@@ -24,7 +25,7 @@ def quieten() -> None:
 
 def make_config(transformers: Any, case: Case) -> Any:
     """The case's configuration as an object of the installed Transformers."""
-    values = dict(case.config)
+    values = copy.deepcopy(dict(case.config))  # Transformers takes entries out of its parts
     _refuse_quantised(values, case.model)
     _refuse_hub_kernels(values, case.model)
     _refuse_nameless_architectures(values.get("architectures"), case.model)
