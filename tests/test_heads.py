@@ -197,6 +197,23 @@ def test_a_class_without_a_loss_says_so(backend):
         run(backend, text)
 
 
+def test_a_model_that_cannot_be_traced_says_so(backend):
+    model, call = built(backend, BERT, "inference", execution="torchscript")
+    forward = model._model.forward
+
+    def untraceable(**inputs):
+        if backend.torch.jit.is_tracing():
+            raise RuntimeError("Tracing: no. More")
+        return forward(**inputs)
+
+    model._model.forward = untraceable
+    with pytest.raises(Unsupported, match=r"cannot trace BertModel .*\(Tracing: no\); give exec"):
+        call()
+    model._inputs["input_ids"] += 1000  # fails untraced, too
+    with pytest.raises(IndexError):
+        call()
+
+
 LLAVA = {
     "model_type": "llava",
     "image_token_index": 5,
