@@ -25,10 +25,11 @@ VIT = {"model_type": "vit", **TEXT, "image_size": 32, "patch_size": 8, "encoder_
 RESNET = {"model_type": "resnet", "embedding_size": 8, "hidden_sizes": [8, 8, 8, 8],
           "depths": [1, 1, 1, 1], "layer_type": "basic"}  # fmt: skip
 DETR = {"model_type": "detr", "d_model": 32, "encoder_layers": 1, "decoder_layers": 1,
-        "encoder_attention_heads": 2, "decoder_attention_heads": 2, "encoder_ffn_dim": 32,
+        "encoder_attention_heads": 8, "decoder_attention_heads": 8, "encoder_ffn_dim": 32,
         "decoder_ffn_dim": 32, "num_queries": 5, "use_timm_backbone": False, "backbone": None,
         "use_pretrained_backbone": False,
-        "backbone_config": {**RESNET, "out_features": ["stage4"]}}  # fmt: skip
+        "backbone_config": {**RESNET, "out_features": ["stage1", "stage2", "stage3",
+                                                       "stage4"]}}  # fmt: skip
 SEGFORMER = {"model_type": "segformer", "hidden_sizes": [8, 8, 16, 16], "depths": [1, 1, 1, 1],
              "num_attention_heads": [1, 1, 2, 2], "decoder_hidden_size": 8}  # fmt: skip
 CLIP = {"model_type": "clip", "projection_dim": 16, "text_config": {**TEXT, "eos_token_id": 1},
@@ -162,6 +163,7 @@ def test_a_class_that_is_spelt_otherwise_is_found_and_the_row_says_so():
             {**mpt, "architectures": ["MPTForCausalLM"]},
             {**T5, "architectures": ["T5WithLMHeadModel"]},
             {**BERT, "architectures": ["BertForNothing"]},
+            {**BERT, "architectures": ["JinaBertForMaskedLM"]},  # another model, by its own code
         ],
         batch_sizes=[1],
         sequence_lengths=[8],
@@ -172,7 +174,9 @@ def test_a_class_that_is_spelt_otherwise_is_found_and_the_row_says_so():
         progress=False,
     )
     speed = report.speed
-    assert speed.status.tolist() == ["ok", "ok", "unsupported"], speed.reason.tolist()
+    assert speed.status.tolist() == ["ok", "ok", "unsupported", "unsupported"], (
+        speed.reason.tolist()
+    )
     assert speed.architecture.tolist()[:2] == ["MptForCausalLM", "T5ForConditionalGeneration"]
     assert speed.reason[0].startswith("architecture MPTForCausalLM is not in transformers ")
     assert speed.reason[0].endswith("MptForCausalLM was measured")
@@ -193,6 +197,23 @@ def test_a_class_without_a_loss_says_so(backend):
         run(backend, text)
 
 
+def test_a_model_that_cannot_be_traced_says_so(backend):
+    model, call = built(backend, BERT, "inference", execution="torchscript")
+    forward = model._model.forward
+
+    def untraceable(**inputs):
+        if backend.torch.jit.is_tracing():
+            raise RuntimeError("Tracing: no. More")
+        return forward(**inputs)
+
+    model._model.forward = untraceable
+    with pytest.raises(Unsupported, match=r"cannot trace BertModel .*\(Tracing: no\); give exec"):
+        call()
+    model._inputs["input_ids"] += 1000  # fails untraced, too
+    with pytest.raises(IndexError):
+        call()
+
+
 LLAVA = {
     "model_type": "llava",
     "image_token_index": 5,
@@ -207,20 +228,26 @@ def test_every_part_has_the_dtype_that_was_asked_for(backend, named):
     for part in (halves, halves["text_config"], halves["vision_config"]):
         part[named] = "float16"
     for dtype in ("float32", "bfloat16"):
-        model, _ = built(backend, halves, "inference", dtype=dtype)
+        model, _ = built(backend, halves, "inference", length=32, dtype=dtype)
         assert {str(p.dtype) for p in model._model.parameters()} == {f"torch.{dtype}"}
     del halves[named], halves["vision_config"][named]
-    model, _ = built(backend, halves, "inference", dtype="auto")
+    model, _ = built(backend, halves, "inference", length=32, dtype="auto")
     assert {str(p.dtype) for p in model._model.parameters()} == {"torch.float16"}
 
 
-@pytest.mark.parametrize("part", [False, True])
-def test_attention_of_the_configuration_whose_package_is_missing_names_the_remedy(backend, part):
-    own = {"_attn_implementation": "flash_attention_2"}
-    config = {**LLAVA, "text_config": {**LLAVA["text_config"], **own}} if part else {**BERT, **own}
+@pytest.mark.parametrize(
+    "config",
+    [
+        {**BERT, "_attn_implementation": "flash_attention_2"},
+        {**LLAVA, "attn_implementation": {"vision_config": "sdpa",
+                                          "text_config": "flash_attention_2"}},
+    ],
+)  # fmt: skip
+def test_attention_of_the_configuration_whose_package_is_missing_names_the_remedy(backend, config):
+    values = {"length": 32, "model_class": "auto"}
     with pytest.raises(Unsupported, match=r"flash_attention_2.*give attentions sdpa or eager"):
-        built(backend, config, "inference", model_class="auto")
-    built(backend, config, "inference", model_class="auto", attention="eager")
+        built(backend, config, "inference", **values)
+    built(backend, config, "inference", **values, attention="eager")
 
 
 def test_a_classifier_without_a_padding_token_gets_one(backend):
@@ -247,7 +274,7 @@ def test_a_composite_model_runs_without_its_class_being_named(backend, name, tmp
     from nbbench.arguments.given import config_as_dict
     from nbbench.plan.models import find_model
 
-    values = dict(COMPOSITE[name])
+    values = json.loads(json.dumps(COMPOSITE[name]))
     made = AutoConfig.for_model(values.pop("model_type"), **values)
     made.save_pretrained(tmp_path)
     kinds = (COMPOSITE[name], config_as_dict(made, 1), find_model(str(tmp_path)).config)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from dataclasses import dataclass
 from typing import Any, Optional
 
@@ -10,7 +11,14 @@ from ..backend import Unsupported
 from ..case import Case
 from ..heads.head import ModelClass
 from ..heads.labels import asks_for_loss
-from ..heads.tasks import all_tasks, class_for, is_base_name, tasks_by_ending, tasks_of
+from ..heads.tasks import (
+    all_tasks,
+    class_for,
+    family,
+    is_base_name,
+    tasks_by_ending,
+    tasks_of,
+)
 from .model_parts import part_class
 
 _PRETRAINING_HEADS = ("ForMaskedLM", "ForPreTraining", "WithLMHeadModel")
@@ -97,7 +105,8 @@ def _named(library: Library, name: str, config: Any, case: Case) -> tuple[Any, s
     """The class with this name, or the one that the auto class with the same ending has.
 
     Names are spelt otherwise where a class was renamed (T5WithLMHeadModel), or written with code
-    of its own (MPTForCausalLM).
+    of its own (MPTForCausalLM). A class of another family (JinaBertForMaskedLM of a configuration
+    whose type is bert) is another model, and its numbers are not this one's.
     """
     found = library.class_named(name, case.model)
     if found is not None:
@@ -109,10 +118,19 @@ def _named(library: Library, name: str, config: Any, case: Case) -> tuple[Any, s
             break
     if found is None and is_base_name(name):
         found = library.base_model(config)
-    if found is None:
+    if found is None or not _is_same_family(name, _name(library, found), config.model_type):
         raise library.lacks(name, case.model)
     note = f"architecture {name} is not in transformers {version}: {found.__name__} was measured"
     return found, note
+
+
+def _is_same_family(name: str, found: str, model_type: str) -> bool:
+    """Whether a class's name begins as the found one's or as the model type, in any spelling."""
+    return _plain(family(name)) in (_plain(family(found)), _plain(model_type))
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", name.lower())
 
 
 def _unnamed(library: Library, config: Any, case: Case) -> Optional[Any]:
@@ -123,7 +141,7 @@ def _unnamed(library: Library, config: Any, case: Case) -> Optional[Any]:
     base = library.base_model(config)
     if case.mode == "inference" and base is not None:
         return base
-    likely = _PAIRED
+    likely: tuple[str, ...] = _PAIRED
     if not getattr(config, "is_encoder_decoder", False):  # most encoders can be run as decoders
         likely = ("CAUSAL_LM" if getattr(config, "is_decoder", False) else "MASKED_LM",)
     for task in (*likely, *LIKELY_TASKS, *all_tasks(library.transformers)):

@@ -147,19 +147,7 @@ class TorchBackend:
 
     def is_out_of_memory(self, error: BaseException) -> bool:
         """PyTorch tells of the host's memory only by the message of a RuntimeError."""
-        if isinstance(error, (MemoryError, self.torch.OutOfMemoryError)):
-            return True
-        messages = (
-            "can't allocate memory",
-            "not enough memory",
-            "CUDA out of memory",
-            "CUBLAS_STATUS_ALLOC_FAILED",
-            "Storage size calculation overflowed",
-            "Cannot allocate memory",
-        )
-        return isinstance(error, (RuntimeError, OSError)) and any(
-            part in str(error) for part in messages
-        )
+        return _is_out_of_memory(self.torch, error)
 
     def _model_class(self, config: Any, case: Case) -> ModelClass:
         """The class that the config names, or the base model."""
@@ -235,16 +223,34 @@ class TorchModel:
 
         def traced() -> object:
             if self._run is self._model:
-                with torch.no_grad():  # what is traced in inference mode runs in no other
-                    run = torch.jit.trace(
-                        _tensors_alone(torch, self._model, list(inputs)),
-                        tuple(inputs.values()),
-                        check_trace=False,
-                    )
+                try:
+                    run = self._trace()
+                except RuntimeError as error:
+                    if _is_out_of_memory(torch, error):
+                        raise
+                    forward()  # what fails untraced, too, says so itself
+                    raise self._untraceable(error) from error
                 self._run = lambda **given: run(*given.values())
             return forward()
 
         return traced if self.execution == "torchscript" else forward
+
+    def _trace(self) -> Any:
+        """The model as TorchScript, which takes the inputs in their order."""
+        torch, inputs = self._torch, self._inputs
+        with torch.no_grad():  # what is traced in inference mode runs in no other
+            return torch.jit.trace(
+                _tensors_alone(torch, self._model, list(inputs)),
+                tuple(inputs.values()),
+                check_trace=False,
+            )
+
+    def _untraceable(self, error: RuntimeError) -> Unsupported:
+        """That tracing is what fails, to be raised."""
+        return Unsupported(
+            f"PyTorch {self._torch.__version__} cannot trace {self.architecture} of the installed "
+            f"Transformers ({_first_sentence(error)}); give executions eager or compile"
+        )
 
     def training_phases(self) -> list[tuple[str, Call]]:
         """Forward, backward and, where there is one, the optimizer's step."""
@@ -341,6 +347,22 @@ def _tensors_alone(torch: Any, model: Any, names: list[str]) -> Any:
             return tuple(part for part in output.to_tuple() if isinstance(part, torch.Tensor))
 
     return Traceable()
+
+
+def _is_out_of_memory(torch: Any, error: BaseException) -> bool:
+    if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
+        return True
+    messages = (
+        "can't allocate memory",
+        "not enough memory",
+        "CUDA out of memory",
+        "CUBLAS_STATUS_ALLOC_FAILED",
+        "Storage size calculation overflowed",
+        "Cannot allocate memory",
+    )
+    return isinstance(error, (RuntimeError, OSError)) and any(
+        part in str(error) for part in messages
+    )
 
 
 def _first_sentence(error: BaseException) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import difflib
 import os
 import re
@@ -24,7 +25,7 @@ def quieten() -> None:
 
 def make_config(transformers: Any, case: Case) -> Any:
     """The case's configuration as an object of the installed Transformers."""
-    values = dict(case.config)
+    values = copy.deepcopy(dict(case.config))  # Transformers takes entries out of its parts
     _refuse_quantised(values, case.model)
     _refuse_hub_kernels(values, case.model)
     _refuse_nameless_architectures(values.get("architectures"), case.model)
@@ -127,14 +128,20 @@ def name_padding(config: Any) -> None:
     text.pad_token_id = config.pad_token_id = end if known else 0
 
 
+_BUILT_IN = ("eager", "sdpa")
 _ATTENTION = ("attn_implementation", "_attn_implementation")
 
 
 def own_attention(values: Mapping[str, Any]) -> Optional[str]:
-    """The attention that a configuration, or a part of one, names itself; None for none."""
+    """The attention that a configuration, or a part of one, names itself; None for none.
+
+    A mapping names one for each part; the first that has to be installed counts, else the first.
+    """
     for name, value in values.items():
-        if name in _ATTENTION and isinstance(value, str):
-            return value
+        named = value.values() if isinstance(value, Mapping) else (value,)
+        if name in _ATTENTION and any(isinstance(each, str) for each in named):
+            several = [each for each in named if isinstance(each, str)]
+            return next((each for each in several if each not in _BUILT_IN), several[0])
         found = own_attention(value) if isinstance(value, Mapping) else None
         if found is not None:
             return found

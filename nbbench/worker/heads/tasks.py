@@ -52,6 +52,12 @@ def is_base_name(architecture: str) -> bool:
     return architecture.endswith("Model") and _ENDING.search(architecture) is None
 
 
+def family(architecture: str) -> str:
+    """A class's name without what it says of its head."""
+    ending = _ENDING.search(architecture)
+    return architecture[: ending.start()] if ending else architecture.removesuffix("Model")
+
+
 def class_for(transformers: Any, task: str, model_type: str) -> Optional[str]:
     """The name of the class that a model type has for a task; None where it has none."""
     found = _mappings(transformers).get(task, {}).get(model_type)

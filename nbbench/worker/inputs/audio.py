@@ -32,11 +32,24 @@ def audio(asked: Asked) -> list[Input]:
             Input("audio_mel", "noise", (*shape, bins)),
             Input("audio_mel_mask", "given", shape, values=padded),
         ]
+    if asked.takes("input_features", "input_values") and _reads_waveforms(asked):
+        return _values(asked)
     if asked.takes("input_features") and _wanted(asked, "input_features"):
         return _features(asked)
     if asked.takes("input_values") and _wanted(asked, "input_values"):
         return _values(asked)
     return []
+
+
+def _reads_waveforms(asked: Asked) -> bool:
+    """Whether an encoder for either form of audio reads waveforms, as its convolutions show.
+
+    Mamba names convolutions of another kind by the same name, with a number for them all.
+    """
+    if asked.needs("input_features"):
+        return False
+    convolutions = isinstance(asked.named("conv_kernel"), (list, tuple))
+    return convolutions or asked.named(*_BINS) is None
 
 
 def _wanted(asked: Asked, name: str) -> bool:
