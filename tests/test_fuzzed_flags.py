@@ -107,7 +107,7 @@ def _quick_commands(tmp_path, monkeypatch):
     def unexpected(*_):
         raise AssertionError("an error that no command should meet")
 
-    monkeypatch.setattr(os, "dup2", unexpected)  # what is done for an output that is closed
+    monkeypatch.setattr(cli, "_discard_output", unexpected)  # what a closed output is met with
 
 
 def ended(argv):
