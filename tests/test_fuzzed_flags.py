@@ -130,7 +130,7 @@ def is_below(argument):
 
 @fuzzed(
     command_lines().filter(lambda argv: all(is_below(word) for word in argv if word != REPORT)),
-    examples=100,
+    examples=50,
 )
 def test_any_command_line_ends_with_a_code_and_a_sentence(argv):
     code, out, errors = ended(argv)
