@@ -7,7 +7,8 @@ import re
 MASK = "****"
 """What stands for a password or a token."""
 
-_URL = re.compile(r"(?P<scheme>[A-Za-z][\w+.-]*)://(?P<rest>\S*)")
+_URL = re.compile(r"(?P<start>[A-Za-z][\w+.-]*://|[A-Za-z][\w+.-]+:/)(?P<rest>\S*)")
+"""One slash is what a path keeps of the two, where a URL was given for a file."""
 _KNOWN_FRAGMENT = re.compile(
     r"(?:(?:md5|sha\d+)[=:][0-9a-f]+|(?:egg|subdirectory)=[^&]*)"
     r"(?:&(?:(?:md5|sha\d+)[=:][0-9a-f]+|(?:egg|subdirectory)=[^&]*))*"
@@ -22,7 +23,7 @@ def without_secrets(text: str) -> str:
 
     What is made of variables, as in ``https://${TOKEN}@host``, is no secret and stays.
     """
-    return _URL.sub(lambda url: f"{url['scheme']}://{_masked(url['scheme'], url['rest'])}", text)
+    return _URL.sub(lambda url: url["start"] + _masked(url["start"], url["rest"]), text)
 
 
 def has_mask(text: str) -> bool:
@@ -30,15 +31,15 @@ def has_mask(text: str) -> bool:
     return MASK in text
 
 
-def _masked(scheme: str, rest: str) -> str:
-    """All of a URL behind ``://``, without secrets."""
+def _masked(start: str, rest: str) -> str:
+    """All of a URL behind its scheme and slashes, ``start``, without secrets."""
     rest, hash_mark, fragment = rest.partition("#")
     rest, question, query = rest.partition("?")
     authority, slash, path = rest.partition("/")
     user, at, host = authority.rpartition("@")
     if not at and re.search(r"^[^\[]*:(?!\d*$)", authority):
         return MASK  # a password with a character that ends the URL's first part
-    keeps_user = _USER_OF_VARIABLES.fullmatch(user) or ("ssh" in scheme and ":" not in user)
+    keeps_user = _USER_OF_VARIABLES.fullmatch(user) or ("ssh" in start and ":" not in user)
     user = user if keeps_user else MASK
     query = query if _QUERY_OF_VARIABLES.fullmatch(query) else MASK
     if re.search("[=@]", fragment) and not _KNOWN_FRAGMENT.fullmatch(fragment):

@@ -100,6 +100,8 @@ def test_models_lists_what_matches_with_its_sizes(capsys):
     error = capsys.readouterr().err
     assert error.startswith("nbbench: error: nothing in the catalogue has 'brt-tiny' in its name")
     assert "did you mean 'bert-tiny'?" in error
+    assert main(["models", "x" * 5000, *"abc" * 1000]) == 2
+    assert len(capsys.readouterr().err) < 500
     assert main(["models", "--json"]) == 2
     assert "nbbench models has no option '--json'" in capsys.readouterr().err
 

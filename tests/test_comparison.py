@@ -289,3 +289,9 @@ def test_a_baseline_compares_real_cases():
     (row,) = report.compare().frame.itertuples()
     assert (row.model, row.verdict) == ("probe-2", "slower")
     assert "slower" in repr(report)
+
+
+@pytest.mark.parametrize("baseline", [None, "first", "8"])
+def test_a_report_without_a_case_is_compared_by_nothing(baseline):
+    with pytest.raises(nbbench.ArgumentError, match="no case; compare one that has"):
+        Report([], MACHINE, {}, baseline).compare(by="sequence_length")

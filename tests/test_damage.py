@@ -155,7 +155,7 @@ def test_what_is_no_file_of_a_report_is_refused_in_one_sentence(file):
     assert len(str(caught.value)) < 500
 
 
-@pytest.mark.parametrize("path", [None, 3, b"x", "", "a\0b", [], float("nan")])
+@pytest.mark.parametrize("path", [None, 3, b"x", "", "a\0b", "\ud800", [], float("nan")])
 def test_what_is_no_path_is_refused_wherever_one_is_given(path):
     report = nbbench.Report.load(FIXTURE)
     for write in (report.save, report.to_csv, report.to_html, nbbench.Report.load):

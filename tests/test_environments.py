@@ -294,7 +294,7 @@ def test_cases_whose_environment_cannot_be_made_are_rows_and_the_others_stay(sho
         (["remove"], "env remove needs a name"),
         (["remove", "mine"], "no environment 'mine' has been made (there are: none)"),
         (["path", "mine"], "no environment 'mine' has been made"),
-        (["crate"], "there is no command env crate; did you mean 'create'?"),
+        (["crate"], "there is no command env 'crate'; did you mean 'create'?"),
     ],
 )
 def test_the_command_line_says_what_is_wrong(shop, capsys, words, said):

@@ -89,7 +89,7 @@ def planned(given):
     return Plan.of(nbbench.BenchmarkArguments.of((), given.value))
 
 
-@fuzzed(arguments(), examples=150)
+@fuzzed(arguments(), examples=100)
 def test_any_arguments_make_a_plan_or_a_sentence(given):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # of code of a model's own

@@ -107,7 +107,7 @@ def _quick_commands(tmp_path, monkeypatch):
     def unexpected(*_):
         raise AssertionError("an error that no command should meet")
 
-    monkeypatch.setattr(os, "dup2", unexpected)  # what is done for an output that is closed
+    monkeypatch.setattr(cli, "_discard_output", unexpected)  # what a closed output is met with
 
 
 def ended(argv):
@@ -130,7 +130,7 @@ def is_below(argument):
 
 @fuzzed(
     command_lines().filter(lambda argv: all(is_below(word) for word in argv if word != REPORT)),
-    examples=100,
+    examples=50,
 )
 def test_any_command_line_ends_with_a_code_and_a_sentence(argv):
     code, out, errors = ended(argv)

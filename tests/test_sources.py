@@ -377,6 +377,8 @@ def test_secrets_are_in_no_error(web, capsys):
         ["env", "URL"],
         ["URL"],
         ["compare", "URL", "URL"],
+        ["run", "x", "-f", "probe", "--save", "URL"],
+        ["run", "x", "-f", "probe", "--csv", "URL"],
     ],
 )
 def test_secrets_are_in_no_message_of_a_mistyped_command(capsys, argv):

@@ -63,12 +63,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"nbbench: error: {error}", file=sys.stderr)
         return 2
     except OSError as error:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # else Python tries again as it ends
+        _discard_output()  # else Python tries again as it ends
         if not isinstance(error, BrokenPipeError):  # which is what head does to a list
             print(f"nbbench: error: the output cannot be written: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130
+
+
+def _discard_output() -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 def _print_warning(message: Warning | str, *_: object, **__: object) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..errors import ArgumentError, did_you_mean
 from ..plan.catalogue import CatalogueEntry, entries
-from ..text import quoted
+from ..text import quoted, shortened
 
 _HELP = """\
 usage: nbbench models [WORD …]
@@ -37,8 +37,9 @@ def command(argv: list[str]) -> int:
     known = entries()
     found = [entry for entry in known if all(entry.matches(word) for word in argv)]
     if not found:
+        sought = shortened(" and ".join(map(quoted, argv)), 300)
         raise ArgumentError(
-            f"nothing in the catalogue has {' and '.join(map(repr, argv))} in its name or type"
+            f"nothing in the catalogue has {sought} in its name or type"
             f"{did_you_mean(' '.join(argv), [entry.name for entry in known])}; a name of the Hub "
             f"or a folder will do all the same"
         )

@@ -19,6 +19,7 @@ from ..plan.cases import Result
 from ..plan.models import find_models
 from ..report.atomic_write import check_writable
 from ..report.report import Report
+from ..text import quoted
 from .arguments import (
     BenchmarkArguments,
     PyTorchBenchmarkArguments,
@@ -330,7 +331,7 @@ class Benchmark:
                 with Path(name).open("a", encoding="utf-8") as log:
                     print(*texts, file=log)
             except OSError as error:
-                self.problem = f"{str(name)!r} could not be written: {error.strerror}"
+                self.problem = f"{quoted(str(name), 300)} could not be written: {error.strerror}"
 
 
 _ORIGINALS = attributes_of(

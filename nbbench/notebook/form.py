@@ -20,7 +20,7 @@ from ..plan.estimate import estimate
 from ..plan.models import find_here
 from ..report.report import Report
 from ..report.width import in_notebook
-from ..text import counted, duration
+from ..text import counted, duration, quoted
 from .cell import as_cell, is_variable
 from .config import own_defaults
 from .fields import BoolField, Field, make_field, row_label
@@ -257,7 +257,7 @@ def form(*models: str, out: str = "report", **defaults: Any) -> Form:
 
 def _name_problem(name: str) -> str:
     """What is wrong with a variable's name; nothing if it is one."""
-    return "" if is_variable(name) else f"report in: {name!r} is no name for a variable"
+    return "" if is_variable(name) else f"report in: {quoted(name)} is no name for a variable"
 
 
 def _unfound(models: list[str]) -> dict[str, str]:

@@ -27,7 +27,9 @@ def as_path(path: Any) -> Path:
     """The path that a value names; raises `OutputError` for one that names none."""
     name: Any = None
     with suppress(Exception):  # of what is no path, or of a path's own code
-        name = os.fspath(path)
+        given = os.fspath(path)
+        os.fsencode(given)  # fails for half a character, which no file's name can have
+        name = given
     if not isinstance(name, str) or not name or "\0" in name:
         raise OutputError(f"{quoted(path)} is no path; give that of a file or a folder")
     return Path(name)

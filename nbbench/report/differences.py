@@ -115,6 +115,8 @@ def compare_by(
     which ``baseline`` is a value, or the only one in which cases differ. Raises `ArgumentError`.
     """
     axis = _axis(results, by, baseline)
+    if not results:
+        raise ArgumentError("this report has no case; compare one that has some")
     baseline = None if baseline == FIRST else baseline
     values = list(dict.fromkeys(result.value(axis) for result in results))
     if baseline is None:
