@@ -56,14 +56,50 @@ def as_text(value: Any) -> Any:
     if isinstance(value, type):
         raise ValueError(
             f"the class {value.__name__} was given for a name; give the name of a model, or a "
-            f"configuration as configs"
+            f"configuration as configs; {_as_file(value.__name__)}"
+        )
+    if _is_model(value) and not _config_of(value):
+        raise ValueError(
+            f"a model object ({type(value).__name__}) was given for a name; "
+            f"{_as_file(type(value).__name__)}"
+        )
+    if callable(value) and hasattr(value, "__name__"):
+        raise ValueError(
+            f"the function {value.__name__} was given for a name; {_as_file(value.__name__)}"
         )
     if _is_model(value):
         raise ValueError(
             f"a model object ({type(value).__name__}) was given for a name; nbbench builds its "
-            f"own, so give {_config_of(value) or _SOME_CONFIG} as configs"
+            f"own, so give {_config_of(value)} as configs"
         )
     return os.fspath(value) if isinstance(value, os.PathLike) else value
+
+
+def _as_file(factory: str) -> str:
+    """What to do with code of the notebook: models are built in processes of their own."""
+    return (
+        f"code of your own runs from a file, so write its cell to one (%%writefile net.py), and "
+        f"give 'net.py:{factory}'"
+    )
+
+
+def as_lengths(value: Any) -> Any:
+    """One way to draw, or a list of lengths or of texts: a column of a DataFrame, too."""
+    if value is None or isinstance(value, (str, os.PathLike)):
+        return (os.fspath(value) if value else None) or None
+    if isinstance(value, Mapping) or not isinstance(value, Iterable):
+        raise ValueError(
+            f"lengths: a value of type {type(value).__name__} is neither text nor a list; give "
+            f"'uniform(16,512)', a file, or a list of lengths or texts"
+        )
+    values = [each.item() if hasattr(each, "item") else each for each in as_list(value)]
+    kinds = {type(each) for each in values}
+    if not values or kinds not in ({int}, {str}):
+        raise ValueError(
+            f"lengths: a list of {', '.join(sorted(kind.__name__ for kind in kinds)) or 'nothing'} "
+            f"is neither one of whole numbers nor one of texts"
+        )
+    return values
 
 
 def config_as_dict(config: Any, number: int) -> dict[str, Any]:

@@ -371,6 +371,8 @@ def _matched_by(case: Case) -> tuple[Any, ...]:
         *(axis.value(case) for axis in AXES),
         case.model_class,
         case.optimizer,
+        str(sorted(case.inputs.items(), key=str)),
+        case.lengths,
         str(sorted(case.config.items(), key=str)),
     )
 

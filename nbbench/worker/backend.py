@@ -70,7 +70,11 @@ class Model(Protocol):
     """Bytes of the parameters and buffers; what is shared counts once."""
 
     def prepare(self) -> tuple[Call, Optional[int]]:
-        """Make the inputs on the device; the call to measure, and the tokens it puts through."""
+        """Make the inputs on the device; the call to measure, and the tokens it puts through.
+
+        A model whose inputs are padded then has the attributes ``real_tokens``, how many are no
+        padding, and ``padded_to``, the length of its rows; both are None for any other.
+        """
 
     def training_phases(self) -> list[tuple[str, Call]]:
         """The parts of a training step by name, in order, once `prepare` has made its inputs.

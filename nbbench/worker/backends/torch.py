@@ -7,12 +7,18 @@ import itertools
 from typing import Any, Optional
 
 from ..backend import Device, Unsupported, library_of, refuse_tpu
-from ..case import Case
+from ..case import ADAPTER_KEY, MODULES_KEY, Case
 from ..inputs.tensors import Input
 from ..measure import Call
+from ..own_code import OwnCode
 from ..training_labels import describe_case
+from .adapters import adapted_class, with_adapter
 from .cpu import CpuDevice
+from .own_torch import OwnCalls, build_own, tensors_in
+from .real_inputs import refuse_padding, rows_of, with_length, with_padding
 from .reference_kernels import torch_layers
+from .remote_code import remote_class
+from .sentence_models import encoder_class, sentence_architecture, sentence_model
 from .torch_weights import repeating_draws
 from .transformers_models import (
     make_config,
@@ -63,7 +69,10 @@ class TorchBackend:
         }
 
     def import_model(self, case: Case) -> None:
-        """Import the module of the case's model class."""
+        """Import the module of the case's model class, or the user's own."""
+        if case.is_own:
+            self._own = OwnCode(case)
+            return
         self._model_class(make_config(self.transformers, case), case)
 
     def open(self, case: Case) -> Device:
@@ -102,6 +111,11 @@ class TorchBackend:
         if torch.get_num_threads() != (case.threads or self._threads):
             torch.set_num_threads(case.threads or self._threads)
         torch.manual_seed(case.seed)
+        if case.is_own:
+            model = build_own(torch, self._own, case).to(device.name)
+            calls = OwnCalls(torch, model, self._own, case)
+            calls.complete(device.name)
+            return TorchModel(torch, model, case, device.name, calls)
         config = make_config(self.transformers, case)
         model_class = self._model_class(config, case)
         config.name_or_path = ""
@@ -116,8 +130,21 @@ class TorchBackend:
             if options:  # this model has no such attention, or its package is missing
                 raise Unsupported(_first_sentence(error)) from error
             raise
-        model = model.train(case.mode == "training").to(device.name)
-        return TorchModel(torch, model, case, device.name)
+        return self._completed(model, case, device.name)
+
+    def _completed(self, model: Any, case: Case, device: str) -> TorchModel:
+        """The model on the device, with what its folder adds to it."""
+        torch, inner, architecture = self.torch, model, type(model).__name__
+        if ADAPTER_KEY in case.config:
+            model = with_adapter(model, case)
+            architecture += f" + {case.config[ADAPTER_KEY].get('peft_type')}"
+        if MODULES_KEY in case.config:
+            architecture = sentence_architecture(model, case)
+            inner = model = sentence_model(torch, model, case)
+        model = model.train(case.mode == "training").to(device)
+        made = TorchModel(torch, model, case, device, inner=inner)
+        made.architecture = architecture
+        return made
 
     def is_out_of_memory(self, error: BaseException) -> bool:
         """PyTorch tells of the host's memory only by the message of a RuntimeError."""
@@ -138,6 +165,12 @@ class TorchBackend:
     def _model_class(self, config: Any, case: Case) -> Any:
         """The class that the config names, or the base model."""
         transformers, version = self.transformers, self.transformers.__version__
+        own = remote_class(transformers, case) if case.trust_remote_code else None
+        if MODULES_KEY in case.config:
+            own = own or encoder_class(transformers, config, case)
+        own = own or adapted_class(transformers, config, case)
+        if own is not None:
+            return own
         named = named_architecture(config, case)
         if named is None:
             found = unnamed_class(transformers, config, case)
@@ -152,7 +185,7 @@ class TorchBackend:
         if found is None:
             raise Unsupported(
                 f"architecture {named} of {case.model} is not in transformers {version}, and code "
-                f"beside a configuration is not run"
+                f"beside a configuration is not run, but with trust_remote_code=True for a folder"
             )
         return found
 
@@ -165,10 +198,22 @@ class TorchBackend:
 
 
 class TorchModel:
-    """A Transformers model and the inputs of its case."""
+    """A model and the inputs of its case: one of Transformers, or with ``own`` the user's.
 
-    def __init__(self, torch: Any, model: Any, case: Case, device: str) -> None:
+    ``inner`` is the model that the inputs are for, where another one is wrapped around it.
+    """
+
+    def __init__(
+        self,
+        torch: Any,
+        model: Any,
+        case: Case,
+        device: str,
+        own: Optional[OwnCalls] = None,
+        inner: Optional[Any] = None,
+    ) -> None:
         self._torch, self._model, self._case, self._device = torch, model, case, device
+        self._own, self._inner = own, model if inner is None else inner
         self.architecture = type(model).__name__
         self.execution = "eager" if case.execution == "default" else case.execution
         self.library = library_of(model)
@@ -179,41 +224,62 @@ class TorchModel:
             for tensor in itertools.chain(model.parameters(), model.buffers())
         }
         self.parameter_bytes = sum(storages.values())
-        self.dtype = str(model.dtype).replace("torch.", "")
+        dtype = model.dtype if own is None else own.dtype
+        self.dtype = str(dtype).replace("torch.", "")
         self._inputs: dict[str, Any] = {}
+        self._by_position: tuple[Any, ...] = ()
+        self.real_tokens: Optional[int] = None
+        self.padded_to: Optional[int] = None
         self._optimizer: Any = None
         self._loss: Any = None
 
     def prepare(self) -> tuple[Call, Optional[int]]:
         """One forward pass under inference mode, or one training step, on seeded inputs."""
-        torch, model, case = self._torch, self._model, self._case
-        parameters = inspect.signature(model.forward).parameters
-        inputs = describe_case(parameters, model.config, case, self.architecture)
+        torch, case = self._torch, self._case
+        if self._own is not None and not self._own.is_of_transformers:
+            refuse_padding(case)
+            made = self._own.inputs(self._device)
+            self._by_position, self._inputs = made.by_position, made.by_name
+            return self._prepared(made.tokens)
+        inner = self._inner
+        rows = rows_of(inner.config, case)
+        case = with_length(case, rows)
+        parameters = inspect.signature(inner.forward).parameters
+        inputs = describe_case(parameters, inner.config, case, type(inner).__name__)
         generator = torch.Generator().manual_seed(case.seed)
         self._inputs = {spec.name: self._tensor(spec, generator) for spec in inputs.tensors}
-        if case.mode == "training":
-            if case.optimizer:
-                self._optimizer = torch.optim.AdamW(model.parameters(), lr=1e-6)
-            return self._step, inputs.tokens
-        return self._inference(), inputs.tokens
+        if rows is not None:
+            self.real_tokens, self.padded_to = rows.real_tokens, rows.length
+        self._inputs = with_padding(
+            self._inputs, rows, case, lambda tensor: tensor.tolist(),
+            lambda lists, tensor: torch.tensor(lists, dtype=tensor.dtype, device=tensor.device),
+        )  # fmt: skip
+        return self._prepared(inputs.tokens)
+
+    def _prepared(self, tokens: Optional[int]) -> tuple[Call, Optional[int]]:
+        if self._case.mode == "training":
+            if self._case.optimizer:
+                self._optimizer = self._torch.optim.AdamW(self._model.parameters(), lr=1e-6)
+            return self._step, tokens
+        return self._inference(), tokens
 
     def _inference(self) -> Call:
         """One forward pass; what has to be traced is traced in the first."""
-        torch, inputs = self._torch, self._inputs
+        torch, inputs, by_position = self._torch, self._inputs, self._by_position
 
         def forward() -> object:
             with torch.inference_mode():
-                return self._run(**inputs)
+                return self._run(*by_position, **inputs)
 
         def traced() -> object:
             if self._run is self._model:
                 with torch.no_grad():  # what is traced in inference mode runs in no other
                     run = torch.jit.trace(
-                        _tensors_alone(torch, self._model, list(inputs)),
-                        tuple(inputs.values()),
+                        _tensors_alone(torch, self._model, len(by_position), list(inputs)),
+                        (*by_position, *inputs.values()),
                         check_trace=False,
                     )
-                self._run = lambda **given: run(*given.values())
+                self._run = lambda *first, **given: run(*first, *given.values())
             return forward()
 
         return traced if self.execution == "torchscript" else forward
@@ -239,7 +305,8 @@ class TorchModel:
     def _forward(self) -> None:
         """Free the last step's gradients, and run the model to its loss."""
         self._model.zero_grad(set_to_none=True)
-        self._loss = self._run(**self._inputs)[0]
+        output = self._run(*self._by_position, **self._inputs)
+        self._loss = output[0] if self._own is None else self._own.loss(output)
 
     def _backward(self) -> None:
         loss, self._loss = self._loss, None
@@ -257,10 +324,10 @@ class TorchModel:
         return made.to(self._device)
 
 
-def _tensors_alone(torch: Any, model: Any, names: list[str]) -> Any:
-    """A module that takes the named inputs in order, and returns the output's tensors in a tuple.
+def _tensors_alone(torch: Any, model: Any, unnamed: int, names: list[str]) -> Any:
+    """A module that takes all inputs in order, the last of them the named ones.
 
-    More than tensors a trace cannot return.
+    It returns the output's tensors in a tuple: more than tensors a trace cannot return.
     """
 
     class Traceable(torch.nn.Module):  # type: ignore[misc]
@@ -269,8 +336,8 @@ def _tensors_alone(torch: Any, model: Any, names: list[str]) -> Any:
             self.model = model
 
         def forward(self, *tensors: Any) -> tuple[Any, ...]:
-            output = self.model(**dict(zip(names, tensors)))
-            return tuple(part for part in output.to_tuple() if isinstance(part, torch.Tensor))
+            named = dict(zip(names, tensors[unnamed:]))
+            return tuple(tensors_in(torch, self.model(*tensors[:unnamed], **named)))
 
     return Traceable()
 

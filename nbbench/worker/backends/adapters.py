@@ -1,0 +1,58 @@
+"""Adapters (LoRA and the like): a base model with random weights, and PEFT's layers in it."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, Optional
+
+from ..backend import Unsupported
+from ..case import ADAPTER_KEY, Case
+from .transformers_models import mapped
+
+_HEADS = {
+    "CAUSAL_LM": "AutoModelForCausalLM",
+    "SEQ_2_SEQ_LM": "AutoModelForSeq2SeqLM",
+    "SEQ_CLS": "AutoModelForSequenceClassification",
+    "TOKEN_CLS": "AutoModelForTokenClassification",
+    "QUESTION_ANS": "AutoModelForQuestionAnswering",
+    "FEATURE_EXTRACTION": "AutoModel",
+}
+"""The base model's auto class, by an adapter's task."""
+
+_NOT_BUILT_BY = ("base_model_name_or_path", "revision", "auto_mapping", "inference_mode")
+
+
+def adapted_class(transformers: Any, config: Any, case: Case) -> Optional[Any]:
+    """The base model's class, by the adapter's task; None where it has none, or no adapter is."""
+    auto = _HEADS.get(case.config.get(ADAPTER_KEY, {}).get("task_type") or "")
+    return None if auto is None else mapped(getattr(transformers, auto)._model_mapping, config)
+
+
+def with_adapter(model: Any, case: Case) -> Any:
+    """The model with the adapter's layers; raises `Unsupported` without PEFT, or for its refusal.
+
+    In training all but these layers is frozen.
+    """
+    values = case.config[ADAPTER_KEY]
+    try:
+        import peft
+    except ImportError as error:
+        raise Unsupported(
+            f"{case.model} is an adapter, which is run by the package peft, and the interpreter "
+            f"that measures it has none; install peft there (pip install 'nbbench[peft]')"
+        ) from error
+    kinds = peft.mapping.PEFT_TYPE_TO_CONFIG_MAPPING
+    kind = kinds.get(values.get("peft_type"))
+    if kind is None:
+        raise Unsupported(
+            f"{case.model} is an adapter of type {values.get('peft_type')!r}, which peft "
+            f"{peft.__version__} does not have"
+        )
+    known = {field.name for field in dataclasses.fields(kind) if field.init}
+    given = {n: v for n, v in values.items() if n in known and n not in _NOT_BUILT_BY}
+    try:
+        config = kind(**given, inference_mode=case.mode == "inference")
+        return peft.get_peft_model(model, config)
+    except (ValueError, TypeError) as error:
+        first = str(error).strip().partition("\n")[0]
+        raise Unsupported(f"peft cannot add the adapter of {case.model}: {first}") from error
