@@ -128,6 +128,15 @@ def test_code_that_is_not_in_the_folder_is_not_fetched(mine, auto_map, sentence)
     assert sentence in result.outcome.reason
 
 
+def test_no_folders_file_can_trust_code(folder, monkeypatch):
+    from nbbench.arguments.defaults import from_pyproject
+
+    monkeypatch.chdir(folder)
+    write(folder / "pyproject.toml", "[tool.nbbench]\ntrust-remote-code = true\n")
+    with pytest.raises(nbbench.ArgumentError, match="trust_remote_code cannot be set by a folder"):
+        from_pyproject()
+
+
 def test_trusted_code_without_a_folder_asks_for_one(folder):
     config = {**TINY_BERT, "auto_map": {"AutoModel": "modeling.Mine"}}
     result = measured("mine", configs=[config], trust_remote_code=True)
@@ -227,6 +236,15 @@ def test_a_folder_of_sentences_is_measured_with_its_modules(sentences):
     assert outcome.real_tokens_per_call < outcome.tokens_per_call
     bare = run_once(sentences / "config.json")
     assert outcome.parameter_count == bare.parameter_count + 64 * 16 + 16
+
+
+@pytest.mark.parametrize("kind", ["os.getcwd", "sentence_transformers.util.http_get"])
+def test_a_folder_of_sentences_runs_the_packages_modules_alone(sentences, kind):
+    pytest.importorskip("sentence_transformers")
+    modules = json.loads((sentences / "modules.json").read_text())
+    modules[2]["type"] = kind
+    write(sentences / "modules.json", modules)
+    assert f"has the module {kind}, which is no part of" in run_once(sentences).reason
 
 
 def test_a_folder_of_sentences_is_not_trained(sentences):

@@ -175,8 +175,13 @@ def test_a_column_of_texts_is_measured_and_never_saved(folder):
     assert str(folder) not in saved.replace(json.dumps(row.model), "")
 
 
-def test_texts_without_a_tokenizer_say_what_to_give():
-    outcome, _ = built(TINY_BERT, texts=("a",), batch_size=1, sequence_length=None)
+@pytest.mark.parametrize("in_a_folder", [True, False])
+def test_texts_without_a_tokenizer_say_what_to_give(tmp_path, in_a_folder):
+    (tmp_path / "config.json").write_text(json.dumps(TINY_BERT))
+    outcome, _ = built(
+        TINY_BERT, texts=("a",), batch_size=1, sequence_length=None,
+        source=str(tmp_path) if in_a_folder else "",
+    )  # fmt: skip
     assert outcome.status is nbbench.Status.UNSUPPORTED
     assert "there is none at hand for tiny; give a folder with the tokenizer's" in outcome.reason
 

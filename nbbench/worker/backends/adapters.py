@@ -19,7 +19,10 @@ _HEADS = {
 }
 """The base model's auto class, by an adapter's task."""
 
-_NOT_BUILT_BY = ("base_model_name_or_path", "revision", "auto_mapping", "inference_mode")
+_NOT_BUILT_BY = (
+    "base_model_name_or_path", "revision", "auto_mapping", "inference_mode",
+    "megatron_config", "megatron_core",  # which name a module to import
+)  # fmt: skip
 
 
 def adapted_class(transformers: Any, config: Any, case: Case) -> Optional[Any]:
@@ -50,6 +53,8 @@ def with_adapter(model: Any, case: Case) -> Any:
         )
     known = {field.name for field in dataclasses.fields(kind) if field.init}
     given = {n: v for n, v in values.items() if n in known and n not in _NOT_BUILT_BY}
+    if isinstance(given.get("init_lora_weights"), str):  # a way that wants the real weights
+        del given["init_lora_weights"]
     try:
         config = kind(**given, inference_mode=case.mode == "inference")
         return peft.get_peft_model(model, config)

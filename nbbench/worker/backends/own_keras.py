@@ -90,13 +90,12 @@ class OwnInputsOfKeras:
 
     def _in_form(self, drawn: dict[str, Any]) -> Any:
         """Inputs by name as the model takes them: one alone, a list, or a dict."""
-        form = getattr(self._model, "input", None) if _is_functional(self._model) else None
-        if isinstance(form, Mapping):
-            return drawn
         values = list(drawn.values())
         if len(values) == 1:
             return values[0]
-        return drawn if form is None else values
+        if not getattr(self._model, "inputs", None):  # a subclass, which gets them by name
+            return drawn
+        return drawn if isinstance(self._model.input, Mapping) else values
 
     def _as_tensors(self, value: Any) -> Any:
         """What the user's ``inputs`` returned, arrays as tensors of the framework."""
@@ -106,7 +105,3 @@ class OwnInputsOfKeras:
             tensors = [self._as_tensors(each) for each in value]
             return tensors[0] if len(tensors) == 1 else tensors
         return self._keras.ops.convert_to_tensor(value)
-
-
-def _is_functional(model: Any) -> bool:
-    return bool(getattr(model, "inputs", None))

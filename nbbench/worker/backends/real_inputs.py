@@ -90,9 +90,15 @@ def _tokenized(config: Any, case: Case) -> Rows:
     return Rows(lengths, len(ids[0]), tokenizer.pad_token_id or 0, left, ids)
 
 
+_OF_TOKENIZERS = ("tokenizer", "vocab", "merges", "spiece", "sentencepiece", "spm")
+"""How the names of a tokenizer's files begin."""
+
+
 def _tokenizer(case: Case) -> Any:
     transformers = sys.modules["transformers"]
     try:
+        if case.source and not any(map(_is_of_tokenizer, os.listdir(case.source))):
+            raise OSError("no file of a tokenizer")  # Transformers would make an empty one
         return transformers.AutoTokenizer.from_pretrained(
             case.source or case.model,
             local_files_only=True,
@@ -104,3 +110,7 @@ def _tokenizer(case: Case) -> Any:
             f"give a folder with the tokenizer's files, or lengths as numbers, like "
             f"'uniform(16,512)'"
         ) from error
+
+
+def _is_of_tokenizer(file: str) -> bool:
+    return file.startswith(_OF_TOKENIZERS) or file.endswith((".model", ".tiktoken"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import suppress
 from typing import Any
 
 from ..backend import Unsupported
@@ -28,7 +29,7 @@ def sentence_model(torch: Any, transformer: Any, case: Case) -> Any:
 
     Its weights are random; its other modules are those of the package, from the folder's files.
     """
-    modules = [_module(each, case) for each in case.config[MODULES_KEY]]
+    modules = [_module(torch, each, case) for each in case.config[MODULES_KEY]]
 
     class SentenceModel(torch.nn.Module):  # type: ignore[misc]
         def __init__(self) -> None:
@@ -57,7 +58,7 @@ def sentence_architecture(transformer: Any, case: Case) -> str:
     return " + ".join([type(transformer).__name__, *names])
 
 
-def _module(listed: dict[str, Any], case: Case) -> Any:
+def _module(torch: Any, listed: dict[str, Any], case: Case) -> Any:
     """A module of the folder's list: with its own weights, if it has some there, else random."""
     try:
         import sentence_transformers.util
@@ -69,12 +70,15 @@ def _module(listed: dict[str, Any], case: Case) -> Any:
             f"the transformer alone"
         ) from error
     name = str(listed["type"])
-    if not name.startswith("sentence_transformers."):
+    kind: Any = None
+    if name.startswith("sentence_transformers."):
+        with suppress(ImportError):
+            kind = sentence_transformers.util.import_from_string(name)
+    if not (isinstance(kind, type) and issubclass(kind, torch.nn.Module)):
         raise Unsupported(
             f"{case.model} has the module {name}, which is no part of sentence-transformers; "
             f"measure it as code of your own, FILE.py:FUNCTION"
         )
-    kind = sentence_transformers.util.import_from_string(name)
     folder = os.path.join(case.source, *str(listed["path"]).replace("\\", "/").split("/"))
     if any(file.endswith((".safetensors", ".bin")) for file in _files(folder)):
         return kind.load(folder)

@@ -135,6 +135,7 @@ class TorchBackend:
     def _completed(self, model: Any, case: Case, device: str) -> TorchModel:
         """The model on the device, with what its folder adds to it."""
         torch, inner, architecture = self.torch, model, type(model).__name__
+        library = library_of(model)
         if ADAPTER_KEY in case.config:
             model = with_adapter(model, case)
             architecture += f" + {case.config[ADAPTER_KEY].get('peft_type')}"
@@ -143,7 +144,7 @@ class TorchBackend:
             inner = model = sentence_model(torch, model, case)
         model = model.train(case.mode == "training").to(device)
         made = TorchModel(torch, model, case, device, inner=inner)
-        made.architecture = architecture
+        made.architecture, made.library = architecture, library
         return made
 
     def is_out_of_memory(self, error: BaseException) -> bool:
