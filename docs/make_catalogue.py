@@ -1,24 +1,30 @@
-"""Count what nbbench/plan/catalogue.json has of each model: ``python docs/make_catalogue.py``.
+"""Make what nbbench/plan has of each model and type: ``python docs/make_catalogue.py``.
 
 Parameters, layers and the longest length, counted with the installed Transformers on the meta
 device, so that no weights are made. The model of each configuration is the one that a run without
-further arguments measures.
+further arguments measures. And the types that take no length, types_without_length.json: those of
+all that Transformers has for whose base model inputs can be described without one.
 """
 
 from __future__ import annotations
 
+import inspect
 import json
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import nbbench
+from nbbench.worker.backend import Unsupported
 from nbbench.worker.backends.torch import TorchBackend
 from nbbench.worker.backends.transformers_models import make_config
 from nbbench.worker.case import Case
+from nbbench.worker.inputs.describe import describe_inputs
 from nbbench.worker.inputs.text import longest_sequence
 
 FILE = Path(nbbench.__file__).parent / "plan" / "catalogue.json"
+TYPES_FILE = FILE.with_name("types_without_length.json")
 
 LAYERS = ("num_hidden_layers", "encoder_layers", "num_layers")
 """What configurations call their layers; those of encoder-decoders count the encoder's."""
@@ -63,6 +69,34 @@ def counted(catalogue: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def types_without_length() -> list[str]:
+    """The types that the installed Transformers has, and that take inputs of one size."""
+    import transformers
+
+    configs, models = transformers.CONFIG_MAPPING, transformers.AutoModel._model_mapping
+    found = []
+    for model_type in configs:
+        with suppress(Exception):  # a type without defaults, or whose model wants another package
+            config = configs[model_type]()
+            if _fixed(models[type(config)], config):
+                found.append(model_type)
+    return sorted(found)
+
+
+def _fixed(model_class: Any, config: Any) -> bool:
+    """Whether inputs can be described without a length, and are the same with one."""
+    model_class = model_class[0] if isinstance(model_class, (list, tuple)) else model_class
+    parameters = inspect.signature(model_class.forward).parameters
+    try:
+        described = [
+            describe_inputs(parameters, config, model="", batch_size=2, sequence_length=length)
+            for length in (None, 16)
+        ]
+    except Unsupported:
+        return False
+    return described[0] == described[1]
+
+
 if __name__ == "__main__":
     catalogue = counted(json.loads(FILE.read_text(encoding="utf-8")))
     if "--print" in sys.argv:
@@ -70,3 +104,5 @@ if __name__ == "__main__":
     else:
         lines = [f" {json.dumps(name)}: {json.dumps(entry)}" for name, entry in catalogue.items()]
         FILE.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
+        types = sorted({*json.loads(TYPES_FILE.read_text()), *types_without_length()})
+        TYPES_FILE.write_text(json.dumps(types, indent=1) + "\n", encoding="utf-8")

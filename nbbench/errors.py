@@ -1,4 +1,8 @@
-"""What nbbench raises. Every message is one sentence: what was wrong, and what to do."""
+"""What nbbench raises. Every message is one sentence: what was wrong, and what to do.
+
+A message is one line of what can be printed, whatever a user's value or a library's error brings
+into it, and no password or token is in it.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,7 @@ import re
 from collections.abc import Iterable
 
 from .masked_urls import without_secrets
+from .text import one_line
 
 NEAR = 0.75
 """How alike two names are, from 0 to 1, of which one may be the other misspelt."""
@@ -20,10 +25,10 @@ class NbbenchError(Exception):
     """Whatever nbbench raises itself; passwords and tokens in URLs are masked in its message."""
 
     def __str__(self) -> str:
-        return without_secrets(super().__str__())
+        return _shown(super().__str__())
 
     def __repr__(self) -> str:
-        return without_secrets(super().__repr__())
+        return _shown(super().__repr__())
 
 
 class ArgumentError(NbbenchError, ValueError):
@@ -36,7 +41,7 @@ class ArgumentError(NbbenchError, ValueError):
     def __init__(self, message: str, problems: dict[str, str] | None = None) -> None:
         super().__init__(message)
         found = {"": message} if problems is None else problems
-        self.problems = {name: without_secrets(text) for name, text in found.items()}
+        self.problems = {name: _shown(text) for name, text in found.items()}
 
 
 class ModelNotFound(NbbenchError, LookupError):
@@ -45,6 +50,10 @@ class ModelNotFound(NbbenchError, LookupError):
 
 class OutputError(NbbenchError, OSError):
     """A report cannot be written to a path, or read from one."""
+
+
+def _shown(message: str) -> str:
+    return one_line(without_secrets(message))
 
 
 def did_you_mean(wrong: str, known: Iterable[str]) -> str:

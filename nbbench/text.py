@@ -82,6 +82,25 @@ def shortened(text: str, width: int) -> str:
     return f"{set_cell_size(text, width - 1 - behind).strip()}…{tail}"
 
 
+def error_text(error: BaseException, longest: int = 300) -> str:
+    """An error as its type and its text; the type alone where its own code fails."""
+    kind = type(error).__name__
+    try:
+        text = str(error)
+    except Exception:
+        text = ""
+    return shortened(one_line(f"{kind}: {text[: 4 * longest]}" if text else kind), longest)
+
+
 def quoted(value: object, longest: int = 80) -> str:
-    """A value as Python writes it, for a message; what is long is shortened in the middle."""
-    return shortened(repr(value), longest)
+    """A value as Python writes it, for a message; what is long is shortened in the middle.
+
+    What cannot be written, since its own code fails, is named by its type.
+    """
+    try:
+        text = repr(value)
+    except Exception:
+        text = f"<{type(value).__name__}>"
+    if len(text) > 4 * longest:
+        text = text[: 2 * longest] + text[-2 * longest :]
+    return shortened(one_line(text), longest)

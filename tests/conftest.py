@@ -88,6 +88,20 @@ def probe(tmp_path_factory):
 
 
 @pytest.fixture
+def offline(monkeypatch):
+    """Have the hub unreachable, as without a network, so that names of all kinds cost nothing."""
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+
+
+@pytest.fixture
+def unmeasured(monkeypatch):
+    """Have benchmarks go their whole way but for the measuring, which measures nothing."""
+    monkeypatch.setattr("nbbench.api.measure", lambda plan, is_cancelled: iter(()))
+
+
+@pytest.fixture
 def quick_samples(monkeypatch):
     """Sample for half a second at most in `nbbench.hf`, whose arguments have no max_time.
 

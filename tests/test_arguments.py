@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -179,6 +180,88 @@ def test_what_is_no_name_says_what_to_give(wrong, sentence, way):
 )  # fmt: skip
 def test_what_is_no_configuration_says_what_to_give(wrong, sentence):
     assert sentence in refused(models=[], configs=wrong)
+
+
+class Raises:
+    """A value whose own code fails, whatever is asked of it."""
+
+    def __getattr__(self, name):
+        raise OSError(5, "two\nlines")
+
+    def __repr__(self):
+        raise RuntimeError("no text")
+
+    __iter__ = __len__ = __eq__ = __str__ = __bool__ = __repr__
+    __hash__ = None
+
+
+@pytest.mark.parametrize("name", BenchmarkArguments.model_fields)
+def test_a_value_whose_own_code_fails_is_one_sentence_that_names_its_argument(name):
+    for wrong in (Raises(), [Raises()], {"model_type": Raises()}, iter([1 / 3, Raises()])):
+        assert refused(**{name: wrong}).startswith(f"{name}")
+
+
+@pytest.mark.parametrize("name", ["models", "configs", "batch_sizes", "dtype"])
+def test_values_without_end_are_refused(name):
+    assert "more than 100,000 values were given" in refused(**{name: count(1)})
+    assert "more than 100,000 values were given" in refused(**{name: range(10**12)})
+
+
+def test_more_cases_than_anyone_can_wait_for_are_refused_at_once():
+    sizes = list(range(1, 50_000))
+    arguments = BenchmarkArguments(models=["gpt2"], batch_sizes=sizes, sequence_lengths=sizes)
+    with pytest.raises(ArgumentError, match=r"make 2,499,900,001 cases, and .* at most 100,000"):
+        expand(arguments, find_models(arguments), HERE)
+
+
+def test_numbers_of_numpy_in_a_configuration_stay_numbers():
+    config = {**BERT, "hidden_size": np.int64(64), "sizes": np.arange(2), "eps": np.float32(0.5)}
+    (read,) = BenchmarkArguments(configs=config).configs
+    assert read == {**BERT, "hidden_size": 64, "sizes": [0, 1], "eps": 0.5}
+
+
+@pytest.mark.parametrize("digits", [400, 5000])  # more than Python prints
+@pytest.mark.parametrize("name", ["seed", "batch_sizes", "rounds", "threads", "baseline"])
+def test_a_number_too_long_to_print_is_one_sentence(name, digits):
+    sentence = refused(**{name: 10**digits})
+    assert sentence.startswith(name)
+    assert len(sentence) < 300
+    assert "set_int_max_str_digits" not in sentence
+
+
+class Text(str):
+    """Text that cannot be compared or be in a dict."""
+
+    __hash__ = None
+
+    def __eq__(self, other):
+        raise RuntimeError
+
+
+def test_text_of_a_class_of_its_own_is_text():
+    texts = {"models": "gpt2", "frameworks": "torch", "dtype": "fp16", "environments": "auto"}
+    arguments = BenchmarkArguments(**{name: Text(text) for name, text in texts.items()})
+    assert arguments == BenchmarkArguments(**texts)
+    assert type(arguments.models[0]) is str
+
+
+@pytest.mark.parametrize("kind", [ArgumentError, nbbench.ModelNotFound, nbbench.OutputError])
+def test_an_error_is_one_line_whatever_is_in_it(kind):
+    assert str(kind("a\nb \x1b[2J \u202e \ud800")) == r"a b \x1b[2J \u202e \ud800"
+    assert "\x1b" not in repr(kind("\x1b"))
+
+
+def test_a_long_name_is_shortened_in_a_message(capsys):
+    long = "x" * 5000
+    for values in ({long: 1}, {"frameworks": long}, {"device": long}, {"environments": long}):
+        assert len(refused(**values) if "environments" not in values else "") < 500
+    for argv in (
+        [long], ["run", f"--{long}"], ["run", "gpt2", "--json", long], ["env", long], ["hf", long],
+        ["env", "create", long], ["env", "path", long], ["models", f"-{long}"],
+        ["compare", long, long], ["run", "gpt2", "-e", long], ["run", "gpt2", "--baseline", long],
+    ):  # fmt: skip
+        assert main(argv) == 2, argv
+        assert len(capsys.readouterr().err) < 500, argv
 
 
 def test_a_long_value_is_shortened_in_a_message():

@@ -122,8 +122,10 @@ def test_tables_fit_beside_the_side_bar_of_a_small_jupyterlab(tmp_path):
         notebook = Notebook(shown, address, "lab", "n.ipynb")
         assert shown.locator(".jp-DirListing").is_visible()  # the side bar is open
         table, printed = notebook.run(0), notebook.run(1)
-        for part in table.locator(".nbbench .scroll").all():
-            assert part.evaluate("e => e.scrollWidth <= e.clientWidth")
+        for width in (1000, 1280):
+            shown.set_viewport_size({"width": width, "height": 1000})
+            for part in table.locator(".nbbench .scroll").all():
+                assert part.evaluate("e => e.scrollWidth <= e.clientWidth")
         pre = printed.locator(".jp-OutputArea-output pre")
         lines = pre.inner_text().rstrip("\n").count("\n") + 1
         height = pre.evaluate("e => e.getBoundingClientRect().height")

@@ -368,3 +368,39 @@ def test_running_out_of_a_gpus_memory_is_an_oom_row():
         "bert-tiny", batch_sizes=[1, 10_000_000], sequence_lengths=[512], device="cuda"
     )
     assert report.speed.status.tolist() == ["ok", "oom"]
+
+
+ABOUT_A_GPU = """
+import json, os
+from dataclasses import asdict
+from nbbench.machine.gpus import describe_gpu, visible_conditions, visible_gpus
+from nbbench.worker.nvml import process_bytes, uuid_at, watched
+uuid = "{uuid}"
+with watched(uuid) as read:
+    state = read()
+print(json.dumps([process_bytes(uuid, os.getpid()), state and asdict(state), len(visible_gpus()),
+                  len(visible_conditions()), asdict(describe_gpu(uuid)), uuid_at("0000:04:00.0")]))
+"""
+
+
+def test_of_a_driver_without_versioned_functions_figures_are_missing_at_most(tmp_path_factory):
+    folder = compiled_driver(tmp_path_factory, "-DANCIENT")
+    held, state, visible, conditions, facts, uuid = with_driver(
+        folder, ABOUT_A_GPU.format(uuid="GPU-fa4e")
+    )
+    assert held == 1234 * MIB
+    assert state["clock_mhz"] == 1980
+    assert (visible, conditions, uuid) == (0, 0, None)  # it cannot count them
+    assert set(facts.values()) == {None}  # the binding has no other way to begin
+
+
+def test_of_an_instance_of_a_gpu_what_the_driver_does_not_say_is_missing(tmp_path_factory):
+    folder = compiled_driver(tmp_path_factory, "-DMIG")
+    code = ABOUT_A_GPU.format(uuid="MIG-fa4e")
+    held, state, visible, conditions, facts, _ = with_driver(
+        folder, code, CUDA_VISIBLE_DEVICES="MIG-fa4e"
+    )
+    assert held == 1234 * MIB
+    assert (state["clock_mhz"], state["temperature_c"]) == (None, 67)
+    assert (visible, conditions) == (1, 1)
+    assert (facts["gpu"], facts["gpu_clock_sm_mhz"]) == ("Fake GPU", None)

@@ -114,6 +114,87 @@ def test_a_damaged_report_is_refused_in_one_sentence(tmp_path, damage):
     assert "\n" not in str(caught.value)
 
 
+def _lines(content):
+    (lines,) = (r["outcome"]["lines"] for r in content["results"] if r["outcome"]["lines"])
+    return lines
+
+
+def nested(depth):
+    return [nested(depth - 1)] if depth else []
+
+
+def _visit(content):
+    return content["results"][0]["outcome"]["timing"]["visits"][0]
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda content: _lines(content).update(steps=[[10**6, 1, None]]),
+        lambda content: _lines(content).update(lines=[]),
+        lambda content: content["environments"][0]["values"].update(x=nested(300)),
+        lambda content: content["results"][0]["case"]["config"].update(x={"y": nested(150)}),
+        lambda content: _lines(content)["steps"][0].__setitem__(0, -1),
+        lambda content: _visit(content).update(references=[0.0]),
+        lambda content: _visit(content).update(references=[-1.0, 1.0]),
+        lambda content: _visit(content).update(samples=[5e-324]),
+        lambda content: _visit(content).update(samples=[1e308, 1e308]),
+        lambda content: content["results"][0]["outcome"]["timing"].update(median_s=5e-324),
+    ],
+)
+def test_what_could_not_be_drawn_or_compared_is_damage(tmp_path, damage):
+    """Figures that break only when someone looks at them are refused when they are read."""
+    test_a_damaged_report_is_refused_in_one_sentence(tmp_path, damage)
+
+
+@pytest.mark.parametrize("file", ["/dev/zero", "/dev/null", None, 3, b"x", "a\0b", "x" * 5000])
+def test_what_is_no_file_of_a_report_is_refused_in_one_sentence(file):
+    with pytest.raises(nbbench.OutputError) as caught:
+        nbbench.Report.load(file)
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 500
+
+
+@pytest.mark.parametrize("path", [None, 3, b"x", "", "a\0b", [], float("nan")])
+def test_what_is_no_path_is_refused_wherever_one_is_given(path):
+    report = nbbench.Report.load(FIXTURE)
+    for write in (report.save, report.to_csv, report.to_html, nbbench.Report.load):
+        with pytest.raises(nbbench.OutputError, match="is no path; give that of a file"):
+            write(path)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"other": "old.nbbench.json"}, {"by": []}, {"by": None}, {"baseline": []},
+        {"by": "x" * 5000}, {"by": "model", "baseline": "x" * 5000}, {"matters": "5%"},
+        {"matters": float("nan")}, {"matters": -1}, {"matters": None},
+    ],
+)  # fmt: skip
+def test_what_cannot_be_compared_is_one_short_sentence(values):
+    with pytest.raises(nbbench.ArgumentError) as caught:
+        nbbench.Report.load(FIXTURE).compare(**values)
+    assert len(str(caught.value)) < 500
+
+
+def test_names_that_cannot_be_written_are_written_otherwise(tmp_path):
+    content = nbbench.Report.load(FIXTURE).to_dict()
+    content["environments"][0]["values"]["\ud800"] = 1
+    file = tmp_path / "x.json"
+    file.write_text(json.dumps(content))
+    nbbench.Report.load(file).to_html(tmp_path / "x.html")
+    assert "?" in nbbench.Report.load(file).environment.index
+
+
+def test_a_configuration_nested_too_deeply_is_refused_in_one_sentence(tmp_path):
+    config = {"model_type": "probe", "x": nested(150)}
+    with pytest.raises(nbbench.ArgumentError, match="number 1 is nested deeper than 100 levels"):
+        nbbench.run(configs=config)
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(nbbench.ModelNotFound, match="is nested too deeply"):
+        nbbench.run(str(tmp_path))
+
+
 def test_deep_nesting_is_refused_in_one_sentence(tmp_path):
     file = tmp_path / "x.json"
     file.write_text("[" * 200_000)

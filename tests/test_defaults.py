@@ -107,6 +107,7 @@ def test_python_code_uses_none(probe, project, monkeypatch):
         ("", "environments = ['./python']", "FILE: environments cannot be set by a folder's file"),
         ("", "isolation = 'none'", "FILE: isolation cannot be set by a folder's file, since it"),
         ("", "seed = ", "pyproject.toml cannot be read as TOML: Invalid value"),
+        ("", "seed = " + "1" * 5000, "pyproject.toml cannot be read as TOML"),
         ("", "optimizer = {a = 1}", "FILE: optimizer: {'a': 1} is not true or false"),
     ],
 )

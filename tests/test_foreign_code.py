@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 
@@ -58,12 +59,14 @@ def reason_of(config, **arguments):
         {"quantization_config": {"quant_method": "fp8"}},
         {"compression_config": {"quant_method": "compressed-tensors"}},
         {"text_config": {"quantization_config": {"quant_method": "awq"}}},
+        {"parts": [{"quantization_config": {"quant_method": "awq"}}]},
+        {"quantization": {"group_size": 64, "bits": 4}},
     ],
 )
 def test_a_quantised_model_is_not_measured_as_a_dense_one(quantised):
     reason = reason_of(quantised)
     assert "is quantised" in reason
-    assert "without quantization_config" in reason
+    assert re.search(r"as configs without (quantization|compression)", reason)
     assert "is quantised" in reason_of(quantised, dtypes="bfloat16")
 
 
@@ -72,6 +75,10 @@ def test_a_quantised_model_is_not_measured_as_a_dense_one(quantised):
     [
         ({"_attn_implementation": "someone/kernel"}, "nbbench runs no code of the Hub"),
         ({"attn_implementation": "someone/kernel:flash"}, "nbbench runs no code of the Hub"),
+        ({"attn_implementation": {"": "someone/kernel"}}, "nbbench runs no code of the Hub"),
+        ({"_attn_implementation_internal": "someone/kernel"}, "nbbench runs no code of the Hub"),
+        ({"_experts_implementation": "someone/kernel"}, "nbbench runs no code of the Hub"),
+        ({"parts": [{"_attn_implementation": "a/b"}]}, "nbbench runs no code of the Hub"),
         ({"_attn_implementation": 5}, "which is no name"),
         ({"architectures": ["pipeline"]}, "is no class of a model"),
         ({"architectures": ["AutoTokenizer"]}, "is no class of a model"),

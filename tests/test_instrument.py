@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 import subprocess
 import sys
 
@@ -50,6 +51,13 @@ def test_where_the_mark_does_not_work_memory_is_polled_and_says_so():
     memory = one_probe(call="touch", touch_mib=512, poll=True).memory.iloc[0]
     assert memory.method == "polling at 5 ms"
     assert memory.activations_mib == pytest.approx(512, rel=0.1)
+
+
+@pytest.mark.parametrize(("call", "least", "most"), [("wait", 0.0, 0.4), ("compute", 0.7, 1.0)])
+def test_whether_calls_wait_or_compute_is_seen(call, least, most):
+    report = one_probe(call=call, wait_s=0.02)
+    parts = [visit.computing for visit in report.results[0].outcome.timing.visits]
+    assert least <= statistics.median(parts) <= most
 
 
 @pytest.mark.slow  # not long, but it wants a quiet machine

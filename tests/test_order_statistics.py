@@ -9,7 +9,7 @@ import pytest
 
 from nbbench.worker import order_statistics
 from nbbench.worker.order_statistics import (
-    MIN_SAMPLES,
+    MIN_RANKED,
     half_width,
     interval_ends,
     looks,
@@ -82,14 +82,24 @@ def test_ends_are_those_of_the_tables():
     assert interval_ends(20, 0.9586105) == (6, pytest.approx(0, abs=1e-4))
     # Hettmansperger and Sheather: (n - k) I / (k + (n - 2 k) I); here n is 10, k 2, I 0.3244.
     assert interval_ends(10, 0.95) == (2, pytest.approx(0.6573, abs=1e-3))
-    assert interval_ends(MIN_SAMPLES) == (1, 0)
-    assert interval_ends(MIN_SAMPLES - 1) is None
+    assert interval_ends(MIN_RANKED) == (1, 0)
+    assert interval_ends(MIN_RANKED - 1) is None
 
 
-def test_there_is_no_interval_below_six_samples():
-    assert median_interval([1, 2, 3, 4, 5]) is None
-    assert half_width([1, 2, 3, 4, 5]) is None
+def test_there_is_no_interval_below_three_samples():
+    assert median_interval([1, 2]) is None
+    assert half_width([1, 2]) is None
     assert median_interval([1, 2, 3, 4, 5, 6]) == (1, 6)
+
+
+@pytest.mark.parametrize("n", [3, 4, 5])
+def test_few_samples_have_an_interval_of_their_logarithms(n):
+    rng = np.random.default_rng(0)
+    for spread in (0.01, 0.1):
+        drawn = np.exp(rng.normal(0, spread, (20_000, n))).tolist()
+        intervals = [median_interval(sorted(row)) for row in drawn]
+        held = np.mean([low <= 1 <= high for low, high in intervals])
+        assert 0.93 <= held <= 0.96
 
 
 def test_looks_grow_by_a_twentieth_and_end():

@@ -24,8 +24,8 @@ HEAVY = {
 }  # fmt: skip
 
 LEVELS = (
-    {"masked_urls"},
-    {"worker", "errors", "text", "_version"},
+    {"masked_urls", "text"},
+    {"worker", "errors", "_version"},
     {"frameworks", "machine"},
     {"arguments", "environments"},
     {"plan"},

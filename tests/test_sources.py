@@ -201,6 +201,20 @@ def test_a_url_is_installed_from_the_url(web, named, from_):
         assert origin(made, "smaller") == "the index"  # what it depends on
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "http://[x", "a @ http://[x", "a @ file://[", "-e file://[x", "https://[::1/a.whl",
+        "a==1;os_name~='x'", "a==1;python_version>'x'", "a @ " + "x/" * 5000,
+    ],
+)  # fmt: skip
+def test_what_no_url_path_or_marker_can_be_is_one_short_sentence(text):
+    with pytest.raises(ArgumentError) as caught:
+        parse_requirements(text)
+    assert str(caught.value).startswith("environments: ")
+    assert len(str(caught.value)) < 600
+
+
 @pytest.mark.parametrize("how", ["url", "path", "named path", "find-links"])
 def test_a_wheel_on_the_disk_is_installed_from_there(web, tmp_path, monkeypatch, how):
     file = make_wheel(tmp_path / "my wheels", "a file")

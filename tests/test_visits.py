@@ -8,10 +8,9 @@ import numpy as np
 import pytest
 
 from nbbench.execution.rounds import MAX_VISITS, MIN_VISITS_FOR_PRECISION
+from nbbench.machine import reference
+from nbbench.report.coefficient import Prior, coefficient_of, prior_of
 from nbbench.report.visits import (
-    PRIOR_COEFFICIENT,
-    PRIOR_DEVIATION,
-    coefficient_of,
     is_beyond_visits,
     mean_of,
     summarize_visits,
@@ -83,7 +82,10 @@ def coverage(machine, coefficient, trials=600, **more):
     "coefficient",
     [
         0.9,
-        *(pytest.param(each, marks=(pytest.mark.slow, pytest.mark.newest)) for each in (1.0, 0.7)),
+        *(
+            pytest.param(each, marks=(pytest.mark.slow, pytest.mark.newest))
+            for each in (1.0, 0.7, 0.4)
+        ),
     ],
 )
 def test_the_interval_holds_the_truth_stopping_included(machine, coefficient):
@@ -118,6 +120,17 @@ def test_a_model_that_does_not_follow_the_reference_keeps_its_time():
     assert timing.median_s == pytest.approx(TRUTH, rel=0.002)
 
 
+@pytest.mark.parametrize(
+    ("computing", "taken_out"), [(0.0, 0.0), (0.5, 0.35), (0.95, 0.7), (None, 0.7)]
+)
+def test_a_call_that_waits_does_not_follow_the_reference(computing, taken_out):
+    visits = [
+        Visit((TRUTH,) * 5, references=(1.2 * LEVEL,) * 5, computing=computing) for _ in range(3)
+    ]
+    timing = summarize_visits(visits, 0.05, LEVEL)
+    assert timing.median_s == pytest.approx(TRUTH / 1.2**taken_out, rel=0.01)
+
+
 def test_without_references_or_visits_nothing_is_taken_out():
     plain = [Visit((TRUTH * (1 + 0.01 * n),) * 7) for n in range(5)]
     assert summarize_visits(plain, 0.05, LEVEL).drift is None
@@ -126,16 +139,23 @@ def test_without_references_or_visits_nothing_is_taken_out():
     assert summarize_visits(plain[:3], 0.05, LEVEL).interval == "visits"
 
 
+PRIOR = Prior(0.7, 0.15, 0.1)
+
+
 def test_the_coefficient_is_between_none_and_all():
     up = [0.1, 0.2, 0.3, 0.4]
-    assert coefficient_of(up, [2 * value for value in up]).value == pytest.approx(0.5, abs=0.02)
-    assert coefficient_of(up, [-value for value in up]).value == 0.0
-    assert coefficient_of(up, [value / 3 for value in up]).value == 1.0
-    same = coefficient_of(up, [0.2] * 4)  # nothing is seen of it: the prior
-    assert (same.value, same.deviation) == (
-        PRIOR_COEFFICIENT,
-        pytest.approx(PRIOR_DEVIATION, rel=0.05),
+    assert coefficient_of(up, [2 * value for value in up], PRIOR).value == pytest.approx(
+        0.5, abs=0.02
     )
+    assert coefficient_of(up, [-value for value in up], PRIOR).value == 0.0
+    assert coefficient_of(up, [value / 3 for value in up], PRIOR).value == 1.0
+    same = coefficient_of(up, [0.2] * 4, PRIOR)  # nothing is seen of it: the prior
+    assert (same.value, same.deviation) == (0.7, pytest.approx(math.hypot(0.15, 0.1)))
+
+
+def test_long_calls_are_expected_to_follow_the_reference_less():
+    means = [prior_of([Visit((seconds,) * 3)]).mean for seconds in (1e-4, 5e-3, 0.05, 0.5, 5)]
+    assert means == [pytest.approx(each) for each in (0.7, 0.7, 0.4, 0.1, 0.1)]
 
 
 def test_a_mean_of_correlated_values_is_less_sure():
@@ -145,21 +165,59 @@ def test_a_mean_of_correlated_values_is_less_sure():
     assert mean_of(list(drifting)).half > mean_of(list(mixed)).half
 
 
-def test_the_first_level_stays_unless_it_is_outdone(tmp_path, monkeypatch):
-    from nbbench.machine.reference import forget_levels, keep_levels, level_key, read_levels
-
+@pytest.fixture
+def clock(tmp_path, monkeypatch):
+    """Levels in a folder of their own, and a clock that the test turns."""
     monkeypatch.setenv("NBBENCH_CACHE", str(tmp_path))
-    key = level_key("a processor", None, "cpu", 2, "pytorch", "2.13")
-    assert key != level_key("a processor", None, "cpu", 1, "pytorch", "2.13")
-    keep_levels({key: LEVEL})
-    keep_levels({key: 0.95 * LEVEL})
-    assert read_levels() == {key: LEVEL}
-    keep_levels({key: 0.7 * LEVEL, "another": 1.0})
-    assert read_levels() == {key: 0.7 * LEVEL, "another": 1.0}
-    (tmp_path / "reference.json").write_text("{")
-    assert read_levels() == {}
-    forget_levels()
-    assert not (tmp_path / "reference.json").exists()
+    now = [1e9]
+    monkeypatch.setattr(reference.time, "time", lambda: now[0])
+    return now
+
+
+def keep(clock, *found, apart=reference.APART_S):
+    for seconds in found:
+        reference.keep_levels({"key": seconds})
+        clock[0] += apart
+
+
+def test_the_first_level_stays_unless_it_is_outdone(clock):
+    keep(clock, LEVEL, 0.95 * LEVEL)
+    assert reference.read_levels() == {"key": LEVEL}
+    reference.keep_levels({"key": 0.7 * LEVEL, "another": 1.0})
+    assert reference.read_levels() == {"key": 0.7 * LEVEL, "another": 1.0}
+
+
+def test_what_is_usual_over_several_runs_becomes_the_level(clock):
+    keep(clock, LEVEL, *[1.3 * LEVEL] * (reference.RECENT - 2))
+    assert reference.read_levels()["key"] == LEVEL  # fewer may be one bad quarter of an hour
+    keep(clock, 1.2 * LEVEL)
+    assert reference.read_levels()["key"] == pytest.approx(1.3 * LEVEL)
+    keep(clock, *[1.2 * LEVEL] * 20)  # near enough: numbers shall come out the same again
+    assert reference.read_levels()["key"] == pytest.approx(1.3 * LEVEL)
+
+
+def test_many_runs_within_a_minute_count_as_one(clock):
+    keep(clock, LEVEL, *[1.4 * LEVEL] * 50, apart=1.0)
+    assert reference.read_levels() == {"key": LEVEL}
+
+
+@pytest.mark.parametrize("damage", ["{", "[]", '{"key": -1}', '{"key": {"seconds": "no"}}', "\0"])
+def test_damaged_levels_are_none_and_the_next_run_sets_them(clock, tmp_path, damage):
+    (tmp_path / "reference-levels.json").write_text(damage)
+    assert reference.read_levels() == {}
+    keep(clock, LEVEL)
+    assert reference.read_levels() == {"key": LEVEL}
+    reference.forget_levels()
+    assert not (tmp_path / "reference-levels.json").exists()
+
+
+def test_a_level_is_of_one_processor_framework_and_number_of_threads():
+    keys = {
+        reference.level_key("a processor", None, "cpu", threads, "pytorch", version)
+        for threads in (1, 2)
+        for version in ("2.12", "2.13")
+    }
+    assert len(keys) == 4
 
 
 def test_a_level_of_a_busy_machine_is_not_extrapolated_from():

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ArgumentError, did_you_mean
-from ..text import one_line
+from ..text import one_line, quoted
 from .flags import benchmark_parser
 from .schema import BenchmarkArguments, singular_names
 
@@ -120,7 +120,7 @@ def _table(file: Path) -> Any:
         return None
     try:
         tool = tomllib.loads(text).get("tool")
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # of a number too long, too
         raise ArgumentError(f"{file} cannot be read as TOML: {error}") from None
     return tool.get("nbbench") if isinstance(tool, dict) else None
 
@@ -137,7 +137,7 @@ def checked(source: str, values: Mapping[str, Any]) -> Defaults:
             raise ArgumentError(f"{source}: {given} can have no default; name it where you run it")
         if name not in BenchmarkArguments.model_fields:
             hint = did_you_mean(given, [*BenchmarkArguments.model_fields, *singular])
-            raise ArgumentError(f"{source}: there is no argument {given!r}{hint}")
+            raise ArgumentError(f"{source}: there is no argument {quoted(given)}{hint}")
         _check(source, name, value)
         found[name] = value
     return Defaults(source, found)

@@ -13,6 +13,7 @@ from typing import Any, NoReturn, get_args, get_origin
 from pydantic.fields import FieldInfo
 
 from ..errors import ArgumentError, did_you_mean
+from ..text import quoted, shortened
 from .schema import BenchmarkArguments
 
 _Formatter = argparse.RawDescriptionHelpFormatter
@@ -32,7 +33,7 @@ class FlagParser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Raise what argparse would print."""
-        raise ArgumentError(message.replace("argument ", "", 1))
+        raise ArgumentError(shortened(message.replace("argument ", "", 1), 400))
 
     def read(self, argv: list[str]) -> dict[str, Any]:
         """The values that flags give, by the arguments' names; only those that were given."""
@@ -41,11 +42,11 @@ class FlagParser(argparse.ArgumentParser):
         for wrong in unknown:
             if not wrong.startswith("-"):
                 raise ArgumentError(
-                    f"{wrong!r} belongs to no option; give it after one that takes it"
+                    f"{quoted(wrong)} belongs to no option; give it after one that takes it"
                 )
             known = [option for option in self._option_string_actions if option.startswith("--")]
             hint = did_you_mean(wrong.partition("=")[0], known)
-            raise ArgumentError(f"there is no option {wrong!r}{hint}")
+            raise ArgumentError(f"there is no option {quoted(wrong)}{hint}")
         return {name: value for name, value in vars(values).items() if value not in (None, [])}
 
 

@@ -6,6 +6,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from .given import Refused, guarded
+
 SIZES = ("batch", "length")
 """Sizes that a case gives: its batch size and its sequence length."""
 
@@ -15,6 +17,7 @@ _WHOLE = ("int64", "int32", "int8", "uint8", "bool")
 _EXAMPLE = '{"x": ["batch", 3, 224, 224]}'
 
 
+@guarded
 def inputs_as_dict(value: Any) -> dict[str, dict[str, Any]]:
     """Each input with its ``shape``, ``dtype`` ("" is the model's own) and ``below``.
 
@@ -26,9 +29,9 @@ def inputs_as_dict(value: Any) -> dict[str, dict[str, Any]]:
         try:
             value = json.loads(value)
         except (ValueError, RecursionError):
-            raise ValueError(f"inputs: {value[:60]!r} is no JSON; give {_EXAMPLE}") from None
+            raise Refused(f"inputs: {value[:60]!r} is no JSON; give {_EXAMPLE}") from None
     if not isinstance(value, Mapping):
-        raise ValueError(
+        raise Refused(
             f"inputs: a value of type {type(value).__name__} is no dict of shapes by name; give "
             f"{_EXAMPLE}"
         )
@@ -37,7 +40,7 @@ def inputs_as_dict(value: Any) -> dict[str, dict[str, Any]]:
 
 def _name(name: Any) -> str:
     if not (isinstance(name, str) and name):
-        raise ValueError(f"inputs: {name!r} is no name of an input; give {_EXAMPLE}")
+        raise Refused(f"inputs: {name!r} is no name of an input; give {_EXAMPLE}")
     return name
 
 
@@ -45,20 +48,20 @@ def _described(name: str, given: Any) -> dict[str, Any]:
     values = dict(given) if isinstance(given, Mapping) else {"shape": given}
     unknown = sorted(map(str, values.keys() - {"shape", "dtype", "below"}))
     if unknown:
-        raise ValueError(
+        raise Refused(
             f"inputs: {name} has {', '.join(unknown)}; an input has shape, dtype and below"
         )
     below = values.get("below")
     dtype = values.get("dtype") or ("" if below is None else "int64")
     if dtype and dtype not in (*_FLOATS, *_WHOLE):
-        raise ValueError(
+        raise Refused(
             f"inputs: {name} has the dtype {dtype!r}, which is not one of "
             f"{', '.join((*_FLOATS, *_WHOLE))}"
         )
     if dtype == "bool" and below is None:
         below = 2
     if (dtype in _WHOLE) != _is_size(below) or (below is not None and not _is_size(below)):
-        raise ValueError(
+        raise Refused(
             f"inputs: {name} has dtype {dtype or 'float'} and below {below!r}; whole numbers are "
             f"drawn below a whole number above 0, and others have none"
         )
@@ -67,12 +70,12 @@ def _described(name: str, given: Any) -> dict[str, Any]:
 
 def _shape(name: str, shape: Any) -> list[int | str]:
     if not isinstance(shape, (list, tuple)):
-        raise ValueError(
+        raise Refused(
             f"inputs: {name} has the shape {shape!r}, which is no list of sizes; give {_EXAMPLE}"
         )
     for size in shape:
         if not (size in SIZES if isinstance(size, str) else _is_size(size)):
-            raise ValueError(
+            raise Refused(
                 f"inputs: {name} has the size {size!r}, which is neither a whole number above 0 "
                 f"nor batch or length"
             )

@@ -23,22 +23,23 @@ from pydantic import (
 
 from ..errors import ArgumentError, did_you_mean
 from ..machine.processors import too_many_threads
-from ..text import quoted
+from ..text import quoted, shortened
 from ..worker.case import MIN_SAMPLES
-from .given import as_lengths, as_list, as_text, config_as_dict
+from .given import Unreadable, as_lengths, as_list, as_text, config_as_dict, plain
 from .own_inputs import inputs_as_dict
 
 
 def _no_bool(value: Any) -> Any:
     """Refuse True for 1, which pydantic would take."""
     if isinstance(value, bool):
-        raise ValueError(f"{value!r} is not a whole number")
+        raise ValueError(f"{quoted(value)} is not a whole number")
     return value
 
 
 def _as_name(value: Any) -> Any:
     """Let a number stand for its text: a batch size may be a baseline, too."""
-    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+    is_number = isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**63
+    return str(value) if is_number else value
 
 
 _List = BeforeValidator(as_list)
@@ -50,7 +51,7 @@ _Name = Annotated[str, Field(min_length=1), BeforeValidator(as_text)]
 def _same_as(**meanings: str) -> BeforeValidator:
     """Take other names for values: ``fp16`` for ``float16``."""
     return BeforeValidator(
-        lambda value: meanings.get(value, value) if isinstance(value, str) else value
+        lambda value: meanings.get(plain(value), plain(value)) if isinstance(value, str) else value
     )
 
 
@@ -152,6 +153,11 @@ class BenchmarkArguments(BaseModel):
         "or auto: the architecture, but the base model where its head serves pretraining alone "
         "(as in BertForMaskedLM)",
     )
+    modalities: Literal["auto", "text"] = _option(
+        "auto",
+        "what a model is given that takes more than text: auto is all that nbbench can make for it "
+        "(a vision-language model gets an image in each sample), text is text alone",
+    )
     inputs: Annotated[dict[str, Any], BeforeValidator(inputs_as_dict)] = _option(
         {},
         "what a model of your own code is called with: shapes by name, of numbers, batch and "
@@ -183,7 +189,7 @@ class BenchmarkArguments(BaseModel):
     )
     min_samples: Annotated[int, BeforeValidator(_no_bool)] = _option(
         MIN_SAMPLES,
-        "the fewest samples of a case that has one visit (6 to 1000), however long they take",
+        "the fewest samples of a case that has one visit (3 to 1000), however long they take",
     )
     timeout: float = _option(600.0, "seconds that any one phase of a case may take")
     seed: int = _option(0, "seed of the random weights and inputs")
@@ -284,7 +290,7 @@ class BenchmarkArguments(BaseModel):
         for name in frameworks:
             if not has_backend(name):
                 raise ValueError(
-                    f"frameworks: {name!r} is not one of {', '.join(known)}"
+                    f"frameworks: {quoted(name)} is not one of {', '.join(known)}"
                     f"{did_you_mean(name, known)}"
                 )
         return frameworks
@@ -296,7 +302,9 @@ class BenchmarkArguments(BaseModel):
         if device not in ("auto", "cpu", "cuda", "tpu") and not (
             kind == "cuda" and number.isdecimal()
         ):
-            raise ValueError(f"device: {device!r} is not one of auto, cpu, cuda, cuda:0, cuda:1, …")
+            raise ValueError(
+                f"device: {quoted(device)} is not one of auto, cpu, cuda, cuda:0, cuda:1, …"
+            )
         return device
 
     @field_validator("precision", "max_time", "timeout", "idle_limit")
@@ -313,8 +321,8 @@ class BenchmarkArguments(BaseModel):
     def _samples_for_an_interval(cls, count: int) -> int:
         if not MIN_SAMPLES <= count <= 1000:
             raise ValueError(
-                f"min_samples: {count} is not from {MIN_SAMPLES}, the fewest that an interval "
-                f"can be drawn from, to 1000"
+                f"min_samples: {quoted(count)} is not from {MIN_SAMPLES}, the fewest that an "
+                f"interval can be drawn from, to 1000"
             )
         return count
 
@@ -322,7 +330,7 @@ class BenchmarkArguments(BaseModel):
     @classmethod
     def _seed_of_64_bits(cls, seed: int) -> int:
         if not -(2**63) <= seed < 2**63:
-            raise ValueError(f"seed: {seed} does not fit into 64 bits; give a smaller one")
+            raise ValueError(f"seed: {quoted(seed)} does not fit into 64 bits; give a smaller one")
         return seed
 
     @model_validator(mode="after")
@@ -388,9 +396,10 @@ class BenchmarkArguments(BaseModel):
     def _models_match_configs(self) -> BenchmarkArguments:
         _refuse_twice("models", self.models)
         if self.configs and self.models and len(self.configs) != len(self.models):
-            types = ", ".join(config["model_type"] for config in self.configs)
+            types = shortened(", ".join(config["model_type"] for config in self.configs), 200)
+            names = shortened(", ".join(self.models), 200)
             raise ValueError(
-                f"models has {len(self.models)} names ({', '.join(self.models)}) but configs has "
+                f"models has {len(self.models)} names ({names}) but configs has "
                 f"{len(self.configs)} ({types}); give one config for each model, in the same order"
             )
         return self
@@ -413,7 +422,7 @@ def with_models(models: Sequence[str], values: Mapping[str, Any]) -> dict[str, A
         return dict(values)
     if "models" in values:
         raise ArgumentError("models are given by position and by name; keep one")
-    names = as_list(models[0]) if len(models) == 1 else list(models)
+    names = models[0] if len(models) == 1 else list(models)
     return {"models": names, **values}
 
 
@@ -438,7 +447,7 @@ def with_plural_names(values: Mapping[str, Any]) -> dict[str, Any]:
 def unknown_argument(name: str) -> str:
     """The sentence for an argument that does not exist, with the nearest that does."""
     known = [*BenchmarkArguments.model_fields, *singular_names()]
-    return f"there is no argument {name!r}{did_you_mean(name, known)}"
+    return f"there is no argument {quoted(name)}{did_you_mean(name, known)}"
 
 
 def _refuse_twice(name: str, values: Sequence[Any]) -> None:
@@ -466,8 +475,9 @@ def _sentence(found: Any) -> str:
     path, kind, value = found["loc"], found["type"], found.get("input")
     name = str(path[0]) if path else ""
     if kind == "value_error":
-        message = str(found["ctx"]["error"])
-        return message if len(path) < 2 else f"{name}: {message}"
+        error = found["ctx"]["error"]
+        is_named = len(path) < 2 and not isinstance(error, Unreadable)
+        return str(error) if is_named else f"{name}: {error}"
     if kind == "extra_forbidden":
         return unknown_argument(name)
     if name == "paddings":

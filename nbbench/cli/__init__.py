@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Callable, Sequence
 
 from ..errors import ArgumentError, NbbenchError, did_you_mean
+from ..text import quoted
 
 _USAGE = """\
 usage: nbbench COMMAND …
@@ -78,6 +79,6 @@ def _print_warning(message: Warning | str, *_: object, **__: object) -> None:
 def _find(name: str) -> Callable[[list[str]], int]:
     if name not in _COMMANDS:
         hint = did_you_mean(name, _COMMANDS)
-        raise ArgumentError(f"there is no command {name!r}{hint}; try nbbench --help")
+        raise ArgumentError(f"there is no command {quoted(name)}{hint}; try nbbench --help")
     command: Callable[[list[str]], int] = importlib.import_module(f".{name}", __name__).command
     return command

@@ -7,6 +7,7 @@ from ..errors import ArgumentError
 from ..report.comparison import Comparison
 from ..report.differences import Difference, Verdict
 from ..report.report import Report
+from ..text import quoted
 
 _ABOUT = """\
 Say what differs between two saved reports, case by case, with intervals and verdicts.
@@ -102,5 +103,5 @@ def _fraction(flag: str, text: str | None) -> float | None:
     except ValueError:
         value = -1.0
     if not 0 <= value < 10:
-        raise ArgumentError(f"{flag}: {text!r} is no part like 5% or 0.05")
+        raise ArgumentError(f"{flag}: {quoted(text)} is no part like 5% or 0.05")
     return value

@@ -15,6 +15,7 @@ from ..environments import (
 )
 from ..errors import ArgumentError, did_you_mean
 from ..frameworks import backend_names
+from ..text import quoted
 
 _USAGE = """\
 usage: nbbench env list
@@ -42,7 +43,7 @@ def command(argv: list[str]) -> int:
     chosen = commands.get(argv[0])
     if chosen is None:
         raise ArgumentError(
-            f"there is no command env {argv[0]}{did_you_mean(argv[0], commands)}; "
+            f"there is no command env {quoted(argv[0])}{did_you_mean(argv[0], commands)}; "
             f"try nbbench env --help"
         )
     chosen(argv[1:])
@@ -74,7 +75,7 @@ def _env_create(argv: list[str]) -> None:
     framework = values.get("framework", name if name in backend_names() else "pytorch")
     if framework not in backend_names():
         raise ArgumentError(
-            f"--framework: {framework!r} is not one of {', '.join(backend_names())}"
+            f"--framework: {quoted(framework)} is not one of {', '.join(backend_names())}"
         )
     environment = finish(
         create(name, framework, values.get("requirements", [])),

@@ -14,6 +14,7 @@ from ..hf import (
     TensorFlowBenchmark,
     TensorFlowBenchmarkArguments,
 )
+from ..text import quoted
 from .run import exit_code
 
 _ABOUT = """\
@@ -36,7 +37,7 @@ def command(argv: list[str]) -> int:
     elif {"-h", "--help"} & set(argv):
         framework = "pytorch"
     else:
-        given = f", and not {argv[0]!r}{did_you_mean(argv[0], _FRAMEWORKS)}" if argv else ""
+        given = f", and not {quoted(argv[0])}{did_you_mean(argv[0], _FRAMEWORKS)}" if argv else ""
         raise ArgumentError(f"nbbench hf begins with pytorch or tensorflow{given}")
     kind, benchmark = _FRAMEWORKS[framework]
     parser = _parser(framework, kind)
@@ -80,4 +81,4 @@ def _bool(word: str) -> bool:
         return True
     if word.lower() in ("false", "no", "0"):
         return False
-    raise argparse.ArgumentTypeError(f"{word!r} is neither true nor false")
+    raise argparse.ArgumentTypeError(f"{quoted(word)} is neither true nor false")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ..errors import ArgumentError, did_you_mean
 from ..plan.catalogue import CatalogueEntry, entries
+from ..text import quoted
 
 _HELP = """\
 usage: nbbench models [WORD …]
@@ -30,7 +31,8 @@ def command(argv: list[str]) -> int:
     options = [word for word in argv if word.startswith("-")]
     if options:
         raise ArgumentError(
-            f"nbbench models has no option {options[0]!r}; it takes words, like nbbench models bert"
+            f"nbbench models has no option {quoted(options[0])}; it takes words, like "
+            f"nbbench models bert"
         )
     known = entries()
     found = [entry for entry in known if all(entry.matches(word) for word in argv)]

@@ -21,6 +21,7 @@ from ..report.dataframes import memory_row, speed_row
 from ..report.growing_csv import GrowingCsv
 from ..report.report import Report
 from ..report.saved_json import has_measured
+from ..text import quoted
 
 _ABOUT = "Measure speed and memory of models: a forward pass or a training step, on random weights."
 
@@ -114,7 +115,7 @@ def _append(file: str, text: str) -> None:
         with open(file, "a", encoding="utf-8") as log:
             log.write(text)
     except OSError as error:
-        raise OutputError(f"{file!r} cannot be written: {error.strerror}") from None
+        raise OutputError(f"{quoted(file)} cannot be written: {error.strerror}") from None
 
 
 def exit_code(report: Report) -> int:

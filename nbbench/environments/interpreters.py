@@ -18,6 +18,7 @@ from packaging.requirements import Requirement
 from ..errors import ArgumentError, did_you_mean
 from ..frameworks import backend_names, find_backend
 from ..masked_urls import has_mask
+from ..text import quoted
 from .build import BuildCancelled, EnvironmentNotReady, Plan, build
 from .requirements import (
     HEAVY,
@@ -104,7 +105,7 @@ def prepare(
             usable = False
         if not usable:
             raise EnvironmentNotReady(
-                f"there is no python at {named!r}; give the path of a python or of a "
+                f"there is no python at {quoted(named, 200)}; give the path of a python or of a "
                 f"virtual environment"
             )
         return Environment(python, "path")
@@ -131,8 +132,8 @@ def create(
     """
     if is_path(name) or name in ("auto", "kernel"):
         raise ArgumentError(
-            f"env create: {name!r} cannot be a name, since environments takes it for something "
-            f"else; give another"
+            f"env create: {quoted(name)} cannot be a name, since environments takes it for "
+            f"something else; give another"
         )
     if name in backend_names() and (requirements or framework != name):
         raise ArgumentError(
@@ -141,8 +142,8 @@ def create(
         )
     if name not in backend_names() and not requirements:
         raise ArgumentError(
-            f"env create: {name!r} is no framework{did_you_mean(name, backend_names())}; for an "
-            f"environment of your own give requirements, like transformers==4.57.6"
+            f"env create: {quoted(name)} is no framework{did_you_mean(name, backend_names())}; for "
+            f"an environment of your own give requirements, like transformers==4.57.6"
         )
     own = parse_requirements(" ".join(requirements))
     needs = needs_of(find_backend(framework)).with_own(own)
@@ -211,8 +212,8 @@ def _own_requirements(named: str, framework: str) -> tuple[tuple[Requirement, ..
     if any(not (r.specifier or r.url) for r in own):
         known = ["auto", "kernel", *backend_names(), *kept]
         raise ArgumentError(
-            f"environments: {shown(named)!r} is neither auto, kernel, a framework, a path "
-            f"(./{shown(named)}), "
+            f"environments: {quoted(shown(named), 200)} is neither auto, kernel, a framework, a "
+            f"path (./{shown(named)[:80]}), "
             f"nor a name of nbbench env list{did_you_mean(named, known)}; requirements name "
             f"versions, like transformers==4.57.6"
         )

@@ -23,6 +23,7 @@ from packaging.utils import canonicalize_name
 
 from ..errors import ArgumentError
 from ..frameworks import BackendFile
+from ..text import quoted
 from .sources import parse_requirement, shown, split_requirements
 
 SAME_AS = {
@@ -75,11 +76,23 @@ def parse_requirements(text: str) -> tuple[Requirement, ...]:
     parsed = []
     for word, editable in split_requirements(text):
         parsed.append(parse_requirement(word, editable))
-        if parsed[-1].marker is not None and not parsed[-1].marker.evaluate():
+        if not _applies(parsed[-1], word):
             raise ArgumentError(
-                f"environments: {shown(word)!r} does not apply here, by its marker; leave it out"
+                f"environments: {quoted(shown(word), 200)} does not apply here, by its marker; "
+                f"leave it out"
             )
     return tuple(parsed)
+
+
+def _applies(requirement: Requirement, word: str) -> bool:
+    """Whether a requirement's marker, if it has one, is true on this machine."""
+    try:
+        return requirement.marker is None or requirement.marker.evaluate()
+    except (ValueError, KeyError) as error:  # a comparison of what cannot be compared
+        raise ArgumentError(
+            f"environments: {quoted(shown(word), 200)} has a marker that says nothing ({error}); "
+            f"leave it out"
+        ) from None
 
 
 def installed(site: Path | None = None) -> dict[str, str]:

@@ -25,6 +25,7 @@ from packaging.utils import (
 
 from ..errors import ArgumentError
 from ..masked_urls import has_mask, without_secrets
+from ..text import quoted, shortened
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -79,10 +80,12 @@ def parse_requirement(word: str, editable: bool = False) -> Requirement:
         name = named[1] if named else _name_in(url, shown)
         kind = Editable if editable else Requirement
         return kind(f"{name}{extras} @ {url}{semicolon and ' ;'}{marker}")
-    except InvalidRequirement as error:
-        first = without_secrets(str(error).splitlines()[0])
+    except ArgumentError:
+        raise
+    except (InvalidRequirement, ValueError, OSError) as error:  # of a URL or a path, too
+        first = shortened(without_secrets(next(iter(str(error).splitlines()), "")), 200)
         raise ArgumentError(
-            f"environments: {shown!r} is no requirement ({first}); write it like "
+            f"environments: {quoted(shown, 200)} is no requirement ({first}); write it like "
             f"transformers==4.57.6 or name @ https://…"
         ) from None
 
@@ -110,9 +113,9 @@ def split_requirements(text: str) -> Iterator[tuple[str, bool]]:
             raise ArgumentError("environments: -e has no folder behind it; write it like -e ./name")
         if word.startswith("-"):
             raise ArgumentError(
-                f"environments: {without_secrets(word)!r} is an option, and requirements are "
-                f"expected; indexes and folders of wheels are set for uv: UV_INDEX, "
-                f"UV_DEFAULT_INDEX, UV_FIND_LINKS"
+                f"environments: {quoted(without_secrets(word), 200)} is an option, and "
+                f"requirements are expected; indexes and folders of wheels are set for uv: "
+                f"UV_INDEX, UV_DEFAULT_INDEX, UV_FIND_LINKS"
             )
         yield word.replace("\0", " "), editable
 
@@ -200,36 +203,36 @@ def _path_of(url: str) -> Path:
 def _file_url(source: str, shown: str) -> str:
     path = _existing(source)
     if path is None:
-        raise ArgumentError(f"environments: there is no file or folder for {shown!r}")
+        raise ArgumentError(f"environments: there is no file or folder for {quoted(shown, 200)}")
     return path.resolve().as_uri()
 
 
 def _check(url: str, shown: str, editable: bool) -> None:
     """Raise `ArgumentError` for a source that nothing can be installed from."""
-    scheme = url.partition(":")[0].lower()
+    scheme = urlsplit(url).scheme  # raises ValueError for what is no URL
     if scheme not in _SCHEMES:
         raise ArgumentError(
-            f"environments: {shown!r} is of a kind that cannot be installed from; give a URL that "
-            f"begins with one of {', '.join(_SCHEMES)} (a repository over SSH as "
-            f"git+ssh://git@host/name)"
+            f"environments: {quoted(shown, 200)} is of a kind that cannot be installed from; give "
+            f"a URL that begins with one of {', '.join(_SCHEMES)} (a repository over SSH "
+            f"as git+ssh://git@host/name)"
         )
     if editable and scheme != "file":
         raise ArgumentError(
-            f"environments: {shown!r} is editable, which a local folder alone can be"
+            f"environments: {quoted(shown, 200)} is editable, which a local folder alone can be"
         )
     if scheme != "file":
         return
     path = _path_of(url)
     if not path.exists():
-        raise ArgumentError(f"environments: there is no file or folder for {shown!r}")
+        raise ArgumentError(f"environments: there is no file or folder for {quoted(shown, 200)}")
     if path.is_dir() and not _is_project(path):
         raise ArgumentError(
-            f"environments: the folder of {shown!r} has no pyproject.toml or setup.py; give the "
-            f"folder of a package"
+            f"environments: the folder of {quoted(shown, 200)} has no pyproject.toml or setup.py; "
+            f"give the folder of a package"
         )
     if editable and not path.is_dir():
         raise ArgumentError(
-            f"environments: {shown!r} is editable, which a local folder alone can be"
+            f"environments: {quoted(shown, 200)} is editable, which a local folder alone can be"
         )
 
 
@@ -250,7 +253,9 @@ def _name_in(url: str, shown: str) -> str:
         name = _name_of_project(_path_of(url))
         if name is not None:
             return name
-    raise ArgumentError(f"environments: {shown!r} does not name the package; write name @ {shown}")
+    raise ArgumentError(
+        f"environments: {quoted(shown, 200)} does not name the package; write name @ {shown[:80]}"
+    )
 
 
 def _name_of_project(folder: Path) -> str | None:

@@ -19,6 +19,7 @@ import platformdirs
 from filelock import FileLock
 
 from ..errors import NbbenchError
+from ..text import quoted
 from .requirements import installed
 from .sources import shown
 
@@ -138,7 +139,9 @@ def named(name: str) -> list[Record]:
     found = [record for record in every if record.name in (name, shown(name)) or record.key == name]
     if not found:
         names = ", ".join(sorted({record.name for record in every})) or "none"
-        raise NbbenchError(f"no environment {shown(name)!r} has been made (there are: {names})")
+        raise NbbenchError(
+            f"no environment {quoted(shown(name), 200)} has been made (there are: {names})"
+        )
     return found
 
 

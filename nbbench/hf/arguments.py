@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import time
 import warnings
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from ..arguments import schema
-from ..arguments.given import as_list
+from ..arguments.given import Unreadable, as_list, plain
 from ..errors import ArgumentError, did_you_mean
 from ..machine.gpus import visible_gpus
+from ..text import quoted
 from ..worker.case import MIN_SAMPLES
 from .overrides import attributes_of, overridden
 
@@ -92,10 +94,14 @@ class BenchmarkArguments:
         for name, value in list(values.items()):
             positive = name.removeprefix("no_")
             if positive != name and positive in NEGATED:
+                if not isinstance(value, bool):
+                    raise ArgumentError(f"{name}: {quoted(value)} is neither True nor False")
                 warnings.warn(f"{name} is now {positive}={not value}", FutureWarning, stacklevel=2)
                 values[positive] = not values.pop(name)
             elif name not in names:
-                raise ArgumentError(f"there is no argument {name!r}{did_you_mean(name, names)}")
+                raise ArgumentError(
+                    f"there is no argument {quoted(name)}{did_you_mean(name, names)}"
+                )
         stamp = _stamp()
         for item in dataclasses.fields(self):
             default = item.default
@@ -103,8 +109,9 @@ class BenchmarkArguments:
                 default = item.default_factory()
             given = values.get(item.name, default)
             if isinstance(default, list) and item.name in values:
-                given = as_list(given)
-            if item.name in _FILES and given == default:
+                given = _list_of(item.name, given)
+            is_text = isinstance(given, str)
+            if item.name in _FILES and is_text and plain(given) == default:
                 given = (
                     f"{item.name.removesuffix('_csv_file').removesuffix('_filename')}_{stamp}.csv"
                 )
@@ -113,7 +120,7 @@ class BenchmarkArguments:
     @property
     def model_names(self) -> list[str]:
         """The models; ``ArgumentError``, a ``ValueError``, if there are none."""
-        names: list[str] = as_list(self.models)
+        names = _list_of("models", self.models)
         if not names:
             raise ArgumentError("models is empty; name at least one, like bert-base-uncased")
         return names
@@ -140,7 +147,7 @@ class BenchmarkArguments:
 
     def to_json_string(self) -> str:
         """All arguments as JSON text."""
-        return json.dumps(dataclasses.asdict(self), indent=2)
+        return json.dumps(dataclasses.asdict(self), indent=2, default=str)
 
     def benchmark_arguments(self, configs: Any) -> schema.BenchmarkArguments:
         """These arguments as nbbench's own; raises `ArgumentError` where they make no sense.
@@ -168,13 +175,24 @@ class BenchmarkArguments:
         )
 
     def _check_types(self) -> None:
-        """Raise `ArgumentError` for a bool that is none, and for a repeat that is no number."""
+        """Raise `ArgumentError` for a value that is not of its argument's kind.
+
+        What nbbench has arguments of its own for, that is lists of models and sizes, is checked
+        with those.
+        """
         for item in dataclasses.fields(self):
             value = getattr(self, item.name)
             if item.type == "bool" and not isinstance(value, bool):
-                raise ArgumentError(f"{item.name}: {value!r} is neither True nor False")
-        if type(self.repeat) is not int or self.repeat < 1:
-            raise ArgumentError(f"repeat: {self.repeat!r} is not a whole number above 0")
+                raise ArgumentError(f"{item.name}: {quoted(value)} is neither True nor False")
+            is_text = isinstance(value, str | os.PathLike | None)
+            if item.type in ("str", "str | None") and not is_text:
+                raise ArgumentError(f"{item.name}: {quoted(value)} is no text")
+            fewest = {"repeat": 1}.get(item.name, 0)
+            if item.type == "int" and not (type(value) is int and fewest <= value < 2**31):
+                raise ArgumentError(
+                    f"{item.name}: {quoted(value)} is not a whole number from {fewest} up to "
+                    f"{2**31 - 1}"
+                )
 
     def _own_device(self) -> str:
         """The device that a subclass's own properties name; empty where they are the original's.
@@ -205,6 +223,15 @@ class BenchmarkArguments:
     def _device(self) -> str:
         """What nbbench calls the device."""
         return "auto" if self.cuda else "cpu"
+
+
+def _list_of(name: str, value: Any) -> list[Any]:
+    """The values of an argument; raises `ArgumentError` where they cannot be read."""
+    try:
+        values: list[Any] = as_list(value)
+    except Unreadable as error:
+        raise ArgumentError(f"{name}: {error}") from None
+    return values
 
 
 _stamps: list[int] = [0]
@@ -267,6 +294,7 @@ class TensorFlowBenchmarkArguments(BenchmarkArguments):
 
     def benchmark_arguments(self, configs: Any) -> schema.BenchmarkArguments:
         """These arguments as nbbench's own; raises `ArgumentError` where they make no sense."""
+        self._check_types()
         if self.eager_mode and self.use_xla:
             raise ArgumentError("eager_mode and use_xla exclude each other; keep one")
         if self.trace_memory_line_by_line and not self.eager_mode:

@@ -19,6 +19,7 @@ from ..plan.cases import Case, MemoryProfile, Outcome, Phase, Result, Status, ex
 from ..plan.models import ModelConfig, find_models
 from ..report.environment import WorkerFacts
 from ..report.report import Report
+from ..text import quoted
 from ..worker.case import Visit
 from ..worker.summarize import summarize
 from .line_memory import Memory, MemorySummary, memory_summary
@@ -249,7 +250,7 @@ class OwnCode:
         arguments = self._benchmark.arguments()
         names = arguments.model_names()
         if arguments.configs and model not in names:
-            raise ArgumentError(f"{model!r} is none of the models ({', '.join(names)})")
+            raise ArgumentError(f"{quoted(model)} is none of the models ({', '.join(names)})")
         configs = arguments.configs and [arguments.configs[names.index(model)]]
         one = {
             "models": [model],

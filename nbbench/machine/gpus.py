@@ -41,12 +41,15 @@ class GpuFacts:
 def visible_gpus() -> list[str]:
     """What CUDA_VISIBLE_DEVICES leaves of this machine's GPUs: numbers, or UUIDs, as it has them.
 
-    As in CUDA, the first entry that is no GPU ends the list. Empty where there is no driver.
+    As in CUDA, the first entry that is no GPU ends the list. Empty where there is no driver, or
+    one that cannot count them.
     """
     with _driver() as nvml:
         if nvml is None:
             return []
-        count = nvml.nvmlDeviceGetCount()
+        count = _ask(nvml, "nvmlDeviceGetCount")
+        if count is None:
+            return []
         named = os.environ.get("CUDA_VISIBLE_DEVICES")
         if named is None:
             return [str(number) for number in range(count)]
@@ -96,7 +99,7 @@ def visible_conditions() -> list[GpuCondition]:
             return []
         conditions = []
         for name in names:
-            with suppress(nvml.NVMLError):
+            with suppress(nvml.NVMLError, AttributeError):
                 find = nvml.nvmlDeviceGetHandleByUUID
                 find = nvml.nvmlDeviceGetHandleByIndex if name.isdecimal() else find
                 conditions.append(_condition(nvml, find(int(name) if name.isdecimal() else name)))
@@ -165,7 +168,7 @@ def describe_gpu(uuid: str) -> GpuFacts:
             return GpuFacts()
         try:
             gpu = nvml.nvmlDeviceGetHandleByUUID(uuid)
-        except nvml.NVMLError:
+        except (nvml.NVMLError, AttributeError):
             return GpuFacts()
 
         ask = partial(_ask, nvml)
@@ -207,4 +210,5 @@ def _driver() -> Iterator[Any]:
     try:
         yield pynvml
     finally:
-        pynvml.nvmlShutdown()
+        with suppress(pynvml.NVMLError):
+            pynvml.nvmlShutdown()

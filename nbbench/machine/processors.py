@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 
+from ..text import quoted
 from .control_groups import cpu_quota
 
 
@@ -20,13 +21,13 @@ def too_many_threads(threads: int) -> str:
     usable, quota = usable_processors(), cpu_quota()
     if usable is not None and threads > usable and (quota is None or usable <= quota):
         return (
-            f"{threads} are more than the {usable} that can run at a time on the processors that "
-            f"this process may use; give {usable} or fewer"
+            f"{quoted(threads)} are more than the {usable} that can run at a time on the "
+            f"processors that this process may use; give {usable} or fewer"
         )
     if quota is not None and threads > math.ceil(quota):
         return (
-            f"{threads} are more than the {quota:g} cores' worth of time that the container "
-            f"leaves this process, and all would be halted whenever it is used up; give "
+            f"{quoted(threads)} are more than the {quota:g} cores' worth of time that the "
+            f"container leaves this process, and all would be halted whenever it is used up; give "
             f"{math.ceil(quota)} or fewer, or give the container more"
         )
     return ""

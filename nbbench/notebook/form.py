@@ -126,7 +126,7 @@ class Form:
         self._cell_text = widgets.Textarea(
             rows=6,
             description="cell",
-            layout=widgets.Layout(width="44em", display="none"),
+            layout=widgets.Layout(width="44em", max_width="calc(100% - 4px)", display="none"),
         )
         self._scripts = widgets.Output()
         self._run_button.on_click(lambda _: self.run())

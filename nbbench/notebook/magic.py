@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from IPython.core.error import UsageError
 
 from ..errors import ArgumentError, NbbenchError
+from ..text import error_text, quoted
 from .magic_flags import magic_parser
 from .silence import SilencedCells, ends_with_semicolon, without_semicolon
 
@@ -75,7 +76,7 @@ def _read(ipython: Any, config: Any, line: str, cell: str | None) -> _Call | Non
         values.pop(name, False) for name in ("form", "background", "quiet")
     )
     if out is not None and not is_variable(out):
-        raise ArgumentError(f"--out: {out!r} is no name for a variable")
+        raise ArgumentError(f"--out: {quoted(out)} is no name for a variable")
     for one, other in (
         ("form", "against"), ("form", "background"), ("form", "quiet"), ("background", "against"),
     ):  # fmt: skip
@@ -194,9 +195,7 @@ def read_body(body: str, namespace: dict[str, Any]) -> dict[str, Any]:
         while frames is not None and frames.tb_frame.f_code.co_filename != "<%%tfbench>":
             frames = frames.tb_next
         where = "" if frames is None else f"line {frames.tb_lineno} of "
-        raise ArgumentError(
-            f"{where}the cell's body failed with {type(error).__name__}: {error}"
-        ) from None
+        raise ArgumentError(f"{where}the cell's body failed with {error_text(error)}") from None
     return {name: own[name] for name in names if name in own and name in known}
 
 

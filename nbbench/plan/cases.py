@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import math
 from dataclasses import dataclass
 from typing import Any
 
 from ..arguments.schema import BenchmarkArguments
+from ..errors import ArgumentError
 from ..worker.case import (
     AXES,
     Axis,
@@ -63,6 +65,10 @@ class Result:
         return ran_with.get(axis.name) or axis.value(self.case)
 
 
+MAX_CASES = 100_000
+"""More than a run of a month, and than a report can hold."""
+
+
 def expand(
     arguments: BenchmarkArguments,
     models: list[ModelConfig],
@@ -74,6 +80,7 @@ def expand(
     cases stand together, and in them those of one model, so that a worker imports each once. A
     model that takes no sequence has one case for all lengths.
     """
+    _refuse_too_many(arguments, models, interpreters)
     drawn_from = None if arguments.lengths is None else RowLengths.of(arguments.lengths)
     cases = []
     for (framework, environment), model, mode, dtype, attention, batch_size in itertools.product(
@@ -103,6 +110,7 @@ def expand(
                     dtype=dtype,
                     attention=attention,
                     model_class=arguments.model_class,
+                    modalities=arguments.modalities,
                     device=arguments.device,
                     environment=environment,
                     mode=mode,
@@ -123,3 +131,23 @@ def expand(
                 )
             )
     return list(dict.fromkeys(cases))  # rows may be shorter than each length that cuts them
+
+
+def _refuse_too_many(
+    arguments: BenchmarkArguments,
+    models: list[ModelConfig],
+    interpreters: list[tuple[str, str]],
+) -> None:
+    """Raise `ArgumentError` where lists multiply to more cases than anyone can wait for."""
+    rows = len(arguments.sequence_lengths) * len(arguments.paddings)
+    if arguments.lengths is not None:
+        rows = len(arguments.longest_rows)
+    lengths = sum(rows if model.has_length(arguments) else 1 for model in models)
+    executions = sum(len(arguments.executions_of(framework)) for framework, _ in interpreters)
+    each = (arguments.modes(), arguments.dtypes, arguments.attentions, arguments.batch_sizes)
+    count = lengths * executions * math.prod(map(len, each))
+    if count > MAX_CASES:
+        raise ArgumentError(
+            f"these arguments make {count:,} cases, and a benchmark has at most {MAX_CASES:,}; "
+            f"give fewer values"
+        )

@@ -55,3 +55,14 @@ def entries() -> list[CatalogueEntry]:
 def configs_by_name() -> dict[str, dict[str, Any]]:
     """Configurations by every name that they answer to, in lower case."""
     return {name.lower(): entry.config for entry in entries() for name in (entry.name, entry.hub)}
+
+
+@lru_cache(maxsize=1)
+def types_without_length() -> frozenset[str]:
+    """Model types whose inputs have one size whatever the sequence length, as images have.
+
+    ``docs/make_catalogue.py`` reads them from the signatures and defaults of all that Transformers
+    has: the plan is made where it is not imported.
+    """
+    file = resources.files("nbbench.plan").joinpath("types_without_length.json")
+    return frozenset(json.loads(file.read_text(encoding="utf-8")))

@@ -9,6 +9,7 @@ from typing import Any
 
 from ..errors import ModelNotFound
 from ..text import quoted
+from ..worker.checked import is_deep
 
 CONFIG = "config.json"
 ADAPTER = "adapter_config.json"
@@ -122,12 +123,16 @@ def read_config(file: Path, name: str) -> dict[str, Any]:
 
 def read_json(file: Path, name: str) -> dict[str, Any]:
     """A JSON object from a model's file; raises `ModelNotFound` where it is none."""
+    too_deep = False
     try:
         values = _parsed(file)
     except (OSError, ValueError) as error:
         raise ModelNotFound(f"the {file.name} of {quoted(name)} cannot be read: {error}") from None
     except RecursionError:
-        raise ModelNotFound(f"the {file.name} of {quoted(name)} is nested too deeply") from None
+        values = None
+        too_deep = True
+    if too_deep or is_deep(values):
+        raise ModelNotFound(f"the {file.name} of {quoted(name)} is nested too deeply")
     return values if isinstance(values, dict) else {}
 
 

@@ -19,7 +19,7 @@ from ..arguments.schema import BenchmarkArguments
 from ..errors import ModelNotFound, did_you_mean
 from ..text import quoted
 from ..worker.case import ADAPTER_KEY, MODULES_KEY, OWN_MODEL
-from .catalogue import configs_by_name
+from .catalogue import configs_by_name, types_without_length
 from .folders import (
     ADAPTER,
     CONFIG,
@@ -37,43 +37,6 @@ from .own_models import SOURCE, find_own_model, takes_length
 
 HUB_TIMEOUT_S = 20.0
 """Seconds in which the hub shall have given a configuration, tries and all."""
-
-_VISION_TYPES = frozenset(
-    [
-        "beit",
-        "bit",
-        "convnext",
-        "convnextv2",
-        "cvt",
-        "data2vec-vision",
-        "deit",
-        "dinov2",
-        "dinov3_vit",
-        "efficientnet",
-        "focalnet",
-        "hiera",
-        "levit",
-        "mobilenet_v1",
-        "mobilenet_v2",
-        "mobilevit",
-        "mobilevitv2",
-        "poolformer",
-        "pvt",
-        "pvt_v2",
-        "regnet",
-        "resnet",
-        "segformer",
-        "siglip_vision_model",
-        "swiftformer",
-        "swin",
-        "swinv2",
-        "van",
-        "vit",
-        "vit_mae",
-        "vit_msn",
-    ]
-)
-"""Model types that take images alone."""
 
 
 @dataclass(frozen=True)
@@ -114,7 +77,7 @@ class ModelConfig:
     @property
     def takes_length(self) -> bool:
         """Whether inputs have a sequence length: not so for models of images alone."""
-        return self.config.get("model_type") not in _VISION_TYPES
+        return self.config.get("model_type") not in types_without_length()
 
 
 def find_models(arguments: BenchmarkArguments) -> list[ModelConfig]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from ..arguments.schema import BenchmarkArguments
 from ..environments import choose, labels
 from ..errors import ArgumentError, did_you_mean
+from ..text import quoted
 from .cases import Case, expand, varying_axes
 from .models import find_models
 
@@ -60,6 +61,6 @@ def check_baseline(baseline: str | None, cases: list[Case]) -> None:
     if baseline not in values:
         listed = ", ".join(sorted(values)) or "they do not differ"
         raise ArgumentError(
-            f"baseline: {baseline!r} is no value in which these cases differ ({listed})"
+            f"baseline: {quoted(baseline)} is no value in which these cases differ ({listed})"
             f"{did_you_mean(baseline, values)}"
         )

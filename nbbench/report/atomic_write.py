@@ -9,9 +9,10 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..errors import NbbenchError, OutputError
+from ..text import quoted
 from .dataframes import harmless_cells
 
 if TYPE_CHECKING:
@@ -20,6 +21,16 @@ if TYPE_CHECKING:
 
 class MissingParquet(NbbenchError, ImportError):
     """Pyarrow is not installed."""
+
+
+def as_path(path: Any) -> Path:
+    """The path that a value names; raises `OutputError` for one that names none."""
+    name: Any = None
+    with suppress(Exception):  # of what is no path, or of a path's own code
+        name = os.fspath(path)
+    if not isinstance(name, str) or not name or "\0" in name:
+        raise OutputError(f"{quoted(path)} is no path; give that of a file or a folder")
+    return Path(name)
 
 
 def write_text(file: str | Path, text: str) -> Path:
@@ -33,7 +44,7 @@ def write_by(file: str | Path, write: Callable[[Path], object]) -> Path:
     A symbolic link is written through, and the mode of a file that exists is kept. What is no
     regular file (a device, a pipe) is written to as it is.
     """
-    file = Path(file)
+    file = as_path(file)
     target = Path(os.path.realpath(file))
     try:
         if is_special(file):
@@ -93,7 +104,7 @@ def _write_each(
     writer: Callable[[str, pd.DataFrame], Callable[[Path], object]],
 ) -> list[Path]:
     """Write each frame into a folder, made if need be, under its name."""
-    folder = Path(folder)
+    folder = as_path(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -108,9 +119,7 @@ def check_writable(path: str | Path, *, folder: bool) -> None:
 
     Nothing is made or removed under that name.
     """
-    if not isinstance(path, (str, os.PathLike)) or not str(path) or "\0" in str(path):
-        raise OutputError(f"{path!r} cannot be written to; give the path of a file or a folder")
-    path = Path(path)
+    path = as_path(path)
     target = Path(os.path.realpath(path))
     try:
         with suppress(FileNotFoundError):
@@ -132,7 +141,9 @@ def check_writable(path: str | Path, *, folder: bool) -> None:
 
 def cannot_write(path: Path, error: OSError) -> OutputError:
     """The error for a path that cannot be written."""
-    return OutputError(f"{str(path)!r} cannot be written: {error.strerror}; give another path")
+    return OutputError(
+        f"{quoted(str(path), 300)} cannot be written: {error.strerror}; give another path"
+    )
 
 
 def _csv_writer(name: str, frame: pd.DataFrame) -> Callable[[Path], object]:

@@ -141,6 +141,7 @@ def _identity(result: Result) -> dict[str, Any]:
     return {
         **{axis.name: result.value(axis) for axis in AXES},
         "architecture": outcome.architecture,
+        "modalities": outcome.modalities or case.modalities,
         "device": outcome.device or case.device,
         "config_source": case.config_source,
         "lengths": case.lengths,

@@ -17,19 +17,19 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import ArgumentError, did_you_mean
 from ..plan.cases import AXES, Axis, Case, MemoryProfile, Result, Status
-from ..text import rounded
+from ..text import quoted, rounded
 from ..worker.case import MIN_VISITS, Visit
-from .environment import EnvironmentFacts, environment_differences
-from .visits import (
+from .coefficient import (
     NOT_AT_ALL,
     Coefficient,
-    Estimate,
     coefficient_of,
     log_reference,
     log_time,
-    mean_of,
+    prior_of,
     reference_noise,
 )
+from .environment import EnvironmentFacts, environment_differences
+from .visits import Estimate, mean_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,6 +39,10 @@ MATTERS = 0.02
 
 FIRST = "first"
 """The baseline that is the first value of the first axis in which cases differ."""
+
+_SLOW_PART = 0.4
+"""Of what visits differ by: how far a whole run is off, as they also drift from minute to minute,
+which no number of visits within some seconds shows. (`docs/steadiness.py runs` counts by it.)"""
 
 MEMORY_MATTERS = 0.05
 """The same for peak memory, which differs from run to run by the C allocator's chance."""
@@ -134,7 +138,9 @@ def compare_by(
     if wanted is None:
         listed = ", ".join(map(str, values))
         hint = did_you_mean(str(baseline), map(str, values))
-        raise ArgumentError(f"baseline: {baseline!r} is no {axis.name} of these ({listed}){hint}")
+        raise ArgumentError(
+            f"baseline: {quoted(baseline)} is no {axis.name} of these ({listed}){hint}"
+        )
     bases = {_identity(r, axis): r for r in results if r.value(axis) == wanted}
     differences, unmatched = [], []
     for result in results:
@@ -275,19 +281,20 @@ def _unpaired(result: Result, base: Result) -> Estimate | None:
     if min(len(mine), len(theirs)) < MIN_VISITS:
         return None
     coefficient = _shared_coefficient(mine, theirs)
-    means, drifts = [], []
+    means, drifts, slow = [], [], []
     for visits in (mine, theirs):
         references = [log_reference(visit) for visit in visits]
         known = [reference for reference in references if reference is not None]
         times = [log_time(visit) for visit in visits]
         if len(known) < len(visits):
             coefficient, known = NOT_AT_ALL, [0.0] * len(visits)
-        means.append(
-            mean_of([t - coefficient.value * r for t, r in zip(times, known, strict=True)])
-        )
+        steady = [t - coefficient.value * r for t, r in zip(times, known, strict=True)]
+        means.append(mean_of(steady))
+        slow.append(1.96 * _SLOW_PART * statistics.stdev(steady))
         drifts.append(statistics.fmean(known))
     unsure = 1.96 * (drifts[0] - drifts[1]) * coefficient.deviation
-    return Estimate(means[0].mean - means[1].mean, math.hypot(means[0].half, means[1].half, unsure))
+    half = math.hypot(means[0].half, means[1].half, unsure, *slow)
+    return Estimate(means[0].mean - means[1].mean, half)
 
 
 def _shared_coefficient(mine: Sequence[Visit], theirs: Sequence[Visit]) -> Coefficient:
@@ -303,7 +310,8 @@ def _shared_coefficient(mine: Sequence[Visit], theirs: Sequence[Visit]) -> Coeff
         mean_reference = statistics.fmean(reference for _, reference in pairs)
         times += [time - mean_time for time, _ in pairs]
         references += [reference - mean_reference for _, reference in pairs]
-    return coefficient_of(times, references, reference_noise([*mine, *theirs]))
+    both = [*mine, *theirs]
+    return coefficient_of(times, references, prior_of(both), reference_noise(both))
 
 
 def _visits(result: Result) -> tuple[Visit, ...]:
@@ -341,7 +349,7 @@ def _axis(results: Sequence[Result], by: str, baseline: Any) -> Axis:
     if by:
         if by not in heads:
             raise ArgumentError(
-                f"by: {by!r} is not one of {', '.join(names)}{did_you_mean(by, names)}"
+                f"by: {quoted(by)} is not one of {', '.join(names)}{did_you_mean(by, names)}"
             )
         return heads[by]
     varying = [axis for axis in AXES if len({str(r.value(axis)) for r in results}) > 1]
@@ -349,7 +357,9 @@ def _axis(results: Sequence[Result], by: str, baseline: Any) -> Axis:
         varying = [a for a in varying if str(baseline) in {str(r.value(a)) for r in results}]
     if not varying:
         what = (
-            f"do not differ in {baseline!r}" if baseline not in (None, FIRST) else "do not differ"
+            f"do not differ in {quoted(baseline)}"
+            if baseline not in (None, FIRST)
+            else "do not differ"
         )
         raise ArgumentError(f"these cases {what}; nothing can be compared")
     if len(varying) > 1 and baseline is None:
@@ -370,6 +380,7 @@ def _matched_by(case: Case) -> tuple[Any, ...]:
     return (
         *(axis.value(case) for axis in AXES),
         case.model_class,
+        case.modalities,
         case.optimizer,
         str(sorted(case.inputs.items(), key=str)),
         case.lengths,

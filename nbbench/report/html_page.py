@@ -22,6 +22,9 @@ _WIDTH, _GAP = 112, 2
 """Characters, and those that stand for the space between columns: what JupyterLab has room for
 beside its side bar, in a window of 1280 pixels."""
 
+_MAX_WHOLE = 20
+"""Tables of more rows scroll in a box of their own."""
+
 _STYLE = """
 .nbbench table{border-collapse:collapse;border:none;margin:.3em 0}
 .nbbench{container-type:inline-size;width:100%}
@@ -34,12 +37,16 @@ font-variant-numeric:tabular-nums}
 .nbbench tr.failed td{color:var(--jp-error-color1,#b3261e)}
 .nbbench td span{white-space:nowrap}
 .nbbench td.noisy{white-space:normal;font-style:italic;text-decoration:underline dotted}
-.nbbench .scroll{overflow:auto;max-height:32em}
+.nbbench .scroll{overflow:auto}
+.nbbench .long{max-height:32em;border-bottom:1px solid rgba(128,128,128,.5)}
 .nbbench thead th{position:sticky;top:0;background:var(--jp-layout-color0,Canvas)}
 .nbbench img{max-width:100%;background:#fff}
 .nbbench .hidden{display:none}
 @container (max-width:50em){.nbbench table{font-size:92%}.nbbench .rate{display:none}
-.nbbench table th,.nbbench table td{padding:.2em .3em}.nbbench .hidden{display:block}}
+.nbbench table th,.nbbench table td{padding:.2em .3em}.nbbench .hidden{display:block}
+.nbbench td.t:first-child{white-space:normal;overflow-wrap:anywhere;min-width:7em}}
+@container (max-width:42em){.nbbench table{font-size:85%}
+.nbbench table th,.nbbench table td{padding:.2em}}
 """
 
 _PAGE = """\
@@ -85,7 +92,7 @@ def _facts_table(facts: Sequence[EnvironmentFacts]) -> str:
         for text in ("", *(one_line(f"{each.framework} ({each.environment})") for each in facts))
     )
     rows = "".join(
-        f'<tr><th scope="row" class="t">{escape(key)}</th>'
+        f'<tr><th scope="row" class="t">{escape(one_line(key))}</th>'
         + "".join(f'<td class="t">{escape(_known(column.get(key)))}</td>' for column in columns)
         + "</tr>"
         for key in keys
@@ -159,7 +166,8 @@ def _table(part: Table, whole: Table, results: Sequence[Result]) -> str:
         for result, cells, full in rows
     )
     table = f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
-    return f'<div class="scroll">{table}</div>'
+    long = " long" if len(part.rows) > _MAX_WHOLE else ""
+    return f'<div class="scroll{long}">{table}</div>'
 
 
 def _table_row(result: Result, heads: list[str], cells: list[str], full: list[str]) -> str:

@@ -365,7 +365,7 @@ def _axes(given: Any) -> Any:
 
 def _finished(axes: Any, own_figure: bool) -> Plot:
     """The plot with its grid and legend; a figure of our own grows by a legend of long names."""
-    axes.grid(alpha=0.3)
+    axes.grid(alpha=0.3, axis="x" if axes.patches else "both")  # no line through a bar's text
     handles, labels = axes.get_legend_handles_labels()
     longest = max(map(len, labels), default=0)
     few = len(handles) <= _NAMES_INSIDE and longest <= _MAX_LABEL

@@ -5,12 +5,14 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from importlib.metadata import EntryPoint
+from numbers import Number
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ArgumentError
 from ..machine.machine import MachineFacts
 from ..plan.cases import Result, Status
+from ..text import quoted
 from .atomic_write import write_csv, write_parquet, write_text
 from .comparison import Comparison
 from .dataframes import environment_frame, lines_frame, memory_frame, speed_frame
@@ -118,6 +120,7 @@ class Report:
 
         Raises `ArgumentError` where nothing can be compared so.
         """
+        _check_comparison(other, by, baseline, matters)
         if other is not None:
             if by or baseline is not None:
                 raise ArgumentError("another report was given, and by or baseline too; keep one")
@@ -219,3 +222,15 @@ class Report:
         return dataclasses.replace(self._content, results=results)
 
     __hash__ = None  # type: ignore[assignment]
+
+
+def _check_comparison(other: Any, by: Any, baseline: Any, matters: Any) -> None:
+    """Raise `ArgumentError` for what `Report.compare` cannot be given."""
+    if not isinstance(other, Report | None):
+        raise ArgumentError(f"other: {quoted(other)} is no report; give nbbench.Report.load(file)")
+    if not isinstance(by, str):
+        raise ArgumentError(f"by: {quoted(by)} is not the name of an axis, like execution")
+    if not isinstance(baseline, str | Number | None):
+        raise ArgumentError(f"baseline: {quoted(baseline)} is not a value of an axis, like eager")
+    if type(matters) not in (int, float) or not 0 <= matters < 10:
+        raise ArgumentError(f"matters: {quoted(matters)} is not a part of the time, like 0.02")

@@ -14,8 +14,9 @@ from ..errors import OutputError
 from ..machine.gpus import GpuFacts
 from ..machine.machine import MachineFacts
 from ..plan.cases import Case, Outcome, Result, Status
+from ..text import error_text, quoted
 from ..worker.checked import checked
-from .atomic_write import cannot_write, is_special, write_text
+from .atomic_write import as_path, cannot_write, is_special, write_text
 from .environment import EnvironmentKey, WorkerFacts
 
 _FORMAT, _VERSION = "nbbench report", 2
@@ -126,28 +127,33 @@ class GrowingFile:
 
 def read_content(file: str | Path) -> Content:
     """What `write_content` wrote, in this version's form; raises `OutputError`."""
+    path = as_path(file)
+    name = quoted(str(path), 300)
     try:
-        content = _parse(Path(file).read_text(encoding="utf-8"))
+        if path.is_char_device():  # one like /dev/zero never ends
+            raise ValueError("it is a device")
+        content = _parse(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise OutputError(f"there is no report {str(file)!r}") from None
+        raise OutputError(f"there is no report {name}") from None
     except (OSError, ValueError, RecursionError) as error:
-        raise OutputError(f"{str(file)!r} cannot be read as a report: {error}") from None
+        reason = getattr(error, "strerror", None) or error
+        raise OutputError(f"{name} cannot be read as a report: {reason}") from None
     if not isinstance(content, dict) or content.get("format") != _FORMAT:
-        raise OutputError(f"{str(file)!r} is no nbbench report; give a file that save wrote")
+        raise OutputError(f"{name} is no nbbench report; give a file that save wrote")
     version = content.get("version")
     readers = {1: _read_version_1, 2: _read_version_2}
     read = readers.get(version) if type(version) is int else None
     if read is None:
         raise OutputError(
-            f"{str(file)!r} is a report of version {str(version)[:40]}, and this nbbench reads "
+            f"{name} is a report of version {quoted(version, 40)}, and this nbbench reads "
             f"versions up to {_VERSION}; upgrade nbbench"
         )
     try:
         return read(content)
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+        reason = error_text(error)
         raise OutputError(
-            f"{str(file)!r} is a damaged report ({type(error).__name__}: {error}); give a file as "
-            f"save wrote it"
+            f"{name} is a damaged report ({reason}); give a file as save wrote it"
         ) from None
 
 

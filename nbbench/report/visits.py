@@ -2,14 +2,12 @@
 
 A visit is one process in which a case was sampled. The machine drifts from second to second and
 from run to run, and takes the reference kernel with it: a small fixed call that is timed between
-the samples. The logarithm of a visit's median time is regressed on that of its reference (a control
-variate), and the time is what it would be at the machine's usual speed, the reference's level.
+the samples. What of the drift a model's times follow (`coefficient`) is taken out of them: the time
+is what it would be at the machine's usual speed, the reference's level.
 
-The coefficient is estimated from the run's own visits, with a prior for what was seen of PyTorch on
-several machines, and kept between 0 and 1: a model that waits rather than computes does not follow
-the reference, and nothing is taken out of its time. The interval is a t-interval over the visits.
-It allows for what is left being correlated from visit to visit, and for what is not known of the
-coefficient, the more the farther the machine is from its usual speed.
+The interval is a t-interval over the visits. It allows for what is left being correlated from visit
+to visit, and for what is not known of the coefficient, the more the farther the machine is from its
+usual speed.
 `tests/test_visits.py` simulates its coverage.
 """
 
@@ -25,18 +23,14 @@ from ..machine.reference import is_outdone
 from ..plan.cases import Timing
 from ..worker.case import MIN_VISITS, Visit
 from ..worker.summarize import summarize_samples
-
-PRIOR_COEFFICIENT, PRIOR_DEVIATION = 0.85, 0.3
-"""Of log time on log reference: 0.9 was seen for calls of 10 ms, 0.3 for calls of 100 ms."""
-
-_UNMODELLED = 0.08
-"""Of the coefficient's standard deviation: that it is not the same for every kind of drift."""
-
-_MIN_SIGNAL = 0.3
-"""The part of the references' variance that is taken for the machine's at least."""
-
-_CONTRADICTION = 10.0
-"""How many times as large the residuals at the prior are as the least, where it does not hold."""
+from .coefficient import (
+    NOT_AT_ALL,
+    coefficient_of,
+    log_reference,
+    log_time,
+    prior_of,
+    reference_noise,
+)
 
 CORRELATION = 0.3
 """Of neighbouring visits, as far as the reference does not take it out; more if more is seen."""
@@ -51,74 +45,9 @@ _T_QUANTILES = (
 """Of Student's t at 97.5 %, for 1 to 30 degrees of freedom."""
 
 
-@dataclass(frozen=True)
-class Coefficient:
-    """How far times follow the reference: an estimate from 0 to 1, and its standard deviation."""
-
-    value: float
-    deviation: float
-
-
-NOT_AT_ALL = Coefficient(0.0, 0.0)
-
-
 def t_quantile(degrees: int) -> float:
     """Student's t at 97.5 %."""
     return _T_QUANTILES[degrees - 1] if degrees <= len(_T_QUANTILES) else 1.96 + 2.4 / degrees
-
-
-def log_time(visit: Visit) -> float:
-    """The logarithm of a visit's median time."""
-    return math.log(statistics.median(visit.samples))
-
-
-def log_reference(visit: Visit) -> float | None:
-    """The logarithm of a visit's median reference; None where there is none."""
-    return math.log(statistics.median(visit.references)) if visit.references else None
-
-
-def coefficient_of(
-    times: Sequence[float], references: Sequence[float], noise: float = 0.0
-) -> Coefficient:
-    """The coefficient of log times on log references: least squares with a normal prior.
-
-    ``noise`` is the variance of each log reference by its own chance, which least squares would
-    take for variation that the times do not follow (errors in variables). The residuals' variance
-    is taken at the prior, unless the times plainly contradict it.
-    """
-    mean_time, mean_reference = statistics.fmean(times), statistics.fmean(references)
-    xs = [time - mean_time for time in times]
-    ys = [reference - mean_reference for reference in references]
-    observed = sum(y * y for y in ys)
-    if not observed:
-        return Coefficient(PRIOR_COEFFICIENT, math.hypot(PRIOR_DEVIATION, _UNMODELLED))
-    sum_yy = max(observed - (len(ys) - 1) * noise, _MIN_SIGNAL * observed)
-    sum_xy = sum(x * y for x, y in zip(xs, ys, strict=True))
-
-    def residuals(value: float) -> float:
-        return sum((x - value * y) ** 2 for x, y in zip(xs, ys, strict=True))
-
-    value = PRIOR_COEFFICIENT
-    if residuals(value) > _CONTRADICTION * residuals(sum_xy / observed):
-        value, sum_yy = sum_xy / observed, observed
-    for _ in range(3):  # the residuals' variance depends on the coefficient
-        variance = max(residuals(value) / max(len(xs) - 2, 1), 1e-8)
-        precision = sum_yy / variance + PRIOR_DEVIATION**-2
-        value = (sum_xy / variance + PRIOR_COEFFICIENT * PRIOR_DEVIATION**-2) / precision
-    return Coefficient(min(max(value, 0.0), 1.0), math.hypot(precision**-0.5, _UNMODELLED))
-
-
-def reference_noise(visits: Sequence[Visit]) -> float:
-    """The variance of a visit's log median reference by chance, from the spread of its times.
-
-    The median of n normal values has π/2 times the variance of their mean.
-    """
-    variances = [
-        math.pi / 2 * statistics.variance(map(math.log, visit.references)) / len(visit.references)
-        for visit in visits
-        if len(visit.references) >= 3
-    ]
-    return statistics.median(variances) if variances else 0.0
 
 
 @dataclass(frozen=True)
@@ -193,7 +122,7 @@ def summarize_visits(visits: Sequence[Visit], precision: float, level: float | N
     known = [reference for reference in references if reference is not None]
     coefficient, usual, drift = NOT_AT_ALL, 0.0, 0.0
     if len(known) == len(times):
-        coefficient = coefficient_of(times, known, reference_noise(visits))
+        coefficient = coefficient_of(times, known, prior_of(visits), reference_noise(visits))
         usual = statistics.fmean(known)
         if level is not None and not is_outdone(level, math.exp(usual)):
             usual = math.log(level)

@@ -56,7 +56,10 @@ class Device(Protocol):
 
 
 class Model(Protocol):
-    """A built model with the inputs of its case."""
+    """A built model with the inputs of its case.
+
+    An attribute ``note`` is optional: a sentence on how the class was chosen, for the row's reason.
+    """
 
     architecture: str
     """The name of the model's class."""
@@ -72,8 +75,9 @@ class Model(Protocol):
     def prepare(self) -> tuple[Call, Optional[int]]:
         """Make the inputs on the device; the call to measure, and the tokens it puts through.
 
-        A model whose inputs are padded then has the attributes ``real_tokens``, how many are no
-        padding, and ``padded_to``, the length of its rows; both are None for any other.
+        A model that has an attribute ``modalities`` then says in it what the inputs are of, like
+        "text+image". One whose inputs are padded then has the attributes ``real_tokens``, how many
+        are no padding, and ``padded_to``, the length of its rows; both are None for any other.
         """
 
     def training_phases(self) -> list[tuple[str, Call]]:

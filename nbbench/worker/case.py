@@ -24,8 +24,8 @@ modules that a folder of sentence-transformers has behind it."""
 MIN_VISITS = 3
 """The fewest visits that an interval over visits is drawn from."""
 
-MIN_SAMPLES = 6
-"""The fewest with which the median's interval exists: (min, max) of 6 has a level of 96.9 %."""
+MIN_SAMPLES = 3
+"""The fewest that an interval is drawn from."""
 
 
 class Status(str, Enum):
@@ -83,6 +83,7 @@ class Case:
     dtype: str = "float32"
     attention: str = "default"
     model_class: str = "auto"
+    modalities: str = "auto"
     device: str = "auto"
     environment: str = "kernel"
     execution: str = "default"
@@ -206,6 +207,14 @@ class GpuState:
     throttle: Optional[tuple[str, ...]] = None
 
 
+_SHORTEST_S, _LONGEST_S = 1e-12, 1e12
+"""What no clock measures and nobody waits for: rates and ratios of such times are no numbers."""
+
+
+def _are_times(times: tuple[float, ...]) -> bool:
+    return not times or (min(times) >= _SHORTEST_S and max(times) <= _LONGEST_S)
+
+
 @dataclass(frozen=True)
 class Visit:
     """What was sampled of a case in one process; times in seconds.
@@ -215,7 +224,9 @@ class Visit:
     which the machine's drift is seen. ``calls_s`` is the time of all calls, first call and warm-up
     included. ``peak`` is the memory's in bytes, where it was taken over these samples. A visit that
     was ``alone`` sampled until it was precise. ``gpu_before`` and ``gpu_after`` are the GPU's state
-    before the first sample and after the last.
+    before the first sample and after the last. ``computing`` is the part of the samples' time in
+    which they work or wait for a processor, and not for anything else; None where that is unknown,
+    or a GPU works.
     """
 
     samples: tuple[float, ...]
@@ -228,6 +239,7 @@ class Visit:
     alone: bool = False
     gpu_before: Optional[GpuState] = None
     gpu_after: Optional[GpuState] = None
+    computing: Optional[float] = None
 
     @property
     def gpu_states(self) -> tuple[GpuState, ...]:
@@ -235,8 +247,8 @@ class Visit:
         return tuple(state for state in (self.gpu_before, self.gpu_after) if state is not None)
 
     def __post_init__(self) -> None:
-        if not self.samples or min(self.samples) <= 0:
-            raise ValueError("a visit has no samples, or one that took no time")
+        if not self.samples or not _are_times(self.samples) or not _are_times(self.references):
+            raise ValueError("a visit has no samples, or one that took no time, or ages")
 
 
 @dataclass(frozen=True)
@@ -270,7 +282,7 @@ class Timing:
     phases: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if not self.visits or self.median_s <= 0:
+        if not self.visits or not _are_times((self.median_s,)):
             raise ValueError("a timing has no visits, or a median that is no time")
         low, high = self.ci_low_s, self.ci_high_s
         if low is not None and high is not None and not 0 < low <= high:
@@ -360,6 +372,10 @@ class LineTrace:
     traced_s: float
     whole: bool = True
 
+    def __post_init__(self) -> None:
+        if any(not 0 <= step[0] < len(self.lines) for step in self.steps):
+            raise ValueError("a step is of a line that is not listed")
+
     def changes(self) -> Iterator[tuple[int, tuple[int, int], tuple[int, int]]]:
         """Each step's index in ``lines``, the bytes that it added, and those held after it.
 
@@ -375,9 +391,10 @@ class LineTrace:
 class Outcome:
     """What came of a case.
 
-    ``device``, ``dtype``, ``architecture`` (the model's class) and ``execution`` are what it ran
-    with, once that is known. ``tokens_per_call`` is batch × length, or None for a model without a
-    length.
+    ``reason`` says why it is not ok, or how the class of an ok one was chosen, where that is not
+    the one that its configuration names. ``device``, ``dtype``, ``architecture`` (the model's
+    class) and ``execution`` are what it ran with, once that is known; ``modalities`` is what went
+    in, like "text+image". ``tokens_per_call`` is batch × length, or None for a model without ids;
     ``real_tokens_per_call`` are those that are no padding. ``sequence_length`` is what texts were
     padded to, where the case names no length.
     ``detail`` is a traceback or the end of the worker's log, for the person at the keyboard; it
@@ -392,6 +409,7 @@ class Outcome:
     dtype: str = ""
     architecture: str = ""
     execution: str = ""
+    modalities: str = ""
     timing: Optional[Timing] = None
     memory: Optional[MemoryProfile] = None
     lines: Optional[LineTrace] = None

@@ -17,6 +17,9 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 _MAX_INT = 2**63
 """What a column of whole numbers cannot hold."""
 
+MAX_DEPTH = 100
+"""Deeper nesting can be read, but then breaks whatever copies, prints or saves it."""
+
 _UNIONS = (Union, getattr(types, "UnionType", Union))  # Python 3.9 has the first alone
 
 
@@ -28,6 +31,7 @@ def checked(kind: Any, value: Any, name: str = "") -> Any:
     """
     origin, args = get_origin(kind), get_args(kind)
     if kind is Any:
+        _require(not is_deep(value), name, "of a depth that can be shown", type(value).__name__)
         return _text(value) if isinstance(value, str) else value
     if origin in _UNIONS:
         return _one_of(args, value, name)
@@ -39,8 +43,25 @@ def checked(kind: Any, value: Any, name: str = "") -> Any:
         return _tuple(args, value, name)
     if origin in (dict, Mapping):
         _require(isinstance(value, Mapping), name, "a mapping", value)
-        return {str(key): checked(args[1], item, f"{name}.{key}") for key, item in value.items()}
+        return {
+            _text(str(key)): checked(args[1], item, f"{name}.{key}") for key, item in value.items()
+        }
     return _plain(kind, value, name)
+
+
+def is_deep(value: Any) -> bool:
+    """Whether lists and mappings are nested deeper than any configuration's."""
+    level = [value]
+    for _ in range(MAX_DEPTH):
+        level = [
+            inner
+            for outer in level
+            if isinstance(outer, (dict, list, tuple))
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+        ]
+        if not level:
+            return False
+    return True
 
 
 def _one_of(kinds: tuple[Any, ...], value: Any, name: str) -> Any:

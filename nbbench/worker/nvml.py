@@ -27,6 +27,18 @@ class _ProcessInfo(ctypes.Structure):
     ]
 
 
+class _FirstProcessInfo(ctypes.Structure):
+    _fields_ = [("pid", ctypes.c_uint), ("used_bytes", ctypes.c_ulonglong)]
+
+
+_PROCESS_LISTS: tuple[tuple[str, Any], ...] = (
+    ("nvmlDeviceGetComputeRunningProcesses_v3", _ProcessInfo),
+    ("nvmlDeviceGetComputeRunningProcesses_v2", _ProcessInfo),
+    ("nvmlDeviceGetComputeRunningProcesses", _FirstProcessInfo),
+)
+"""The function that lists processes, as newer and older drivers have it, and what it fills."""
+
+
 def process_bytes(gpu_uuid: str, pid: int) -> Optional[int]:
     """Bytes that process ``pid`` holds on the GPU with this UUID ("GPU-…").
 
@@ -43,10 +55,12 @@ def uuid_at(pci_bus_id: str) -> Optional[str]:
         if library is None:
             return None
         device, uuid = ctypes.c_void_p(), ctypes.create_string_buffer(96)
-        found = library.nvmlDeviceGetHandleByPciBusId_v2(pci_bus_id.encode(), ctypes.byref(device))
-        if found != _SUCCESS or library.nvmlDeviceGetUUID(device, uuid, len(uuid)) != _SUCCESS:
-            return None
-        return uuid.value.decode()
+        bus = pci_bus_id.encode()
+        for name in ("nvmlDeviceGetHandleByPciBusId_v2", "nvmlDeviceGetHandleByPciBusId"):
+            if _called(library, name, bus, ctypes.byref(device)) == _SUCCESS:
+                answer = _called(library, "nvmlDeviceGetUUID", device, uuid, len(uuid))
+                return uuid.value.decode() if answer == _SUCCESS else None
+        return None
 
 
 @contextmanager
@@ -66,14 +80,15 @@ def watched(gpu_uuid: Optional[str]) -> Iterator[Callable[[], Optional[GpuState]
 
 def _handle(library: Any, gpu_uuid: str) -> Optional[ctypes.c_void_p]:
     device = ctypes.c_void_p()
-    found = library.nvmlDeviceGetHandleByUUID(gpu_uuid.encode(), ctypes.byref(device))
+    name = "nvmlDeviceGetHandleByUUID"
+    found = _called(library, name, gpu_uuid.encode(), ctypes.byref(device))
     return device if found == _SUCCESS else None
 
 
 def _state(library: Any, device: ctypes.c_void_p) -> Optional[GpuState]:
     def ask(kind: Any, name: str, *arguments: int) -> Optional[int]:
-        question, answer = getattr(library, name, None), kind()
-        if question is None or question(device, *arguments, ctypes.byref(answer)) != _SUCCESS:
+        answer = kind()
+        if _called(library, name, device, *arguments, ctypes.byref(answer)) != _SUCCESS:
             return None  # a driver that is too old for it, or a GPU that has none
         return int(answer.value)
 
@@ -97,29 +112,45 @@ def _driver() -> Iterator[Any]:
     except OSError:
         yield None
         return
-    if library.nvmlInit_v2() != _SUCCESS:
+    began = _called(library, "nvmlInit_v2")
+    if (_called(library, "nvmlInit") if began is None else began) != _SUCCESS:
         yield None
         return
     try:
         yield library
     finally:
-        library.nvmlShutdown()
+        _called(library, "nvmlShutdown")
+
+
+def _called(library: Any, name: str, *arguments: Any) -> Optional[int]:
+    """The code that a function of the driver's returns; None where the driver has no such one."""
+    function = getattr(library, name, None)
+    return None if function is None else int(function(*arguments))
 
 
 def _listed_bytes(library: Any, gpu_uuid: str, pid: int) -> Optional[int]:
     device = _handle(library, gpu_uuid)
     if device is None:
         return None
+    for name, kind in _PROCESS_LISTS:
+        found = _listed(library, name, kind, device)
+        if found is not None:
+            return next((used for each, used in found if each == pid), None)
+    return None
+
+
+def _listed(
+    library: Any, name: str, kind: Any, device: ctypes.c_void_p
+) -> Optional[list[tuple[int, int]]]:
+    """The processes on a GPU whose memory is known, with it; None without such a list."""
     count = ctypes.c_uint(64)
     for _ in range(3):  # processes may start between asking for their number and their list
-        infos = (_ProcessInfo * count.value)()
-        listed = library.nvmlDeviceGetComputeRunningProcesses_v3(device, ctypes.byref(count), infos)
-        if listed != _INSUFFICIENT_SIZE:
+        infos = (kind * count.value)()
+        answer = _called(library, name, device, ctypes.byref(count), infos)
+        if answer != _INSUFFICIENT_SIZE:
             break
         count.value *= 2
-    if listed != _SUCCESS:
+    if answer != _SUCCESS:
         return None
-    for info in infos[: count.value]:
-        if info.pid == pid and info.used_bytes != _NOT_AVAILABLE:
-            return int(info.used_bytes)
-    return None
+    every = infos[: count.value]
+    return [(i.pid, int(i.used_bytes)) for i in every if i.used_bytes != _NOT_AVAILABLE]

@@ -13,11 +13,18 @@ interval that is looked at and reported has a nominal level of 97 %.
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import Optional
 
 from .case import MIN_SAMPLES
+
+MIN_RANKED = 6
+"""The fewest with which the distribution-free interval exists: (min, max) of 6 has 96.9 %."""
+
+_T_OF_FEW = {3: 4.303, 4: 3.182, 5: 2.776}
+"""Student's t at 97.5 %, by the number of samples."""
 
 NOMINAL_LEVEL = 0.97
 """Of the interval; what is left at least 95 % after stopping early. (Six samples have 96.9 %.)"""
@@ -26,9 +33,12 @@ MAX_SAMPLES = 1000
 """More do not help: a median still uncertain then sits between two modes, or drifts."""
 
 
-def looks(fewest: int = MIN_SAMPLES) -> Iterator[int]:
-    """The sample sizes at which to ask whether the interval is narrow enough, 5 % apart."""
-    n = fewest
+def looks(fewest: int = MIN_RANKED) -> Iterator[int]:
+    """The sample sizes at which to ask whether the interval is narrow enough, 5 % apart.
+
+    None is below six: what so few samples say decides nothing.
+    """
+    n = max(fewest, MIN_RANKED)
     while n < MAX_SAMPLES:
         yield n
         n = min(max(n + 1, math.ceil(1.05 * n)), MAX_SAMPLES)
@@ -40,9 +50,9 @@ def interval_ends(n: int, level: float = NOMINAL_LEVEL) -> Optional[tuple[int, f
     """Where the interval of the median of n samples ends: a rank, and a weight from 0 to 1.
 
     The lower end is (1 - weight) times the rank-th smallest sample, plus weight times the next
-    one; the upper end the same from above. None for fewer samples than `MIN_SAMPLES`.
+    one; the upper end the same from above. None for fewer samples than `MIN_RANKED`.
     """
-    if n < MIN_SAMPLES:
+    if n < MIN_RANKED:
         return None
     rank, wider, narrower = 0, 1.0, 1 - 2 / 2**n  # the k-th from both ends: 1 - 2 P(Bin(n, ½) < k)
     while narrower >= level and rank < n // 2:
@@ -61,15 +71,28 @@ def median_of(ordered: Sequence[float]) -> float:
 
 
 def median_interval(ordered: Sequence[float]) -> Optional[tuple[float, float]]:
-    """The 95 % confidence interval of the median of samples in order; None for fewer than 6."""
+    """The 95 % confidence interval of the median of samples in order; None for fewer than 3.
+
+    Fewer than six, of calls so long that no more could be had, have the t-interval of their
+    logarithms, which takes them to be spread evenly to both sides.
+    """
+    if len(ordered) < MIN_SAMPLES:
+        return None
     ends = interval_ends(len(ordered))
     if ends is None:
-        return None
+        return _interval_of_few(ordered)
     rank, weight = ends
     return (
         ordered[rank - 1] + weight * (ordered[rank] - ordered[rank - 1]),
         ordered[-rank] - weight * (ordered[-rank] - ordered[-rank - 1]),
     )
+
+
+def _interval_of_few(samples: Sequence[float]) -> tuple[float, float]:
+    logarithms = [math.log(sample) for sample in samples]
+    n, middle = len(samples), statistics.fmean(logarithms)
+    half = _T_OF_FEW[n] * statistics.stdev(logarithms) / math.sqrt(n)
+    return math.exp(middle - half), math.exp(middle + half)
 
 
 def half_width(ordered: Sequence[float]) -> Optional[float]:

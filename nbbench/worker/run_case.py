@@ -29,6 +29,7 @@ from .measure import (
 from .messages import DeviceOpened, Event, PhaseChanged
 from .own_code import OwnCodeError, own_line
 from .resident import release_free_memory
+from .runnable import ComputingShare
 from .summarize import summarize
 
 _RAISED = re.compile(r"^\s*\w+(?:Error|Exception): (.+)$", re.MULTILINE)
@@ -98,6 +99,7 @@ class _Visit:
         self._backend, self._case, self._emit = backend, case, emit
         self._round, self._alone = round_number, alone
         self._known: dict[str, Any] = {}
+        self._note = ""
 
     def measured(self) -> Outcome:
         """Build the model, and measure what the case asks for; raises whatever goes wrong."""
@@ -112,6 +114,7 @@ class _Visit:
         self._known["tokens_per_call"] = tokens
         self._known["real_tokens_per_call"] = tokens if real is None else real
         self._known["sequence_length"] = getattr(model, "padded_to", None)
+        self._known["modalities"] = getattr(model, "modalities", "")
         timing, memory, lines = None, None, None
         if case.speed:
             timing, memory = self._time(device, model, call, build_s)
@@ -126,7 +129,9 @@ class _Visit:
                 self._enter(Phase.TRACING)
                 release_free_memory()  # else calls live on what those before have left
                 lines = trace_lines(call, device.stopwatch, device.memory.now, model.library)
-        return Outcome(Status.OK, timing=timing, memory=memory, lines=lines, **self._known)
+        return Outcome(
+            Status.OK, self._note, timing=timing, memory=memory, lines=lines, **self._known
+        )
 
     def failed(self, status: Status, reason: str, error: Optional[BaseException] = None) -> Outcome:
         """The outcome of a visit that went wrong where it is."""
@@ -154,6 +159,7 @@ class _Visit:
         known["build_s"] = build_s = time.perf_counter() - begin
         known["architecture"], known["dtype"] = model.architecture, model.dtype
         known["execution"], known["parameter_count"] = model.execution, model.parameter_count
+        self._note = getattr(model, "note", "")
         if case.trace_memory_line_by_line and model.execution != "eager":
             raise Unsupported(
                 f"memory can be traced line by line where calls run line by line, and execution "
@@ -193,7 +199,9 @@ class _Visit:
             device.memory.start()
         spent_s = time.perf_counter() - begin
         gpu_before = read_gpu()
+        computing = ComputingShare()
         samples = self._sample(device, call, warm, reference, alone, spent_s, build_s)
+        computes = computing.so_far() if device.name == "cpu" else None
         gpu_after = read_gpu()
         memory = device.memory.stop(model.parameter_bytes) if with_memory else None
         visit = Visit(
@@ -207,6 +215,7 @@ class _Visit:
             alone=alone,
             gpu_before=gpu_before,
             gpu_after=gpu_after,
+            computing=computes,
         )
         return summarize(visit, case.precision), memory
 
@@ -222,6 +231,8 @@ class _Visit:
     ) -> list[float]:
         """Seconds per call: until they are precise where the visit is alone, else a few."""
         case, calls_per_sample = self._case, block_size(warm.call_s)
+        if reference is not None:
+            reference.follow(sum(warm.samples))
         if alone:
             return sample(
                 call,

@@ -132,6 +132,9 @@ class ProbeModel:
         while time.perf_counter() < end:
             pass
 
+    def call_compute(self):
+        sum(range(200_000))
+
     def call_touch(self):
         touch(self.config["touch_mib"])
         time.sleep(self.config.get("wait_s", 0))

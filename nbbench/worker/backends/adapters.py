@@ -7,7 +7,8 @@ from typing import Any, Optional
 
 from ..backend import Unsupported
 from ..case import ADAPTER_KEY, Case
-from .transformers_models import mapped
+from ..heads.head import ModelClass
+from .model_class import Library, known_class, mapped
 
 _HEADS = {
     "CAUSAL_LM": "AutoModelForCausalLM",
@@ -25,10 +26,11 @@ _NOT_BUILT_BY = (
 )  # fmt: skip
 
 
-def adapted_class(transformers: Any, config: Any, case: Case) -> Optional[Any]:
+def adapted_class(library: Library, config: Any, case: Case) -> Optional[ModelClass]:
     """The base model's class, by the adapter's task; None where it has none, or no adapter is."""
     auto = _HEADS.get(case.config.get(ADAPTER_KEY, {}).get("task_type") or "")
-    return None if auto is None else mapped(getattr(transformers, auto)._model_mapping, config)
+    found = None if auto is None else mapped(getattr(library.transformers, auto), config)
+    return None if found is None else known_class(library, found)
 
 
 def with_adapter(model: Any, case: Case) -> Any:

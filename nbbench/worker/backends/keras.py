@@ -30,6 +30,9 @@ from .tensorflow import MIXED, TensorFlowBackend
 from .torch import TorchBackend
 from .transformers_models import make_config, quieten
 
+_IMAGES = ("images", "pixel_values")
+"""What inputs of images are called."""
+
 
 class _KerasOver:
     """What the three have in common; each says what lies underneath.
@@ -319,6 +322,7 @@ class KerasModel:
         self.library = library_of(model)
         self.real_tokens: Optional[int] = None
         self.padded_to: Optional[int] = None
+        self.modalities = ""
         self.dtype = str(model.dtype_policy.name)
         variables = {id(variable): variable for variable in model.variables}.values()
         self.parameter_count = int(model.count_params())
@@ -335,14 +339,23 @@ class KerasModel:
         given = self._model.input
         specs = given if isinstance(given, Mapping) else {given.name: given}
         takes_length = any(name.endswith("token_ids") for name in specs)
+        takes_images = any(name in _IMAGES for name in specs)
+        kinds = {"text": takes_length, "image": takes_images}
+        self.modalities = "+".join(kind for kind, taken in kinds.items() if taken)
+        if case.modalities == "text" != self.modalities:
+            raise Unsupported(
+                f"{case.model} cannot do with text alone, which modalities asks for; give "
+                f"modalities auto"
+            )
         if takes_length:
             self._check_length()
         made: Any = {name: self._input(name, spec) for name, spec in specs.items()}
         if rows is not None:
             self.real_tokens, self.padded_to = rows.real_tokens, rows.length
+            rows.check(made, self.modalities, case.model)
         ops = self._backend.keras.ops
         made = with_padding(
-            made, rows, case, lambda tensor: ops.convert_to_numpy(tensor).tolist(),
+            made, rows, lambda tensor: ops.convert_to_numpy(tensor).tolist(),
             lambda lists, tensor: ops.convert_to_tensor(lists, tensor.dtype),
         )  # fmt: skip
         inputs = made if isinstance(given, Mapping) else made[given.name]
@@ -377,7 +390,7 @@ class KerasModel:
             return keras.ops.ones(self._text(), spec.dtype)
         if name == "segment_ids":
             return keras.ops.zeros(self._text(), spec.dtype)
-        if name in ("images", "pixel_values"):
+        if name in _IMAGES:
             return keras.random.normal(self._image(spec), dtype=spec.dtype, seed=seed)
         raise Unsupported(
             f"nbbench cannot make the inputs that {self._case.model} takes in Keras ({name})"

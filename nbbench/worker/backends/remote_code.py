@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Optional
 
 from ..backend import Unsupported
 from ..case import Case
+from ..heads.head import ModelClass
+from .model_class import Library, known_class
 
 
 def remote_config(transformers: Any, case: Case) -> Any:
@@ -19,7 +21,7 @@ def remote_config(transformers: Any, case: Case) -> Any:
     )
 
 
-def remote_class(transformers: Any, case: Case) -> Any:
+def remote_class(library: Library, case: Case) -> Optional[ModelClass]:
     """The folder's own class for this case; None where its code has none.
 
     That is the architecture that the configuration names, but the base model where that is asked
@@ -33,23 +35,24 @@ def remote_class(transformers: Any, case: Case) -> Any:
     named = (case.config.get("architectures") or [None])[0]
     heads = {name: each for name, each in classes.items() if name.startswith("AutoModelFor")}
     known = heads if case.mode == "training" else classes
-    by_name = [each for each in known.values() if each.rpartition(".")[2] == named]
+    autos = [name for name, each in known.items() if each.rpartition(".")[2] == named]
     if case.model_class == "base" and case.mode == "inference":
-        by_name = []
-    chosen = [*by_name, *(known[name] for name in ("AutoModel",) if name in known), *known.values()]
-    if not chosen:
+        autos = []
+    autos += ["AutoModel"] if "AutoModel" in known else []
+    auto = next(iter([*autos, *known]), None)
+    if auto is None:
         if classes:
             raise Unsupported(
                 f"the code of {case.model} has no model with a head to train; measure inference"
             )
         return None
-    found = _class(transformers, chosen[0], case)
-    if not (isinstance(found, type) and issubclass(found, transformers.PreTrainedModel)):
+    found = _class(library.transformers, known[auto], case)
+    if not (isinstance(found, type) and issubclass(found, library.base)):
         raise Unsupported(
-            f"{chosen[0]} in the folder of {case.model} is no PreTrainedModel; measure it as code "
-            f"of your own, FILE.py:FUNCTION"
+            f"{known[auto]} in the folder of {case.model} is no PreTrainedModel; measure it as "
+            f"code of your own, FILE.py:FUNCTION"
         )
-    return found
+    return known_class(library, found, called=auto)
 
 
 def _auto_map(case: Case) -> Mapping[str, Any]:

@@ -5,23 +5,26 @@ from __future__ import annotations
 import json
 import os
 from contextlib import suppress
-from typing import Any
+from dataclasses import replace
+from typing import Any, Optional
 
 from ..backend import Unsupported
 from ..case import MODULES_KEY, Case
-from .transformers_models import mapped, unnamed_class
+from ..heads.head import ModelClass
+from .model_class import Library, choose_class, known_class, mapped
 
 
-def encoder_class(transformers: Any, config: Any, case: Case) -> Any:
+def encoder_class(library: Library, config: Any, case: Case) -> Optional[ModelClass]:
     """The class of the transformer inside: an encoder without a head."""
     if case.mode == "training":
         raise Unsupported(
             f"{case.model} is a folder of sentence-transformers, which nbbench measures in "
             f"inference alone; to train its transformer, give its configuration as configs"
         )
-    if not config.is_encoder_decoder:
-        return unnamed_class(transformers, config, case)
-    return mapped(transformers.AutoModelForTextEncoding._model_mapping, config)
+    if not getattr(config, "is_encoder_decoder", False):
+        return choose_class(library, config, replace(case, model_class="base"))
+    found = mapped(library.transformers.AutoModelForTextEncoding, config)
+    return None if found is None else known_class(library, found)
 
 
 def sentence_model(torch: Any, transformer: Any, case: Case) -> Any:

@@ -9,20 +9,16 @@ from typing import Any, Optional
 
 from ..backend import Device, Unsupported, library_of, refuse_tpu
 from ..case import Case
+from ..heads.describe import describe_case
+from ..heads.head import ModelClass
 from ..inputs.tensors import Input
 from ..measure import Call
 from ..processors import default_threads
-from ..training_labels import describe_case
 from .cpu import CpuDevice
+from .model_class import Library, choose_class
 from .real_inputs import rows_of, with_length, with_padding
 from .reference_kernels import tensorflow_layers
-from .transformers_models import (
-    make_config,
-    model_class_named,
-    named_architecture,
-    quieten,
-    unnamed_class,
-)
+from .transformers_models import make_config, name_padding, quieten
 
 REQUIREMENTS = ("tensorflow>=2.16", "tf-keras>=2.16", "transformers>=4.50,<5")
 """What must be installed; transformers 5 has no TensorFlow models."""
@@ -103,7 +99,7 @@ class TensorFlowBackend:
         """The model with its variables made, in the case's dtype, on the device."""
         self.keras.utils.set_random_seed(case.seed % 2**32)
         config = make_config(self.transformers, case)
-        model_class = self._model_class(config, case)
+        chosen = self._model_class(config, case)
         if case.attention not in ("default", "eager"):
             raise Unsupported(
                 f"attention {case.attention} is not one that TensorFlow models have; use eager"
@@ -112,28 +108,25 @@ class TensorFlowBackend:
         if dtype == "auto":
             dtype = str(getattr(config, "torch_dtype", None) or "float32").replace("torch.", "")
         self.keras.mixed_precision.set_global_policy(MIXED.get(dtype, dtype))
-        model = model_class(config)
+        if "SEQUENCE_CLASSIFICATION" in chosen.tasks:
+            name_padding(config)
+        model = chosen.type(config)
         model.build_in_name_scope()
-        return TensorFlowModel(self.tensorflow, self.keras, model, case)
+        return TensorFlowModel(self.tensorflow, self.keras, model, case, chosen)
 
     def is_out_of_memory(self, error: BaseException) -> bool:
         """TensorFlow has an error of its own for the allocators of all devices."""
         return isinstance(error, (MemoryError, self.tensorflow.errors.ResourceExhaustedError))
 
-    def _model_class(self, config: Any, case: Case) -> Any:
+    def _model_class(self, config: Any, case: Case) -> ModelClass:
         """The TensorFlow twin of the class that the config names, or the base model."""
-        transformers, version = self.transformers, self.transformers.__version__
-        named = named_architecture(config, case)
-        if named is not None:
-            found = model_class_named(
-                transformers, f"TF{named}", transformers.TFPreTrainedModel, case.model
-            )
-        else:
-            found = unnamed_class(transformers, config, case, "TF")
+        transformers = self.transformers
+        library = Library(transformers, transformers.TFPreTrainedModel, "TF")
+        found = choose_class(library, config, case)
         if found is None:
             raise Unsupported(
-                f"{named or config.model_type} has no TensorFlow class in transformers {version}; "
-                f"measure it with frameworks pytorch"
+                f"{config.model_type} has no TensorFlow class in transformers "
+                f"{transformers.__version__}; measure it with frameworks pytorch"
             )
         return found
 
@@ -141,14 +134,18 @@ class TensorFlowBackend:
 class TensorFlowModel:
     """A Transformers model and the inputs of its case."""
 
-    def __init__(self, tensorflow: Any, keras: Any, model: Any, case: Case) -> None:
+    def __init__(
+        self, tensorflow: Any, keras: Any, model: Any, case: Case, chosen: ModelClass
+    ) -> None:
         self._tensorflow, self._keras, self._model, self._case = tensorflow, keras, model, case
+        self._chosen, self.note = chosen, chosen.note
         self.architecture = type(model).__name__
         self.execution = "graph" if case.execution == "default" else case.execution
         self.library = library_of(model)
         self.real_tokens: Optional[int] = None
         self.padded_to: Optional[int] = None
         self.dtype = str(model.dtype_policy.name)
+        self.modalities = ""
         variables = {id(variable): variable for variable in model.variables}.values()
         self.parameter_count = sum(v.shape.num_elements() for v in model.weights)
         self.parameter_bytes = sum(v.shape.num_elements() * v.dtype.size for v in variables)
@@ -159,13 +156,15 @@ class TensorFlowModel:
         parameters = inspect.signature(model.call).parameters
         rows = rows_of(model.config, case)
         case = with_length(case, rows)
-        described = describe_case(parameters, model.config, case, self.architecture)
+        described = describe_case(parameters, model.config, case, self._chosen)
+        self.modalities = described.modalities
         generator = tensorflow.random.Generator.from_seed(case.seed % 2**63)
-        inputs = {spec.name: self._tensor(spec, generator) for spec in described.tensors}
+        inputs = {spec.name: self._made(spec, generator) for spec in described.tensors}
         if rows is not None:
             self.real_tokens, self.padded_to = rows.real_tokens, rows.length
+            rows.check(inputs, self.modalities, case.model)
         inputs = with_padding(
-            inputs, rows, case, lambda tensor: tensor.numpy().tolist(),
+            inputs, rows, lambda tensor: tensor.numpy().tolist(),
             lambda lists, tensor: tensorflow.constant(lists, tensor.dtype),
         )  # fmt: skip
         call: Callable[[Any], Any] = self._forward
@@ -206,13 +205,40 @@ class TensorFlowModel:
     def _forward(self, given: Any) -> Any:
         return self._model(given, training=False)
 
+    def _made(self, spec: Input, generator: Any) -> Any:
+        """What the model is called with for an input."""
+        if spec.kind == "flag":
+            return spec.values
+        if spec.kind != "list":
+            return self._tensor(spec, generator)
+        return [
+            self._tensor(part, generator)
+            if isinstance(part, Input)
+            else {each.name: self._tensor(each, generator) for each in part}
+            for part in spec.parts
+        ]
+
     def _tensor(self, spec: Input, generator: Any) -> Any:
         tensorflow = self._tensorflow
         if spec.kind == "ids":
-            return generator.uniform(spec.shape, 0, spec.bound, tensorflow.int32)
+            return _ids(tensorflow, spec, generator)
         if spec.kind == "ones":
             return tensorflow.ones(spec.shape, tensorflow.int32)
+        if spec.kind == "given":
+            return tensorflow.constant(spec.values)
+        if spec.kind == "uniform":
+            return generator.uniform(spec.shape)
         return generator.normal(spec.shape)
+
+
+def _ids(tensorflow: Any, spec: Input, generator: Any) -> Any:
+    """Ids below the bound; where they have an end, it is last in each row and nowhere else."""
+    if spec.end is None:
+        return generator.uniform(spec.shape, 0, spec.bound, tensorflow.int32)
+    made = generator.uniform(spec.shape, 0, spec.bound - 1, tensorflow.int32)
+    made += tensorflow.cast(made >= spec.end, tensorflow.int32)
+    last = tensorflow.ones_like(made[..., :1]) * spec.end
+    return tensorflow.concat([made[..., :-1], last], axis=-1)
 
 
 class TrainingStep:

@@ -4,28 +4,34 @@ from __future__ import annotations
 
 import inspect
 import itertools
+import re
 from typing import Any, Optional
 
 from ..backend import Device, Unsupported, library_of, refuse_tpu
 from ..case import ADAPTER_KEY, MODULES_KEY, Case
+from ..heads.describe import describe_case
+from ..heads.head import ModelClass
+from ..heads.labels import loss_of
 from ..inputs.tensors import Input
 from ..measure import Call
 from ..own_code import OwnCode
-from ..training_labels import describe_case
 from .adapters import adapted_class, with_adapter
 from .cpu import CpuDevice
+from .model_class import Library, choose_class, known_class
 from .own_torch import OwnCalls, build_own, tensors_in
 from .real_inputs import refuse_padding, rows_of, with_length, with_padding
 from .reference_kernels import torch_layers
 from .remote_code import remote_class
 from .sentence_models import encoder_class, sentence_architecture, sentence_model
+from .torch_positions import read_positions
 from .torch_weights import repeating_draws
 from .transformers_models import (
+    is_about_attention,
     make_config,
-    model_class_named,
-    named_architecture,
+    name_padding,
+    own_attention,
+    parts,
     quieten,
-    unnamed_class,
 )
 
 REQUIREMENTS = ("torch>=2.4", "transformers>=4.50")
@@ -33,6 +39,10 @@ REQUIREMENTS = ("torch>=2.4", "transformers>=4.50")
 
 
 _EXECUTIONS = ("eager", "compile", "torchscript")
+
+
+_TRAINING = re.compile(r"\btrain(ing|ed)?\b", re.IGNORECASE)
+"""What messages name in which classes refuse to be trained."""
 
 
 class TorchBackend:
@@ -115,24 +125,41 @@ class TorchBackend:
             model = build_own(torch, self._own, case).to(device.name)
             calls = OwnCalls(torch, model, self._own, case)
             calls.complete(device.name)
-            return TorchModel(torch, model, case, device.name, calls)
+            chosen = self._own_class(model) if calls.is_of_transformers else None
+            return TorchModel(torch, model, case, device.name, chosen, calls)
         config = make_config(self.transformers, case)
-        model_class = self._model_class(config, case)
+        chosen = self._model_class(config, case)
         config.name_or_path = ""
         self._set_dtype(config, case.dtype)
+        if "SEQUENCE_CLASSIFICATION" in chosen.tasks:
+            name_padding(config)
         if case.execution == "torchscript":
             config.use_cache = False  # a trace gives tensors and no cache object
-        options = {} if case.attention == "default" else {"attn_implementation": case.attention}
-        try:
-            with repeating_draws(torch):
-                model = model_class._from_config(config, **options)
-        except (ValueError, ImportError) as error:
-            if options:  # this model has no such attention, or its package is missing
-                raise Unsupported(_first_sentence(error)) from error
-            raise
-        return self._completed(model, case, device.name)
+        model = self._built(chosen.type, config, case)
+        return self._completed(model, case, device.name, chosen)
 
-    def _completed(self, model: Any, case: Case, device: str) -> TorchModel:
+    def _built(self, model_class: Any, config: Any, case: Case) -> Any:
+        """The model with random weights; raises `Unsupported` for attention that it has not."""
+        asked = case.attention != "default"
+        options = {"attn_implementation": case.attention} if asked else {}
+        try:
+            with repeating_draws(self.torch):
+                return model_class._from_config(config, **options)
+        except (ValueError, ImportError) as error:
+            sentence = _first_sentence(error)
+            if asked:  # this model has no such attention, or its package is missing
+                raise Unsupported(sentence) from error
+            own = own_attention(case.config)
+            if own is not None and is_about_attention(error):
+                raise Unsupported(
+                    f"the configuration of {case.model} asks for attention {own}, and {sentence}; "
+                    f"install what it needs, or give attentions sdpa or eager"
+                ) from error
+            if isinstance(error, ImportError):
+                raise Unsupported(f"{sentence}; install it to measure {case.model}") from error
+            raise
+
+    def _completed(self, model: Any, case: Case, device: str, chosen: ModelClass) -> TorchModel:
         """The model on the device, with what its folder adds to it."""
         torch, inner, architecture = self.torch, model, type(model).__name__
         library = library_of(model)
@@ -143,9 +170,14 @@ class TorchBackend:
             architecture = sentence_architecture(model, case)
             inner = model = sentence_model(torch, model, case)
         model = model.train(case.mode == "training").to(device)
-        made = TorchModel(torch, model, case, device, inner=inner)
+        made = TorchModel(torch, model, case, device, chosen, inner=inner)
         made.architecture, made.library = architecture, library
         return made
+
+    def _own_class(self, model: Any) -> ModelClass:
+        """What is known of the class of a user's model that is one of Transformers."""
+        library = Library(self.transformers, self.transformers.PreTrainedModel)
+        return known_class(library, type(model))
 
     def is_out_of_memory(self, error: BaseException) -> bool:
         """PyTorch tells of the host's memory only by the message of a RuntimeError."""
@@ -163,44 +195,42 @@ class TorchBackend:
             part in str(error) for part in messages
         )
 
-    def _model_class(self, config: Any, case: Case) -> Any:
+    def _model_class(self, config: Any, case: Case) -> ModelClass:
         """The class that the config names, or the base model."""
-        transformers, version = self.transformers, self.transformers.__version__
-        own = remote_class(transformers, case) if case.trust_remote_code else None
-        if MODULES_KEY in case.config:
-            own = own or encoder_class(transformers, config, case)
-        own = own or adapted_class(transformers, config, case)
-        if own is not None:
-            return own
-        named = named_architecture(config, case)
-        if named is None:
-            found = unnamed_class(transformers, config, case)
-            if found is None:
-                what = "model" if case.mode == "inference" else "model with a head to train"
-                raise Unsupported(
-                    f"{config.model_type} has no PyTorch {what} in transformers {version}"
-                )
-            return found
-        base = transformers.PreTrainedModel
-        found = model_class_named(transformers, named, base, case.model)
+        transformers = self.transformers
+        library = Library(transformers, transformers.PreTrainedModel)
+        found = remote_class(library, case) if case.trust_remote_code else None
+        if found is None and MODULES_KEY in case.config:
+            found = encoder_class(library, config, case)
         if found is None:
+            found = adapted_class(library, config, case) or choose_class(library, config, case)
+        if found is None:
+            what = "model" if case.mode == "inference" else "model with a head to train"
             raise Unsupported(
-                f"architecture {named} of {case.model} is not in transformers {version}, and code "
-                f"beside a configuration is not run, but with trust_remote_code=True for a folder"
+                f"{config.model_type} has no PyTorch {what} in transformers "
+                f"{transformers.__version__}"
             )
         return found
 
     def _set_dtype(self, config: Any, dtype: str) -> None:
-        """Have the model built in this dtype; ``auto`` is what the config names, else float32."""
+        """Have every part of the model built in this dtype.
+
+        ``auto`` is what the config names, or else the first of its parts that does, or float32.
+        """
+        every = parts(config)
         if dtype == "auto":
-            dtype = str(getattr(config, "dtype", None) or "float32").replace("torch.", "")
-        name = "dtype" if int(self.transformers.__version__.split(".")[0]) >= 5 else "torch_dtype"
-        setattr(config, name, getattr(self.torch, dtype))
+            named = (getattr(part, "dtype", None) for part in every)
+            dtype = str(next(filter(None, named), "float32")).replace("torch.", "")
+        version = self.transformers.__version__.split(".")
+        name = "dtype" if (int(version[0]), int(version[1])) >= (4, 56) else "torch_dtype"
+        for part in every:
+            setattr(part, name, getattr(self.torch, dtype))
 
 
 class TorchModel:
     """A model and the inputs of its case: one of Transformers, or with ``own`` the user's.
 
+    ``chosen`` is the class that inputs and labels are made for; None where the user makes them.
     ``inner`` is the model that the inputs are for, where another one is wrapped around it.
     """
 
@@ -210,10 +240,12 @@ class TorchModel:
         model: Any,
         case: Case,
         device: str,
+        chosen: Optional[ModelClass],
         own: Optional[OwnCalls] = None,
         inner: Optional[Any] = None,
     ) -> None:
         self._torch, self._model, self._case, self._device = torch, model, case, device
+        self._chosen, self.note = chosen, "" if chosen is None else chosen.note
         self._own, self._inner = own, model if inner is None else inner
         self.architecture = type(model).__name__
         self.execution = "eager" if case.execution == "default" else case.execution
@@ -227,6 +259,7 @@ class TorchModel:
         self.parameter_bytes = sum(storages.values())
         dtype = model.dtype if own is None else own.dtype
         self.dtype = str(dtype).replace("torch.", "")
+        self.modalities = ""
         self._inputs: dict[str, Any] = {}
         self._by_position: tuple[Any, ...] = ()
         self.real_tokens: Optional[int] = None
@@ -236,33 +269,43 @@ class TorchModel:
 
     def prepare(self) -> tuple[Call, Optional[int]]:
         """One forward pass under inference mode, or one training step, on seeded inputs."""
-        torch, case = self._torch, self._case
-        if self._own is not None and not self._own.is_of_transformers:
-            refuse_padding(case)
-            made = self._own.inputs(self._device)
-            self._by_position, self._inputs = made.by_position, made.by_name
-            return self._prepared(made.tokens)
-        inner = self._inner
-        rows = rows_of(inner.config, case)
-        case = with_length(case, rows)
-        parameters = inspect.signature(inner.forward).parameters
-        inputs = describe_case(parameters, inner.config, case, type(inner).__name__)
-        generator = torch.Generator().manual_seed(case.seed)
-        self._inputs = {spec.name: self._tensor(spec, generator) for spec in inputs.tensors}
-        if rows is not None:
-            self.real_tokens, self.padded_to = rows.real_tokens, rows.length
-        self._inputs = with_padding(
-            self._inputs, rows, case, lambda tensor: tensor.tolist(),
-            lambda lists, tensor: torch.tensor(lists, dtype=tensor.dtype, device=tensor.device),
-        )  # fmt: skip
-        return self._prepared(inputs.tokens)
-
-    def _prepared(self, tokens: Optional[int]) -> tuple[Call, Optional[int]]:
+        if self._chosen is None:
+            tokens = self._prepare_own()
+        else:
+            tokens = self._prepare_described(self._chosen)
         if self._case.mode == "training":
             if self._case.optimizer:
                 self._optimizer = self._torch.optim.AdamW(self._model.parameters(), lr=1e-6)
             return self._step, tokens
         return self._inference(), tokens
+
+    def _prepare_own(self) -> Optional[int]:
+        """Make the inputs as the user has them; the tokens of a call."""
+        assert self._own is not None
+        refuse_padding(self._case)
+        made = self._own.inputs(self._device)
+        self._by_position, self._inputs = made.by_position, made.by_name
+        return made.tokens
+
+    def _prepare_described(self, chosen: ModelClass) -> Optional[int]:
+        """Make the inputs that a class of Transformers takes; the tokens of a call."""
+        torch, inner = self._torch, self._inner
+        read_positions(torch, inner)
+        rows = rows_of(inner.config, self._case)
+        case = with_length(self._case, rows)
+        parameters = inspect.signature(inner.forward).parameters
+        inputs = describe_case(parameters, inner.config, case, chosen)
+        self.modalities = inputs.modalities
+        generator = torch.Generator().manual_seed(case.seed)
+        made = {spec.name: self._made(spec, generator) for spec in inputs.tensors}
+        if rows is not None:
+            self.real_tokens, self.padded_to = rows.real_tokens, rows.length
+            rows.check(made, self.modalities, case.model)
+        self._inputs = with_padding(
+            made, rows, lambda tensor: tensor.tolist(),
+            lambda lists, tensor: torch.tensor(lists, dtype=tensor.dtype, device=tensor.device),
+        )  # fmt: skip
+        return inputs.tokens
 
     def _inference(self) -> Call:
         """One forward pass; what has to be traced is traced in the first."""
@@ -306,23 +349,69 @@ class TorchModel:
     def _forward(self) -> None:
         """Free the last step's gradients, and run the model to its loss."""
         self._model.zero_grad(set_to_none=True)
-        output = self._run(*self._by_position, **self._inputs)
-        self._loss = output[0] if self._own is None else self._own.loss(output)
+        if self._own is None:
+            loss = self._loss_of_transformers()
+        else:
+            loss = self._own.loss(self._run(*self._by_position, **self._inputs))
+        self._loss = loss if loss.dim() == 0 else loss.mean()
+
+    def _loss_of_transformers(self) -> Any:
+        """Run the model to its loss; raises `Unsupported` where it refuses to be trained."""
+        try:
+            return loss_of(self._run(**self._inputs), self.architecture)
+        except ImportError as error:  # some losses want a package of their own
+            raise Unsupported(
+                f"{_first_sentence(error)}; install it to train {self.architecture}"
+            ) from error
+        except (NotImplementedError, ValueError) as error:
+            if _TRAINING.search(str(error)) is None:
+                raise
+            raise Unsupported(
+                f"{self.architecture} cannot be trained like this: {_first_sentence(error)}"
+            ) from error
 
     def _backward(self) -> None:
         loss, self._loss = self._loss, None
         loss.backward()
 
+    def _made(self, spec: Input, generator: Any) -> Any:
+        """What the forward method is given for an input."""
+        if spec.kind == "flag":
+            return spec.values
+        if spec.kind != "list":
+            return self._tensor(spec, generator)
+        return [
+            self._tensor(part, generator)
+            if isinstance(part, Input)
+            else {each.name: self._tensor(each, generator) for each in part}
+            for part in spec.parts
+        ]
+
     def _tensor(self, spec: Input, generator: Any) -> Any:
         torch = self._torch
         if spec.kind == "ids":
-            made = torch.randint(spec.bound, spec.shape, generator=generator, dtype=torch.int64)
+            made = _ids(torch, spec, generator)
         elif spec.kind == "ones":
             made = torch.ones(spec.shape, dtype=torch.int64)
+        elif spec.kind == "given":
+            made = torch.tensor(spec.values)
+        elif spec.kind == "uniform":
+            made = torch.rand(spec.shape, generator=generator, dtype=torch.float32)
         else:
             made = torch.randn(spec.shape, generator=generator, dtype=torch.float32)
-            made = made.to(self._model.dtype)
+        if made.is_floating_point():
+            made = made.to(self._inner.dtype)
         return made.to(self._device)
+
+
+def _ids(torch: Any, spec: Input, generator: Any) -> Any:
+    """Ids below the bound; where they have an end, it is last in each row and nowhere else."""
+    if spec.end is None:
+        return torch.randint(spec.bound, spec.shape, generator=generator, dtype=torch.int64)
+    made = torch.randint(spec.bound - 1, spec.shape, generator=generator, dtype=torch.int64)
+    made += made >= spec.end
+    made[..., -1] = spec.end
+    return made
 
 
 def _tensors_alone(torch: Any, model: Any, unnamed: int, names: list[str]) -> Any:

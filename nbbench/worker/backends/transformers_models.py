@@ -1,17 +1,19 @@
-"""What the backends that run Hugging Face Transformers have in common: configuration and class."""
+"""What the backends that run Hugging Face Transformers have in common: the configuration."""
 
 from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from typing import Any, Optional
 
 from ..backend import Unsupported
 from ..case import ADAPTER_KEY, MODULES_KEY, Case
 from .remote_code import remote_config
 
-_PRETRAINING_HEADS = ("ForMaskedLM", "ForPreTraining", "WithLMHeadModel")
+_QUANTISED = ("quantization_config", "compression_config", "quantization")
+_IMPLEMENTATION = re.compile(r"\w*_implementation(_internal)?")
 
 
 def quieten() -> None:
@@ -68,35 +70,47 @@ def _without_additions(case: Case) -> dict[str, Any]:
     return values
 
 
+def _entries(values: Any) -> Iterator[tuple[str, Any]]:
+    """The names and values of a configuration and of all its parts, in lists too."""
+    if isinstance(values, Mapping):
+        for name, value in values.items():
+            yield name, value
+            yield from _entries(value)
+    elif isinstance(values, (list, tuple)):
+        for value in values:
+            yield from _entries(value)
+
+
 def _refuse_quantised(values: Mapping[str, Any], model: str) -> None:
     """Raise `Unsupported` for a configuration, or a part of one, of quantised weights."""
-    for name, value in values.items():
-        if name in ("quantization_config", "compression_config") and value:
+    for name, value in _entries(values):
+        if name in _QUANTISED and value:
             method = value.get("quant_method", "") if isinstance(value, Mapping) else ""
             kind = f" by {method}" if method else ""
             raise Unsupported(
                 f"{model} is quantised{kind}, which nbbench does not measure yet; to measure it "
-                f"dense, give its configuration as configs without quantization_config"
+                f"dense, give its configuration as configs without {name}"
             )
-        if isinstance(value, Mapping):
-            _refuse_quantised(value, model)
 
 
 def _refuse_hub_kernels(values: Mapping[str, Any], model: str) -> None:
-    """Raise `Unsupported` for an attention implementation that is code of the Hub."""
-    for name, value in values.items():
-        named = name in ("attn_implementation", "_attn_implementation", "experts_implementation")
-        if named and not (value is None or isinstance(value, (str, Mapping))):
-            raise Unsupported(
-                f"the configuration of {model} has {name} {value!r}, which is no name"
-            )
-        if named and isinstance(value, str) and ("/" in value or ":" in value):
-            raise Unsupported(
-                f"the configuration of {model} names the kernel {value!r} of the Hub, and "
-                f"nbbench runs no code of the Hub; remove {name}, or give attentions"
-            )
-        if isinstance(value, Mapping):
-            _refuse_hub_kernels(value, model)
+    """Raise `Unsupported` for an attention implementation that is code of the Hub.
+
+    A configuration may name one for each of its parts, in a mapping.
+    """
+    for name, value in _entries(values):
+        if not _IMPLEMENTATION.fullmatch(name):
+            continue
+        for named in value.values() if isinstance(value, Mapping) else [value]:
+            if not (named is None or isinstance(named, str)):
+                raise Unsupported(
+                    f"the configuration of {model} has {name} {named!r}, which is no name"
+                )
+            if named is not None and ("/" in named or ":" in named):
+                raise Unsupported(
+                    f"the configuration of {model} names the kernel {named!r} of the Hub, and "
+                    f"nbbench runs no code of the Hub; remove {name}, or give attentions"
+                )
 
 
 def _refuse_nameless_architectures(architectures: Any, model: str) -> None:
@@ -110,67 +124,50 @@ def _refuse_nameless_architectures(architectures: Any, model: str) -> None:
             raise Unsupported(f"the architecture {name!r} of {model} is no name")
 
 
-def model_class_named(library: Any, name: Any, base: type, model: str) -> Optional[Any]:
-    """The model class of a library with this name; None where there is none.
-
-    Raises `Unsupported` for a name that is none, or that of something else.
-    """
-    if not isinstance(name, str):
-        raise Unsupported(f"the architecture {name!r} of {model} is no name")
-    found = getattr(library, name, None) if name.isidentifier() else None
-    if found is None:
-        return None
-    if not (isinstance(found, type) and issubclass(found, base)):
-        raise Unsupported(f"the architecture {name} of {model} is no class of a model")
+def parts(config: Any) -> list[Any]:
+    """A configuration object and the parts of it, at any depth, that are such objects too."""
+    found, left = [], [config]
+    while left:
+        part = left.pop(0)
+        if any(part is each for each in found):
+            continue
+        found.append(part)
+        for value in vars(part).values():
+            several = value if isinstance(value, (list, tuple)) else (value,)
+            left += [each for each in several if hasattr(each, "to_diff_dict")]
     return found
 
 
-TRAINED_AS = (
-    "AutoModelForCausalLM", "AutoModelForSeq2SeqLM", "AutoModelForSpeechSeq2Seq",
-    "AutoModelForMaskedLM", "AutoModelForCTC", "AutoModelForImageClassification",
-    "AutoModelForSequenceClassification",
-)  # fmt: skip
-"""Where a head is looked for, after the likeliest, for a model that names none and is trained."""
+def name_padding(config: Any) -> None:
+    """Give a classifier of texts a padding token where it has none, as who trains it does.
 
-
-def named_architecture(config: Any, case: Case) -> Optional[str]:
-    """The architecture to run, or None for the base model (in training: one with a head).
-
-    A head that serves pretraining alone (masked language modelling and the like) is omitted
-    in inference unless it is asked for: nobody deploys it, and it would take a quarter of the time.
+    Decoders find the end of each text by it, and take no batches without. It is the end token,
+    where that is a token.
     """
-    named: Optional[str] = (config.architectures or [None])[0]
-    if named is None or case.model_class == "base":
-        return None
-    if case.mode == "training":
-        return named if "For" in named or named.endswith(("HeadModel", "MTModel")) else None
-    if case.model_class == "auto" and named.endswith(_PRETRAINING_HEADS):
-        return None
-    return named
+    get_text_config = getattr(config, "get_text_config", None)
+    text = config if get_text_config is None else get_text_config()
+    if getattr(text, "pad_token_id", None) is not None:
+        return
+    end = getattr(text, "eos_token_id", None)
+    end = end[0] if isinstance(end, (list, tuple)) and end else end
+    known = isinstance(end, int) and 0 <= end < (getattr(text, "vocab_size", None) or 0)
+    text.pad_token_id = config.pad_token_id = end if known else 0
 
 
-def unnamed_class(transformers: Any, config: Any, case: Case, prefix: str = "") -> Optional[Any]:
-    """The class for a configuration that names none: the base model, or one to be trained.
+_ATTENTION = ("attn_implementation", "_attn_implementation")
 
-    ``prefix`` is "TF" for TensorFlow's classes. None where there is no such class.
-    """
-    if case.mode == "inference":
-        return mapped(getattr(transformers, f"{prefix}AutoModel")._model_mapping, config)
-    likely = "AutoModelForSeq2SeqLM"
-    if not config.is_encoder_decoder:  # most encoders could be run as decoders, too
-        decodes = getattr(config, "is_decoder", False)
-        likely = "AutoModelForCausalLM" if decodes else "AutoModelForMaskedLM"
-    for name in (likely, *TRAINED_AS):
-        auto = getattr(transformers, f"{prefix}{name}", None)
-        found = None if auto is None else mapped(auto._model_mapping, config)
+
+def own_attention(values: Mapping[str, Any]) -> Optional[str]:
+    """The attention that a configuration, or a part of one, names itself; None for none."""
+    for name, value in values.items():
+        if name in _ATTENTION and isinstance(value, str):
+            return value
+        found = own_attention(value) if isinstance(value, Mapping) else None
         if found is not None:
             return found
     return None
 
 
-def mapped(mapping: Any, config: Any) -> Optional[Any]:
-    """The class that one of Transformers' auto mappings has for a configuration."""
-    if type(config) not in mapping:
-        return None
-    found = mapping[type(config)]
-    return found[0] if isinstance(found, (tuple, list)) else found
+def is_about_attention(error: BaseException) -> bool:
+    """Whether an exception of Transformers is about an attention that a model cannot have."""
+    return "attention" in str(error).lower() or "attn" in str(error).lower()

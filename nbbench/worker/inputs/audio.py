@@ -1,29 +1,139 @@
-"""Inputs of audio: spectrograms, and waveforms of as many frames as asked for."""
+"""Inputs of audio: waveforms, mel frames with either axis first, and vectors of features."""
 
 from __future__ import annotations
 
-from typing import Any
+from math import prod
+from typing import Any, Optional
 
 from ..backend import Unsupported
+from .asked import Asked
 from .tensors import Input
 
+_BINS = (
+    "input_feat_per_channel", "feature_projection_input_dim", "num_mel_bins", "mel_bins",
+    "input_feat_size", "feature_size", "input_dim", "input_size", "n_mels",
+)  # fmt: skip
+"""What configurations call the numbers that each frame has."""
 
-def spectrogram(config: Any, batch_size: int) -> Input:
-    """Mel frames (batch, bins, frames) of the one length that the model takes."""
-    bins = getattr(config, "num_mel_bins", None) or 80
-    positions = getattr(config, "max_source_positions", None)
-    if positions is None:
-        raise Unsupported(f"the configuration of {config.model_type} names no audio length")
-    return Input("input_features", "noise", (batch_size, bins, 2 * positions))
+_BINS_FIRST = ("clvp", "glmasr_encoder", "voxtral_realtime", "voxtral_realtime_encoder")
+"""Types that take bins before frames, though they name no number of positions as Whisper does."""
+
+_FRAME = 400
+"""Samples for each frame, where a configuration names neither convolutions nor ratios."""
 
 
-def waveform(config: Any, batch_size: int, frames: int) -> Input:
+def audio(asked: Asked) -> list[Input]:
+    """One sound for each sample; nothing for a model that has ids to do with."""
+    if asked.needs("audio_mel"):
+        frames, bins = max(asked.length, _FEWEST_FRAMES), asked.named(*_BINS)
+        padded = asked.batch_size * (frames * (False,),)
+        shape = (asked.batch_size, frames)
+        return [
+            Input("audio_mel", "noise", (*shape, bins)),
+            Input("audio_mel_mask", "given", shape, values=padded),
+        ]
+    if asked.takes("input_features") and _wanted(asked, "input_features"):
+        return _features(asked)
+    if asked.takes("input_values") and _wanted(asked, "input_values"):
+        return _values(asked)
+    return []
+
+
+def _wanted(asked: Asked, name: str) -> bool:
+    """Whether audio is needed: not by a language model that may take it, but by pairs of encoders.
+
+    What names a token for audio in its text is such a language model.
+    """
+    if asked.needs(name) or not asked.takes("input_ids"):
+        return True
+    token = asked.named(
+        "audio_token_id", "audio_token_index", "audio_token", "audio_start_token_id"
+    )
+    encoder = any(hasattr(asked.config, name) for name in ("audio_config", "speech_config"))
+    return encoder and token is None
+
+
+def _features(asked: Asked) -> list[Input]:
+    """Frames of features, as many as make the sequence length, or the number that is taken."""
+    bins = asked.named(*_BINS)
+    if bins is None:
+        raise Unsupported(f"the configuration of {asked.model} names no number of mel bins")
+    bins *= getattr(asked.config, "input_channels", None) or 1
+    if asked.named("spec_size") is not None:  # a spectrogram as an image of one channel
+        frames = int(asked.named("spec_size")) ** 2 // bins
+        return [Input("input_features", "noise", (asked.batch_size, 1, frames, bins))]
+    positions, window = asked.named("max_source_positions"), asked.named("n_window")
+    as_whisper = positions is not None and asked.named(*_BINS[:2]) is None
+    if as_whisper and window is None:
+        frames = 2 * int(positions)
+    else:
+        frames = asked.length * int(asked.named("subsampling_factor") or 1)
+        frames = max(frames, 2 * window if window else _FEWEST_FRAMES)
+    first = as_whisper or window is not None or asked.config.model_type in _BINS_FIRST
+    shape = (asked.batch_size, bins, frames) if first else (asked.batch_size, frames, bins)
+    made = [Input("input_features", "noise", shape)]
+    for name in ("attention_mask", "input_features_mask", "padding_mask"):
+        if asked.needs(name) or (name in asked.parameters and not first):
+            values = asked.batch_size * (frames * (True,),)
+            made.append(Input(name, "given", (asked.batch_size, frames), values=values))
+    return made
+
+
+_FEWEST_FRAMES = 16
+"""Less than this may be nothing behind convolutions with strides."""
+
+
+def _values(asked: Asked) -> list[Input]:
+    config, batch_size = asked.config, asked.batch_size
+    if asked.takes("decoder_input_values") and "labels" not in asked.parameters:
+        shape = (batch_size, asked.length, config.hidden_size)  # behind what would embed the sound
+        return [Input(name, "noise", shape) for name in ("input_values", "decoder_input_values")]
+    frames = getattr(config, "max_length", None) if hasattr(config, "num_mel_bins") else None
+    if frames is not None and hasattr(config, "frequency_stride"):
+        return [Input("input_values", "noise", (batch_size, frames, config.num_mel_bins))]
+    samples = _samples(asked)
+    channels = _channels(asked)
+    shape = (batch_size, samples) if channels is None else (batch_size, channels, samples)
+    return [Input("input_values", "noise", shape)]
+
+
+def _channels(asked: Asked) -> Optional[int]:
+    """How many channels a waveform has; None where it has no axis for them, as in Wav2Vec2."""
+    if asked.named("conv_kernel") is not None and asked.named(*_CODES) is None:
+        return None
+    channels = asked.named("audio_channels", "channels")
+    if channels is not None:
+        return int(channels)
+    return 1 if asked.named(*_CODES) is not None else None
+
+
+_CODES = (
+    "codebook_size",
+    "num_codebooks",
+    "n_codebooks",
+    "upsampling_ratios",
+    "downsampling_ratios",
+)
+
+
+def _samples(asked: Asked) -> int:
     """Audio samples that a stack of convolutions turns into just so many frames."""
-    kernels = getattr(config, "conv_kernel", None)
-    strides = getattr(config, "conv_stride", None)
-    if not kernels or not strides:
-        raise Unsupported(f"the configuration of {config.model_type} names no convolutions")
-    length = frames
-    for kernel, stride in zip(reversed(kernels), reversed(strides)):
-        length = (length - 1) * stride + kernel
-    return Input("input_values", "noise", (batch_size, length))
+    kernels, strides = asked.named("conv_kernel"), asked.named("conv_stride")
+    length = asked.length
+    if isinstance(kernels, (list, tuple)) and isinstance(strides, (list, tuple)):
+        for kernel, stride in zip(reversed(kernels), reversed(strides)):
+            length = (length - 1) * stride + kernel
+        return int(length)
+    ratios = asked.named("upsampling_ratios", "downsampling_ratios", "encoder_ratios")
+    if isinstance(ratios, (list, tuple)):
+        return length * prod(ratios)
+    hop = asked.named("hop_length")
+    return length * int(hop if isinstance(hop, int) else _FRAME)
+
+
+def decoder_audio(asked: Asked) -> list[Input]:
+    """Mel frames that a decoder of speech has made so far."""
+    if not asked.takes("decoder_input_values") or "labels" not in asked.parameters:
+        return []
+    bins: Any = asked.named("num_mel_bins")
+    return [Input("decoder_input_values", "noise", (asked.batch_size, asked.length, bins))]

@@ -1,28 +1,123 @@
-"""Inputs of images: one per sample, in the size that the configuration names."""
+"""Inputs of images: one per sample, in the size that the configuration names, or its parts do."""
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Mapping
+import dataclasses
+from collections.abc import Iterator
 from typing import Any
 
+from .asked import Asked, parts
 from .tensors import Input
+from .vision_grids import flat_patches, padded_patches
+from .vision_sizes import first_named, pair
+
+_VISION_PARTS = ("vision_config", "image_config", "vision_encoder_config")
+_SIZES = ("image_size", "input_size", "img_size", "crop_size", "image_resolution")
+_CHANNELS = ("num_channels", "in_channels", "in_chans", "image_num_channels", "num_input_channels")
+_PATCHES = ("patch_size", "backbone_config", "embed_dims", "hidden_sizes")
+_IMAGE_TOKENS = ("image_token_id", "image_token_index")
+_PAIRED = ("efficientloftr",)
+"""Types that compare two images, though they have no part that finds points in one."""
+
+DEFAULT_SIZE = 224
+"""Pixels on each side for a model that takes any size."""
 
 
-def sees_images(parameters: Mapping[str, inspect.Parameter], config: Any) -> bool:
-    """Whether images are needed: not for a language model that merely may take them."""
-    if "input_ids" not in parameters:
+def images(asked: Asked) -> list[Input]:
+    """What a model of images takes; nothing for a language model that merely may take them."""
+    if asked.takes("grid_thw") or (asked.takes("image_grid_thw") and not asked.takes("input_ids")):
+        return _patches_of_a_grid(asked)
+    if not asked.takes("pixel_values") or not _sees(asked):
+        return []
+    if asked.needs("pixel_position_ids"):
+        return _patches_with_positions(asked)
+    if asked.takes("spatial_shapes"):
+        found = padded_patches(asked.config, vision_part(asked.config), 0, asked.batch_size)
+        return [tensor for tensor in found.tensors if tensor.name in asked.parameters]
+    height, width = size_of(asked.config)
+    shape = (asked.batch_size, channels_of(asked.config), height, width)
+    if _compares(asked.config):
+        shape = (asked.batch_size, 2, *shape[1:])
+    made = [Input("pixel_values", "noise", shape)]
+    for name in ("prompt_pixel_values", "prompt_masks"):
+        if asked.needs(name):
+            made.append(Input(name, "noise", shape))
+    if asked.takes("pixel_mask"):
+        made.append(Input("pixel_mask", "ones", (asked.batch_size, height, width)))
+    if asked.needs("task_inputs"):
+        length = int(asked.named("task_seq_len") or 1)
+        made.append(Input("task_inputs", "noise", (asked.batch_size, length)))
+    return made
+
+
+def _sees(asked: Asked) -> bool:
+    """Whether images are needed."""
+    if asked.needs("pixel_values") or not asked.takes("input_ids"):
         return True
-    optional = ("image_token_id", "image_token_index")
-    return hasattr(config, "vision_config") and not any(hasattr(config, name) for name in optional)
+    if any(asked.named(name) is not None for name in _IMAGE_TOKENS):
+        return False
+    return any(getattr(asked.config, name, None) for name in (*_VISION_PARTS, *_SIZES, *_PATCHES))
 
 
-def image(config: Any, batch_size: int) -> Input:
-    """Pixels (batch, channels, height, width)."""
-    vision = getattr(config, "vision_config", None) or config
-    size = getattr(vision, "image_size", None) or 224
-    if isinstance(size, dict):
-        size = (size["height"], size["width"])
-    height, width = size if isinstance(size, (list, tuple)) else (size, size)
-    channels = getattr(vision, "num_channels", 3)
-    return Input("pixel_values", "noise", (batch_size, channels, height, width))
+def _compares(config: Any) -> bool:
+    return hasattr(config, "keypoint_detector_config") or config.model_type in _PAIRED
+
+
+def vision_part(config: Any) -> Any:
+    """The part of a configuration that is about images, or all of it."""
+    found = (getattr(config, name, None) for name in _VISION_PARTS)
+    return next((part for part in found if part is not None), config)
+
+
+def size_of(config: Any) -> tuple[int, int]:
+    """Height and width of an image."""
+    scales = getattr(config, "scaled_images_ratios", None)
+    if scales:  # the smallest copy of the image must hold a patch
+        return pair(int(config.patch_size / min(scales)))
+    for part in _vision_first(config):
+        for name in _SIZES:
+            size = getattr(part, name, None)
+            if isinstance(size, dict) and "height" not in size:
+                continue
+            if isinstance(size, (int, dict)) and size:
+                return pair(size)
+            if isinstance(size, (list, tuple)) and len(size) >= 2:
+                return pair(tuple(size[-2:]))
+    return DEFAULT_SIZE, DEFAULT_SIZE
+
+
+def channels_of(config: Any) -> int:
+    """How many channels an image has."""
+    found = (first_named(part, *_CHANNELS) for part in _vision_first(config))
+    return next((channels for channels in found if channels), 3)
+
+
+def _vision_first(config: Any) -> Iterator[Any]:
+    vision = vision_part(config)
+    yield from parts(vision)
+    if vision is not config:
+        yield config
+
+
+def _patches_of_a_grid(asked: Asked) -> list[Input]:
+    """Flat patches of one image for each sample, behind each other, and the grids of them."""
+    names = {
+        "pixel_values": "hidden_states" if asked.takes("hidden_states") else "pixel_values",
+        "image_grid_thw": "grid_thw" if asked.takes("grid_thw") else "image_grid_thw",
+        "image_merge_sizes": "merge_sizes",
+    }
+    made = flat_patches(asked.config, vision_part(asked.config), asked.batch_size)
+    renamed = (dataclasses.replace(tensor, name=names[tensor.name]) for tensor in made)
+    return [tensor for tensor in renamed if tensor.name in asked.parameters]
+
+
+def _patches_with_positions(asked: Asked) -> list[Input]:
+    """Flat patches of an image, with the column and the row of each."""
+    side = 8 * int(asked.named("pooling_kernel_size") or 1)
+    patch, _ = pair(asked.named("patch_size") or 16)
+    shape = (asked.batch_size, side * side)
+    positions = tuple((at % side, at // side) for at in range(side * side))
+    return [
+        Input("pixel_values", "noise", (*shape, channels_of(asked.config) * patch * patch)),
+        Input("pixel_position_ids", "given", (*shape, 2), values=asked.batch_size * (positions,)),
+    ]

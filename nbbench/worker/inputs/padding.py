@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any, Optional
@@ -12,8 +12,6 @@ from ..case import Case
 
 _IGNORED = -100
 """The label of a token that no loss counts."""
-
-_OF_IMAGES = ("pixel_values", "pixel_values_videos", "input_features", "input_values")
 
 
 @dataclass(frozen=True)
@@ -48,17 +46,24 @@ class Rows:
             return self._arranged(values, 0)
         return self._arranged(values, _IGNORED) if end == "labels" else None
 
-    def check(self, names: Sequence[str], model: str) -> None:
-        """Raise `Unsupported` where inputs of these names cannot be padded."""
-        if any(name in _OF_IMAGES for name in names):
+    def check(self, inputs: Mapping[str, Any], modalities: str, model: str) -> None:
+        """Raise `Unsupported` where these inputs cannot be padded."""
+        if modalities not in ("", "text"):
             raise Unsupported(
                 f"nbbench pads tokens alone, and {model} is given more than text; leave padding "
                 f"and lengths out"
             )
-        if not any(name.endswith(("attention_mask", "padding_mask")) for name in names):
+        if not any(name.endswith(("attention_mask", "padding_mask")) for name in inputs):
             raise Unsupported(
                 f"{model} takes no mask of its tokens, so that none can be padding; leave padding "
                 f"and lengths out"
+            )
+        whole = (len(self.lengths), self.length)
+        ids = [each for name, each in inputs.items() if name.endswith(("input_ids", "token_ids"))]
+        if any(tuple(each.shape) != whole for each in ids):
+            raise Unsupported(
+                f"nbbench pads samples of one text, and those of {model} have several; leave "
+                f"padding and lengths out"
             )
 
     def _arranged(self, values: Sequence[Sequence[int]], filler: int) -> list[list[int]]:

@@ -3,22 +3,49 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, Optional
+from typing import Any, Literal, Optional, Union
 
 
 @dataclass(frozen=True)
 class Input:
-    """One input tensor: ids below ``bound``, ones, or normal noise, of a shape."""
+    """One input tensor of a shape.
+
+    ``kind`` is ids below ``bound``, ones, normal ``noise``, or ``uniform`` numbers from 0 to 1;
+    ``given`` are ``values``, numbers in tuples nested as the shape is: whole numbers stay so (and
+    have a ``bound`` where they are ids), others get the model's dtype, and ``True`` and ``False``
+    are a mask of booleans. Two kinds are no tensors: a ``flag`` is one of ``values`` as it is, and
+    a ``list`` has ``parts``, each a tensor, or several that make a dict by their names. Ids with an
+    ``end`` have it last in each row, and nowhere else.
+    """
 
     name: str
-    kind: Literal["ids", "ones", "noise"]
+    kind: Literal["ids", "ones", "noise", "uniform", "given", "flag", "list"]
     shape: tuple[int, ...]
     bound: int = 0
+    values: Any = ()
+    end: Optional[int] = None
+    parts: tuple[Union[Input, tuple[Input, ...]], ...] = ()
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """All that one call takes, and how many tokens (or audio frames) it puts through the model."""
+    """All that one call takes, and how many tokens it puts through the model; None without ids."""
 
     tensors: tuple[Input, ...]
     tokens: Optional[int]
+
+    @property
+    def modalities(self) -> str:
+        """What goes in, like "text+image"; empty where no input has a name that says it."""
+        names = [tensor.name for tensor in self.tensors]
+        kinds = {
+            "text": any(name.endswith("input_ids") and "audio" not in name for name in names),
+            "image": any(name in _IMAGES for name in names),
+            "video": "pixel_values_videos" in names,
+            "audio": any(name in _SOUNDS for name in names),
+        }
+        return "+".join(kind for kind, found in kinds.items() if found)
+
+
+_IMAGES = ("pixel_values", "pixel_values_images", "image_pixel_values", "flattened_patches")
+_SOUNDS = ("input_features", "input_values", "audio_input_features", "audio_input_ids")

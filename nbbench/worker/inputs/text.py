@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Mapping
 from typing import Any, Optional
 
 from ..backend import Unsupported
+from .asked import Asked, named, parts
 from .tensors import Input
 
 _OFFSET_POSITIONS = {
@@ -25,11 +24,45 @@ _OFFSET_POSITIONS = {
 """Model types that number positions from the padding index on, and so take fewer than they have."""
 
 
-def longest_sequence(config: Any) -> Optional[int]:
-    """The most positions that a model has embeddings for; None where positions are computed."""
+def longest_sequence(config: Any, *, decoder: bool = False) -> Optional[int]:
+    """The most positions that a model has embeddings for; None where positions are computed.
+
+    ``decoder`` asks for those of an encoder-decoder's decoder. What a backend has read from the
+    model itself (see `note_positions`) goes before what its configuration lets one expect.
+    """
+    read = getattr(config, _READ, None)
+    if read is not None:
+        found = read["decoder" if decoder else "encoder"]
+        return None if found is None else int(found)
+    if decoder:
+        return _longest_of_decoder(config)
+    named = getattr(config, "max_encoder_position_embeddings", None)
+    if named is not None:
+        return int(named)
     if getattr(config, "max_target_positions", None) is not None:
         return int(config.max_target_positions)
-    text = _text_config(config)
+    return _longest_of_text(_text_config(config), getattr(config, "model_type", ""))
+
+
+_READ = "nbbench_positions"
+
+
+def note_positions(config: Any, encoder: Optional[int], decoder: Optional[int]) -> None:
+    """Keep with a configuration what was read from its model: positions, None for any number."""
+    setattr(config, _READ, {"encoder": encoder, "decoder": decoder})
+
+
+def _longest_of_decoder(config: Any) -> Optional[int]:
+    for name in ("max_decoder_position_embeddings", "max_target_positions"):
+        if getattr(config, name, None) is not None:
+            return int(getattr(config, name))
+    nested = _decoder_config(config)
+    if nested is not config:
+        return _longest_of_text(nested, getattr(nested, "model_type", ""))
+    return longest_sequence(config)
+
+
+def _longest_of_text(text: Any, model_type: str) -> Optional[int]:
     computed = ("rope_theta", "rope_parameters", "rope_scaling", "relative_attention_num_buckets")
     if any(getattr(text, name, None) is not None for name in computed):
         return None
@@ -38,32 +71,65 @@ def longest_sequence(config: Any) -> Optional[int]:
     longest = getattr(text, "max_position_embeddings", None)
     if not isinstance(longest, int) or longest <= 0:
         return None
-    if getattr(config, "model_type", "") in _OFFSET_POSITIONS:
+    if model_type in _OFFSET_POSITIONS:
         longest -= (text.pad_token_id or 0) + 1
     return longest
 
 
-def token_inputs(
-    ids: str,
-    mask: str,
-    parameters: Mapping[str, inspect.Parameter],
-    config: Any,
-    batch_size: int,
-    length: int,
-) -> list[Input]:
-    """Ids (batch, length), and a mask of ones where the model takes one named ``mask``."""
-    tensors = [Input(ids, "ids", (batch_size, length), vocabulary_size(config))]
-    if mask in parameters:
-        tensors.append(Input(mask, "ones", (batch_size, length)))
-    return tensors
+def text(asked: Asked) -> list[Input]:
+    """Ids (batch, length), and a mask of ones; nothing for models without ids."""
+    if not asked.takes("input_ids"):
+        return []
+    made = [Input("input_ids", "ids", _shape(asked), vocabulary_size(asked.config))]
+    if asked.takes("attention_mask"):
+        made.append(Input("attention_mask", "ones", _shape(asked)))
+    return made
 
 
-def vocabulary_size(config: Any) -> int:
-    """How many tokens a model knows; raises `Unsupported` where its configuration does not say."""
-    size = getattr(_text_config(config), "vocab_size", None) or getattr(config, "vocab_size", None)
+def decoder_text(asked: Asked) -> list[Input]:
+    """As many ids for the decoder, where a model has one with ids of its own."""
+    if not asked.takes("decoder_input_ids") or not _decodes(asked):
+        return []
+    bound = vocabulary_size(asked.config, decoder=True)
+    return [Input("decoder_input_ids", "ids", _shape(asked), bound)]
+
+
+def _decodes(asked: Asked) -> bool:
+    if asked.needs("decoder_input_ids"):
+        return True
+    return any(getattr(part, "is_encoder_decoder", False) for part in parts(asked.config))
+
+
+def _shape(asked: Asked) -> tuple[int, int]:
+    return asked.batch_size, asked.length
+
+
+_CODE_POINTS = 0x110000
+
+
+def vocabulary_size(config: Any, *, decoder: bool = False) -> int:
+    """How many tokens a model knows; raises `Unsupported` where its configuration does not say.
+
+    ``decoder`` asks for those of an encoder-decoder's decoder.
+    """
+    if hasattr(config, "num_hash_buckets"):  # characters, whose code points are hashed
+        return _CODE_POINTS
+    sides = ("decoder_vocab_size", "tgt_vocab_size") if decoder else ("src_vocab_size",)
+    first = _decoder_config(config) if decoder else _text_config(config)
+    for part, names in ((config, sides), (first, ("vocab_size",)), (config, ("vocab_size",))):
+        for name in names:
+            size = getattr(part, name, None)
+            if size:
+                return int(size)
+    size = named(config, "vocab_size")
     if not size:
         raise Unsupported(f"the configuration of {config.model_type} names no vocab_size")
     return int(size)
+
+
+def _decoder_config(config: Any) -> Any:
+    part = getattr(config, "decoder", None) or getattr(config, "decoder_config", None)
+    return part if hasattr(part, "vocab_size") else _text_config(config)
 
 
 def _text_config(config: Any) -> Any:

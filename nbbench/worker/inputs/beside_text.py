@@ -1,0 +1,46 @@
+"""Inputs that some models take beside their ids: boxes on a page, languages, features of images."""
+
+from __future__ import annotations
+
+from .asked import Asked
+from .tensors import Input
+
+
+def boxes(asked: Asked) -> list[Input]:
+    """A box for each token, in lines of ten: corners in parts of a page, or in 1000 steps of it."""
+    if not asked.takes("bbox", "input_ids"):
+        return []
+    corners = int(getattr(asked.config, "dim_bbox", None) or 4)
+    steps = getattr(asked.config, "max_2d_position_embeddings", None)
+    whole = steps is not None and getattr(asked.config, "relative_bias_args", None) is None
+    scale = min(int(steps or 0), 1000) - 1 if whole else 1
+    row = tuple(_box(token, corners, scale, whole) for token in range(asked.length))
+    shape = (asked.batch_size, asked.length, corners)
+    return [Input("bbox", "given", shape, values=asked.batch_size * (row,))]
+
+
+def _box(token: int, corners: int, scale: int, whole: bool) -> tuple[float, ...]:
+    left, top = token % 10 / 10, token // 10 % 50 / 50
+    right, bottom = left + 0.09, top + 0.015
+    box = (left, top, right, bottom)
+    if corners == 8:  # all four corners, from the upper left one
+        box = (left, top, right, top, right, bottom, left, bottom)  # type: ignore[assignment]
+    return tuple(int(side * scale) if whole else side * scale for side in box)
+
+
+def features_beside(asked: Asked) -> list[Input]:
+    """Languages, regions of images, and queries, where a model cannot do without."""
+    config, batch_size = asked.config, asked.batch_size
+    made = []
+    if asked.takes("lang_ids") and getattr(config, "default_language", None) is None:
+        made.append(Input("lang_ids", "ids", (batch_size,), 1))
+    if asked.takes("visual_feats", "visual_pos"):
+        made.append(Input("visual_feats", "noise", (batch_size, 36, config.visual_feat_dim)))
+        made.append(Input("visual_pos", "noise", (batch_size, 36, config.visual_pos_dim)))
+    for name in ("query_embeds", "inputs_embeds"):
+        width = asked.named("hidden_size", "d_model") if asked.needs(name) else None
+        if width is not None:
+            made.append(Input(name, "noise", (batch_size, asked.length, width)))
+    if asked.needs("inputs") and not asked.takes("input_ids") and not asked.takes("pixel_values"):
+        made.append(Input("inputs", "noise", (batch_size, asked.length, config.d_model)))
+    return made
