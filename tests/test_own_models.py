@@ -122,8 +122,8 @@ def test_a_file_that_was_changed_is_measured_as_it_is_now(folder):
         ("net.py:number", "net.py:number is of type int; give a function that returns a torch.nn"),
         ("net.py:listing", "net.py:listing returned a value of type list, and has to return"),
         ("net.py:nothing", "net.py:nothing returned None, and has to return a torch.nn.Module"),
-        ("net.py:broken", '(net.py, line 31: return nn.Linear(3, "four"))'),
-        ("net.py:leaves", 'SystemExit: no licence (net.py, line 34: raise SystemExit'),
+        ("net.py:broken", '(net.py, line 30: return nn.Linear(3, "four"))'),
+        ("net.py:leaves", 'SystemExit: no licence (net.py, line 33: raise SystemExit'),
         ("bad.py:build", "SyntaxError: '(' was never closed (bad.py, line 2: x = ()"),
         ("needs.py:build", "No module named 'nobody_has' (needs.py, line 1: import nobody_has)"),
         ("nobody.has:build", "there is no module 'nobody' in this interpreter or in the current"),
@@ -340,4 +340,4 @@ def test_a_module_of_a_folder_is_found_by_its_dots(folder):
     outcome, _ = in_this_process("mine.nets.small:build")
     assert outcome.status is nbbench.Status.OK, outcome.reason
     outcome, _ = in_this_process("mine.nets.small:broken")
-    assert "(small.py, line 31" in outcome.reason
+    assert "(small.py, line 30" in outcome.reason

@@ -76,13 +76,13 @@ def folder_of(name: str) -> str:
     return ""
 
 
-def modules_behind(folder: str) -> list[dict[str, str]]:
+def modules_behind(name: str) -> list[dict[str, str]]:
     """What a folder of sentence-transformers puts behind its transformer, in order.
 
-    Each has a ``type`` and a ``path``. Empty where nothing pools.
+    Each has a ``type`` and a ``path``. Empty where nothing pools, and for a file.
     """
     try:
-        listed = _parsed(Path(folder) / MODULES)
+        listed = _parsed(_as_path(name) / MODULES)
     except (OSError, ValueError, RecursionError):
         return []
     if not isinstance(listed, list):

@@ -132,10 +132,9 @@ def find_here(name: str) -> ModelConfig | None:
         return adapted
     file = find_config(name)
     if file is not None:
-        config, folder = read_config(file, name), folder_of(name)
-        behind = modules_behind(folder)
+        config, behind = read_config(file, name), modules_behind(name)
         config |= {MODULES_KEY: behind} if behind else {}
-        return ModelConfig(name, config, "folder", path=folder)
+        return ModelConfig(name, config, "folder", path=folder_of(name))
     entry = configs_by_name().get(name.lower())
     if entry is not None:
         return ModelConfig(name, entry, "catalogue")

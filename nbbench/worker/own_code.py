@@ -102,26 +102,42 @@ def _kind(value: Any) -> str:
     return f"a value of type {type(value).__name__}"
 
 
+_of_last: set[str] = set()
+"""The names of the user's modules that this process has imported before, for another case."""
+
+
 def _imported(case: Case) -> ModuleType:
-    """The module that the case names, run anew."""
-    if "file" in case.config:
-        folder = os.path.dirname(case.source)
-        name = os.path.splitext(os.path.basename(case.source))[0]
-        if name in sys.modules and not _is_below(sys.modules[name], folder):
-            name = f"own_{name}"  # a file may be called as a library is
-        _forget(folder)
-        spec = importlib.util.spec_from_file_location(name, case.source)
-    else:
-        name, folder = case.config["module"], case.source
-        _forget(folder)
-        spec = None
+    """The module that the case names, run anew, as is what it imports from its folder."""
+    folder = os.path.dirname(case.source) if "file" in case.config else case.source
+    for name in _of_last:
+        sys.modules.pop(name, None)
+    importlib.invalidate_caches()
+    linecache.checkcache()
+    before = set(sys.modules)
+    try:
+        return _imported_anew(case, folder)
+    finally:
+        _of_last.clear()
+        _of_last.update(
+            name
+            for name in set(sys.modules) - before
+            if folder and _is_own_file(getattr(sys.modules[name], "__file__", None) or "", folder)
+        )
+
+
+def _imported_anew(case: Case, folder: str) -> ModuleType:
     if folder and folder not in sys.path:
         sys.path.append(folder)
-    if spec is not None and spec.loader is not None:
+    if "file" in case.config:
+        name = os.path.splitext(os.path.basename(case.source))[0]
+        if name in sys.modules:
+            name = f"own_{name}"  # a file may be called as a library is
+        spec = importlib.util.spec_from_file_location(name, case.source)
+        assert spec is not None
         return _run(spec)
+    name = str(case.config["module"])
     if folder:  # it comes before an installed one of the same name
-        top = name.partition(".")[0]
-        found = importlib.machinery.PathFinder.find_spec(top, [folder])
+        found = importlib.machinery.PathFinder.find_spec(name.partition(".")[0], [folder])
         if found is not None and found.loader is not None:
             _run(found)
     return _import_module(name)
@@ -150,20 +166,6 @@ def _import_module(name: str) -> ModuleType:
             f"there is no module {missing!r} in this interpreter or in the current folder; give "
             f"the path of its file, like {name.replace('.', '/')}.py:FUNCTION, or install it"
         ) from None
-
-
-def _forget(folder: str) -> None:
-    """Have what was imported from this folder be imported anew: it may have been written anew."""
-    if folder:
-        for name, module in list(sys.modules.items()):
-            if _is_below(module, folder) and name != "__main__":
-                del sys.modules[name]
-        importlib.invalidate_caches()
-        linecache.checkcache()
-
-
-def _is_below(module: Any, folder: str) -> bool:
-    return _is_own_file(getattr(module, "__file__", None) or "", folder)
 
 
 def _is_own_file(file: str, folder: str) -> bool:
@@ -200,6 +202,8 @@ def own_line(error: BaseException, case: Case) -> str:
 def _is_of(file: str, module: str, case: Case) -> bool:
     """Whether a line of this file is the user's code."""
     top = module.partition(".")[0]
+    if top == __name__.partition(".")[0]:
+        return False
     if not case.is_own:
         return top == _REMOTE
     if "file" in case.config:

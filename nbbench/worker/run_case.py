@@ -78,7 +78,8 @@ def _explained(
     raised = f"{type(error).__name__}: {line}"
     own = own_line(error, case)
     if own:
-        return Status.ERROR, f"{raised} ({own})"
+        what = error.msg if isinstance(error, SyntaxError) else line
+        return Status.ERROR, f"{type(error).__name__}: {what} ({own})"
     if phase is Phase.BUILDING and not case.is_own:
         return Status.ERROR, f"the model cannot be built from its configuration ({raised})"
     return Status.ERROR, raised
