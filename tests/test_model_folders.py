@@ -102,6 +102,29 @@ def test_code_in_a_folder_runs_where_it_is_trusted_alone(mine):
     assert result.outcome.parameter_count == 20 * 8
 
 
+HEAD = """
+from transformers.modeling_outputs import CausalLMOutput
+
+class MineSpeaker(MineModel):
+    def forward(self, input_ids, attention_mask=None, labels=None):
+        scores = self.tokens(input_ids) @ self.tokens.weight.T
+        loss = None
+        if labels is not None:
+            loss = torch.nn.functional.cross_entropy(scores.flatten(0, 1), labels.flatten())
+        return CausalLMOutput(loss=loss, logits=scores)
+"""
+
+
+def test_a_folders_head_is_trained_as_what_its_auto_map_calls_it(mine):
+    config = json.loads((mine / "config.json").read_text())
+    config["auto_map"]["AutoModelForCausalLM"] = "modeling_mine.MineSpeaker"
+    write(mine / "config.json", {**config, "architectures": ["MineSpeaker"]})
+    write(mine / "modeling_mine.py", MODELING + HEAD)
+    result = measured(str(mine), trust_remote_code=True, inference=False, training=True)
+    assert result.outcome.status is nbbench.Status.OK, result.outcome.reason
+    assert result.outcome.architecture == "MineSpeaker"
+
+
 def test_an_error_in_a_folders_code_has_its_line(mine):
     config = json.loads((mine / "config.json").read_text())
     write(mine / "config.json", {**config, "width": 13})

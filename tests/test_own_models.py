@@ -204,11 +204,16 @@ def hf():
     return BertForSequenceClassification(BertConfig(
         hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16,
         vocab_size=60))
+
+def derived():
+    class Mine(type(hf())):
+        pass
+    return Mine(hf().config)
 """
 
 
 @pytest.mark.parametrize("mode", ["inference", "training"])
-@pytest.mark.parametrize("factory", ["Tagger", "hf"])
+@pytest.mark.parametrize("factory", ["Tagger", "hf", "derived"])
 def test_inputs_come_from_the_names_of_the_forward_method(folder, factory, mode):
     (folder / "tagger.py").write_text(SEQUENCE)
     outcome, _ = in_this_process(f"tagger.py:{factory}", mode=mode)

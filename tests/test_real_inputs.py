@@ -80,6 +80,13 @@ def test_a_model_without_a_mask_or_with_images_cannot_be_padded():
     assert "tiny is given more than text; leave padding and lengths out" in outcome.reason
 
 
+def test_samples_of_several_texts_are_not_padded():
+    config = {**TINY_BERT, "architectures": ["BertForMultipleChoice"]}
+    outcome, _ = built(config, padding=0.3)
+    assert outcome.status is nbbench.Status.UNSUPPORTED
+    assert "nbbench pads samples of one text, and those of tiny have several" in outcome.reason
+
+
 def test_thirty_percent_of_padding_is_reported_beside_none(tmp_path):
     pytest.importorskip("torch")
     report = nbbench.run(

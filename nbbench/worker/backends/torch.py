@@ -12,7 +12,6 @@ from ..case import ADAPTER_KEY, MODULES_KEY, Case
 from ..heads.describe import describe_case
 from ..heads.head import ModelClass
 from ..heads.labels import loss_of
-from ..inputs.tensors import Input
 from ..measure import Call
 from ..own_code import OwnCode
 from .adapters import adapted_class, with_adapter
@@ -23,6 +22,7 @@ from .real_inputs import refuse_padding, rows_of, with_length, with_padding
 from .reference_kernels import torch_layers
 from .remote_code import remote_class
 from .sentence_models import encoder_class, sentence_architecture, sentence_model
+from .torch_inputs import TorchInputs
 from .torch_positions import read_positions
 from .torch_weights import repeating_draws
 from .transformers_models import (
@@ -297,7 +297,8 @@ class TorchModel:
         inputs = describe_case(parameters, inner.config, case, chosen)
         self.modalities = inputs.modalities
         generator = torch.Generator().manual_seed(case.seed)
-        made = {spec.name: self._made(spec, generator) for spec in inputs.tensors}
+        make = TorchInputs(torch, inner.dtype, self._device, generator)
+        made = {spec.name: make(spec) for spec in inputs.tensors}
         if rows is not None:
             self.real_tokens, self.padded_to = rows.real_tokens, rows.length
             rows.check(made, self.modalities, case.model)
@@ -373,45 +374,6 @@ class TorchModel:
     def _backward(self) -> None:
         loss, self._loss = self._loss, None
         loss.backward()
-
-    def _made(self, spec: Input, generator: Any) -> Any:
-        """What the forward method is given for an input."""
-        if spec.kind == "flag":
-            return spec.values
-        if spec.kind != "list":
-            return self._tensor(spec, generator)
-        return [
-            self._tensor(part, generator)
-            if isinstance(part, Input)
-            else {each.name: self._tensor(each, generator) for each in part}
-            for part in spec.parts
-        ]
-
-    def _tensor(self, spec: Input, generator: Any) -> Any:
-        torch = self._torch
-        if spec.kind == "ids":
-            made = _ids(torch, spec, generator)
-        elif spec.kind == "ones":
-            made = torch.ones(spec.shape, dtype=torch.int64)
-        elif spec.kind == "given":
-            made = torch.tensor(spec.values)
-        elif spec.kind == "uniform":
-            made = torch.rand(spec.shape, generator=generator, dtype=torch.float32)
-        else:
-            made = torch.randn(spec.shape, generator=generator, dtype=torch.float32)
-        if made.is_floating_point():
-            made = made.to(self._inner.dtype)
-        return made.to(self._device)
-
-
-def _ids(torch: Any, spec: Input, generator: Any) -> Any:
-    """Ids below the bound; where they have an end, it is last in each row and nowhere else."""
-    if spec.end is None:
-        return torch.randint(spec.bound, spec.shape, generator=generator, dtype=torch.int64)
-    made = torch.randint(spec.bound - 1, spec.shape, generator=generator, dtype=torch.int64)
-    made += made >= spec.end
-    made[..., -1] = spec.end
-    return made
 
 
 def _tensors_alone(torch: Any, model: Any, unnamed: int, names: list[str]) -> Any:
