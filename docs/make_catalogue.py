@@ -17,6 +17,7 @@ from typing import Any
 
 import nbbench
 from nbbench.worker.backend import Unsupported
+from nbbench.worker.backends.model_parts import part_class
 from nbbench.worker.backends.torch import TorchBackend
 from nbbench.worker.backends.transformers_models import make_config
 from nbbench.worker.case import Case
@@ -69,18 +70,23 @@ def counted(catalogue: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def types_without_length() -> list[str]:
-    """The types that the installed Transformers has, and that take inputs of one size."""
+def takes_length() -> dict[str, bool]:
+    """Whether inputs have a length, of each type of which the installed Transformers has a model.
+
+    Types are omitted that have no defaults, or whose models want another package.
+    """
     import transformers
 
     configs, models = transformers.CONFIG_MAPPING, transformers.AutoModel._model_mapping
-    found = []
+    found = {}
     for model_type in configs:
-        with suppress(Exception):  # a type without defaults, or whose model wants another package
+        with suppress(Exception):
             config = configs[model_type]()
-            if _fixed(models[type(config)], config):
-                found.append(model_type)
-    return sorted(found)
+            known = type(config) in models
+            base = transformers.PreTrainedModel
+            model_class = models[type(config)] if known else part_class(base, config)
+            found[model_type] = not _fixed(model_class, config)
+    return found
 
 
 def _fixed(model_class: Any, config: Any) -> bool:
@@ -104,5 +110,7 @@ if __name__ == "__main__":
     else:
         lines = [f" {json.dumps(name)}: {json.dumps(entry)}" for name, entry in catalogue.items()]
         FILE.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
-        types = sorted({*json.loads(TYPES_FILE.read_text()), *types_without_length()})
+        lengths = takes_length()  # what this Transformers does not know stays
+        known = {t for t in json.loads(TYPES_FILE.read_text()) if not lengths.get(t)}
+        types = sorted(known | {model_type for model_type, takes in lengths.items() if not takes})
         TYPES_FILE.write_text(json.dumps(types, indent=1) + "\n", encoding="utf-8")

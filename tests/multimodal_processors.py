@@ -23,8 +23,11 @@ SPECIAL = {
     "image_start_token": "<boi>", "audio_bos_token": "<boa>", "audio_eos_token": "<eoa>",
 }  # fmt: skip
 
+TOKEN_TYPES = {"FlavaProcessor"}
+"""Those whose tokenizer is BERT's, with a type for each token."""
 
-def tokenizer():
+
+def tokenizer(token_types=False):
     """A small tokenizer, with the special tokens that processors ask for."""
     from tokenizers import Tokenizer, models, pre_tokenizers
 
@@ -40,6 +43,7 @@ def tokenizer():
         bos_token="<s>",
         eos_token="</s>",
         extra_special_tokens=SPECIAL,
+        model_input_names=["input_ids", *(token_types * ["token_type_ids"]), "attention_mask"],
     )
 
 
@@ -66,7 +70,9 @@ def _made(name, images, **options):
         return None if value is None else check(self, argument, value)
 
     with mock.patch.object(transformers.ProcessorMixin, "check_argument_for_proper_class", checked):
-        return getattr(transformers, name)(image_processor=images, tokenizer=tokenizer(), **options)
+        return getattr(transformers, name)(
+            image_processor=images, tokenizer=tokenizer(name in TOKEN_TYPES), **options
+        )
 
 
 _LLAVA = {"patch_size": 14, "vision_feature_select_strategy": "default",
@@ -173,11 +179,6 @@ PROCESSORS = {
         "DeepseekVLProcessor",
         _images("DeepseekVLImageProcessor", size=SIZE),
         num_image_tokens=16,
-    ),
-    "aria": lambda: _made(
-        "AriaProcessor",
-        _images("AriaImageProcessor", max_image_size=980, min_image_size=56),
-        size_conversion={980: 8},
     ),
     "gemma4": lambda: _made(
         "Gemma4Processor",

@@ -256,7 +256,7 @@ def test_a_long_name_is_shortened_in_a_message(capsys):
     for values in ({long: 1}, {"frameworks": long}, {"device": long}, {"environments": long}):
         assert len(refused(**values) if "environments" not in values else "") < 500
     for argv in (
-        [long], ["run", f"--{long}"], ["run", "gpt2", "--json", long], ["env", long], ["hf", long],
+        [long], ["run", f"--{long}"], ["env", long], ["hf", long],
         ["env", "create", long], ["env", "path", long], ["models", f"-{long}"],
         ["compare", long, long], ["run", "gpt2", "-e", long], ["run", "gpt2", "--baseline", long],
     ):  # fmt: skip

@@ -95,7 +95,7 @@ def test_an_estimate_is_no_more_than_the_case_may_take():
     assert precise == pytest.approx(30 * 0.3)  # as many visits as there may be, 0.1 s of calls each
     short = expected_seconds([case(precision=1e-6, max_time=0.5)], ran)
     assert short == pytest.approx(5 * 0.3)
-    assert expected_seconds([case(8000)], ran) == pytest.approx(7 + 0.2)  # 7 calls of a second
+    assert expected_seconds([case(8000)], ran) == pytest.approx(4 + 0.2)  # 4 calls of a second
 
 
 def test_rounds_that_are_asked_for_are_counted():

@@ -50,7 +50,7 @@ def test_rounds_are_shuffled(tmp_path):
 
 
 def test_visits_go_on_until_precise_or_out_of_time_and_are_at_least_three():
-    report = probe_run({}, {"call": "wait", "wait_s": 0.01}, precision=0.5)
+    report = probe_run(*[{"call": "wait", "wait_s": 0.01}] * 2, precision=0.5)
     assert report.speed.visits.tolist() == [MIN_VISITS_FOR_PRECISION] * 2
     report = probe_run({"call": "wait", "wait_s": 0.02}, precision=1e-9, max_time=0.7)
     (row,) = report.speed.itertuples()

@@ -21,6 +21,7 @@ from ..machine.reference import keep_levels, level_key, read_levels
 from ..plan.cases import Case, MemoryProfile, Outcome, Result, Status
 from ..report.differences import Verdict, differences_from
 from ..report.environment import EnvironmentKey
+from ..report.ratios import LOOKS
 from ..report.visits import is_beyond_visits, summarize_visits
 from ..worker.case import MIN_VISITS, Visit
 from .events import CaseEnded, CaseVisited, Event
@@ -123,18 +124,19 @@ def run_rounds(
     known = [_Visited(case, supervisors[case.framework, case.environment]) for case in cases]
     active, levels = list(known), read_levels()
     order = random.Random(cases[0].seed if cases else 0)
-    number = 0
+    number, unsure = 0, set() if baseline is None else set(cases)
     while active:
         for visited in active:
             yield from _visit(visited, number, levels, baseline is None, cancelled)
         active = [visited for visited in active if not visited.ended]
-        unsure = _unsure(known, baseline)
+        number += 1
+        if number in LOOKS or number >= MAX_VISITS:
+            unsure = _unsure(known, baseline)
         for visited in active:
             if visited.is_exhausted or (visited.is_precise and visited.case not in unsure):
                 yield visited.end()
         active = [visited for visited in active if not visited.ended]
         order.shuffle(active)
-        number += 1
     keep_levels(_levels_of(known))
 
 

@@ -154,8 +154,12 @@ def _process(info: Any) -> GpuProcess:
 
 
 def _ask(nvml: Any, name: str, *arguments: Any) -> Any:
-    """What the driver answers; None where it, or the binding, does not know the question."""
-    with suppress(nvml.NVMLError, AttributeError):
+    """What the driver answers; None where it, or the binding, does not know the question.
+
+    Of a driver older than itself the binding says so by an error that is no NVMLError.
+    """
+    mismatch = getattr(nvml, "NVMLLibraryMismatchError", nvml.NVMLError)
+    with suppress(nvml.NVMLError, mismatch, AttributeError):
         answer = getattr(nvml, name)(*arguments)
         return answer.decode() if isinstance(answer, bytes) else answer
     return None

@@ -145,7 +145,7 @@ def _refuse_too_many(
     lengths = sum(rows if model.has_length(arguments) else 1 for model in models)
     executions = sum(len(arguments.executions_of(framework)) for framework, _ in interpreters)
     each = (arguments.modes(), arguments.dtypes, arguments.attentions, arguments.batch_sizes)
-    count = lengths * executions * math.prod(map(len, each))
+    count = lengths * executions * math.prod(len(values) for values in each)
     if count > MAX_CASES:
         raise ArgumentError(
             f"these arguments make {count:,} cases, and a benchmark has at most {MAX_CASES:,}; "

@@ -1,9 +1,7 @@
 """What differs between cases, by how much, and how surely.
 
-Two cases of one run are compared visit by visit: in each round the logarithm of their times' ratio
-is taken, the machine's drift between the two visits taken out by the reference kernel, and the
-interval drawn over the rounds (Kalibera and Jones, *Rigorous Benchmarking in Reasonable Time*, ISMM
-2013). Cases of two runs are compared by their times at the reference's level.
+Two cases of one run are compared visit by visit, cases of two runs by their times at the
+reference's level (`ratios`).
 """
 
 from __future__ import annotations
@@ -19,17 +17,8 @@ from ..errors import ArgumentError, did_you_mean
 from ..plan.cases import AXES, Axis, Case, MemoryProfile, Result, Status
 from ..text import quoted, rounded
 from ..worker.case import MIN_VISITS, Visit
-from .coefficient import (
-    NOT_AT_ALL,
-    Coefficient,
-    coefficient_of,
-    log_reference,
-    log_time,
-    prior_of,
-    reference_noise,
-)
 from .environment import EnvironmentFacts, environment_differences
-from .visits import Estimate, mean_of
+from .ratios import paired_ratio, unpaired_ratio
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,10 +28,6 @@ MATTERS = 0.02
 
 FIRST = "first"
 """The baseline that is the first value of the first axis in which cases differ."""
-
-_SLOW_PART = 0.4
-"""Of what visits differ by: how far a whole run is off, as they also drift from minute to minute,
-which no number of visits within some seconds shows. (`docs/steadiness.py runs` counts by it.)"""
 
 MEMORY_MATTERS = 0.05
 """The same for peak memory, which differs from run to run by the C allocator's chance."""
@@ -222,7 +207,7 @@ def compare_results(
             if each.case.label != result.case.label:
                 reason = f"{each.case.label}: {reason}"
             return Difference(result.case, base.case, Verdict.UNSURE, reason=reason)
-    estimate = _paired(result, base) if paired else _unpaired(result, base)
+    estimate = (paired_ratio if paired else unpaired_ratio)(_visits(result), _visits(base))
     memory_ratio, memory = _compare_memory(result, base)
     if estimate is None:
         reason = f"fewer than {MIN_VISITS} visits to compare"
@@ -257,70 +242,9 @@ def verdict_of(low: float, high: float, matters: float) -> Verdict:
     return Verdict.SLOWER if low > 1 else Verdict.UNSURE
 
 
-def _paired(result: Result, base: Result) -> Estimate | None:
-    """The log ratio over rounds that both have; drift between the two visits taken out."""
-    mine, theirs = _by_round(result), _by_round(base)
-    shared = sorted(mine.keys() & theirs.keys())
-    if len(shared) < MIN_VISITS:
-        return None
-    coefficient = _shared_coefficient(list(mine.values()), list(theirs.values()))
-    ratios = []
-    for number in shared:
-        one, other = mine[number], theirs[number]
-        ratio, drift = log_time(one) - log_time(other), 0.0
-        references = log_reference(one), log_reference(other)
-        if references[0] is not None and references[1] is not None:
-            drift = references[0] - references[1]
-        ratios.append(ratio - coefficient.value * drift)
-    return mean_of(ratios)
-
-
-def _unpaired(result: Result, base: Result) -> Estimate | None:
-    """The log ratio of two runs, each at its own visits, connected by the reference."""
-    mine, theirs = _visits(result), _visits(base)
-    if min(len(mine), len(theirs)) < MIN_VISITS:
-        return None
-    coefficient = _shared_coefficient(mine, theirs)
-    means, drifts, slow = [], [], []
-    for visits in (mine, theirs):
-        references = [log_reference(visit) for visit in visits]
-        known = [reference for reference in references if reference is not None]
-        times = [log_time(visit) for visit in visits]
-        if len(known) < len(visits):
-            coefficient, known = NOT_AT_ALL, [0.0] * len(visits)
-        steady = [t - coefficient.value * r for t, r in zip(times, known, strict=True)]
-        means.append(mean_of(steady))
-        slow.append(1.96 * _SLOW_PART * statistics.stdev(steady))
-        drifts.append(statistics.fmean(known))
-    unsure = 1.96 * (drifts[0] - drifts[1]) * coefficient.deviation
-    half = math.hypot(means[0].half, means[1].half, unsure, *slow)
-    return Estimate(means[0].mean - means[1].mean, half)
-
-
-def _shared_coefficient(mine: Sequence[Visit], theirs: Sequence[Visit]) -> Coefficient:
-    """The coefficient from the visits of both, each about its own mean."""
-    times: list[float] = []
-    references: list[float] = []
-    for visits in (mine, theirs):
-        known = [(log_time(v), log_reference(v)) for v in visits]
-        pairs = [(time, reference) for time, reference in known if reference is not None]
-        if len(pairs) < len(visits):
-            return NOT_AT_ALL
-        mean_time = statistics.fmean(time for time, _ in pairs)
-        mean_reference = statistics.fmean(reference for _, reference in pairs)
-        times += [time - mean_time for time, _ in pairs]
-        references += [reference - mean_reference for _, reference in pairs]
-    both = [*mine, *theirs]
-    return coefficient_of(times, references, prior_of(both), reference_noise(both))
-
-
 def _visits(result: Result) -> tuple[Visit, ...]:
     timing = result.outcome.timing
     return () if timing is None else timing.visits
-
-
-def _by_round(result: Result) -> dict[int, Visit]:
-    return {visit.round: visit for visit in _visits(result)}
 
 
 def _plain_ratio(result: Result, base: Result) -> float | None:

@@ -24,6 +24,9 @@ LIKELY_TASKS = (
 """What models that name no class are for, the likeliest first; all other tasks come after."""
 
 
+_PAIRED = ("SEQ_TO_SEQ_CAUSAL_LM", "SPEECH_SEQ_2_SEQ")
+"""What encoder-decoders are for, though some have a class for their decoder alone."""
+
 _FRAMEWORKS = ("torch", "keras", "tf_keras", "tensorflow")
 """Packages whose classes have a forward method that says nothing of a model's inputs."""
 
@@ -134,10 +137,10 @@ def _unnamed(library: Library, config: Any, case: Case) -> Optional[Any]:
     base = library.base_model(config)
     if case.mode == "inference" and base is not None:
         return base
-    likely = "SEQ_TO_SEQ_CAUSAL_LM"
+    likely = _PAIRED
     if not getattr(config, "is_encoder_decoder", False):  # most encoders can be run as decoders
-        likely = "CAUSAL_LM" if getattr(config, "is_decoder", False) else "MASKED_LM"
-    for task in (likely, *LIKELY_TASKS, *all_tasks(library.transformers)):
+        likely = ("CAUSAL_LM" if getattr(config, "is_decoder", False) else "MASKED_LM",)
+    for task in (*likely, *LIKELY_TASKS, *all_tasks(library.transformers)):
         found = library.class_for(task, config, case.model)
         if found is not None and (case.mode == "inference" or _has_loss(library, found)):
             return found

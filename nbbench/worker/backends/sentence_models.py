@@ -77,7 +77,8 @@ def _module(torch: Any, listed: dict[str, Any], case: Case) -> Any:
     if name.startswith("sentence_transformers."):
         with suppress(ImportError):
             kind = sentence_transformers.util.import_from_string(name)
-    if not (isinstance(kind, type) and issubclass(kind, torch.nn.Module)):
+    is_class = isinstance(kind, type)
+    if not (is_class and issubclass(kind, torch.nn.Module)):
         raise Unsupported(
             f"{case.model} has the module {name}, which is no part of sentence-transformers; "
             f"measure it as code of your own, FILE.py:FUNCTION"

@@ -126,7 +126,8 @@ def _refuse_nameless_architectures(architectures: Any, model: str) -> None:
 
 def parts(config: Any) -> list[Any]:
     """A configuration object and the parts of it, at any depth, that are such objects too."""
-    found, left = [], [config]
+    found: list[Any] = []
+    left = [config]
     while left:
         part = left.pop(0)
         if any(part is each for each in found):

@@ -24,9 +24,12 @@ def transcript(head: Head) -> tuple[Input, ...]:
 def transduced(head: Head) -> tuple[Input, ...]:
     """A transcript, what its predictor is given, and the mask that frames count by."""
     (labels,) = transcript(head)
+    given = head.input_named("decoder_input_ids")
     batch, length = labels.shape
-    made = [labels]
-    if "decoder_input_ids" in head.asks and "decoder_input_ids" not in head.tensors:
+    if given is not None:  # a start, and the labels
+        length = max(given.shape[1] - 1, 1)
+    made = [Input("labels", "ids", (batch, length), labels.bound)]
+    if "decoder_input_ids" in head.asks and given is None:
         made.append(Input("decoder_input_ids", "ids", (batch, length + 1), labels.bound))
     features = head.input_named("input_features")
     if features is not None and "attention_mask" not in head.tensors:

@@ -36,7 +36,7 @@ def describe_case(
         return inputs
     tensors = {tensor.name: tensor for tensor in inputs.tensors}
     labels = labels_of(Head(model_class, config, tensors))
-    return Inputs((*inputs.tensors, *labels), inputs.tokens)
+    return dataclasses.replace(inputs, tensors=(*inputs.tensors, *labels))
 
 
 def _as_the_head_takes_them(inputs: Inputs, config: Any, model_class: ModelClass) -> Inputs:
@@ -50,7 +50,7 @@ def _as_the_head_takes_them(inputs: Inputs, config: Any, model_class: ModelClass
     if "MULTIPLE_CHOICE" in tasks or "mc_labels" in asks:
         tensors = tuple(_with_choices(each) for each in tensors)
         tokens = None if tokens is None else tokens * CHOICES
-    return Inputs(tensors, tokens)
+    return dataclasses.replace(inputs, tensors=tensors, tokens=tokens)
 
 
 def _question(ids: Input) -> Input:

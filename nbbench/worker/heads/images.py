@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 from ..inputs.tensors import Input
 from .head import Head
 
@@ -82,7 +80,7 @@ def _patches(head: Head) -> int:
     if patch is None:
         raise head.unknown()
     tall, wide = patch if isinstance(patch, (list, tuple)) else (patch, patch)
-    patches = math.prod((height // tall, width // wide))
+    patches = int(height // tall) * int(width // wide)
     pixels = head.input_named("pixel_values")
     if pixels is not None and len(pixels.shape) == 5:
         patches *= pixels.shape[1] // int(getattr(head.config, "tubelet_size", 1))

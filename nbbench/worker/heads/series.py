@@ -12,11 +12,12 @@ def future(head: Head) -> tuple[Input, ...]:
     past = head.input_named("past_values")
     if past is None:
         raise head.unknown()
-    length = getattr(config, "prediction_length", None) or getattr(config, "horizon_length", 1)
-    labels = [Input("future_values", "noise", (head.batch_size, int(length), *past.shape[2:]))]
+    horizon = getattr(config, "prediction_length", None) or getattr(config, "horizon_length", 1)
+    length = int(horizon or 1)
+    labels = [Input("future_values", "noise", (head.batch_size, length, *past.shape[2:]))]
     if "future_time_features" in head.asks and "future_time_features" not in head.tensors:
         features = int(getattr(config, "num_time_features", 0))
-        shape = (head.batch_size, int(length), features)
+        shape = (head.batch_size, length, features)
         labels.append(Input("future_time_features", "noise", shape))
     return tuple(labels)
 

@@ -93,8 +93,8 @@ def _values(asked: Asked) -> list[Input]:
         return [Input("input_values", "noise", (batch_size, frames, config.num_mel_bins))]
     samples = _samples(asked)
     channels = _channels(asked)
-    shape = (batch_size, samples) if channels is None else (batch_size, channels, samples)
-    return [Input("input_values", "noise", shape)]
+    sound = (samples,) if channels is None else (channels, samples)
+    return [Input("input_values", "noise", (batch_size, *sound))]
 
 
 def _channels(asked: Asked) -> Optional[int]:

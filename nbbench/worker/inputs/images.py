@@ -35,9 +35,8 @@ def images(asked: Asked) -> list[Input]:
         found = padded_patches(asked.config, vision_part(asked.config), 0, asked.batch_size)
         return [tensor for tensor in found.tensors if tensor.name in asked.parameters]
     height, width = size_of(asked.config)
-    shape = (asked.batch_size, channels_of(asked.config), height, width)
-    if _compares(asked.config):
-        shape = (asked.batch_size, 2, *shape[1:])
+    image = (channels_of(asked.config), height, width)
+    shape = (asked.batch_size, *((2,) if _compares(asked.config) else ()), *image)
     made = [Input("pixel_values", "noise", shape)]
     for name in ("prompt_pixel_values", "prompt_masks"):
         if asked.needs(name):

@@ -36,7 +36,7 @@ class OwnInputs:
 
 def described_inputs(described: Mapping[str, Any], case: Case) -> OwnInputs:
     """The inputs of a case by their symbolic shapes, as the argument ``inputs`` gives them."""
-    sizes = {"batch": case.batch_size, "length": case.sequence_length}
+    sizes = {"batch": case.batch_size, "length": case.sequence_length or 0}
     has_length = any("length" in each["shape"] for each in described.values())
     if has_length and case.sequence_length is None:
         raise Unsupported(f"{case.model} takes sequences; give sequence_lengths")

@@ -21,7 +21,12 @@ def positioned_image(
     """A square image of as many patches as may be, the rest filled up; None for other models."""
     token, vision = image_token(config), getattr(config, "vision_config", None)
     pool = first_named(vision, "pooling_kernel_size")
-    if token is None or not pool or not {"pixel_values", "image_position_ids"} <= set(parameters):
+    if (
+        vision is None
+        or token is None
+        or not pool
+        or not {"pixel_values", "image_position_ids"} <= set(parameters)
+    ):
         return None
     patch = vision.patch_size
     most = _SOFT_TOKENS * pool**2

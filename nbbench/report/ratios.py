@@ -1,0 +1,125 @@
+"""The ratio of two cases' times, from their visits.
+
+Two cases of one run are compared visit by visit: in each round the logarithm of their times' ratio
+is taken, what they differ by as the machine drifted between the two visits taken out, and an
+interval drawn over the rounds (Kalibera and Jones, *Rigorous Benchmarking in Reasonable Time*, ISMM
+2013). Rounds differ from each other by chance alone, but now and then one is hit by other work: the
+mean is a trimmed one, and its interval that of Tukey and McLaughlin (*Less Vulnerable Confidence
+and Significance Procedures for Location Based on a Single Sample*, Sankhyā A 25, 1963).
+
+Visits go on until the ratio is known well enough, which claims too much if it is asked after each
+of them: it is asked seldom, at `LOOKS`, and at a level of 99 %, of which 95 % are left
+(`tests/test_ratios.py` simulates it).
+
+Cases of two runs are compared by their times at the reference's level.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Sequence
+
+from ..worker.case import MIN_VISITS, Visit
+from .coefficient import (
+    NOT_AT_ALL,
+    Coefficient,
+    Prior,
+    coefficient_of,
+    log_reference,
+    log_time,
+    prior_of,
+    reference_noise,
+)
+from .visits import Estimate, mean_of
+
+LOOKS = (6, 8, 10, 13, 17, 22, 30)
+"""After how many rounds it is asked whether a ratio is known well enough."""
+
+_TRIMMED = 0.15
+"""The part of the rounds that is left out of the mean at each end."""
+
+_OF_A_PAIR = Prior(0.3, 0.3, 0.0)
+"""How far ratios of neighbouring visits follow the ratios of their references: less than times do,
+as a reference's own chance is twice in it."""
+
+_SLOW_PART = 0.4
+"""Of what visits differ by: how far a whole run is off, as they also drift from minute to minute,
+which no number of visits within some seconds shows. (`docs/steadiness.py runs` counts by it.)"""
+
+_T_QUANTILES = (
+    63.66, 9.92, 5.84, 4.60, 4.03, 3.71, 3.50, 3.36, 3.25, 3.17, 3.11, 3.05, 3.01, 2.98, 2.95, 2.92,
+    2.90, 2.88, 2.86, 2.85, 2.83, 2.82, 2.81, 2.80, 2.79, 2.78, 2.77, 2.76, 2.76, 2.75,
+)  # fmt: skip
+"""Of Student's t at 99.5 %, for 1 to 30 degrees of freedom."""
+
+
+def paired_ratio(mine: Sequence[Visit], theirs: Sequence[Visit]) -> Estimate | None:
+    """The log ratio over the rounds that both have; None for fewer than three."""
+    pairs = _pairs(mine, theirs)
+    if len(pairs) < MIN_VISITS:
+        return None
+    ratios = [log_time(one) - log_time(other) for one, other in pairs]
+    references = [(log_reference(one), log_reference(other)) for one, other in pairs]
+    known = [one - other for one, other in references if one is not None and other is not None]
+    if len(known) == len(ratios):
+        noise = 2 * reference_noise([visit for pair in pairs for visit in pair])
+        coefficient = coefficient_of(ratios, known, _OF_A_PAIR, noise)
+        ratios = [r - coefficient.value * drift for r, drift in zip(ratios, known, strict=True)]
+    return trimmed_mean_of(ratios)
+
+
+def trimmed_mean_of(values: Sequence[float]) -> Estimate:
+    """The trimmed mean of independent values; its error is that of the winsorized ones."""
+    ordered, n = sorted(values), len(values)
+    cut = int(_TRIMMED * n)
+    kept = ordered[cut : n - cut]
+    winsorized = [kept[0]] * cut + kept + [kept[-1]] * cut
+    error = statistics.stdev(winsorized) * math.sqrt((n - 1) / (len(kept) * (len(kept) - 1)))
+    return Estimate(statistics.fmean(kept), _t_quantile(len(kept) - 1) * error)
+
+
+def _t_quantile(degrees: int) -> float:
+    """Student's t at 99.5 %."""
+    return _T_QUANTILES[degrees - 1] if degrees <= len(_T_QUANTILES) else 2.58 + 5.2 / degrees
+
+
+def unpaired_ratio(mine: Sequence[Visit], theirs: Sequence[Visit]) -> Estimate | None:
+    """The log ratio of two runs, each at its own visits; None for fewer than three of either."""
+    if min(len(mine), len(theirs)) < MIN_VISITS:
+        return None
+    coefficient = _shared_coefficient(mine, theirs)
+    means, drifts, slow = [], [], []
+    for visits in (mine, theirs):
+        references = [log_reference(visit) or 0.0 for visit in visits]
+        times = [log_time(visit) for visit in visits]
+        steady = [t - coefficient.value * r for t, r in zip(times, references, strict=True)]
+        means.append(mean_of(steady))
+        slow.append(1.96 * _SLOW_PART * statistics.stdev(steady))
+        drifts.append(statistics.fmean(references))
+    unsure = 1.96 * (drifts[0] - drifts[1]) * coefficient.deviation
+    half = math.hypot(means[0].half, means[1].half, unsure, *slow)
+    return Estimate(means[0].mean - means[1].mean, half)
+
+
+def _shared_coefficient(mine: Sequence[Visit], theirs: Sequence[Visit]) -> Coefficient:
+    """The coefficient from the visits of both, each about its own mean."""
+    times: list[float] = []
+    references: list[float] = []
+    for visits in (mine, theirs):
+        known = [(log_time(v), log_reference(v)) for v in visits]
+        pairs = [(time, reference) for time, reference in known if reference is not None]
+        if len(pairs) < len(visits):
+            return NOT_AT_ALL
+        mean_time = statistics.fmean(time for time, _ in pairs)
+        mean_reference = statistics.fmean(reference for _, reference in pairs)
+        times += [time - mean_time for time, _ in pairs]
+        references += [reference - mean_reference for _, reference in pairs]
+    both = [*mine, *theirs]
+    return coefficient_of(times, references, prior_of(both), reference_noise(both))
+
+
+def _pairs(mine: Sequence[Visit], theirs: Sequence[Visit]) -> list[tuple[Visit, Visit]]:
+    """The visits of the rounds that both have, in order."""
+    of_round = {visit.round: visit for visit in theirs}
+    return [(visit, of_round[visit.round]) for visit in mine if visit.round in of_round]

@@ -1,0 +1,98 @@
+"""What visits say of two cases: how often a difference is found that is none, or is not found."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from nbbench.report.ratios import LOOKS, paired_ratio, trimmed_mean_of, unpaired_ratio
+from nbbench.worker.case import Visit
+
+SECONDS, LEVEL = 5e-3, 2e-4
+
+
+def visit(number, seconds, reference=LEVEL):
+    return Visit((seconds,) * 3, references=(reference,) * 3, round=number)
+
+
+def rounds(random, ratio, noise, hit, drift=0.0):
+    """Two cases side by side: each visit has its chance, and now and then one is hit."""
+    mine, theirs = [], []
+    for number in range(LOOKS[-1]):
+        for visits, factor in ((mine, ratio), (theirs, 1.0)):
+            slow = random.normal(0, drift)
+            late = random.exponential(0.12) if random.random() < hit else 0.0
+            seconds = SECONDS * factor * math.exp(random.normal(0, noise) + late + 0.5 * slow)
+            visits.append(visit(number, seconds, LEVEL * math.exp(slow)))
+    return mine, theirs
+
+
+def called(random, ratio, noise, hit, **more):
+    """What is called of a ratio: 1 for slower, -1 for faster, 0 for neither; looks included."""
+    mine, theirs = rounds(random, ratio, noise, hit, **more)
+    for look in LOOKS:
+        estimate = paired_ratio(mine[:look], theirs[:look])
+        if max(abs(estimate.low), abs(estimate.high)) < math.log1p(0.02):
+            return 0
+        if estimate.low > 0 or estimate.high < 0:
+            return 1 if estimate.low > 0 else -1
+    return 0
+
+
+def part_called(ratio, noise, trials=400, **more):
+    random = np.random.default_rng(0)
+    results = [called(random, ratio, noise, **more) for _ in range(trials)]
+    return results.count(1) / trials, results.count(-1) / trials
+
+
+@pytest.mark.parametrize("noise", [0.01, 0.035])
+@pytest.mark.parametrize("hit", [0.0, 0.1])
+def test_a_case_against_itself_is_seldom_called_different(noise, hit):
+    assert sum(part_called(1.0, noise, hit=hit)) <= 0.06
+
+
+@pytest.mark.parametrize("hit", [0.0, 0.1])
+def test_a_slowdown_of_five_per_cent_is_found(hit):
+    slower, faster = part_called(1.05, 0.035, hit=hit)
+    assert slower >= 0.9
+    assert faster == 0
+
+
+def test_drift_between_the_two_visits_of_a_round_is_taken_out():
+    random = np.random.default_rng(0)
+    mine, theirs = rounds(random, 1.05, 0.01, 0.0, drift=0.2)
+    plain = trimmed_mean_of(
+        [math.log(a.samples[0] / b.samples[0]) for a, b in zip(mine, theirs, strict=True)]
+    )
+    assert paired_ratio(mine, theirs).half < plain.half / 2
+
+
+def test_a_round_that_was_hit_hardly_moves_the_ratio():
+    values = [0.05, 0.051, 0.049, 0.052, 0.048, 0.05, 0.05, 0.049, 3.0]
+    estimate = trimmed_mean_of(values)
+    assert estimate.mean == pytest.approx(0.05, abs=0.001)
+    assert estimate.half < 0.005
+
+
+def test_without_references_the_plain_ratio_is_taken():
+    mine = [Visit((SECONDS * 1.1,) * 3, round=number) for number in range(6)]
+    theirs = [Visit((SECONDS,) * 3, round=number) for number in range(1, 7)]
+    assert paired_ratio(mine, theirs).mean == pytest.approx(math.log(1.1))
+    assert paired_ratio(mine[:3], theirs) is None  # two rounds in common
+    assert unpaired_ratio(mine, theirs).mean == pytest.approx(math.log(1.1))
+    assert unpaired_ratio(mine[:2], theirs) is None
+
+
+def test_two_runs_that_are_noisy_within_are_taken_to_differ_as_runs():
+    random = np.random.default_rng(0)
+    halves = []
+    for noise in (0.005, 0.05):
+        runs = [
+            [visit(n, SECONDS * math.exp(random.normal(0, noise))) for n in range(30)]
+            for _ in range(2)
+        ]
+        halves.append(unpaired_ratio(*runs).half)
+    assert halves[0] < 0.015
+    assert halves[1] > 0.05
