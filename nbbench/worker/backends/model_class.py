@@ -137,7 +137,7 @@ def _unnamed(library: Library, config: Any, case: Case) -> Optional[Any]:
     base = library.base_model(config)
     if case.mode == "inference" and base is not None:
         return base
-    likely = _PAIRED
+    likely: tuple[str, ...] = _PAIRED
     if not getattr(config, "is_encoder_decoder", False):  # most encoders can be run as decoders
         likely = ("CAUSAL_LM" if getattr(config, "is_decoder", False) else "MASKED_LM",)
     for task in (*likely, *LIKELY_TASKS, *all_tasks(library.transformers)):

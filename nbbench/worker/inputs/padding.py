@@ -90,7 +90,7 @@ def spread(batch_size: int, length: int, padding: float) -> tuple[int, ...]:
     Up to half of padding the longest row is whole; a batch of one has one row of the mean length.
     """
     mean = (1 - padding) * length
-    reach = min(padding, 1 - padding) * length if batch_size > 1 else 0.0
+    reach = min(padding * length, max(mean - 1, 0.0)) if batch_size > 1 else 0.0
     step = 2 * reach / max(batch_size - 1, 1)
     ends = accumulate(mean - reach + step * number for number in range(batch_size))
     totals = [round(end + 1e-9) for end in ends]  # so that the sum is right, too
