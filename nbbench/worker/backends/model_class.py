@@ -111,7 +111,8 @@ def _named(library: Library, name: str, config: Any, case: Case) -> tuple[Any, s
     """The class with this name, or the one that the auto class with the same ending has.
 
     Names are spelt otherwise where a class was renamed (T5WithLMHeadModel), or written with code
-    of its own (MPTForCausalLM).
+    of its own (MPTForCausalLM). A base model's name says no more than whose it is, so that only
+    its capitals may differ.
     """
     found = library.class_named(name, case.model)
     if found is not None:
@@ -121,8 +122,9 @@ def _named(library: Library, name: str, config: Any, case: Case) -> tuple[Any, s
         found = library.class_for(task, config, case.model)
         if found is not None:
             break
-    if found is None and is_base_name(name):
-        found = library.base_model(config)
+    base = library.base_model(config) if found is None and is_base_name(name) else None
+    if base is not None and _name(library, base).lower() == name.lower():
+        found = base
     if found is None:
         raise library.lacks(name, case.model)
     note = f"architecture {name} is not in transformers {version}: {found.__name__} was measured"
