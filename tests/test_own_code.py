@@ -138,7 +138,7 @@ def test_nbbenchs_own_timing_keeps_its_samples_where_an_override_passes_it_on():
     benchmark = Own(arguments(memory=False))
     benchmark.run()
     timing = benchmark.report.results[0].outcome.timing
-    assert timing.n >= 6
+    assert timing.n >= 3
     assert timing.ci_low_s <= timing.median_s <= timing.ci_high_s
 
 

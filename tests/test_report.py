@@ -74,6 +74,7 @@ def test_what_was_measured_comes_after_the_case_and_constants_last(report):
             "environment",
             "attention",
             "execution",
+            "modalities",
             "architecture",
             "config_source",
             "phase",

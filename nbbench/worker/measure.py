@@ -239,13 +239,13 @@ class Reference:
         self._call, self._stopwatch = call, stopwatch
         self._allowed_s = 0.0
         self.times: list[float] = []
-        for _ in range(REFERENCE_WARM_UP):
-            self._duration = stopwatch(call, 1)
+        self._shortest = min(stopwatch(call, 1) for _ in range(REFERENCE_WARM_UP))
 
     def follow(self, seconds: float) -> None:
         """Time the kernel as often as its share of these seconds of calls allows."""
         self._allowed_s += REFERENCE_SHARE * seconds
-        while self._allowed_s >= self._duration:
-            self._duration = self._stopwatch(self._call, 1)
-            self._allowed_s -= self._duration
-            self.times.append(self._duration)
+        while self._allowed_s >= self._shortest:
+            took_s = self._stopwatch(self._call, 1)
+            self._shortest = min(self._shortest, took_s)
+            self._allowed_s -= took_s
+            self.times.append(took_s)
