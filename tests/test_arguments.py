@@ -148,11 +148,14 @@ class Layers(Model):
         (Model(), "a model object (Model) was given for a name; nbbench builds its own, so give "
          "model.config as configs"),
         (Pipeline(), "so give its model.config as configs"),
-        (Layers(), "so give the configuration of a Transformers model as configs"),
+        (Layers(), "a model object (Layers) was given for a name; code of your own runs from a "
+         "file, so write its cell to one (%%writefile net.py), and give 'net.py:Layers'"),
         (Config(), "a configuration was given for a name; give it as configs"),
         (BERT, "a configuration was given for a name; give it as configs"),
         ({"a": BERT}, "a dict was given for a name; give names, or configurations as configs"),
         (Model, "the class Model was given for a name"),
+        (Model, "and give 'net.py:Model'"),
+        (lambda: Model(), "the function <lambda> was given for a name; code of your own runs"),
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("way", ["alone", "listed", "by position"])

@@ -86,7 +86,9 @@ def test_boxes_lie_in_the_page_and_have_a_size(steps):
 def test_what_a_configuration_must_name_is_named_where_it_does_not():
     with pytest.raises(Unsupported, match="autoformer names no prediction_length.*add one"):
         described("autoformer", "AutoformerModel", context_length=8)
-    with pytest.raises(Unsupported, match=r"that pix2struct_vision_model takes \(flattened_patches"):
+    with pytest.raises(
+        Unsupported, match=r"that pix2struct_vision_model takes \(flattened_patches"
+    ):
         described("pix2struct_vision_model", "Pix2StructVisionModel")
 
 
@@ -201,7 +203,8 @@ FEW = ("bert", "videomae", "wav2vec2", "patchtst", "t5")
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "types", [pytest.param(FEW, marks=pytest.mark.newest, id="few"), pytest.param(SHARE, id="share")]
+    "types",
+    [pytest.param(FEW, marks=pytest.mark.newest, id="few"), pytest.param(SHARE, id="share")],
 )
 def test_a_share_of_all_types_runs(tmp_path, types):
     pytest.importorskip("torch")

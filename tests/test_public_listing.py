@@ -66,7 +66,7 @@ def test_what_is_printed_is_as_it_was(name, capsys):
 
 def test_the_table_of_a_notebook_is_as_it_was(capsys):
     def table(html):
-        return html.partition("<details>")[0]
+        return html.partition("</style>")[2].partition("<details>")[0]
 
     html = printed(capsys)["report.html"]
     assert table(html) == table((FOLDER / "report.html").read_text())

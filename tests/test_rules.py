@@ -18,7 +18,10 @@ import pytest
 import nbbench
 
 PACKAGE = Path(nbbench.__file__).parent
-HEAVY = {"torch", "tensorflow", "jax", "keras", "keras_hub", "tf_keras", "transformers"}
+HEAVY = {
+    "torch", "tensorflow", "jax", "keras", "keras_hub", "tf_keras", "transformers", "peft",
+    "sentence_transformers",
+}  # fmt: skip
 
 LEVELS = (
     {"masked_urls", "text"},

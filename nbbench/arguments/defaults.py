@@ -30,8 +30,8 @@ VARIABLE = "NBBENCH_DEFAULTS"
 _NEVER = ("models", "configs")
 """What is measured is always named; only how it is measured has defaults."""
 
-_NOT_BY_A_FOLDER = ("environments", "isolation")
-"""They choose which interpreter runs and what is installed: no folder may, only its user."""
+_NOT_BY_A_FOLDER = ("environments", "isolation", "trust_remote_code")
+"""They choose which code runs and what is installed: no folder may, only its user."""
 
 
 @dataclass(frozen=True)

@@ -95,7 +95,7 @@ def _with_dashes(word: str) -> str:
 def _help(field: FieldInfo) -> str:
     default = field.get_default(call_default_factory=True)
     text = (field.description or "").replace("%", "%%")
-    if default == []:
+    if default in ([], {}):
         return text
     shown = " ".join(map(str, default)) if isinstance(default, list) else default
     shown = {True: "yes", False: "no"}.get(shown, shown) if isinstance(shown, bool) else shown
@@ -108,6 +108,8 @@ def _metavar(field: FieldInfo) -> str:
         annotation = get_args(annotation)[0]
         if hasattr(annotation, "__metadata__"):
             annotation = annotation.__origin__
+    if get_origin(annotation) is dict:
+        return "JSON"
     if type(None) in get_args(annotation):  # one that may be left open
         annotation = get_args(annotation)[0]
     if annotation in (int, float):

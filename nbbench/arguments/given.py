@@ -29,7 +29,7 @@ def guarded(read: Callable[..., Any]) -> Callable[..., Any]:
     def reading(value: Any, *more: Any) -> Any:
         try:
             return read(value, *more)
-        except (Unreadable, _Refused):
+        except (Unreadable, Refused):
             raise
         except Exception as error:
             raise Unreadable(
@@ -39,7 +39,7 @@ def guarded(read: Callable[..., Any]) -> Callable[..., Any]:
     return reading
 
 
-class _Refused(ValueError):
+class Refused(ValueError):
     """A value that can be read, and is not what is wanted."""
 
 
@@ -95,50 +95,87 @@ def as_text(value: Any) -> Any:
     if isinstance(value, str):
         return plain(value)
     if isinstance(value, Mapping) and "model_type" not in value:
-        raise _Refused("a dict was given for a name; give names, or configurations as configs")
+        raise Refused("a dict was given for a name; give names, or configurations as configs")
     if isinstance(value, Mapping) or _is_config(value):
-        raise _Refused("a configuration was given for a name; give it as configs")
+        raise Refused("a configuration was given for a name; give it as configs")
     if isinstance(value, type):
-        raise _Refused(
+        raise Refused(
             f"the class {value.__name__} was given for a name; give the name of a model, or a "
-            f"configuration as configs"
+            f"configuration as configs; {_as_file(value.__name__)}"
+        )
+    if _is_model(value) and not _config_of(value):
+        raise Refused(
+            f"a model object ({type(value).__name__}) was given for a name; "
+            f"{_as_file(type(value).__name__)}"
+        )
+    if callable(value) and hasattr(value, "__name__"):
+        raise Refused(
+            f"the function {value.__name__} was given for a name; {_as_file(value.__name__)}"
         )
     if _is_model(value):
-        raise _Refused(
+        raise Refused(
             f"a model object ({type(value).__name__}) was given for a name; nbbench builds its "
-            f"own, so give {_config_of(value) or _SOME_CONFIG} as configs"
+            f"own, so give {_config_of(value)} as configs"
         )
     return os.fspath(value) if isinstance(value, os.PathLike) else value
+
+
+def _as_file(factory: str) -> str:
+    """What to do with code of the notebook: models are built in processes of their own."""
+    return (
+        f"code of your own runs from a file, so write its cell to one (%%writefile net.py), and "
+        f"give 'net.py:{factory}'"
+    )
+
+
+@guarded
+def as_lengths(value: Any) -> Any:
+    """One way to draw, or a list of lengths or of texts: a column of a DataFrame, too."""
+    if value is None or isinstance(value, (str, os.PathLike)):
+        return plain(os.fspath(value)) or None if value else None
+    if isinstance(value, Mapping) or not isinstance(value, Iterable):
+        raise Refused(
+            f"lengths: a value of type {type(value).__name__} is neither text nor a list; give "
+            f"'uniform(16,512)', a file, or a list of lengths or texts"
+        )
+    values = [each.item() if hasattr(each, "item") else each for each in as_list(value)]
+    kinds = {type(each) for each in values}
+    if not values or kinds not in ({int}, {str}):
+        raise Refused(
+            f"lengths: a list of {', '.join(sorted(kind.__name__ for kind in kinds)) or 'nothing'} "
+            f"is neither one of whole numbers nor one of texts"
+        )
+    return values
 
 
 @guarded
 def config_as_dict(config: Any, number: int) -> dict[str, Any]:
     """A config as plain JSON values, whether it is a dict or an object with ``to_dict``."""
     if isinstance(config, type):
-        raise _Refused(
+        raise Refused(
             f"configs: number {number} is the class {config.__name__}; give an object of it, "
             f"{config.__name__}()"
         )
     if _is_model(config):
-        raise _Refused(
+        raise Refused(
             f"configs: number {number} is a model object ({type(config).__name__}); give "
             f"{_config_of(config) or _SOME_CONFIG}"
         )
     values = config.to_dict() if hasattr(config, "to_dict") else config
     if not isinstance(values, Mapping):
-        raise _Refused(
+        raise Refused(
             f"configs: number {number} is a {type(config).__name__}; give a dict with a model_type "
             f"or a Transformers config object"
         )
     if values and all(isinstance(each, Mapping) or _is_config(each) for each in values.values()):
-        raise _Refused(
+        raise Refused(
             "configs: a dict of configurations by name was given; give models=list(configs), "
             "configs=list(configs.values())"
         )
     model_type: str | None = values.get("model_type") or getattr(config, "model_type", None)
     read: dict[str, Any] = json.loads(json.dumps(dict(values), default=_plain))
     if is_deep(read):
-        raise _Refused(
+        raise Refused(
             f"configs: number {number} is nested deeper than {MAX_DEPTH} levels; give the "
             f"configuration of a Transformers model"
         )

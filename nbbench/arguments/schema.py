@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from copy import copy
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -24,7 +25,8 @@ from ..errors import ArgumentError, did_you_mean
 from ..machine.processors import too_many_threads
 from ..text import quoted, shortened
 from ..worker.case import MIN_SAMPLES
-from .given import Unreadable, as_list, as_text, config_as_dict, plain
+from .given import Unreadable, as_lengths, as_list, as_text, config_as_dict, plain
+from .own_inputs import inputs_as_dict
 
 
 def _no_bool(value: Any) -> Any:
@@ -42,6 +44,7 @@ def _as_name(value: Any) -> Any:
 
 _List = BeforeValidator(as_list)
 _Size = Annotated[int, Field(gt=0, lt=2**31), BeforeValidator(_no_bool)]
+_Part = Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False), BeforeValidator(_no_bool)]
 _Name = Annotated[str, Field(min_length=1), BeforeValidator(as_text)]
 
 
@@ -65,7 +68,7 @@ _Framework = Annotated[str, _same_as(pt="pytorch", torch="pytorch", tf="tensorfl
 def _option(default: Any, help_text: str, **extra: Any) -> Any:
     """A field with its help, and what a front end needs to know besides."""
     return Field(
-        default_factory=lambda: list(default) if isinstance(default, list) else default,
+        default_factory=lambda: copy(default),
         description=help_text,
         json_schema_extra=extra,
     )
@@ -81,8 +84,9 @@ class BenchmarkArguments(BaseModel):
 
     models: Annotated[list[_Name], _List] = _option(
         [],
-        "models to measure: names of the built-in catalogue, Hugging Face Hub ids, or folders "
-        "with a config.json; with configs, a label for each of them",
+        "models to measure: names of the built-in catalogue, Hugging Face Hub ids, folders with a "
+        "config.json, or code of your own as FILE.py:FUNCTION or MODULE:FUNCTION; with configs, a "
+        "label for each of them",
     )
     configs: Annotated[list[dict[str, Any]], _List] = _option(
         [],
@@ -100,6 +104,18 @@ class BenchmarkArguments(BaseModel):
         [8, 32, 128, 512],
         "how many tokens (audio: frames) a sample has; images have none",
         short="s",
+    )
+    paddings: Annotated[list[_Part], _List] = _option(
+        [0.0],
+        "what part of the tokens of a batch is padding, with a mask of zero: 0.3 is 30 %, spread "
+        "over the rows",
+        also="padding",
+    )
+    lengths: Annotated[str | list[Any] | None, BeforeValidator(as_lengths)] = _option(
+        None,
+        "rows of several lengths in a batch, drawn by the seed: uniform(16,512), a list of lengths "
+        "or texts, or a file of them (texts.txt, or reviews.csv:COLUMN); texts want the model's "
+        "tokenizer in its folder; sequence_lengths, where given too, cut the rows",
     )
     inference: bool = _option(True, "measure one forward pass")
     training: bool = _option(
@@ -141,6 +157,17 @@ class BenchmarkArguments(BaseModel):
         "auto",
         "what a model is given that takes more than text: auto is all that nbbench can make for it "
         "(a vision-language model gets an image in each sample), text is text alone",
+    )
+    inputs: Annotated[dict[str, Any], BeforeValidator(inputs_as_dict)] = _option(
+        {},
+        "what a model of your own code is called with: shapes by name, of numbers, batch and "
+        'length, like {"x": ["batch", 3, 224, 224]}; whole numbers as {"ids": {"shape": ["batch", '
+        '"length"], "below": 1000}}; as a flag in JSON',
+    )
+    trust_remote_code: bool = _option(
+        False,
+        "run the code that comes in a model's folder (auto_map in its config.json); it may do "
+        "whatever you may",
     )
     precision: float = _option(
         0.05,
@@ -240,6 +267,7 @@ class BenchmarkArguments(BaseModel):
     @field_validator(
         "batch_sizes",
         "sequence_lengths",
+        "paddings",
         "frameworks",
         "dtypes",
         "attentions",
@@ -342,6 +370,18 @@ class BenchmarkArguments(BaseModel):
             raise ValueError("eager_mode and use_xla mean what executions says; keep one of them")
         return self
 
+    @model_validator(mode="after")
+    def _one_way_of_padding(self) -> BenchmarkArguments:
+        if self.lengths is not None and self.paddings != [0.0]:
+            raise ValueError("padding and lengths both say how long rows are; keep one")
+        return self
+
+    @property
+    def longest_rows(self) -> list[int | None]:
+        """What rows of several ``lengths`` are cut to: given ``sequence_lengths``, else nothing."""
+        usual = type(self).model_fields["sequence_lengths"].get_default(call_default_factory=True)
+        return [None] if self.sequence_lengths == usual else [*self.sequence_lengths]
+
     def modes(self) -> list[str]:
         """What to measure of each model: ``inference``, ``training`` or both."""
         return [mode for mode in ("inference", "training") if getattr(self, mode)]
@@ -440,6 +480,8 @@ def _sentence(found: Any) -> str:
         return str(error) if is_named else f"{name}: {error}"
     if kind == "extra_forbidden":
         return unknown_argument(name)
+    if name == "paddings":
+        return f"paddings: {quoted(value)} is no part of a batch, from 0 to below 1, like 0.3"
     wanted = {
         "greater_than": "a whole number above 0",
         "less_than": "below 2147483648, which is more than any machine takes",

@@ -67,7 +67,7 @@ class UserCalls:
             raise KeyboardInterrupt
         if outcome.status is not Status.OK:
             raise CallFailed(outcome)
-        return replace(outcome, tokens_per_call=None)
+        return replace(outcome, tokens_per_call=None, real_tokens_per_call=None)
 
     def explain(self, case: Case, error: Exception) -> Outcome:
         """What came of a case where the user's code raised."""

@@ -5,8 +5,10 @@ Nothing but ipywidgets 7.7 is needed, so that the form is the same in Colab as i
 
 from __future__ import annotations
 
+import json
 import shlex
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, get_args, get_origin
 
@@ -71,12 +73,15 @@ class TextField(Field):
     """Words or numbers, as one would give them on a command line."""
 
     def __init__(self, name: str, default: Any, changed: Changed, *, several: bool) -> None:
-        self._several = several
+        self._several, self._is_dict = several, isinstance(default, dict)
         super().__init__(name, default, changed)
 
     def read(self) -> Any:
         """The words of the text where there may be several; None where it may be left open."""
         text = self._widget.value.strip()
+        if self._is_dict:
+            with suppress(ValueError):
+                return json.loads(text or "{}")
         if not self._several:
             return None if text == "" and self._may_be_open() else text
         try:
@@ -89,6 +94,8 @@ class TextField(Field):
 
     def _input(self, default: Any) -> Any:
         text = "" if default is None else str(default)
+        if self._is_dict:
+            text = json.dumps(default) if default else ""
         if self._several:
             text = " ".join(shlex.quote(str(value)) for value in default)
         return widgets.Text(text, continuous_update=True, **self._options())

@@ -24,6 +24,7 @@ from ..worker.case import (
 )
 from .models import ModelConfig
 from .reasons import without_private
+from .row_lengths import RowLengths, Rows, rows_of
 
 __all__ = [
     "AXES",
@@ -55,7 +56,12 @@ class Result:
 
     def value(self, axis: Axis) -> Any:
         """The case's value on an axis, as it ran where that is known."""
-        ran_with = {"dtype": self.outcome.dtype, "execution": self.outcome.execution}
+        ran_with: dict[str, Any] = {
+            "dtype": self.outcome.dtype,
+            "execution": self.outcome.execution,
+        }
+        if self.case.sequence_length is None:
+            ran_with["sequence_length"] = self.outcome.sequence_length
         return ran_with.get(axis.name) or axis.value(self.case)
 
 
@@ -75,6 +81,7 @@ def expand(
     model that takes no sequence has one case for all lengths.
     """
     _refuse_too_many(arguments, models, interpreters)
+    drawn_from = None if arguments.lengths is None else RowLengths.of(arguments.lengths)
     cases = []
     for (framework, environment), model, mode, dtype, attention, batch_size in itertools.product(
         interpreters,
@@ -84,18 +91,22 @@ def expand(
         arguments.attentions,
         arguments.batch_sizes,
     ):
-        for execution, length in itertools.product(
+        for execution, rows in itertools.product(
             arguments.executions_of(framework),
-            arguments.sequence_lengths if model.takes_length else [None],
+            rows_of(arguments, drawn_from, batch_size) if model.has_length(arguments) else [Rows()],
         ):
             cases.append(
                 Case(
                     framework=framework,
                     model=model.name,
                     config=model.config,
-                    config_source=model.source,
+                    config_source=model.source_with_code(arguments),
                     batch_size=batch_size,
-                    sequence_length=length,
+                    sequence_length=rows.length,
+                    padding=rows.padding,
+                    lengths="" if drawn_from is None else drawn_from.label,
+                    row_lengths=rows.lengths,
+                    texts=rows.texts,
                     dtype=dtype,
                     attention=attention,
                     model_class=arguments.model_class,
@@ -114,9 +125,12 @@ def expand(
                     max_time=arguments.max_time,
                     seed=arguments.seed,
                     rounds=arguments.rounds,
+                    inputs=arguments.inputs if model.is_own else {},
+                    trust_remote_code=arguments.trust_remote_code and model.has_own_code,
+                    source=model.path,
                 )
             )
-    return cases
+    return list(dict.fromkeys(cases))  # rows may be shorter than each length that cuts them
 
 
 def _refuse_too_many(
@@ -125,7 +139,10 @@ def _refuse_too_many(
     interpreters: list[tuple[str, str]],
 ) -> None:
     """Raise `ArgumentError` where lists multiply to more cases than anyone can wait for."""
-    lengths = sum(len(arguments.sequence_lengths) if m.takes_length else 1 for m in models)
+    rows = len(arguments.sequence_lengths) * len(arguments.paddings)
+    if arguments.lengths is not None:
+        rows = len(arguments.longest_rows)
+    lengths = sum(rows if model.has_length(arguments) else 1 for model in models)
     executions = sum(len(arguments.executions_of(framework)) for framework, _ in interpreters)
     each = (arguments.modes(), arguments.dtypes, arguments.attentions, arguments.batch_sizes)
     count = lengths * executions * math.prod(len(values) for values in each)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -55,6 +56,45 @@ def adapter_sentence(name: str, file: Path) -> str:
     base = read_json(file, name).get("base_model_name_or_path")
     measure = f"measure its base model, {quoted(base)}" if base else "measure its base model"
     return f"{quoted(name)} is an adapter (it has an {ADAPTER}) and no whole model; {measure}"
+
+
+def find_adapter(name: str) -> dict[str, Any] | None:
+    """What a folder's adapter_config.json has; None where a name is of no folder with one."""
+    file = _as_path(name) / ADAPTER
+    with suppress(OSError, ValueError):
+        if file.is_file():
+            return read_json(file, name)
+    return None
+
+
+def folder_of(name: str) -> str:
+    """The absolute path of the folder that a name is of, or of whose file; empty for no path."""
+    with suppress(OSError, ValueError):
+        path = _as_path(name)
+        if path.exists():
+            return str((path if path.is_dir() else path.parent).absolute())
+    return ""
+
+
+def modules_behind(name: str) -> list[dict[str, str]]:
+    """What a folder of sentence-transformers puts behind its transformer, in order.
+
+    Each has a ``type`` and a ``path``. Empty where nothing pools, and for a file.
+    """
+    try:
+        listed = _parsed(_as_path(name) / MODULES)
+    except (OSError, ValueError, RecursionError):
+        return []
+    if not isinstance(listed, list):
+        return []
+    behind = [
+        {"type": str(each.get("type") or ""), "path": str(each.get("path") or "")}
+        for each in listed[1:]
+        if isinstance(each, dict)
+    ]
+    pools = any(each["type"].endswith("Pooling") for each in behind)
+    inside = all(_inside(each["path"]) or not each["path"] for each in behind)
+    return behind if pools and inside else []
 
 
 def module_folders(file: Path) -> list[str]:

@@ -18,17 +18,22 @@ from typing import Any
 from ..arguments.schema import BenchmarkArguments
 from ..errors import ModelNotFound, did_you_mean
 from ..text import quoted
+from ..worker.case import ADAPTER_KEY, MODULES_KEY, OWN_MODEL
 from .catalogue import configs_by_name, types_without_length
 from .folders import (
     ADAPTER,
     CONFIG,
     MODULES,
     adapter_sentence,
+    find_adapter,
     find_config,
+    folder_of,
     module_folders,
+    modules_behind,
     read_config,
     refuse_path,
 )
+from .own_models import SOURCE, find_own_model, takes_length
 
 HUB_TIMEOUT_S = 20.0
 """Seconds in which the hub shall have given a configuration, tries and all."""
@@ -38,13 +43,36 @@ HUB_TIMEOUT_S = 20.0
 class ModelConfig:
     """A model's name with the configuration found for it, or why there is none.
 
-    ``source`` says where the configuration came from: "catalogue", "hub", "folder" or "given".
+    ``source`` says where the configuration came from: "catalogue", "hub", "folder", "given" or
+    "own code". ``path`` is what the worker needs besides: the user's file, or the folder.
     """
 
     name: str
     config: dict[str, Any] = field(default_factory=dict)
     source: str = ""
     problem: str = ""
+    path: str = ""
+
+    @property
+    def is_own(self) -> bool:
+        """Whether code of the user's makes the model."""
+        return self.config.get("model_type") == OWN_MODEL
+
+    @property
+    def has_own_code(self) -> bool:
+        """Whether the configuration names code that came with it."""
+        return bool(self.config.get("auto_map"))
+
+    def source_with_code(self, arguments: BenchmarkArguments) -> str:
+        """The source, and that the model's own code runs, where it is trusted."""
+        trusted = arguments.trust_remote_code and self.has_own_code
+        return f"{self.source}, its own code trusted" if trusted else self.source
+
+    def has_length(self, arguments: BenchmarkArguments) -> bool:
+        """Whether inputs have a sequence length, as these arguments describe them."""
+        if self.is_own:
+            return takes_length(self.config, arguments.inputs)
+        return self.takes_length
 
     @property
     def takes_length(self) -> bool:
@@ -66,7 +94,8 @@ def find_models(arguments: BenchmarkArguments) -> list[ModelConfig]:
         models = [_found_or_problem(name) for name in names]
     if all(model.problem for model in models):
         raise ModelNotFound("; ".join(model.problem for model in models))
-    _warn_of_foreign_code(models)
+    if not arguments.trust_remote_code:
+        _warn_of_foreign_code(models)
     return models
 
 
@@ -84,7 +113,8 @@ def _warn_of_foreign_code(models: list[ModelConfig]) -> None:
         verb, whose = ("has", "its") if len(named) == 1 else ("have", "their")
         warnings.warn(
             f"{', '.join(named)} {verb} code of {whose} own (auto_map), which is not run: "
-            f"Transformers' class of {whose} model_type is measured, if there is one",
+            f"Transformers' class of {whose} model_type is measured, if there is one; "
+            f"trust_remote_code=True runs the code of a folder",
             UserWarning,
             stacklevel=2,
         )
@@ -97,14 +127,40 @@ def find_model(name: str) -> ModelConfig:
 
 def find_here(name: str) -> ModelConfig | None:
     """The configuration that is had without asking the hub: a folder's, else the catalogue's."""
+    adapted = _find_adapted(name)
+    if adapted is not None:
+        return adapted
     file = find_config(name)
     if file is not None:
-        return ModelConfig(name, read_config(file, name), "folder")
+        config, behind = read_config(file, name), modules_behind(name)
+        config |= {MODULES_KEY: behind} if behind else {}
+        return ModelConfig(name, config, "folder", path=folder_of(name))
     entry = configs_by_name().get(name.lower())
     if entry is not None:
         return ModelConfig(name, entry, "catalogue")
+    own = find_own_model(name)
+    if own is not None:
+        return ModelConfig(name, own[0], SOURCE, path=own[1])
     refuse_path(name)
     return None
+
+
+def _find_adapted(name: str) -> ModelConfig | None:
+    """The base model of an adapter's folder with the adapter, where its base is at hand."""
+    adapter = find_adapter(name)
+    base = None if adapter is None else adapter.get("base_model_name_or_path")
+    if not isinstance(base, str) or not base:
+        return None
+    known = configs_by_name().get(base.lower())
+    for path in (str(Path(name, base)), base):
+        file = find_config(path)
+        if file is not None:
+            config = {**read_config(file, path), ADAPTER_KEY: adapter}
+            remote = "auto_map" in config  # whose code lies beside the base
+            return ModelConfig(name, config, "folder", path=folder_of(path if remote else name))
+    if known is None:
+        return None
+    return ModelConfig(name, {**known, ADAPTER_KEY: adapter}, "folder", path=folder_of(name))
 
 
 def _download_config(name: str) -> Path:

@@ -18,6 +18,7 @@ _FIRST = ("model", "batch_size", "sequence_length")
 _MEASURED = (
     # time
     "median_s", "ci_low_s", "ci_high_s", "noisy", "samples_per_s", "tokens_per_s",
+    "real_tokens_per_s",
     "min_s", "mean_s", "std_s", "p90_s", "p99_s", "n", "visits", "interval", "between_s",
     "within_s", "drift", "throttled", "throttle_reasons", "gpu_clock_before_mhz",
     "gpu_clock_after_mhz", "gpu_temperature_before_c", "gpu_temperature_after_c", "first_call_s",
@@ -143,6 +144,7 @@ def _identity(result: Result) -> dict[str, Any]:
         "modalities": outcome.modalities or case.modalities,
         "device": outcome.device or case.device,
         "config_source": case.config_source,
+        "lengths": case.lengths,
         "status": outcome.status.value,
         "reason": outcome.reason,
         "phase": "" if outcome.phase is None else outcome.phase.value,
@@ -157,7 +159,7 @@ def _speed(result: Result) -> dict[str, Any]:
     )  # fmt: skip
     drawn = {name: None if timing is None else getattr(timing, name) for name in names}
     per_second = None if timing is None else 1 / timing.median_s
-    tokens = outcome.tokens_per_call
+    tokens, real = outcome.tokens_per_call, outcome.real_tokens_per_call
     phases = {} if timing is None else timing.phases
     return {
         **drawn,
@@ -167,6 +169,7 @@ def _speed(result: Result) -> dict[str, Any]:
         "wall_s": outcome.wall_s,
         "samples_per_s": None if per_second is None else result.case.batch_size * per_second,
         "tokens_per_s": None if per_second is None or tokens is None else tokens * per_second,
+        "real_tokens_per_s": None if per_second is None or real is None else real * per_second,
         **_gpu_states(timing),
     }
 

@@ -308,6 +308,8 @@ def _matched_by(case: Case) -> tuple[Any, ...]:
         case.model_class,
         case.modalities,
         case.optimizer,
+        str(sorted(case.inputs.items(), key=str)),
+        case.lengths,
         str(sorted(case.config.items(), key=str)),
     )
 

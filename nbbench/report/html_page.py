@@ -146,8 +146,9 @@ def results_html(results: Sequence[Result], differences: Differences | None = No
     wrapped = dataclasses.replace(table, wrapped=("time",))
     layout = fit(wrapped, _WIDTH, _GAP) if table.rows else Layout([])
     note = f"<div>{escape(layout.note)}</div>" if layout.note else ""
-    if set(RATES) & set(table.heads):
-        note += f'<div class="hidden">{" and ".join(RATES)} are in report.summary</div>'
+    rates = [name for name in RATES if name in table.heads]
+    if rates:
+        note += f'<div class="hidden">{" and ".join(rates)} are in report.summary</div>'
     reasons = "".join(
         f"<li><b>{escape(label)}</b>: {escape(reason)}</li>" for label, reason in failures(results)
     )

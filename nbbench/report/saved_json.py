@@ -72,7 +72,8 @@ def _lines(content: Content) -> Iterator[str]:
 
 def _row(result: Result) -> str:
     outcome = {**_fields(result.outcome), "detail": ""}
-    return json.dumps({"case": _fields(result.case), "outcome": outcome}, default=_fields)
+    case = {**_fields(result.case), "source": "", "texts": ()}
+    return json.dumps({"case": case, "outcome": outcome}, default=_fields)
 
 
 def _fields(value: Any) -> dict[str, Any]:

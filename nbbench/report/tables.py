@@ -81,6 +81,8 @@ def summary(results: Sequence[Result], differences: Differences | None = None) -
         or (name not in _VARYING and any(row[name] for row in rows))
     ]
     shown = [name for name in shown if not (ok and name == "status")]
+    if all(row["real tokens/s"] == row["tokens/s"] for row in rows):  # nothing is padded
+        shown = [name for name in shown if name != "real tokens/s"]
     keys = tuple(name for name in shown if name in (*_ALWAYS, *_VARYING))
     return Table(shown, [[row[name] for name in shown] for row in rows], keys)
 
@@ -89,7 +91,7 @@ _SIZES = ("batch", "length")
 
 _VARYING = (*(axis.head for axis in AXES if axis.head not in ("model", *_SIZES)), "device")
 
-RATES = ("samples/s", "tokens/s")
+RATES = ("samples/s", "tokens/s", "real tokens/s")
 """Columns that follow from others, which a narrow page goes without."""
 
 TEXT_COLUMNS = ("model", *_VARYING, "status")
@@ -99,7 +101,7 @@ TEXT_COLUMNS = ("model", *_VARYING, "status")
 def _row(result: Result) -> dict[str, str]:
     case, outcome = result.case, result.outcome
     timing, memory = outcome.timing, outcome.memory
-    tokens = outcome.tokens_per_call
+    tokens, real = outcome.tokens_per_call, outcome.real_tokens_per_call
 
     def rate(count: int | None) -> str:
         return "" if timing is None or count is None else rounded(count / timing.median_s)
@@ -117,6 +119,7 @@ def _row(result: Result) -> dict[str, str]:
         "time": "" if timing is None else _marked_time(timing),
         "samples/s": rate(case.batch_size),
         "tokens/s": rate(tokens),
+        "real tokens/s": rate(real),
         "peak MiB": mebibytes(None if memory is None else memory.peak),
         "weights MiB": mebibytes(None if memory is None else memory.weights),
         "activations MiB": mebibytes(None if memory is None else memory.activations),

@@ -76,7 +76,8 @@ class Model(Protocol):
         """Make the inputs on the device; the call to measure, and the tokens it puts through.
 
         A model that has an attribute ``modalities`` then says in it what the inputs are of, like
-        "text+image".
+        "text+image". One whose inputs are padded then has the attributes ``real_tokens``, how many
+        are no padding, and ``padded_to``, the length of its rows; both are None for any other.
         """
 
     def training_phases(self) -> list[tuple[str, Call]]:

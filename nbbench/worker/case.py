@@ -14,6 +14,13 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Optional
 
+OWN_MODEL = "own code"
+"""The model_type of a model that code of the user's makes."""
+
+ADAPTER_KEY, MODULES_KEY = "nbbench_adapter", "nbbench_modules"
+"""Keys of a configuration that are no part of it: of a PEFT adapter over the model, and of the
+modules that a folder of sentence-transformers has behind it."""
+
 MIN_VISITS = 3
 """The fewest visits that an interval over visits is drawn from."""
 
@@ -56,7 +63,14 @@ class Case:
     ``sequence_length`` is None for a model that takes none. ``precision`` is the half width that
     the confidence interval of the median shall have, as a fraction of the median; ``max_time``
     is in seconds. ``rounds`` is the number of visits, each in a process of its own; None for as
-    many as it takes.
+    many as it takes. ``inputs`` are those that the user describes for a model of their own, each
+    with ``shape``, ``dtype`` and ``below``.
+
+    ``padding`` is the part of the batch's tokens that is padding. ``lengths`` names what the rows
+    of a batch were drawn from, where they have several lengths: ``row_lengths``, or ``texts``,
+    which are never saved.
+
+    ``source`` is the user's own file, or a folder: it is for the worker alone, and never saved.
     """
 
     framework: str
@@ -83,11 +97,28 @@ class Case:
     max_time: float = 10.0
     seed: int = 0
     rounds: Optional[int] = None
+    inputs: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    trust_remote_code: bool = False
+    padding: float = 0.0
+    lengths: str = ""
+    row_lengths: tuple[int, ...] = ()
+    texts: tuple[str, ...] = field(default=(), compare=False)
+    source: str = field(default="", compare=False)
+
+    @property
+    def is_own(self) -> bool:
+        """Whether code of the user's makes the model."""
+        return self.config.get("model_type") == OWN_MODEL
+
+    @property
+    def runs_foreign_code(self) -> bool:
+        """Whether code runs that is no installed library's: in the case's own process alone."""
+        return self.is_own or self.trust_remote_code
 
     @property
     def key(self) -> str:
         """A hash of everything that changes the result: all but the model's label."""
-        content = {**dataclasses.asdict(self), "model": None, "config_source": None}
+        content = {**dataclasses.asdict(self), "model": None, "config_source": None, "source": ""}
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
     @property
@@ -107,8 +138,8 @@ class Axis:
     name: str
     head: str
     text: str
-    rank: int
-    usual: Optional[str] = None
+    rank: float
+    usual: Any = None
 
     def value(self, case: Case) -> Any:
         """The case's value."""
@@ -136,6 +167,7 @@ AXES = (
     Axis("execution", "execution", ", {}", rank=7, usual="default"),
     Axis("batch_size", "batch", ", batch {}", rank=3),
     Axis("sequence_length", "length", " × length {}", rank=4),
+    Axis("padding", "padding", ", {:.3g} padding", rank=4.5, usual=0.0),
 )
 """Every axis, in the order of a table; labels, frames, tables, plots and comparisons ask it."""
 
@@ -362,7 +394,9 @@ class Outcome:
     ``reason`` says why it is not ok, or how the class of an ok one was chosen, where that is not
     the one that its configuration names. ``device``, ``dtype``, ``architecture`` (the model's
     class) and ``execution`` are what it ran with, once that is known; ``modalities`` is what went
-    in, like "text+image". ``tokens_per_call`` is batch × length, or None for a model without ids.
+    in, like "text+image". ``tokens_per_call`` is batch × length, or None for a model without ids;
+    ``real_tokens_per_call`` are those that are no padding. ``sequence_length`` is what texts were
+    padded to, where the case names no length.
     ``detail`` is a traceback or the end of the worker's log, for the person at the keyboard; it
     is never saved. ``wall_s`` is the whole case, from request to outcome, and
     ``start_s`` what of it a new worker took to start and to import what later visits find imported.
@@ -382,6 +416,8 @@ class Outcome:
     build_s: Optional[float] = None
     parameter_count: Optional[int] = None
     tokens_per_call: Optional[int] = None
+    real_tokens_per_call: Optional[int] = None
+    sequence_length: Optional[int] = None
     wall_s: float = 0.0
     detail: str = ""
     start_s: float = 0.0

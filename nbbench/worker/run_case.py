@@ -27,6 +27,7 @@ from .measure import (
     warm_up,
 )
 from .messages import DeviceOpened, Event, PhaseChanged
+from .own_code import OwnCodeError, own_line
 from .resident import release_free_memory
 from .runnable import ComputingShare
 from .summarize import summarize
@@ -58,11 +59,15 @@ def run_case(
         return visit.measured()
     except Unsupported as error:
         return visit.failed(Status.UNSUPPORTED, str(error))
+    except OwnCodeError as error:
+        return visit.failed(Status.ERROR, str(error), error)
     except BaseException as error:  # a KeyboardInterrupt too: who cancels waits for no outcome
-        return visit.failed(*_explained(backend, visit.phase, error), error)
+        return visit.failed(*_explained(backend, case, visit.phase, error), error)
 
 
-def _explained(backend: Backend, phase: Phase, error: BaseException) -> tuple[Status, str]:
+def _explained(
+    backend: Backend, case: Case, phase: Phase, error: BaseException
+) -> tuple[Status, str]:
     """What an exception means for its case, in a sentence."""
     line = first_line(error)
     if backend.is_out_of_memory(error):
@@ -71,7 +76,11 @@ def _explained(backend: Backend, phase: Phase, error: BaseException) -> tuple[St
         )
         return Status.OOM, reason
     raised = f"{type(error).__name__}: {line}"
-    if phase is Phase.BUILDING:
+    own = own_line(error, case)
+    if own:
+        what = error.msg if isinstance(error, SyntaxError) else line
+        return Status.ERROR, f"{type(error).__name__}: {what} ({own})"
+    if phase is Phase.BUILDING and not case.is_own:
         return Status.ERROR, f"the model cannot be built from its configuration ({raised})"
     return Status.ERROR, raised
 
@@ -101,7 +110,11 @@ class _Visit:
         self._enter(Phase.BUILDING)
         device, model, build_s = self._build()
         self._enter(Phase.WARMING)
-        call, self._known["tokens_per_call"] = model.prepare()
+        call, tokens = model.prepare()
+        real = getattr(model, "real_tokens", None)
+        self._known["tokens_per_call"] = tokens
+        self._known["real_tokens_per_call"] = tokens if real is None else real
+        self._known["sequence_length"] = getattr(model, "padded_to", None)
         self._known["modalities"] = getattr(model, "modalities", "")
         timing, memory, lines = None, None, None
         if case.speed:

@@ -138,8 +138,9 @@ class Server:
             return []
 
     def _run(self, request: RunCase) -> None:
-        with contextlib.suppress(BaseException):  # the child meets it again, and reports it
-            self._backend.import_model(request.case)
+        if not request.case.runs_foreign_code:  # which may be another by the next case
+            with contextlib.suppress(BaseException):  # the child meets it again, and reports it
+                self._backend.import_model(request.case)
         gc.freeze()  # else a child's collector walks, and so copies, all that was imported
         kills_before, others = memory_kills(), children()
         reader, writer = os.pipe()

@@ -21,8 +21,11 @@ from ..backend import Device, Unsupported, library_of
 from ..case import Case
 from ..inputs.text import longest_sequence
 from ..measure import Call
+from ..own_code import OwnCode
 from ..processors import default_threads
 from .cpu import CpuDevice
+from .own_keras import OwnInputsOfKeras, build_own
+from .real_inputs import refuse_padding, rows_of, with_length, with_padding
 from .tensorflow import MIXED, TensorFlowBackend
 from .torch import TorchBackend
 from .transformers_models import make_config, quieten
@@ -69,19 +72,37 @@ class _KerasOver:
         }
 
     def import_model(self, case: Case) -> None:
-        """Import the module of the case's configuration; keras-hub has imported its models."""
+        """Import the module of the case's configuration, or the user's own.
+
+        keras-hub has imported its models.
+        """
+        if case.is_own:
+            self._own = OwnCode(case)
+            return
         make_config(self.transformers, case)
 
     def build(self, case: Case, device: Device) -> KerasModel:
         """The backbone with random weights, in the dtype policy that the case's dtype means."""
         self._refuse_what_keras_has_not(case)
         self.keras.utils.set_random_seed(case.seed % 2**32)
+        if case.is_own:
+            return self._own_model(case)
         config = make_config(self.transformers, case)
         dtype = case.dtype
         if dtype == "auto":
             dtype = str(getattr(config, "dtype", None) or "float32").replace("torch.", "")
         self.keras.config.set_dtype_policy(MIXED.get(dtype, dtype))
         return KerasModel(self, self._backbone(config, case), config, case)
+
+    def _own_model(self, case: Case) -> KerasModel:
+        """The user's model; one that has no weights before its first call is called once."""
+        if case.dtype != "auto":
+            self.keras.config.set_dtype_policy(MIXED.get(case.dtype, case.dtype))
+        model = build_own(self.keras, self._own, case)
+        inputs = OwnInputsOfKeras(self.keras, model, self._own, case)
+        if not model.built:
+            model(inputs.made()[0], training=False)
+        return KerasModel(self, model, None, case, inputs)
 
     def forward(self, model: Any, execution: str, inputs: Any) -> Call:
         """The call of a model on inputs, executed so; nothing of it is traced or compiled yet."""
@@ -284,13 +305,23 @@ class KerasTorchBackend(_KerasOver):
 
 
 class KerasModel:
-    """A backbone of keras-hub and the inputs of its case."""
+    """A model and the inputs of its case: a backbone of keras-hub, or with ``own`` the user's."""
 
-    def __init__(self, backend: _KerasOver, model: Any, config: Any, case: Case) -> None:
+    def __init__(
+        self,
+        backend: _KerasOver,
+        model: Any,
+        config: Any,
+        case: Case,
+        own: Optional[OwnInputsOfKeras] = None,
+    ) -> None:
         self._backend, self._model, self._config, self._case = backend, model, config, case
+        self._own = own
         self.architecture = type(model).__name__
         self.execution = backend.executions[0] if case.execution == "default" else case.execution
         self.library = library_of(model)
+        self.real_tokens: Optional[int] = None
+        self.padded_to: Optional[int] = None
         self.modalities = ""
         self.dtype = str(model.dtype_policy.name)
         variables = {id(variable): variable for variable in model.variables}.values()
@@ -299,7 +330,13 @@ class KerasModel:
 
     def prepare(self) -> tuple[Call, Optional[int]]:
         """One forward pass in inference mode, on seeded inputs."""
-        given, case = self._model.input, self._case
+        if self._own is not None:
+            refuse_padding(self._case)
+            given, own_tokens = self._own.made()
+            return self._backend.forward(self._model, self.execution, given), own_tokens
+        rows = rows_of(self._config, self._case)
+        self._case = case = with_length(self._case, rows)
+        given = self._model.input
         specs = given if isinstance(given, Mapping) else {given.name: given}
         takes_length = any(name.endswith("token_ids") for name in specs)
         takes_images = any(name in _IMAGES for name in specs)
@@ -313,6 +350,14 @@ class KerasModel:
         if takes_length:
             self._check_length()
         made: Any = {name: self._input(name, spec) for name, spec in specs.items()}
+        if rows is not None:
+            self.real_tokens, self.padded_to = rows.real_tokens, rows.length
+            rows.check(made, self.modalities, case.model)
+        ops = self._backend.keras.ops
+        made = with_padding(
+            made, rows, lambda tensor: ops.convert_to_numpy(tensor).tolist(),
+            lambda lists, tensor: ops.convert_to_tensor(lists, tensor.dtype),
+        )  # fmt: skip
         inputs = made if isinstance(given, Mapping) else made[given.name]
         tokens = case.batch_size * (case.sequence_length or 0) if takes_length else None
         return self._backend.forward(self._model, self.execution, inputs), tokens

@@ -35,6 +35,9 @@ LIKELY_TASKS = (
 _PAIRED = ("SEQ_TO_SEQ_CAUSAL_LM", "SPEECH_SEQ_2_SEQ")
 """What encoder-decoders are for, though some have a class for their decoder alone."""
 
+_FRAMEWORKS = ("torch", "keras", "tf_keras", "tensorflow")
+"""Packages whose classes have a forward method that says nothing of a model's inputs."""
+
 
 @dataclass(frozen=True)
 class Library:
@@ -53,7 +56,9 @@ class Library:
         found = getattr(self.transformers, name, None) if name.isidentifier() else None
         if found is None:
             return None
-        if not (isinstance(found, type) and issubclass(found, self.base)):
+        if not (
+            isinstance(found, type) and issubclass(found, self.base) and found is not self.base
+        ):
             raise Unsupported(f"the architecture {name} of {model} is no class of a model")
         return found
 
@@ -72,12 +77,12 @@ class Library:
             )
         return Unsupported(
             f"architecture {name} of {model} is not in transformers {version}, and code beside a "
-            f"configuration is not run"
+            f"configuration is not run, but with trust_remote_code=True for a folder"
         )
 
     def base_model(self, config: Any) -> Optional[Any]:
         """The class without a head."""
-        return _mapped(getattr(self.transformers, f"{self.prefix}AutoModel"), config)
+        return mapped(getattr(self.transformers, f"{self.prefix}AutoModel"), config)
 
 
 def choose_class(library: Library, config: Any, case: Case) -> Optional[ModelClass]:
@@ -101,12 +106,24 @@ def choose_class(library: Library, config: Any, case: Case) -> Optional[ModelCla
     return _known(library, found, note)
 
 
+def known_class(library: Library, found: Any, called: str = "") -> ModelClass:
+    """What is known of a class that is not Transformers' own, or is chosen otherwise.
+
+    It is for what the nearest class that it inherits from is for; ``called`` is the name of an auto
+    class that it stands for, which says more.
+    """
+    names = [called, *(_name(library, each) for each in found.__mro__)]
+    tasks = (tasks_of(library.transformers, name) for name in names)
+    return ModelClass(found, next(filter(None, tasks), ()), _asks(library, found))
+
+
 def _named(library: Library, name: str, config: Any, case: Case) -> tuple[Any, str]:
     """The class with this name, or the one that the auto class with the same ending has.
 
     Names are spelt otherwise where a class was renamed (T5WithLMHeadModel), or written with code
     of its own (MPTForCausalLM). A class of another family (JinaBertForMaskedLM of a configuration
-    whose type is bert) is another model, and its numbers are not this one's.
+    whose type is bert) is another model, and its numbers are not this one's. A base model's name
+    says no more than whose it is, so that only its capitals may differ.
     """
     found = library.class_named(name, case.model)
     if found is not None:
@@ -116,8 +133,9 @@ def _named(library: Library, name: str, config: Any, case: Case) -> tuple[Any, s
         found = library.class_for(task, config, case.model)
         if found is not None:
             break
-    if found is None and is_base_name(name):
-        found = library.base_model(config)
+    base = library.base_model(config) if found is None and is_base_name(name) else None
+    if base is not None and _name(library, base).lower() == name.lower():
+        found = base
     if found is None or not _is_same_family(name, _name(library, found), config.model_type):
         raise library.lacks(name, case.model)
     note = f"architecture {name} is not in transformers {version}: {found.__name__} was measured"
@@ -136,7 +154,7 @@ def _plain(name: str) -> str:
 def _unnamed(library: Library, config: Any, case: Case) -> Optional[Any]:
     """The class for a configuration that names none: the base model, or one to be trained."""
     if _is_encoder_of_two(library, config):
-        encoder = _mapped(library.transformers.AutoModelForTextEncoding, config)
+        encoder = mapped(library.transformers.AutoModelForTextEncoding, config)
         return encoder if case.mode == "inference" and not library.prefix else None
     base = library.base_model(config)
     if case.mode == "inference" and base is not None:
@@ -181,7 +199,7 @@ def _asks(library: Library, model_class: Any) -> frozenset[str]:
     names: set[str] = set()
     for each in model_class.__mro__:
         forward = vars(each).get("call" if library.prefix else "forward")
-        if forward is None or not each.__module__.startswith("transformers."):
+        if forward is None or each.__module__.partition(".")[0] in _FRAMEWORKS:
             continue
         parameters = inspect.signature(forward).parameters.values()
         names.update(parameter.name for parameter in parameters)
@@ -203,7 +221,7 @@ def _name(library: Library, model_class: Any) -> str:
     return name[len(library.prefix) :]
 
 
-def _mapped(auto: Any, config: Any) -> Optional[Any]:
+def mapped(auto: Any, config: Any) -> Optional[Any]:
     """The class that one of Transformers' auto classes has for a configuration."""
     mapping = auto._model_mapping
     if type(config) not in mapping:

@@ -16,6 +16,7 @@ from ..measure import Call
 from ..processors import default_threads
 from .cpu import CpuDevice
 from .model_class import Library, choose_class
+from .real_inputs import rows_of, with_length, with_padding
 from .reference_kernels import tensorflow_layers
 from .transformers_models import make_config, name_padding, quieten
 
@@ -141,6 +142,8 @@ class TensorFlowModel:
         self.architecture = type(model).__name__
         self.execution = "graph" if case.execution == "default" else case.execution
         self.library = library_of(model)
+        self.real_tokens: Optional[int] = None
+        self.padded_to: Optional[int] = None
         self.dtype = str(model.dtype_policy.name)
         self.modalities = ""
         variables = {id(variable): variable for variable in model.variables}.values()
@@ -151,10 +154,19 @@ class TensorFlowModel:
         """One forward pass in inference mode, or one training step, on seeded inputs."""
         tensorflow, model, case = self._tensorflow, self._model, self._case
         parameters = inspect.signature(model.call).parameters
+        rows = rows_of(model.config, case)
+        case = with_length(case, rows)
         described = describe_case(parameters, model.config, case, self._chosen)
         self.modalities = described.modalities
         generator = tensorflow.random.Generator.from_seed(case.seed % 2**63)
         inputs = {spec.name: self._made(spec, generator) for spec in described.tensors}
+        if rows is not None:
+            self.real_tokens, self.padded_to = rows.real_tokens, rows.length
+            rows.check(inputs, self.modalities, case.model)
+        inputs = with_padding(
+            inputs, rows, lambda tensor: tensor.numpy().tolist(),
+            lambda lists, tensor: tensorflow.constant(lists, tensor.dtype),
+        )  # fmt: skip
         call: Callable[[Any], Any] = self._forward
         if case.mode == "training":
             optimizer = self._keras.optimizers.AdamW(1e-6) if case.optimizer else None

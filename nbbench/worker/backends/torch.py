@@ -8,15 +8,21 @@ import re
 from typing import Any, Optional
 
 from ..backend import Device, Unsupported, library_of, refuse_tpu
-from ..case import Case
+from ..case import ADAPTER_KEY, MODULES_KEY, Case
 from ..heads.describe import describe_case
 from ..heads.head import ModelClass
 from ..heads.labels import loss_of
-from ..inputs.tensors import Input
 from ..measure import Call
+from ..own_code import OwnCode
+from .adapters import adapted_class, with_adapter
 from .cpu import CpuDevice
-from .model_class import Library, choose_class
+from .model_class import Library, choose_class, known_class
+from .own_torch import OwnCalls, build_own, tensors_in
+from .real_inputs import refuse_padding, rows_of, with_length, with_padding
 from .reference_kernels import torch_layers
+from .remote_code import remote_class
+from .sentence_models import encoder_class, sentence_architecture, sentence_model
+from .torch_inputs import TorchInputs
 from .torch_positions import read_positions
 from .torch_weights import repeating_draws
 from .transformers_models import (
@@ -73,7 +79,10 @@ class TorchBackend:
         }
 
     def import_model(self, case: Case) -> None:
-        """Import the module of the case's model class."""
+        """Import the module of the case's model class, or the user's own."""
+        if case.is_own:
+            self._own = OwnCode(case)
+            return
         self._model_class(make_config(self.transformers, case), case)
 
     def open(self, case: Case) -> Device:
@@ -112,6 +121,12 @@ class TorchBackend:
         if torch.get_num_threads() != (case.threads or self._threads):
             torch.set_num_threads(case.threads or self._threads)
         torch.manual_seed(case.seed)
+        if case.is_own:
+            model = build_own(torch, self._own, case).to(device.name)
+            calls = OwnCalls(torch, model, self._own, case)
+            calls.complete(device.name)
+            chosen = self._own_class(model) if calls.is_of_transformers else None
+            return TorchModel(torch, model, case, device.name, chosen, calls)
         config = make_config(self.transformers, case)
         chosen = self._model_class(config, case)
         config.name_or_path = ""
@@ -121,8 +136,7 @@ class TorchBackend:
         if case.execution == "torchscript":
             config.use_cache = False  # a trace gives tensors and no cache object
         model = self._built(chosen.type, config, case)
-        model = model.train(case.mode == "training").to(device.name)
-        return TorchModel(torch, model, case, device.name, chosen)
+        return self._completed(model, case, device.name, chosen)
 
     def _built(self, model_class: Any, config: Any, case: Case) -> Any:
         """The model with random weights; raises `Unsupported` for attention that it has not."""
@@ -145,6 +159,26 @@ class TorchBackend:
                 raise Unsupported(f"{sentence}; install it to measure {case.model}") from error
             raise
 
+    def _completed(self, model: Any, case: Case, device: str, chosen: ModelClass) -> TorchModel:
+        """The model on the device, with what its folder adds to it."""
+        torch, inner, architecture = self.torch, model, type(model).__name__
+        library = library_of(model)
+        if ADAPTER_KEY in case.config:
+            model = with_adapter(model, case)
+            architecture += f" + {case.config[ADAPTER_KEY].get('peft_type')}"
+        if MODULES_KEY in case.config:
+            architecture = sentence_architecture(model, case)
+            inner = model = sentence_model(torch, model, case)
+        model = model.train(case.mode == "training").to(device)
+        made = TorchModel(torch, model, case, device, chosen, inner=inner)
+        made.architecture, made.library = architecture, library
+        return made
+
+    def _own_class(self, model: Any) -> ModelClass:
+        """What is known of the class of a user's model that is one of Transformers."""
+        library = Library(self.transformers, self.transformers.PreTrainedModel)
+        return known_class(library, type(model))
+
     def is_out_of_memory(self, error: BaseException) -> bool:
         """PyTorch tells of the host's memory only by the message of a RuntimeError."""
         return _is_out_of_memory(self.torch, error)
@@ -152,7 +186,12 @@ class TorchBackend:
     def _model_class(self, config: Any, case: Case) -> ModelClass:
         """The class that the config names, or the base model."""
         transformers = self.transformers
-        found = choose_class(Library(transformers, transformers.PreTrainedModel), config, case)
+        library = Library(transformers, transformers.PreTrainedModel)
+        found = remote_class(library, case) if case.trust_remote_code else None
+        if found is None and MODULES_KEY in case.config:
+            found = encoder_class(library, config, case)
+        if found is None:
+            found = adapted_class(library, config, case) or choose_class(library, config, case)
         if found is None:
             what = "model" if case.mode == "inference" else "model with a head to train"
             raise Unsupported(
@@ -177,11 +216,25 @@ class TorchBackend:
 
 
 class TorchModel:
-    """A Transformers model and the inputs of its case."""
+    """A model and the inputs of its case: one of Transformers, or with ``own`` the user's.
 
-    def __init__(self, torch: Any, model: Any, case: Case, device: str, chosen: ModelClass) -> None:
+    ``chosen`` is the class that inputs and labels are made for; None where the user makes them.
+    ``inner`` is the model that the inputs are for, where another one is wrapped around it.
+    """
+
+    def __init__(
+        self,
+        torch: Any,
+        model: Any,
+        case: Case,
+        device: str,
+        chosen: Optional[ModelClass],
+        own: Optional[OwnCalls] = None,
+        inner: Optional[Any] = None,
+    ) -> None:
         self._torch, self._model, self._case, self._device = torch, model, case, device
-        self._chosen, self.note = chosen, chosen.note
+        self._chosen, self.note = chosen, "" if chosen is None else chosen.note
+        self._own, self._inner = own, model if inner is None else inner
         self.architecture = type(model).__name__
         self.execution = "eager" if case.execution == "default" else case.execution
         self.library = library_of(model)
@@ -192,34 +245,64 @@ class TorchModel:
             for tensor in itertools.chain(model.parameters(), model.buffers())
         }
         self.parameter_bytes = sum(storages.values())
-        self.dtype = str(model.dtype).replace("torch.", "")
+        dtype = model.dtype if own is None else own.dtype
+        self.dtype = str(dtype).replace("torch.", "")
         self.modalities = ""
         self._inputs: dict[str, Any] = {}
+        self._by_position: tuple[Any, ...] = ()
+        self.real_tokens: Optional[int] = None
+        self.padded_to: Optional[int] = None
         self._optimizer: Any = None
         self._loss: Any = None
 
     def prepare(self) -> tuple[Call, Optional[int]]:
         """One forward pass under inference mode, or one training step, on seeded inputs."""
-        torch, model, case = self._torch, self._model, self._case
-        read_positions(torch, model)
-        parameters = inspect.signature(model.forward).parameters
-        inputs = describe_case(parameters, model.config, case, self._chosen)
+        if self._chosen is None:
+            tokens = self._prepare_own()
+        else:
+            tokens = self._prepare_described(self._chosen)
+        if self._case.mode == "training":
+            if self._case.optimizer:
+                self._optimizer = self._torch.optim.AdamW(self._model.parameters(), lr=1e-6)
+            return self._step, tokens
+        return self._inference(), tokens
+
+    def _prepare_own(self) -> Optional[int]:
+        """Make the inputs as the user has them; the tokens of a call."""
+        assert self._own is not None
+        refuse_padding(self._case)
+        made = self._own.inputs(self._device)
+        self._by_position, self._inputs = made.by_position, made.by_name
+        return made.tokens
+
+    def _prepare_described(self, chosen: ModelClass) -> Optional[int]:
+        """Make the inputs that a class of Transformers takes; the tokens of a call."""
+        torch, inner = self._torch, self._inner
+        read_positions(torch, inner)
+        rows = rows_of(inner.config, self._case)
+        case = with_length(self._case, rows)
+        parameters = inspect.signature(inner.forward).parameters
+        inputs = describe_case(parameters, inner.config, case, chosen)
         self.modalities = inputs.modalities
         generator = torch.Generator().manual_seed(case.seed)
-        self._inputs = {spec.name: self._made(spec, generator) for spec in inputs.tensors}
-        if case.mode == "training":
-            if case.optimizer:
-                self._optimizer = torch.optim.AdamW(model.parameters(), lr=1e-6)
-            return self._step, inputs.tokens
-        return self._inference(), inputs.tokens
+        make = TorchInputs(torch, inner.dtype, self._device, generator)
+        made = {spec.name: make(spec) for spec in inputs.tensors}
+        if rows is not None:
+            self.real_tokens, self.padded_to = rows.real_tokens, rows.length
+            rows.check(made, self.modalities, case.model)
+        self._inputs = with_padding(
+            made, rows, lambda tensor: tensor.tolist(),
+            lambda lists, tensor: torch.tensor(lists, dtype=tensor.dtype, device=tensor.device),
+        )  # fmt: skip
+        return inputs.tokens
 
     def _inference(self) -> Call:
         """One forward pass; what has to be traced is traced in the first."""
-        torch, inputs = self._torch, self._inputs
+        torch, inputs, by_position = self._torch, self._inputs, self._by_position
 
         def forward() -> object:
             with torch.inference_mode():
-                return self._run(**inputs)
+                return self._run(*by_position, **inputs)
 
         def traced() -> object:
             if self._run is self._model:
@@ -230,18 +313,18 @@ class TorchModel:
                         raise
                     forward()  # what fails untraced, too, says so itself
                     raise self._untraceable(error) from error
-                self._run = lambda **given: run(*given.values())
+                self._run = lambda *first, **given: run(*first, *given.values())
             return forward()
 
         return traced if self.execution == "torchscript" else forward
 
     def _trace(self) -> Any:
         """The model as TorchScript, which takes the inputs in their order."""
-        torch, inputs = self._torch, self._inputs
+        torch, inputs, by_position = self._torch, self._inputs, self._by_position
         with torch.no_grad():  # what is traced in inference mode runs in no other
             return torch.jit.trace(
-                _tensors_alone(torch, self._model, list(inputs)),
-                tuple(inputs.values()),
+                _tensors_alone(torch, self._model, len(by_position), list(inputs)),
+                (*by_position, *inputs.values()),
                 check_trace=False,
             )
 
@@ -273,8 +356,16 @@ class TorchModel:
     def _forward(self) -> None:
         """Free the last step's gradients, and run the model to its loss."""
         self._model.zero_grad(set_to_none=True)
+        if self._own is None:
+            loss = self._loss_of_transformers()
+        else:
+            loss = self._own.loss(self._run(*self._by_position, **self._inputs))
+        self._loss = loss if loss.dim() == 0 else loss.mean()
+
+    def _loss_of_transformers(self) -> Any:
+        """Run the model to its loss; raises `Unsupported` where it refuses to be trained."""
         try:
-            loss = loss_of(self._run(**self._inputs), self.architecture)
+            return loss_of(self._run(**self._inputs), self.architecture)
         except ImportError as error:  # some losses want a package of their own
             raise Unsupported(
                 f"{_first_sentence(error)}; install it to train {self.architecture}"
@@ -285,56 +376,16 @@ class TorchModel:
             raise Unsupported(
                 f"{self.architecture} cannot be trained like this: {_first_sentence(error)}"
             ) from error
-        self._loss = loss if loss.dim() == 0 else loss.mean()
 
     def _backward(self) -> None:
         loss, self._loss = self._loss, None
         loss.backward()
 
-    def _made(self, spec: Input, generator: Any) -> Any:
-        """What the forward method is given for an input."""
-        if spec.kind == "flag":
-            return spec.values
-        if spec.kind != "list":
-            return self._tensor(spec, generator)
-        return [
-            self._tensor(part, generator)
-            if isinstance(part, Input)
-            else {each.name: self._tensor(each, generator) for each in part}
-            for part in spec.parts
-        ]
 
-    def _tensor(self, spec: Input, generator: Any) -> Any:
-        torch = self._torch
-        if spec.kind == "ids":
-            made = _ids(torch, spec, generator)
-        elif spec.kind == "ones":
-            made = torch.ones(spec.shape, dtype=torch.int64)
-        elif spec.kind == "given":
-            made = torch.tensor(spec.values)
-        elif spec.kind == "uniform":
-            made = torch.rand(spec.shape, generator=generator, dtype=torch.float32)
-        else:
-            made = torch.randn(spec.shape, generator=generator, dtype=torch.float32)
-        if made.is_floating_point():
-            made = made.to(self._model.dtype)
-        return made.to(self._device)
+def _tensors_alone(torch: Any, model: Any, unnamed: int, names: list[str]) -> Any:
+    """A module that takes all inputs in order, the last of them the named ones.
 
-
-def _ids(torch: Any, spec: Input, generator: Any) -> Any:
-    """Ids below the bound; where they have an end, it is last in each row and nowhere else."""
-    if spec.end is None:
-        return torch.randint(spec.bound, spec.shape, generator=generator, dtype=torch.int64)
-    made = torch.randint(spec.bound - 1, spec.shape, generator=generator, dtype=torch.int64)
-    made += made >= spec.end
-    made[..., -1] = spec.end
-    return made
-
-
-def _tensors_alone(torch: Any, model: Any, names: list[str]) -> Any:
-    """A module that takes the named inputs in order, and returns the output's tensors in a tuple.
-
-    More than tensors a trace cannot return.
+    It returns the output's tensors in a tuple: more than tensors a trace cannot return.
     """
 
     class Traceable(torch.nn.Module):  # type: ignore[misc]
@@ -343,8 +394,8 @@ def _tensors_alone(torch: Any, model: Any, names: list[str]) -> Any:
             self.model = model
 
         def forward(self, *tensors: Any) -> tuple[Any, ...]:
-            output = self.model(**dict(zip(names, tensors)))
-            return tuple(part for part in output.to_tuple() if isinstance(part, torch.Tensor))
+            named = dict(zip(names, tensors[unnamed:]))
+            return tuple(tensors_in(torch, self.model(*tensors[:unnamed], **named)))
 
     return Traceable()
 

@@ -10,7 +10,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Optional
 
 from ..backend import Unsupported
-from ..case import Case
+from ..case import ADAPTER_KEY, MODULES_KEY, Case
+from .remote_code import remote_config
 
 _QUANTISED = ("quantization_config", "compression_config", "quantization")
 _IMPLEMENTATION = re.compile(r"\w*_implementation(_internal)?")
@@ -25,22 +26,49 @@ def quieten() -> None:
 
 def make_config(transformers: Any, case: Case) -> Any:
     """The case's configuration as an object of the installed Transformers."""
-    values = copy.deepcopy(dict(case.config))  # Transformers takes entries out of its parts
+    if case.is_own:
+        raise Unsupported(
+            f"{case.model} is code of your own, which {case.framework} does not run; measure it "
+            f"with frameworks pytorch, keras, keras-jax or keras-torch"
+        )
+    values = copy.deepcopy(_without_additions(case))  # Transformers takes entries out of its parts
     _refuse_quantised(values, case.model)
     _refuse_hub_kernels(values, case.model)
     _refuse_nameless_architectures(values.get("architectures"), case.model)
+    remote = remote_config(transformers, case) if case.trust_remote_code else None
+    if remote is not None:
+        return remote
     model_type = values.pop("model_type")
     known = transformers.models.auto.configuration_auto.CONFIG_MAPPING
     if model_type not in known:
         near = difflib.get_close_matches(model_type, list(known), n=1, cutoff=0.75)
         hint = f"; did you mean {near[0]!r}?" if near else ""
         if values.get("auto_map"):
-            hint = ", and code beside a configuration (auto_map) is not run"
+            hint = (
+                ", and code beside a configuration (auto_map) is not run, but with "
+                "trust_remote_code=True for a model's folder"
+            )
         raise Unsupported(
             f"model type {model_type!r} is unknown to transformers {transformers.__version__}{hint}"
         )
     values.pop("transformers_version", None)
     return transformers.AutoConfig.for_model(model_type, **values)
+
+
+def _without_additions(case: Case) -> dict[str, Any]:
+    """The configuration's own values; `Unsupported` where another framework cannot add the rest."""
+    values = dict(case.config)
+    added = {
+        "an adapter": values.pop(ADAPTER_KEY, None),
+        "a folder of sentence-transformers": values.pop(MODULES_KEY, None),
+    }
+    for kind, addition in added.items():
+        if addition and case.framework != "pytorch":
+            raise Unsupported(
+                f"{case.model} is {kind}, which runs in PyTorch alone; give frameworks pytorch, or "
+                f"the model's configuration as configs"
+            )
+    return values
 
 
 def _entries(values: Any) -> Iterator[tuple[str, Any]]:

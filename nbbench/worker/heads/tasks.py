@@ -7,6 +7,7 @@ A task is the name of one of their mappings without its frame: ``CAUSAL_LM`` for
 from __future__ import annotations
 
 import functools
+import importlib
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -66,7 +67,8 @@ def class_for(transformers: Any, task: str, model_type: str) -> Optional[str]:
 
 @functools.cache
 def _mappings(transformers: Any) -> dict[str, Mapping[str, Any]]:
-    auto = transformers.models.auto.modeling_auto
+    # by its name: without torch, the attribute is a stand-in that has no mappings
+    auto = importlib.import_module(f"{transformers.__name__}.models.auto.modeling_auto")
     found = ((_MAPPING.fullmatch(name), name) for name in dir(auto))
     named = {match.group(1): getattr(auto, name) for match, name in found if match}
     return {task: names for task, names in named.items() if task not in _NO_HEADS}

@@ -1,0 +1,166 @@
+"""The argument ``lengths``: how long the rows of a batch are, drawn from what a user has."""
+
+from __future__ import annotations
+
+import itertools
+import random
+import re
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..arguments.schema import BenchmarkArguments
+from ..errors import ArgumentError, did_you_mean
+from ..text import quoted
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_UNIFORM = re.compile(r"\s*uniform\s*\(\s*(\d{1,9})\s*,\s*(\d{1,9})\s*\)\s*")
+
+_FORMS = (
+    "give 'uniform(16,512)', a list of lengths or texts, or a file: .txt with a text a line, or "
+    ".csv, .tsv, .jsonl or .parquet with its column, like reviews.csv:text"
+)
+
+
+@dataclass(frozen=True)
+class RowLengths:
+    """What rows are drawn from: lengths, texts, or all lengths from ``low`` to ``high``.
+
+    ``label`` is what a report calls it: no path.
+    """
+
+    label: str
+    lengths: Sequence[int] = ()
+    texts: Sequence[str] = ()
+    low: int = 0
+    high: int = 0
+
+    @classmethod
+    def of(cls, given: str | Sequence[Any]) -> RowLengths:
+        """Read what was given; raises `ArgumentError`."""
+        if not isinstance(given, str):
+            return cls._of_values("given", list(given))
+        uniform = _UNIFORM.fullmatch(given)
+        if uniform is None:
+            return cls._of_values(*_read(given))
+        low, high = map(int, uniform.groups())
+        if not 0 < low <= high:
+            raise ArgumentError(
+                f"lengths: {given!r} has no lengths, from 1 on and the smaller one first"
+            )
+        return cls(f"uniform({low},{high})", low=low, high=high)
+
+    @classmethod
+    def _of_values(cls, label: str, values: list[Any]) -> RowLengths:
+        if not values:
+            raise ArgumentError(f"lengths: {label} has no lengths and no texts; {_FORMS}")
+        numbers = [_whole(value) for value in values]
+        known = [number for number in numbers if number is not None]
+        if len(known) == len(values):
+            if min(known) < 1:
+                raise ArgumentError(f"lengths: {min(known)} is no length; lengths are from 1 on")
+            return cls(label, lengths=known)
+        return cls(label, texts=[str(value) for value in values])
+
+    def rows(
+        self, batch_size: int, seed: int, longest: int | None
+    ) -> tuple[tuple[int, ...], tuple[str, ...]]:
+        """The lengths of a batch's rows, or its texts: the same for the same seed and size.
+
+        No length is more than ``longest``; texts are cut by the tokenizer.
+        """
+        draw = random.Random(f"{seed} {batch_size}")
+        if self.texts:
+            return (), tuple(_some(draw, self.texts, batch_size))
+        if self.lengths:
+            lengths = _some(draw, self.lengths, batch_size)
+        else:
+            lengths = [draw.randint(self.low, self.high) for _ in range(batch_size)]
+        return tuple(each if longest is None else min(each, longest) for each in lengths), ()
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The rows of a batch, as a case has them."""
+
+    length: int | None = None
+    padding: float = 0.0
+    lengths: tuple[int, ...] = ()
+    texts: tuple[str, ...] = ()
+
+
+def rows_of(
+    arguments: BenchmarkArguments, drawn_from: RowLengths | None, batch_size: int
+) -> list[Rows]:
+    """The batches of one size: whole and padded ones of each length, or those that are drawn."""
+    if drawn_from is None:
+        pairs = itertools.product(arguments.sequence_lengths, arguments.paddings)
+        return [Rows(length, padding) for length, padding in pairs]
+    found = []
+    for longest in arguments.longest_rows:
+        lengths, texts = drawn_from.rows(batch_size, arguments.seed, longest)
+        found.append(Rows(max(lengths, default=longest), 0.0, lengths, texts))
+    return found
+
+
+def _some(draw: random.Random, values: Sequence[Any], count: int) -> list[Any]:
+    """So many of the values: each at most once, if there are enough."""
+    return draw.sample(values, count) if count <= len(values) else draw.choices(values, k=count)
+
+
+def _whole(value: Any) -> int | None:
+    if isinstance(value, bool):
+        return None
+    with suppress(TypeError, ValueError, OverflowError):
+        return int(value) if float(value) == int(value) else None
+    return None
+
+
+def _read(given: str) -> tuple[str, list[Any]]:
+    """The label and the values of a file, or of a column of one."""
+    owner, _, column = given.rpartition(":")
+    path, name = Path(given), ""
+    with suppress(OSError, ValueError):
+        path = Path(given).expanduser()
+        if not path.is_file() and owner and Path(owner).expanduser().is_file():
+            path, name = Path(owner).expanduser(), column
+    try:
+        if not path.is_file():
+            raise ArgumentError(f"lengths: {quoted(given)} is no file and no way to draw; {_FORMS}")
+        if path.suffix.lower() == ".txt" and not name:
+            lines = path.read_text(encoding="utf-8-sig").splitlines()
+            return path.name, [line for line in lines if line.strip()]
+        frame = _frame(path)
+    except ArgumentError:
+        raise
+    except Exception as error:  # each reader of pandas has errors of its own
+        first = str(error).strip().partition("\n")[0]
+        raise ArgumentError(f"lengths: {quoted(given)} cannot be read: {first}") from None
+    columns = [str(each) for each in frame.columns]
+    if not name and len(columns) == 1:
+        name = columns[0]
+    if name not in columns:
+        missing = f"has no column {name!r}" if name else "has several columns"
+        raise ArgumentError(
+            f"lengths: {quoted(path.name)} {missing}; name one behind a colon, of "
+            f"{', '.join(columns)}{did_you_mean(name, columns) if name else ''}"
+        )
+    values = frame.iloc[:, columns.index(name)].dropna().tolist()
+    return f"{path.name}:{name}", [each for each in values if str(each).strip()]
+
+
+def _frame(path: Path) -> pd.DataFrame:
+    import pandas as pd
+
+    ending = path.suffix.lower()
+    if ending == ".parquet":
+        return pd.read_parquet(path)
+    if ending in (".jsonl", ".json", ".ndjson"):
+        return pd.read_json(path, lines=ending != ".json")
+    if ending in (".csv", ".tsv"):
+        return pd.read_csv(path, sep="\t" if ending == ".tsv" else ",")
+    raise ArgumentError(f"lengths: {quoted(path.name)} is of no kind that is read; {_FORMS}")
