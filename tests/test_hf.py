@@ -187,8 +187,8 @@ def test_one_value_does_where_a_list_is_taken_and_results_have_it():
     ("arguments", "sentence"),
     [
         ({"fp16": "banana"}, "fp16: 'banana' is neither True nor False"),
-        ({"repeat": "4"}, "repeat: '4' is not a whole number above 0"),
-        ({"repeat": -3}, "repeat: -3 is not a whole number above 0"),
+        ({"repeat": "4"}, "repeat: '4' is not a whole number from 1 up to"),
+        ({"repeat": -3}, "repeat: -3 is not a whole number from 1 up to"),
         ({"save_to_csv": True, "env_info_csv_file": None}, "None is no path"),
         ({"save_to_csv": True, "env_info_csv_file": ""}, "'' is no path"),
     ],
