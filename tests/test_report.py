@@ -66,7 +66,7 @@ def test_what_was_measured_comes_after_the_case_and_constants_last(report):
     assert memory[:4] == ["model", "batch_size", "sequence_length", "peak_mib"]
     for columns in (speed, memory):
         assert columns.index("status") < columns.index("framework")  # which is the same for all
-        assert columns[-1] in ("config_source", "device", "mode", "dtype", "execution")
+        assert columns[-1] in ("config_source", "lengths", "device", "mode", "dtype", "execution")
     assert memory.index("parameters_mib") == memory.index("parameters") + 1
     assert sorted(set(speed) & set(memory)) == sorted(
         {
@@ -77,6 +77,8 @@ def test_what_was_measured_comes_after_the_case_and_constants_last(report):
             "modalities",
             "architecture",
             "config_source",
+            "lengths",
+            "padding",
             "phase",
         }
     )
