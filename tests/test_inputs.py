@@ -76,15 +76,15 @@ def test_the_kind_of_input_is_read_from_signature_and_configuration(
 
 @pytest.mark.parametrize("steps", [1000, 1024, 50])
 def test_boxes_lie_in_the_page_and_have_a_size(steps):
-    _, tensors = described("layoutlm", "LayoutLMModel", length=600,
-                           max_position_embeddings=600, max_2d_position_embeddings=steps)  # fmt: skip
+    sizes = {"max_position_embeddings": 600, "max_2d_position_embeddings": steps}
+    _, tensors = described("layoutlm", "LayoutLMModel", length=600, **sizes)
     for left, top, right, bottom in tensors["bbox"].values[0]:
         assert 0 <= left < right < min(steps, 1000)
         assert 0 <= top < bottom < min(steps, 1000)
 
 
 def test_what_a_configuration_must_name_is_named_where_it_does_not():
-    with pytest.raises(Unsupported, match="autoformer names no prediction_length.*add one"):
+    with pytest.raises(Unsupported, match=r"autoformer names no prediction_length.*add one"):
         described("autoformer", "AutoformerModel", context_length=8)
     with pytest.raises(
         Unsupported, match=r"that pix2struct_vision_model takes \(flattened_patches"

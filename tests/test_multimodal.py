@@ -74,6 +74,8 @@ def flops(call):
 
 def with_layers(config, layers):
     """The configuration with as many layers in its vision part."""
+    if "vision_config" in config.get("encoder", {}):
+        return {**config, "encoder": with_layers(config["encoder"], layers)}
     part = "image_config" if "image_config" in config else "vision_config"
     vision = config.get(part, {})
     names = [name for name in ("num_hidden_layers", "depth") if name in vision]
