@@ -285,3 +285,10 @@ def test_an_unknown_model_is_a_row_and_the_others_stay(probe, tmp_path):
     )
     assert report.speed.status.tolist() == ["error", "ok"]
     assert report.speed.phase[0] == "resolving"
+
+
+def test_many_names_that_lead_nowhere_make_one_short_message(offline, probe):
+    with pytest.raises(nbbench.ModelNotFound) as caught:
+        nbbench.run(*(f"no-such-{number}" for number in range(40)), frameworks="probe")
+    assert "'no-such-0' is not in the catalogue" in str(caught.value)
+    assert str(caught.value).endswith("and so on for 38 more")

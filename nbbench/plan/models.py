@@ -80,6 +80,10 @@ class ModelConfig:
         return self.config.get("model_type") not in types_without_length()
 
 
+_MAX_PROBLEMS = 2
+"""Of how many names a message explains why they lead nowhere."""
+
+
 def find_models(arguments: BenchmarkArguments) -> list[ModelConfig]:
     """The models that the arguments name, each with its configuration.
 
@@ -93,7 +97,9 @@ def find_models(arguments: BenchmarkArguments) -> list[ModelConfig]:
     else:
         models = [_found_or_problem(name) for name in names]
     if all(model.problem for model in models):
-        raise ModelNotFound("; ".join(model.problem for model in models))
+        shown = [model.problem for model in models[:_MAX_PROBLEMS]]
+        rest = [f"and so on for {len(models) - len(shown)} more"] if models[len(shown) :] else []
+        raise ModelNotFound("; ".join([*shown, *rest]))
     if not arguments.trust_remote_code:
         _warn_of_foreign_code(models)
     return models
