@@ -36,7 +36,7 @@ def count(backend: TorchBackend, name: str, config: dict[str, Any]) -> dict[str,
     case = Case("pytorch", name, config, "catalogue", 1, 8)
     made = make_config(backend.transformers, case)
     with backend.torch.device("meta"):
-        model = backend._model_class(made, case)(made)
+        model = backend._model_class(made, case).type(made)
     return {
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
         "layers": _layers(made),
