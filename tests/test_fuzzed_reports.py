@@ -9,7 +9,6 @@ import json
 import math
 
 import pytest
-from hypothesis import note
 
 import nbbench
 from nbbench.cli.compare import judge
@@ -17,6 +16,7 @@ from nbbench.report.report import Report
 from tests.fuzzing import JSON, Given, answer_or_sentence, fuzzed, st
 from tests.public_listing import FIXTURE
 
+hypothesis = pytest.importorskip("hypothesis")
 pytestmark = pytest.mark.usefixtures("probe")
 
 
@@ -88,7 +88,7 @@ def damage(draw, content):
         holder[key] = type(holder[key])(draw(st.integers(-2, 2**62)))
     elif isinstance(holder[key], list):
         holder[key] = holder[key][: draw(st.integers(0, 1))]
-    note(f"{kind}: {str(holder[key])[:80] if kind != 'drop' else 'dropped'}")
+    hypothesis.note(f"{kind}: {str(holder[key])[:80] if kind != 'drop' else 'dropped'}")
 
 
 @st.composite
