@@ -136,6 +136,15 @@ def bert(monkeypatch):
     }
 
 
+def paths_in(value, path=()):
+    """The paths of all that is in a JSON value."""
+    items = value.items() if isinstance(value, dict) else enumerate(value)
+    for key, part in items:
+        yield (*path, key)
+        if isinstance(part, (dict, list)):
+            yield from paths_in(part, (*path, key))
+
+
 def wait_until(condition, seconds=120):
     """Wait for a condition however long it takes; after ``seconds`` it is a failure."""
     deadline = time.monotonic() + seconds

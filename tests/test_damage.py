@@ -24,6 +24,7 @@ from nbbench.worker.messages import (
     decode,
     encode,
 )
+from tests.conftest import paths_in
 from tests.public_listing import FIXTURE
 
 TIMING = Timing((Visit((1.0, 2.0), references=(0.1,)),), 1.5, 1.0, 2.0, 1, 1, 0, None, None, True)
@@ -306,15 +307,6 @@ HOSTILE = (
 )
 
 
-def leaves(value, path=()):
-    """Where a JSON value has parts, and their parts."""
-    items = value.items() if isinstance(value, dict) else enumerate(value)
-    for key, part in items:
-        yield (*path, key)
-        if isinstance(part, (dict, list)):
-            yield from leaves(part, (*path, key))
-
-
 def test_any_other_value_anywhere_is_refused_or_shown(tmp_path):
     """Each part of a saved report, by each value that it should not have."""
     content = nbbench.Report.load(FIXTURE).to_dict()
@@ -323,7 +315,7 @@ def test_any_other_value_anywhere_is_refused_or_shown(tmp_path):
     for visit in timing["visits"]:
         visit["samples"] = visit["samples"][:2]
     file, random = tmp_path / "x.json", Random(1)
-    for path in leaves(content):
+    for path in paths_in(content):
         for value in random.sample(HOSTILE, 4):
             damaged = copy.deepcopy(content)
             part = damaged

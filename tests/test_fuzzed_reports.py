@@ -13,6 +13,7 @@ import pytest
 import nbbench
 from nbbench.cli.compare import judge
 from nbbench.report.report import Report
+from tests.conftest import paths_in
 from tests.fuzzing import JSON, Given, answer_or_sentence, fuzzed, st
 from tests.public_listing import FIXTURE
 
@@ -47,18 +48,9 @@ NUMBERS = (
 )  # fmt: skip
 
 
-def parts(value, path=()):
-    """The paths of all that is in a JSON value."""
-    items = value.items() if isinstance(value, dict) else enumerate(value)
-    for key, part in items:
-        yield (*path, key)
-        if isinstance(part, (dict, list)):
-            yield from parts(part, (*path, key))
-
-
 def damage(draw, content):
     """Drop, exchange, repeat or add one part."""
-    paths = [*parts(content)]
+    paths = [*paths_in(content)]
     path = paths[draw(st.integers(0, len(paths) - 1))]
     holder = content
     for key in path[:-1]:

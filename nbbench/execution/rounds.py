@@ -130,7 +130,7 @@ def run_rounds(
             yield from _visit(visited, number, levels, baseline is None, cancelled)
         active = [visited for visited in active if not visited.ended]
         number += 1
-        if number in LOOKS or number >= MAX_VISITS:
+        if number in LOOKS:
             unsure = _unsure(known, baseline)
         for visited in active:
             if visited.is_exhausted or (visited.is_precise and visited.case not in unsure):

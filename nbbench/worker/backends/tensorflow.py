@@ -159,7 +159,10 @@ class TensorFlowModel:
         described = describe_case(parameters, model.config, case, self._chosen)
         self.modalities = described.modalities
         generator = tensorflow.random.Generator.from_seed(case.seed % 2**63)
-        inputs = {spec.name: self._made(spec, generator) for spec in described.tensors}
+        inputs = {
+            spec.name: spec.made_by(lambda each: self._tensor(each, generator))
+            for spec in described.tensors
+        }
         if rows is not None:
             self.real_tokens, self.padded_to = rows.real_tokens, rows.length
             rows.check(inputs, self.modalities, case.model)
@@ -204,19 +207,6 @@ class TensorFlowModel:
 
     def _forward(self, given: Any) -> Any:
         return self._model(given, training=False)
-
-    def _made(self, spec: Input, generator: Any) -> Any:
-        """What the model is called with for an input."""
-        if spec.kind == "flag":
-            return spec.values
-        if spec.kind != "list":
-            return self._tensor(spec, generator)
-        return [
-            self._tensor(part, generator)
-            if isinstance(part, Input)
-            else {each.name: self._tensor(each, generator) for each in part}
-            for part in spec.parts
-        ]
 
     def _tensor(self, spec: Input, generator: Any) -> Any:
         tensorflow = self._tensorflow

@@ -19,16 +19,7 @@ class TorchInputs:
 
     def __call__(self, spec: Input) -> Any:
         """What the forward method is given for an input."""
-        if spec.kind == "flag":
-            return spec.values
-        if spec.kind != "list":
-            return self._tensor(spec)
-        return [
-            self._tensor(part)
-            if isinstance(part, Input)
-            else {each.name: self._tensor(each) for each in part}
-            for part in spec.parts
-        ]
+        return spec.made_by(self._tensor)
 
     def _tensor(self, spec: Input) -> Any:
         torch, generator = self.torch, self.generator

@@ -61,13 +61,10 @@ def answers(head: Head) -> tuple[Input, ...]:
     if ends[0] not in head.asks:
         return known_answers(head)
     length = head.ids.shape[-1]
-    shape: tuple[int, ...] = (head.batch_size,)
-    if "question_positions" not in head.asks:
-        return tuple(Input(end, "ids", shape, length) for end in ends)
-    if head.tasks[0] == "PRETRAINING":  # several questions in one text
-        shape = (head.batch_size, 1)
-        return tuple(Input(name, "ids", shape, length) for name in ("question_positions", *ends))
-    return tuple(Input(end, "ids", shape, length) for end in ends)
+    if "question_positions" in head.asks and head.tasks[0] == "PRETRAINING":
+        names = ("question_positions", *ends)  # several questions in one text
+        return tuple(Input(name, "ids", (head.batch_size, 1), length) for name in names)
+    return tuple(Input(end, "ids", (head.batch_size,), length) for end in ends)
 
 
 def known_answers(head: Head) -> tuple[Input, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, Optional, Union
 
@@ -25,6 +26,17 @@ class Input:
     values: Any = ()
     end: Optional[int] = None
     parts: tuple[Union[Input, tuple[Input, ...]], ...] = ()
+
+    def made_by(self, tensor: Callable[[Input], Any]) -> Any:
+        """What the forward method is given, whose tensors ``tensor`` makes."""
+        if self.kind == "flag":
+            return self.values
+        if self.kind != "list":
+            return tensor(self)
+        return [
+            tensor(part) if isinstance(part, Input) else {each.name: tensor(each) for each in part}
+            for part in self.parts
+        ]
 
 
 @dataclass(frozen=True)
