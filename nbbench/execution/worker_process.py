@@ -232,6 +232,7 @@ def worker_environ(python: str) -> dict[str, str]:
     An empty entry of a path means the current folder, of which nothing may run.
     """
     environ = {**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONSAFEPATH": "1"}
+    environ.pop("PYTEST_CURRENT_TEST", None)  # one worker serves many tests
     for name in ("PYTHONPATH", "PATH", "LD_LIBRARY_PATH"):
         if name in environ:
             entries = environ[name].split(os.pathsep)
