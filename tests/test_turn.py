@@ -66,6 +66,7 @@ def test_one_that_waits_can_be_cancelled(other):
     job.cancel()
     assert job.wait(60)
     assert job.report().speed.status.tolist() == ["skipped"]
+    assert "another benchmark ran" not in repr(job.report())
 
 
 def test_without_waiting_it_measures_all_the_same_and_says_so(other):

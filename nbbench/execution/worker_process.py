@@ -12,6 +12,7 @@ import sys
 import tempfile
 import threading
 import time
+import weakref
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
@@ -94,6 +95,7 @@ class WorkerProcess:
         self._memory_kills = memory_kills()
         self._log_start = 0
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the worker
+        weakref.finalize(self, self._log.close)
         settings = {
             "framework": backend.framework,
             "backend_file": backend.file,
