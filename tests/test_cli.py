@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -223,6 +224,18 @@ def test_a_report_is_saved_even_where_it_cannot_be_printed(probe, model, tmp_pat
     assert nbbench.Report.load(saved).speed.status.tolist() == ["ok"]
     assert "Traceback" not in done.stderr
     assert done.returncode == (0 if output == "ascii" else 1)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a shell closes streams there otherwise")
+@pytest.mark.parametrize("closed", ["2>&-", ">&-", "<&- >&- 2>&-"])
+def test_closed_streams_cost_no_result(model, probe, tmp_path, closed):
+    saved = tmp_path / "r.json"
+    words = [sys.executable, "-m", "nbbench", "run", model, *FLAGS, "--save", str(saved)]
+    done = subprocess.run(
+        f"{shlex.join(words)} {closed}", shell=True, env={**os.environ, "PYTHONPATH": str(probe)}
+    )
+    assert done.returncode == 0
+    assert nbbench.Report.load(saved).speed.status.tolist() == ["ok"]
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full")

@@ -127,6 +127,11 @@ def test_arguments_that_make_no_sense_are_one_sentence(tmp_path):
         args = PyTorchBenchmarkArguments(models=["a"], **wrong)
         with pytest.raises(OutputError, match=r"'/nowhere/.*' cannot be written"):
             PyTorchBenchmark(args, configs=[GPT2]).run()
+    args = PyTorchBenchmarkArguments(
+        models=["a"], save_to_csv=True, inference_time_csv_file="same", env_info_csv_file="./same"
+    )
+    with pytest.raises(ArgumentError, match=r"would both write '\./same'"):
+        PyTorchBenchmark(args, configs=[GPT2]).run()
 
 
 def test_the_summary_is_the_last_cases_and_the_report_has_all(capsys):

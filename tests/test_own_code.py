@@ -151,6 +151,7 @@ def fail(*_):
     [
         ("_prepare_inference_func", fail, "RuntimeError: no such layer"),
         ("_prepare_inference_func", lambda *_: fail, "RuntimeError: no such layer"),
+        ("_measure_speed", lambda *_: sys.exit(3), "SystemExit: 3"),
         ("_prepare_inference_func", lambda *_: 3, "own code gave 3 as call to measure"),
         ("_measure_speed", fail, "RuntimeError: no such layer"),
         ("_measure_speed", lambda *_: None, "own code gave None as speed, which is not a number"),

@@ -262,7 +262,7 @@ def test_inputs_that_nobody_describes_are_asked_for(folder):
         ("{", 'inputs: \'{\' is no JSON; give {"x": ["batch", 3, 224, 224]}'),
         ([3], "inputs: a value of type list is no dict of shapes by name"),
         ({"x": 3}, "inputs: x has the shape 3, which is no list of sizes"),
-        ({"x": ["batch", 0]}, "inputs: x has the size 0, which is neither a whole number above 0"),
+        ({"x": ["batch", 0]}, "inputs: x has the size 0, which is neither a whole number from 1"),
         ({"x": ["bach"]}, "inputs: x has the size 'bach'"),
         ({"x": {"shape": [1], "type": "a"}}, "inputs: x has type; an input has shape, dtype and"),
         ({"x": {"shape": [1], "dtype": "int"}}, "inputs: x has the dtype 'int', which is not one"),

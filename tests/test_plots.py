@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 
 import nbbench
+from nbbench.errors import ArgumentError, OutputError
 from nbbench.machine.machine import MachineFacts
 from nbbench.plan.cases import Case, MemoryProfile, Outcome, Phase, Result, Status
 from nbbench.report.environment import WorkerFacts
@@ -139,6 +140,26 @@ def test_a_plot_is_shown_saved_and_drawn_into_axes_that_are_there(tmp_path):
     assert REPORT.plot.latency()._repr_png_().startswith(b"\x89PNG")
     REPORT.plot.latency().save(tmp_path / "x.svg")
     assert (tmp_path / "x.svg").read_text().startswith("<?xml")
+
+
+@pytest.mark.parametrize(
+    ("file", "sentence"),
+    [
+        ("", "cannot be written: Is a directory"),
+        ("x.frob", "x.frob' cannot be written: Format 'frob' is not supported"),
+        ("nowhere/x.png", "x.png' cannot be written: No such file or directory"),
+    ],
+)
+def test_a_plot_that_cannot_be_saved_is_one_sentence(file, sentence, tmp_path):
+    with pytest.raises(OutputError, match=sentence):
+        REPORT.plot.latency().save(tmp_path / file)
+    assert not list(tmp_path.parent.glob("*.png"))
+
+
+def test_what_is_no_axes_is_refused():
+    for name in ("latency", "memory", "scaling"):
+        with pytest.raises(ArgumentError, match="ax: 5 is no Axes"):
+            getattr(REPORT.plot, name)(ax=5)
 
 
 def test_hundreds_of_series_are_drawn_as_the_first_and_say_so():

@@ -204,12 +204,15 @@ def test_texts_without_a_tokenizer_say_what_to_give(tmp_path, in_a_folder):
         ("broken.parquet", "'broken.parquet' cannot be read"),
         ("other.docx", "'other.docx' is of no kind that is read"),
         ("empty.txt", "empty.txt has no lengths and no texts"),
+        ([4.5, 3], "4.5 is no whole number"),
+        ("halves.csv:n", "1.5 is no whole number"),
         ([0, 3], "0 is no length; lengths are from 1 on"),
     ],
 )
 def test_lengths_that_cannot_be_drawn_are_one_sentence(tmp_path, monkeypatch, lengths, sentence):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "two.csv").write_text("text,stars\na,5\n")
+    (tmp_path / "halves.csv").write_text("n\n1\n1.5\n")
     (tmp_path / "empty.txt").write_text("\n \n")
     for name in ("broken.parquet", "other.docx"):
         (tmp_path / name).write_text("x")
@@ -233,4 +236,21 @@ def test_lengths_that_cannot_be_drawn_are_one_sentence(tmp_path, monkeypatch, le
 def test_padding_that_makes_no_sense_is_one_sentence(arguments, sentence):
     with pytest.raises(ArgumentError) as caught:
         BenchmarkArguments(models="tiny", **arguments)
+    assert sentence in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ({"padding": 0.3}, "padding is for inputs that have a length, and those of 'vit-base"),
+        ({"lengths": "uniform(3,4)"}, "lengths is for inputs that have a length"),
+        (
+            {"inputs": {"x": ["batch"]}},
+            "inputs describes those of your own code (FILE.py:FUNCTION)",
+        ),
+    ],
+)
+def test_what_no_model_would_be_given_is_refused(arguments, sentence):
+    with pytest.raises(ArgumentError) as caught:
+        nbbench.run("vit-base-patch16-224", progress=False, **arguments)
     assert sentence in str(caught.value)

@@ -14,6 +14,8 @@ SIZES = ("batch", "length")
 _FLOATS = ("float32", "float16", "bfloat16", "float64")
 _WHOLE = ("int64", "int32", "int8", "uint8", "bool")
 
+_LARGEST = 2**31 - 1
+
 _EXAMPLE = '{"x": ["batch", 3, 224, 224]}'
 
 
@@ -63,7 +65,7 @@ def _described(name: str, given: Any) -> dict[str, Any]:
     if (dtype in _WHOLE) != _is_size(below) or (below is not None and not _is_size(below)):
         raise Refused(
             f"inputs: {name} has dtype {dtype or 'float'} and below {below!r}; whole numbers are "
-            f"drawn below a whole number above 0, and others have none"
+            f"drawn below a whole number from 1 to {_LARGEST}, and others have none"
         )
     return {"shape": _shape(name, values.get("shape")), "dtype": dtype, "below": below}
 
@@ -76,11 +78,11 @@ def _shape(name: str, shape: Any) -> list[int | str]:
     for size in shape:
         if not (size in SIZES if isinstance(size, str) else _is_size(size)):
             raise Refused(
-                f"inputs: {name} has the size {size!r}, which is neither a whole number above 0 "
-                f"nor batch or length"
+                f"inputs: {name} has the size {size!r}, which is neither a whole number from 1 to "
+                f"{_LARGEST} nor batch or length"
             )
     return list(shape)
 
 
 def _is_size(size: Any) -> bool:
-    return isinstance(size, int) and not isinstance(size, bool) and 0 < size < 2**31
+    return isinstance(size, int) and not isinstance(size, bool) and 0 < size <= _LARGEST

@@ -487,6 +487,7 @@ def _sentence(found: Any) -> str:
         return f"paddings: {quoted(value)} is no part of a batch, from 0 to below 1, like 0.3"
     wanted = {
         "greater_than": "a whole number above 0",
+        "less_than_equal": f"a number up to {found.get('ctx', {}).get('le')}",
         "less_than": "below 2147483648, which is more than any machine takes",
         "int_parsing": "a whole number",
         "int_type": "a whole number",

@@ -43,6 +43,7 @@ def script() -> int:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns 0, or 1 if a case failed, 2 for bad input, 130 if interrupted."""
     argv = list(sys.argv[1:] if arguments is None else arguments)
+    _open_streams()
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # where the terminal has no ±
     if not argv or argv[0] in ("-h", "--help"):
@@ -69,6 +70,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     except KeyboardInterrupt:
         return 130
+
+
+def _open_streams() -> None:
+    """Open what was closed by ``>&-`` and the like, else files and pipes get its numbers."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            number = os.open(os.devnull, os.O_RDWR)  # the lowest that is free: that of the stream
+            os.set_inheritable(number, True)
+            setattr(sys, name, open(number, mode, encoding="utf-8"))  # noqa: SIM115
 
 
 def _discard_output() -> None:

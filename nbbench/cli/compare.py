@@ -60,14 +60,18 @@ def command(argv: list[str]) -> int:
     comparison = new.compare(old)
     print(comparison.to_markdown() if values.get("markdown") else repr(comparison))
     code, sentence = judge(comparison, slower, larger, bool(values.get("fail_unsure")))
-    print(sentence)
+    if sentence:
+        print(sentence)
     return code
 
 
 def judge(
     comparison: Comparison, slower: float | None, larger: float | None, fail_unsure: bool
 ) -> tuple[int, str]:
-    """The exit code, and why; ``slower`` and ``larger`` are the parts that are too much."""
+    """The exit code, and why; ``slower`` and ``larger`` are the parts that are too much.
+
+    The sentence is empty where neither was given, and so nothing judged.
+    """
     compared = [d for d in comparison.differences if d.ratio is not None or d.memory_ratio]
     if not compared:
         return UNSURE, "cannot tell: nothing was compared"
@@ -77,7 +81,8 @@ def judge(
     unsure = [d.case.label for d in comparison.differences if _may_be_slower(d, slower)]
     if unsure:
         return UNSURE if fail_unsure else NO_REGRESSION, f"cannot tell: {', '.join(unsure)}"
-    return NO_REGRESSION, "no regression"
+    judged = slower is not None or larger is not None
+    return NO_REGRESSION, "no regression" if judged else ""
 
 
 def _is_slower(difference: Difference, by: float | None) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 import warnings
 from collections.abc import Callable
@@ -17,7 +16,7 @@ from ..arguments.schema import BenchmarkArguments
 from ..errors import ArgumentError, OutputError
 from ..hf.tables import former_tables
 from ..plan.cases import Result, Status
-from ..report.atomic_write import check_writable
+from ..report.atomic_write import check_apart, check_writable
 from ..report.dataframes import memory_row, speed_row
 from ..report.growing_csv import GrowingCsv
 from ..report.report import FRAMES, Report
@@ -102,18 +101,9 @@ def _form(values: dict[str, Any]) -> Callable[[Report], str]:
 
 
 def _check_apart(save: str | None, csv: str | None, log: str | None) -> None:
-    """Refuse outputs that would be written over each other."""
-    flags: dict[str, str] = {}
     tables = [] if csv is None else [csv, *(str(Path(csv, f"{name}.csv")) for name in FRAMES)]
     named = [("--save", save), ("--log", log), *(("--csv", file) for file in tables)]
-    for flag, file in named:
-        if file is None:
-            continue
-        other = flags.setdefault(os.path.realpath(file), flag)
-        if other != flag:
-            raise ArgumentError(
-                f"{other} and {flag} would both write {quoted(file)}; give each a path of its own"
-            )
+    check_apart((flag, file) for flag, file in named if file is not None)
 
 
 def _each_in_turn(outputs: list[Callable[[], object]]) -> list[OSError]:

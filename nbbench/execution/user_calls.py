@@ -69,7 +69,7 @@ class UserCalls:
             raise CallFailed(outcome)
         return replace(outcome, tokens_per_call=None, real_tokens_per_call=None)
 
-    def explain(self, case: Case, error: Exception) -> Outcome:
+    def explain(self, case: Case, error: BaseException) -> Outcome:
         """What came of a case where the user's code raised."""
         from ..worker.exceptions import first_line
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from ..errors import OutputError
 from ..plan.cases import Result
-from ..report.atomic_write import check_writable
+from ..report.atomic_write import check_apart, check_writable
 from ..report.growing_csv import GrowingCsv
 from ..report.saved_json import has_measured
 from .arguments import BenchmarkArguments
@@ -47,7 +47,14 @@ class CsvFiles:
             if getattr(args, kind.mode) and getattr(args, kind.asked)
         }
         self._lengths = lengths
-        for path in (self._environment, *(file for file, _ in self._files.values())):
+        files = {
+            kind.csv_file: getattr(args, kind.csv_file)
+            for kind in kinds
+            if (kind.mode, kind.asked) in self._files
+        }
+        files["env_info_csv_file"] = self._environment
+        check_apart(files.items())
+        for path in files.values():
             check_writable(path, folder=False)
         self._growing = self._opened_anew()
 

@@ -116,7 +116,7 @@ class OwnCode:
         self._failed = None
         try:
             return hook(*arguments)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             case = self._case or self._any_case()
             self._failed = self._explained(case, error)
             return "N/A"
@@ -225,7 +225,7 @@ class OwnCode:
         asked = {**_NOT_ASKED, **asked}
         return self._calls.measure(dataclasses.replace(case, **asked), call)
 
-    def _explained(self, case: Case, error: Exception) -> Outcome:
+    def _explained(self, case: Case, error: BaseException) -> Outcome:
         try:
             return self._calls.explain(case, error)
         except CallFailed as failed:

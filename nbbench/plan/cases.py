@@ -10,6 +10,7 @@ from typing import Any
 
 from ..arguments.schema import BenchmarkArguments
 from ..errors import ArgumentError
+from ..text import quoted
 from ..worker.case import (
     AXES,
     Axis,
@@ -80,6 +81,7 @@ def expand(
     cases stand together, and in them those of one model, so that a worker imports each once. A
     model that takes no sequence has one case for all lengths.
     """
+    _refuse_what_serves_none(arguments, models)
     _refuse_too_many(arguments, models, interpreters)
     drawn_from = None if arguments.lengths is None else RowLengths.of(arguments.lengths)
     cases = []
@@ -131,6 +133,23 @@ def expand(
                 )
             )
     return list(dict.fromkeys(cases))  # rows may be shorter than each length that cuts them
+
+
+def _refuse_what_serves_none(arguments: BenchmarkArguments, models: list[ModelConfig]) -> None:
+    """Raise `ArgumentError` where inputs are described that no model would be given."""
+    if arguments.inputs and not any(model.is_own for model in models):
+        raise ArgumentError(
+            f"inputs describes those of your own code (FILE.py:FUNCTION), and "
+            f"{quoted(models[0].name)} is of Transformers, whose inputs nbbench makes; omit inputs"
+        )
+    if any(model.has_length(arguments) for model in models):
+        return
+    if arguments.lengths is not None or any(arguments.paddings):
+        name = "padding" if arguments.lengths is None else "lengths"
+        raise ArgumentError(
+            f"{name} is for inputs that have a length, and those of {quoted(models[0].name)} have "
+            f"none; omit {name}"
+        )
 
 
 def _refuse_too_many(

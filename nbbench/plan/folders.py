@@ -54,7 +54,8 @@ def refuse_path(name: str) -> None:
 def adapter_sentence(name: str, file: Path) -> str:
     """What to give instead of an adapter (LoRA and the like): the model that it is for."""
     base = read_json(file, name).get("base_model_name_or_path")
-    measure = f"measure its base model, {quoted(base)}" if base else "measure its base model"
+    named = base and base != name
+    measure = f"measure its base model, {quoted(base)}" if named else "measure its base model"
     return f"{quoted(name)} is an adapter (it has an {ADAPTER}) and no whole model; {measure}"
 
 

@@ -64,6 +64,9 @@ class RowLengths:
             if min(known) < 1:
                 raise ArgumentError(f"lengths: {min(known)} is no length; lengths are from 1 on")
             return cls(label, lengths=known)
+        broken = next(filter(_is_broken, values), None)
+        if broken is not None:
+            raise ArgumentError(f"lengths: {quoted(broken)} is no whole number; {_FORMS}")
         return cls(label, texts=[str(value) for value in values])
 
     def rows(
@@ -118,6 +121,13 @@ def _whole(value: Any) -> int | None:
     with suppress(TypeError, ValueError, OverflowError):
         return int(value) if float(value) == int(value) else None
     return None
+
+
+def _is_broken(value: Any) -> bool:
+    """Whether a value is a number, and no whole one."""
+    with suppress(TypeError, ValueError, OverflowError):
+        return not float(value).is_integer()
+    return False
 
 
 def _read(given: str) -> tuple[str, list[Any]]:

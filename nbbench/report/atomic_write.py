@@ -6,12 +6,12 @@ import importlib.util
 import os
 import stat
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import NbbenchError, OutputError
+from ..errors import ArgumentError, NbbenchError, OutputError
 from ..text import quoted
 from .dataframes import harmless_cells
 
@@ -139,6 +139,18 @@ def check_writable(path: str | Path, *, folder: bool) -> None:
         tempfile.TemporaryFile(prefix=".nbbench-", dir=around).close()
     except OSError as error:
         raise cannot_write(path, error) from None
+
+
+def check_apart(named: Iterable[tuple[str, str]]) -> None:
+    """Raise `ArgumentError` where arguments, each with its path, would write over each other."""
+    arguments: dict[str, str] = {}
+    for argument, path in named:
+        other = arguments.setdefault(os.path.realpath(path), argument)
+        if other != argument:
+            raise ArgumentError(
+                f"{other} and {argument} would both write {quoted(path)}; give each a path of its "
+                f"own"
+            )
 
 
 def cannot_write(path: Path, error: OSError) -> OutputError:

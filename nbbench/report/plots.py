@@ -9,10 +9,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..errors import NbbenchError
+from ..errors import ArgumentError, NbbenchError, OutputError
 from ..plan.cases import Result, Status
-from ..text import MIB, one_line, rounded
+from ..text import MIB, one_line, quoted, rounded
 from ..worker.case import varying_axes
+from .atomic_write import as_path, cannot_write, check_writable
 from .layout import short_labels
 from .tables import begun_results
 
@@ -52,8 +53,18 @@ class Plot:
         self.figure = axes.figure
 
     def save(self, file: str | Path, **options: Any) -> None:
-        """Write it, in the format that the file's name ends with; ``options`` are ``savefig``'s."""
-        self.figure.savefig(file, **options)
+        """Write it, in the format that the file's name ends with; ``options`` are ``savefig``'s.
+
+        Raises `OutputError`.
+        """
+        path = as_path(file)
+        check_writable(path, folder=False)
+        try:
+            self.figure.savefig(path, **options)
+        except OSError as error:
+            raise cannot_write(path, error) from None
+        except ValueError as error:  # a format that Matplotlib does not know, which says so
+            raise OutputError(f"{quoted(str(path))} cannot be written: {error}") from None
 
     def png(self, dpi: int = 100) -> bytes:
         """It as a PNG image."""
@@ -352,8 +363,10 @@ def _varies(results: Sequence[Result], name: str) -> bool:
 
 
 def _axes(given: Any) -> Any:
-    if given is not None:
+    if callable(getattr(given, "errorbar", None)):
         return given
+    if given is not None:
+        raise ArgumentError(f"ax: {quoted(given)} is no Axes of Matplotlib; give one, or omit it")
     try:
         from matplotlib.figure import Figure
     except ImportError:

@@ -146,7 +146,7 @@ def read_content(file: str | Path) -> Content:
     if read is None:
         raise OutputError(
             f"{name} is a report of version {quoted(version, 40)}, and this nbbench reads "
-            f"versions up to {_VERSION}; upgrade nbbench"
+            f"versions 1 to {_VERSION}; upgrade nbbench, or give a file as save wrote it"
         )
     try:
         return read(content)
