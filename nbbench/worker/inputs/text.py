@@ -97,7 +97,16 @@ def decoder_text(asked: Asked) -> list[Input]:
 def _decodes(asked: Asked) -> bool:
     if asked.needs("decoder_input_ids"):
         return True
-    return any(getattr(part, "is_encoder_decoder", False) for part in parts(asked.config))
+    return any(map(decodes, parts(asked.config)))
+
+
+def decodes(config: Any) -> bool:
+    """Whether a configuration is of a model with a decoder that has ids of its own.
+
+    A text part may be both, the encoder of questions and the decoder of answers, as BLIP's is:
+    then it is the configuration of a decoder.
+    """
+    return any(getattr(config, name, False) for name in ("is_encoder_decoder", "is_decoder"))
 
 
 def _shape(asked: Asked) -> tuple[int, int]:
