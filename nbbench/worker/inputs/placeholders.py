@@ -10,7 +10,7 @@ from typing import Any, Optional
 
 from ..backend import Unsupported
 from .tensors import Input
-from .text import vocabulary_size
+from .text import plain_vocabulary_size, vocabulary_size
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ def random_text(
     config: Any, batch_size: int, length: int, seed: int
 ) -> tuple[tuple[int, ...], ...]:
     """Random ids (batch, length), none of which the configuration gives a meaning of its own."""
-    size = vocabulary_size(config)
+    size = plain_vocabulary_size(config)
     special = set(special_tokens(config))
     plain = [token for token in range(size) if token not in special] or list(range(size))
     draw = random.Random(seed)

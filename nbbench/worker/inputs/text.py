@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any, Optional
 
 from ..backend import Unsupported
@@ -80,7 +81,7 @@ def text(asked: Asked) -> list[Input]:
     """Ids (batch, length), and a mask of ones; nothing for models without ids."""
     if not asked.takes("input_ids"):
         return []
-    made = [Input("input_ids", "ids", _shape(asked), vocabulary_size(asked.config))]
+    made = [Input("input_ids", "ids", _shape(asked), plain_vocabulary_size(asked.config))]
     if asked.takes("attention_mask"):
         made.append(Input("attention_mask", "ones", _shape(asked)))
     return made
@@ -134,6 +135,12 @@ def vocabulary_size(config: Any, *, decoder: bool = False) -> int:
     if not size:
         raise Unsupported(f"the configuration of {config.model_type} names no vocab_size")
     return int(size)
+
+
+def plain_vocabulary_size(config: Any) -> int:
+    """How many tokens may stand for text: those that layers embed once more may be fewer."""
+    per_layer = named(config, "vocab_size_per_layer_input")
+    return min(vocabulary_size(config), int(per_layer or sys.maxsize))
 
 
 def _decoder_config(config: Any) -> Any:
