@@ -100,6 +100,13 @@ def test_the_decoder_of_answers_has_ids_of_its_own(backend, mode):
     assert inputs["decoder_input_ids"].shape == inputs["input_ids"].shape
 
 
+def test_text_has_no_id_that_layers_do_not_embed_once_more(backend):
+    config = CONFIGS["gemma-3n-e2b-text"]
+    assert config["vocab_size_per_layer_input"] < config["vocab_size"]
+    ids = called(backend, "gemma-3n", config, "inference")._inputs["input_ids"]
+    assert ids.max() < config["vocab_size_per_layer_input"]
+
+
 def test_no_loss_counts_the_positions_of_an_image(backend):
     model = called(backend, "gemma-3", CONFIGS["gemma-3-4b-it"], "training")
     ids, labels = model._inputs["input_ids"], model._inputs["labels"]
