@@ -17,13 +17,16 @@ QUANTISED = ("deepseek-v3", "gpt-oss-20b")
 MODES = ("inference", "training")
 REFUSED = {
     ("blip-itm-base-coco", "training"): "BlipForImageTextRetrieval has no loss to train it by",
+    ("t5-encoder", "training"): "T5EncoderModel has no loss to train it by",
+    ("deit", "training"): "DeiTForImageClassificationWithTeacher has no loss to train it by",
+    ("dpt", "training"): "cannot be trained like this: Training is not implemented yet",
     **{(name, mode): "which nbbench does not measure yet; to measure it dense"
        for name in QUANTISED for mode in MODES},
 }  # fmt: skip
 """What cannot be measured, and why."""
 WANTS = {"gemma-3n-e2b-it": "timm", "detr-resnet-50-timm": "timm"}
 """Those that need a package of their own."""
-WANTS_TO_BE_TRAINED = {"detr-resnet-50": "scipy"}
+WANTS_TO_BE_TRAINED = {"detr-resnet-50": "scipy", "yolos": "scipy"}
 
 
 @pytest.fixture(scope="module")
