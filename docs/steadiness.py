@@ -1,8 +1,8 @@
 """How steady the numbers are on this machine: the figures of docs/measuring.md.
 
     python docs/steadiness.py runs [--count 12] [--minutes 15]   do runs agree, and across runs
-    python docs/steadiness.py same [--count 200]                 a case against itself, in a run
-    python docs/steadiness.py slower [--count 100]               a slowdown of 5 %, in a run
+    python docs/steadiness.py verdicts [--count 100]             a case against itself and against
+                                                                 one 5 % slower, in one run
     python docs/steadiness.py gate [--count 20]                  nbbench compare on no change
 
 Each prints what it counted. Three sizes of BERT, as many times each.
@@ -16,6 +16,7 @@ import statistics
 import sys
 import tempfile
 import time
+from collections import Counter
 from pathlib import Path
 
 import nbbench
@@ -87,21 +88,25 @@ def measure(size: str, slowdowns: list[float], **more: object) -> nbbench.Report
     )
 
 
-def compared(size: str, slowdown: float) -> tuple[str, float]:
-    """The verdict on b against a, and the seconds that it took."""
+def compared(size: str) -> tuple[str, str, float]:
+    """The verdicts on the same case and on one 5 % slower, and the seconds a comparison took."""
     begin = time.monotonic()
-    report = measure(size, [0.0, slowdown], baseline="a")
-    return report.compare().frame.verdict[0], time.monotonic() - begin
+    report = measure(size, [0.0, 0.0, 0.05], baseline="a")
+    same, slower = report.compare().frame.verdict
+    return same, slower, (time.monotonic() - begin) / 2
 
 
-def count_verdicts(slowdown: float, count: int) -> None:
-    """Verdicts of as many comparisons, size by size."""
-    for size in SIZES:
-        found = [compared(size, slowdown) for _ in range(count // len(SIZES))]
-        verdicts = statistics.multimode(verdict for verdict, _ in found)
-        counts = {v: sum(v == verdict for verdict, _ in found) for v in dict(found)}
-        seconds = statistics.median(s for _, s in found)
-        print(f"{size}: {counts}; {seconds:.1f} s each; mostly {verdicts[0]}", flush=True)
+def count_verdicts(count: int) -> None:
+    """Verdicts of as many comparisons of each kind, the sizes in turn."""
+    found: dict[str, list[tuple[str, str, float]]] = {size: [] for size in SIZES}
+    for number in range(count):
+        size = list(SIZES)[number % len(SIZES)]
+        found[size].append(compared(size))
+        print(size, *found[size][-1], file=sys.stderr, flush=True)
+    for size, each in found.items():
+        same, slower = (dict(Counter(one[kind] for one in each)) for kind in (0, 1))
+        seconds = statistics.median(one[2] for one in each)
+        print(f"{size}: the same {same}; 5 % slower {slower}; {seconds:.1f} s a comparison")
 
 
 def runs(count: int, minutes: float) -> None:
@@ -166,7 +171,7 @@ def gate(count: int) -> None:
 def main() -> None:
     """Run what is asked for."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=["runs", "same", "slower", "gate"])
+    parser.add_argument("what", choices=["runs", "verdicts", "gate"])
     parser.add_argument("--count", type=int)
     parser.add_argument("--minutes", type=float, default=15.0)
     given = parser.parse_args()
@@ -177,8 +182,7 @@ def main() -> None:
         elif given.what == "gate":
             gate(given.count or 20)
         else:
-            slowdown = 0.0 if given.what == "same" else 0.05
-            count_verdicts(slowdown, given.count or (200 if slowdown == 0 else 100))
+            count_verdicts(given.count or 100)
         nbbench.close_workers()
 
 

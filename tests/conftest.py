@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import signal
 import sys
 import tempfile
 import time
@@ -36,6 +37,7 @@ def pytest_configure(config):
     """
     if "not slow" in config.option.markexpr:
         os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's `&` has it ignored
     runtime = tempfile.TemporaryDirectory()  # tests beside these have turns of their own
     os.environ["XDG_RUNTIME_DIR"] = runtime.name
     config.add_cleanup(runtime.cleanup)

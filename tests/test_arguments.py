@@ -34,6 +34,11 @@ def refused(**values):
     ("values", "sentence"),
     [
         ({"batch_size": [1]}, "there is no argument 'batch_size'; did you mean 'batch_sizes'?"),
+        ({"rounds": True}, "rounds: True is no number"),
+        ({"max_time": True}, "max_time: True is no number"),
+        ({"precision": False}, "precision: False is no number"),
+        ({"seed": True}, "seed: True is no number"),
+        ({"environments": ["a\udcff"]}, "is not text: it holds bytes of another encoding"),
         ({"batch_sizes": [-1]}, "batch_sizes: -1 is not a whole number above 0"),
         ({"batch_sizes": [0]}, "batch_sizes: 0 is not a whole number above 0"),
         ({"batch_sizes": []}, "batch_sizes is empty; give at least one"),
@@ -48,7 +53,7 @@ def refused(**values):
         ({"speed": False, "memory": False}, "nothing to measure"),
         ({"models": []}, "no model was named"),
         ({"models": [""]}, "models: '' is not a name"),
-        ({"batch_sizes": True}, "batch_sizes: True is not a whole number"),
+        ({"batch_sizes": True}, "batch_sizes: True is no number"),
         ({"seed": 2**80}, "does not fit into 64 bits"),
         ({"models": ["a", "a"]}, "models has 'a' twice (numbers 1 and 2)"),
         (

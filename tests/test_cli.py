@@ -64,10 +64,19 @@ def test_json_and_markdown_on_stdout_are_all_that_is_there(model, tmp_path, caps
         (["run", "gpt2", "--presicion", "1"], "did you mean '--precision'?"),
         (["run", "gpt2", "-b", "0"], "batch_sizes: '0' is not a whole number above 0"),
         (["run", "gpt2", "--csv", "/dev/null/x"], "'/dev/null/x' cannot be written"),
+        (["run", "gpt2", "--save", "x", "--log", "./x"], "--save and --log would both write './x'"),
+        (["run", "gpt2", "--save", "x", "--csv", "x"], "--save and --csv would both write 'x'"),
+        (
+            ["run", "gpt2", "--log", "t/speed.csv", "--csv", "t"],
+            "--log and --csv would both write 't/speed.csv'",
+        ),
+        (["run", "https://huggingface.co/gpt2?x"], "is the address of a page; give the model's"),
+        (["compare", "a", "b", "--fail-unsure"], "--fail-unsure needs --fail-slower"),
         (["run", "gpt2", "--save", "/nowhere/x"], "'/nowhere/x' cannot be written"),
     ],
 )
-def test_bad_input_is_one_line_and_exit_code_2(words, sentence, capsys):
+def test_bad_input_is_one_line_and_exit_code_2(words, sentence, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     assert main(words) == 2
     shown = capsys.readouterr()
     assert sentence in shown.err

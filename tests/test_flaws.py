@@ -166,6 +166,7 @@ def test_7_every_error_has_its_own_name_and_none_hangs(probe, patience):
     assert speed.phase.tolist() == ["warming", "building", "warming", "warming", "warming"]
     assert speed.reason[0] == "NotImplementedError: this model has no such layer"
     assert "SIGKILL" in speed.reason[2]
+    assert "the weights alone need more than there is" in speed.reason[1]
     assert not speed.reason.str.contains("GPU").any()
 
 

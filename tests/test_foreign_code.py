@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 
+import psutil
 import pytest
 
 import nbbench
@@ -92,6 +93,19 @@ def test_a_quantised_model_is_not_measured_as_a_dense_one(quantised):
 )
 def test_a_configuration_that_names_foreign_code_is_a_sentence(config, sentence):
     assert sentence in reason_of(config)
+
+
+def test_a_warm_worker_serves_one_test_after_the_other(monkeypatch, probe):
+    pids = []
+    for test in ("tests/test_a.py::test_a (call)", "tests/test_b.py::test_b (call)"):
+        monkeypatch.setenv("PYTEST_CURRENT_TEST", test)
+        report = nbbench.run(
+            frameworks="probe", configs=[{"model_type": "probe"}], sequence_lengths=8,
+            max_time=0.1, isolation="fork", progress=False,
+        )  # fmt: skip
+        assert report.speed.status.tolist() == ["ok"]
+        pids.append(sorted(child.pid for child in psutil.Process().children()))
+    assert pids[0] == pids[1]
 
 
 def test_a_warm_worker_serves_only_runs_with_the_same_variables(monkeypatch, probe):

@@ -50,6 +50,13 @@ def broken():
 def leaves():
     raise SystemExit("no licence")
 
+class Mute(RuntimeError):
+    def __str__(self):
+        raise ValueError("nobody may read this")
+
+def mute():
+    raise Mute()
+
 def inputs(batch_size):
     return torch.ones(batch_size, 3, 8, 8)
 """
@@ -184,6 +191,7 @@ def test_a_file_that_was_changed_is_measured_as_it_is_now(folder):
         ("net.py:nothing", "net.py:nothing returned None, and has to return a torch.nn.Module"),
         ("net.py:broken", '(net.py, line 30: return nn.Linear(3, "four"))'),
         ("net.py:leaves", 'SystemExit: no licence (net.py, line 33: raise SystemExit'),
+        ("net.py:mute", "Mute: Mute (net.py, line 40: raise Mute())"),
         ("bad.py:build", "SyntaxError: '(' was never closed (bad.py, line 2: x = ()"),
         ("needs.py:build", "No module named 'nobody_has' (needs.py, line 1: import nobody_has)"),
         ("nobody.has:build", "there is no module 'nobody' in this interpreter or in the current"),

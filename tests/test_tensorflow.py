@@ -58,6 +58,8 @@ def measure(*configs, **arguments):
     return nbbench.run(configs=list(configs), **arguments)
 
 
+@pytest.mark.slow
+@pytest.mark.newest
 def test_one_table_for_both_frameworks(interpreter):
     pytest.importorskip("torch")
     report = measure(
@@ -123,6 +125,8 @@ def test_what_tensorflow_cannot_run_is_unsupported_and_says_why(interpreter):
     assert "attention sdpa is not one that TensorFlow models have" in report.speed.reason[0]
 
 
+@pytest.mark.slow
+@pytest.mark.newest
 def test_a_device_that_is_not_there_is_unsupported(interpreter):
     report = measure(TINY_BERT, device="cuda:5")
     assert report.speed.status.tolist() == ["unsupported"]

@@ -66,6 +66,7 @@ def test_one_that_waits_can_be_cancelled(other):
     job.cancel()
     assert job.wait(60)
     assert job.report().speed.status.tolist() == ["skipped"]
+    assert "another benchmark ran" not in repr(job.report())
 
 
 def test_without_waiting_it_measures_all_the_same_and_says_so(other):
@@ -77,12 +78,14 @@ def test_without_waiting_it_measures_all_the_same_and_says_so(other):
         assert sentence in shown.partition("median" if "median" in shown else "model")[0]
 
 
-@pytest.mark.parametrize("folder", ["a file", "missing"])
+@pytest.mark.parametrize("folder", ["a file", "closed"])
 def test_a_folder_that_cannot_be_locked_is_no_reason_not_to_measure(
     probe, tmp_path, monkeypatch, folder
 ):
     (tmp_path / "a file").touch()
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / folder / "deeper"))
+    (tmp_path / "closed").mkdir(mode=0o500)
+    unusable = str(tmp_path / folder / "deeper")
+    monkeypatch.setattr("platformdirs.user_runtime_dir", lambda *_, **__: unusable)
     report = nbbench.run(configs=model(), **ARGUMENTS, progress=False)
     assert report.speed.status.tolist() == ["ok"]
 

@@ -138,6 +138,10 @@ def test_the_server_stays_warm_and_goes_at_its_idle_limit(patience):
     wait_until(lambda: not psutil.Process().children(recursive=True), seconds=8 * patience)
 
 
+def test_a_server_waits_for_its_first_case_however_short_its_idle_limit():
+    assert probe_run({}, isolation="fork", idle_limit=1e-9).speed.status.tolist() == ["ok"]
+
+
 def test_a_killed_server_costs_one_row_and_is_replaced():
     nbbench.close_workers()
     calls = {"call": "wait", "wait_s": 0.05}, {}

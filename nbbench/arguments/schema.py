@@ -32,7 +32,7 @@ from .own_inputs import inputs_as_dict
 def _no_bool(value: Any) -> Any:
     """Refuse True for 1, which pydantic would take."""
     if isinstance(value, bool):
-        raise ValueError(f"{quoted(value)} is not a whole number")
+        raise Unreadable(f"{quoted(value)} is no number")
     return value
 
 
@@ -43,6 +43,7 @@ def _as_name(value: Any) -> Any:
 
 
 _List = BeforeValidator(as_list)
+_Seconds = Annotated[float, BeforeValidator(_no_bool)]
 _Size = Annotated[int, Field(gt=0, lt=2**31), BeforeValidator(_no_bool)]
 _Part = Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False), BeforeValidator(_no_bool)]
 _Name = Annotated[str, Field(min_length=1), BeforeValidator(as_text)]
@@ -169,7 +170,7 @@ class BenchmarkArguments(BaseModel):
         "run the code that comes in a model's folder (auto_map in its config.json); it may do "
         "whatever you may",
     )
-    precision: float = _option(
+    precision: Annotated[float, BeforeValidator(_no_bool)] = _option(
         0.05,
         "half width that the 95 % confidence interval of the time shall have, as a part of it",
     )
@@ -183,7 +184,7 @@ class BenchmarkArguments(BaseModel):
         "what the other cases are compared with: a value of an axis, like eager or "
         "bert-base-uncased, or first; visits then go on until each verdict is sure, or max_time",
     )
-    max_time: float = _option(
+    max_time: _Seconds = _option(
         10.0,
         "the most seconds of calls of a case, precise or not (but never fewer than three visits)",
     )
@@ -191,8 +192,10 @@ class BenchmarkArguments(BaseModel):
         MIN_SAMPLES,
         "the fewest samples of a case that has one visit (3 to 1000), however long they take",
     )
-    timeout: float = _option(600.0, "seconds that any one phase of a case may take")
-    seed: int = _option(0, "seed of the random weights and inputs")
+    timeout: _Seconds = _option(600.0, "seconds that any one phase of a case may take")
+    seed: Annotated[int, BeforeValidator(_no_bool)] = _option(
+        0, "seed of the random weights and inputs"
+    )
     environments: Annotated[list[_Name], _List] = _option(
         ["auto"],
         "interpreters to run the frameworks in: kernel (this one), a path to a python or to a "
@@ -229,7 +232,7 @@ class BenchmarkArguments(BaseModel):
         "wait while another benchmark runs on the same device, in whichever kernel or shell of "
         "yours; without, the two disturb each other, and the report says so",
     )
-    idle_limit: float = _option(300.0, "seconds that an unused worker stays warm")
+    idle_limit: _Seconds = _option(300.0, "seconds that an unused worker stays warm")
 
     @classmethod
     def of(cls, models: Sequence[str], values: Mapping[str, Any]) -> BenchmarkArguments:
@@ -494,6 +497,7 @@ def _sentence(found: Any) -> str:
         "bool_type": "true or false",
         "string_type": "text",
         "string_too_short": "a name",
+        "string_unicode": "text: it holds bytes of another encoding; rename it",
         "literal_error": "one of " + str(found.get("ctx", {}).get("expected", "")).replace("'", ""),
     }.get(kind, "")
     hint = ""

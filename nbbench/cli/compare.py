@@ -52,6 +52,10 @@ def command(argv: list[str]) -> int:
         )
     slower = _fraction("--fail-slower", values.get("fail_slower"))
     larger = _fraction("--fail-larger", values.get("fail_larger"))
+    if values.get("fail_unsure") and slower is None:
+        raise ArgumentError(
+            "--fail-unsure needs --fail-slower, which says how much slower is too much, like 5%"
+        )
     old, new = map(Report.load, files)
     comparison = new.compare(old)
     print(comparison.to_markdown() if values.get("markdown") else repr(comparison))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import warnings
 from collections.abc import Callable
@@ -19,7 +20,7 @@ from ..plan.cases import Result, Status
 from ..report.atomic_write import check_writable
 from ..report.dataframes import memory_row, speed_row
 from ..report.growing_csv import GrowingCsv
-from ..report.report import Report
+from ..report.report import FRAMES, Report
 from ..report.saved_json import has_measured
 from ..text import quoted
 
@@ -47,6 +48,7 @@ def command(argv: list[str]) -> int:
     values, used = with_defaults(values)
     if used:
         print(sentence_of(used), file=sys.stderr)
+    _check_apart(save, csv, log)
     for file in (save, log):
         if file is not None:
             check_writable(file, folder=False)
@@ -97,6 +99,21 @@ def _form(values: dict[str, Any]) -> Callable[[Report], str]:
         flags = " and ".join(f"--{flag}" for flag in named)
         raise ArgumentError(f"{flags} are forms of one table; keep one")
     return _FORMS[named[0]][1] if named else lambda report: f"{report}\n"
+
+
+def _check_apart(save: str | None, csv: str | None, log: str | None) -> None:
+    """Refuse outputs that would be written over each other."""
+    flags: dict[str, str] = {}
+    tables = [] if csv is None else [csv, *(str(Path(csv, f"{name}.csv")) for name in FRAMES)]
+    named = [("--save", save), ("--log", log), *(("--csv", file) for file in tables)]
+    for flag, file in named:
+        if file is None:
+            continue
+        other = flags.setdefault(os.path.realpath(file), flag)
+        if other != flag:
+            raise ArgumentError(
+                f"{other} and {flag} would both write {quoted(file)}; give each a path of its own"
+            )
 
 
 def _each_in_turn(outputs: list[Callable[[], object]]) -> list[OSError]:

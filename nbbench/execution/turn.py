@@ -57,7 +57,8 @@ class Turn:
     ) -> Iterator[None]:
         lock = _lock_of(self._device)
         try:
-            self.beside_another = not self._acquired(lock, cancelled, on_wait)
+            free = self._acquired(lock, cancelled, on_wait)
+            self.beside_another = not (free or cancelled())
             yield
         finally:
             if lock is not None:

@@ -71,7 +71,7 @@ class UserCalls:
 
     def explain(self, case: Case, error: Exception) -> Outcome:
         """What came of a case where the user's code raised."""
-        from ..worker.run_case import first_line
+        from ..worker.exceptions import first_line
 
         if isinstance(error, CallFailed):
             return error.outcome

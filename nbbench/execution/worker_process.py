@@ -12,6 +12,7 @@ import sys
 import tempfile
 import threading
 import time
+import weakref
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
@@ -94,6 +95,7 @@ class WorkerProcess:
         self._memory_kills = memory_kills()
         self._log_start = 0
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the worker
+        weakref.finalize(self, self._log.close)
         settings = {
             "framework": backend.framework,
             "backend_file": backend.file,
@@ -232,6 +234,7 @@ def worker_environ(python: str) -> dict[str, str]:
     An empty entry of a path means the current folder, of which nothing may run.
     """
     environ = {**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONSAFEPATH": "1"}
+    environ.pop("PYTEST_CURRENT_TEST", None)  # one worker serves many tests
     for name in ("PYTHONPATH", "PATH", "LD_LIBRARY_PATH"):
         if name in environ:
             entries = environ[name].split(os.pathsep)

@@ -5,6 +5,7 @@ Only configurations are read. Weights are never downloaded: the worker makes ran
 
 from __future__ import annotations
 
+import re
 import threading
 import warnings
 from collections.abc import Callable
@@ -80,6 +81,8 @@ class ModelConfig:
         return self.config.get("model_type") not in types_without_length()
 
 
+_URL = re.compile(r"[a-z][a-z0-9+.-]*://[^/]*([^?#]*)", re.IGNORECASE)
+
 _MAX_PROBLEMS = 2
 """Of how many names a message explains why they lead nowhere."""
 
@@ -144,11 +147,20 @@ def find_here(name: str) -> ModelConfig | None:
     entry = configs_by_name().get(name.lower())
     if entry is not None:
         return ModelConfig(name, entry, "catalogue")
+    _refuse_url(name)
     own = find_own_model(name)
     if own is not None:
         return ModelConfig(name, own[0], SOURCE, path=own[1])
     refuse_path(name)
     return None
+
+
+def _refuse_url(name: str) -> None:
+    found = _URL.match(name)
+    if found is not None:
+        repository = "/".join(found[1].strip("/").split("/")[:2])
+        remedy = f"the model's name, like {quoted(repository)}" if repository else "a model's name"
+        raise ModelNotFound(f"{quoted(name)} is the address of a page; give {remedy}")
 
 
 def _find_adapted(name: str) -> ModelConfig | None:

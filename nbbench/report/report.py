@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 _FORMER_TABLES = EntryPoint("former", "nbbench.hf.tables:former_tables", "nbbench.tables")
 """The layout of Transformers' former benchmark; found by name, as backends are."""
 
+FRAMES = ("speed", "memory", "environment", "lines")
+"""What a report has a table file of, each under its name."""
+
 
 class Report:
     """The results of one benchmark, one row a case in each frame.
@@ -153,7 +156,7 @@ class Report:
 
         And lines.csv where memory was traced line by line. Raises `OutputError`.
         """
-        return write_csv(folder, self.frames(("speed", "memory", "environment", "lines")))
+        return write_csv(folder, self.frames(FRAMES))
 
     def to_parquet(self, folder: str | Path) -> list[Path]:
         """Write what `to_csv` writes, as Parquet: types and what is missing survive.
@@ -161,7 +164,7 @@ class Report:
         The environment's values are text there. Raises `MissingParquet` where pyarrow is not
         installed, and `OutputError`.
         """
-        return write_parquet(folder, self.frames(("speed", "memory", "environment", "lines")))
+        return write_parquet(folder, self.frames(FRAMES))
 
     def to_markdown(self, file: str | Path | None = None) -> str:
         """The table that is shown as Markdown, for an issue or a README; written to a file, too.

@@ -38,9 +38,13 @@ def outcome_of_death(
     if code is None or code >= 0:
         return Outcome(Status.CRASHED, f"{who} exited with code {code}{where}", phase)
     if -code == getattr(signal, "SIGKILL", 9) and memory_kills() > kills_before:
-        reason = (
-            f"the system killed {who}{where}: the machine's memory ran out; lower batch_sizes or "
-            f"sequence_lengths"
-        )
+        reason = f"the system killed {who}{where}: the machine's memory ran out; {less(phase)}"
         return Outcome(Status.OOM, reason, phase)
     return Outcome(Status.CRASHED, f"{who} died of {signal_name(-code)}{where}", phase)
+
+
+def less(phase: Optional[Phase]) -> str:
+    """What to ask less of where memory ran out in this phase."""
+    if phase is Phase.BUILDING:
+        return "the weights alone need more than there is: take a smaller model or dtype"
+    return "lower batch_sizes or sequence_lengths"

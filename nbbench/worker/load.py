@@ -13,8 +13,8 @@ from typing import Union
 
 from .backend import Backend
 from .case import Status
+from .exceptions import first_line
 from .messages import WorkerFailed
-from .run_case import first_line
 
 _loaded: dict[tuple[str, str, str], Backend] = {}
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import re
 import statistics
 import time
 import traceback
@@ -14,6 +13,8 @@ from typing import Any, Optional
 from . import nvml
 from .backend import Backend, Device, Model, Unsupported
 from .case import MIN_VISITS, Case, GpuState, MemoryProfile, Outcome, Phase, Status, Timing, Visit
+from .deaths import less
+from .exceptions import first_line
 from .line_trace import trace_lines
 from .measure import (
     VISIT_SHARE,
@@ -31,8 +32,6 @@ from .own_code import OwnCodeError, own_line
 from .resident import release_free_memory
 from .runnable import ComputingShare
 from .summarize import summarize
-
-_RAISED = re.compile(r"^\s*\w+(?:Error|Exception): (.+)$", re.MULTILINE)
 
 _MAX_PHASE_STEPS = 10
 _PHASES_SHARE_OF_TIME = 0.1
@@ -71,10 +70,7 @@ def _explained(
     """What an exception means for its case, in a sentence."""
     line = first_line(error)
     if backend.is_out_of_memory(error):
-        reason = (
-            f"memory ran out while {phase.value}: {line}; lower batch_sizes or sequence_lengths"
-        )
-        return Status.OOM, reason
+        return Status.OOM, f"memory ran out while {phase.value}: {line}; {less(phase)}"
     raised = f"{type(error).__name__}: {line}"
     own = own_line(error, case)
     if own:
@@ -313,16 +309,3 @@ def _by_phase(
             )
         memory = replace(memory, phases=peaks, gradients=model.gradient_bytes())
     return memory, timing
-
-
-def first_line(error: BaseException) -> str:
-    """What an exception says, cut to one line of at most 300 characters."""
-    first, _, rest = str(error).strip().partition("\n")
-    raised = _RAISED.findall(rest)
-    if first == "in user code:" and raised:  # TensorFlow's graphs: what went wrong stands last
-        first, rest = raised[-1], ""
-    if first.endswith(":") or first.startswith("Exception encountered when calling layer"):
-        # it only announces what comes
-        first += " " + rest.strip().partition("\n")[0]
-    text = first or type(error).__name__
-    return text if len(text) <= 300 else text[:299] + "…"

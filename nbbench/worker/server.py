@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import json
+import math
 import os
 import platform
 import select
@@ -112,7 +113,7 @@ class Server:
         """Take cases until stdin ends, the parent changes, or nothing came for the idle limit."""
         gc.disable()  # what is imported stays; its children collect
         adopt_orphans()
-        idle_since = time.monotonic()
+        idle_since = math.inf  # it was started for a case, which has yet to come
         while self._open and time.monotonic() - idle_since < self._idle_limit:
             for request in self._requests(_LOOK_EVERY_S):
                 if isinstance(request, RunCase):

@@ -19,6 +19,7 @@ from typing import Any, Optional
 
 from ..backend import Device, Unsupported, library_of
 from ..case import Case
+from ..exceptions import text_of
 from ..inputs.text import longest_sequence
 from ..measure import Call
 from ..own_code import OwnCode
@@ -237,7 +238,7 @@ class KerasJaxBackend(_KerasOver):
 
     def is_out_of_memory(self, error: BaseException) -> bool:
         """XLA's error names memory in its first word."""
-        return isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error)
+        return isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in text_of(error)
 
     def forward(self, model: Any, execution: str, inputs: Any) -> Call:
         """One forward pass, waited for: JAX would else begin the next beside it."""

@@ -9,6 +9,7 @@ from typing import Any, Optional
 
 from ..backend import Device, Unsupported, library_of, refuse_tpu
 from ..case import ADAPTER_KEY, MODULES_KEY, Case
+from ..exceptions import text_of
 from ..heads.describe import describe_case
 from ..heads.head import ModelClass
 from ..heads.labels import loss_of
@@ -371,7 +372,7 @@ class TorchModel:
                 f"{_first_sentence(error)}; install it to train {self.architecture}"
             ) from error
         except (NotImplementedError, ValueError) as error:
-            if _TRAINING.search(str(error)) is None:
+            if _TRAINING.search(text_of(error)) is None:
                 raise
             raise Unsupported(
                 f"{self.architecture} cannot be trained like this: {_first_sentence(error)}"
@@ -412,9 +413,9 @@ def _is_out_of_memory(torch: Any, error: BaseException) -> bool:
         "Cannot allocate memory",
     )
     return isinstance(error, (RuntimeError, OSError)) and any(
-        part in str(error) for part in messages
+        part in text_of(error) for part in messages
     )
 
 
 def _first_sentence(error: BaseException) -> str:
-    return str(error).strip().partition("\n")[0].partition(". ")[0]
+    return text_of(error).strip().partition("\n")[0].partition(". ")[0]
