@@ -21,6 +21,8 @@ SPECIAL = {
     "global_image_token": "<global>",
     "end_of_utterance_token": "<end>", "image_break_token": "<break>", "image_end_token": "<eoi>",
     "image_start_token": "<boi>", "audio_bos_token": "<boa>", "audio_eos_token": "<eoa>",
+    "patch_token": "<|patch|>", "whole_image_token": "<|image|>",
+    "before_patches_token": "<|image_start|>", "after_patches_token": "<|image_end|>",
 }  # fmt: skip
 
 TOKEN_TYPES = {"FlavaProcessor"}
@@ -156,6 +158,11 @@ PROCESSORS = {
         video_processor=None,
         image_seq_length=4,
     ),
+    "llama4": lambda: _made(
+        "Llama4Processor",
+        _images("Llama4ImageProcessor", size=SIZE, max_patches=1),
+        patch_size=14,
+    ),
     "mllama": lambda: _made(
         "MllamaProcessor", _images("MllamaImageProcessor", size=SIZE, max_image_tiles=4)
     ),
@@ -199,6 +206,10 @@ PROCESSORS = {
     ),
 }
 """What makes each processor; of models that have none of Pillow alone there is none."""
+
+
+PLACEHOLDERS = {"llama4": "<|patch|>"}
+"""The token at an image's positions, where a processor has it written in its code."""
 
 
 AROUND = {"qwen2_vl": ("<vs>", "<ve>"), "qwen2_5_vl": ("<vs>", "<ve>"),

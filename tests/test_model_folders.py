@@ -261,6 +261,29 @@ def test_a_folder_of_sentences_is_measured_with_its_modules(sentences):
     assert outcome.parameter_count == bare.parameter_count + 64 * 16 + 16
 
 
+def test_a_folder_of_sentences_makes_the_vectors_of_encode(sentences):
+    torch = pytest.importorskip("torch")
+    package = pytest.importorskip("sentence_transformers")
+    modules = json.loads((sentences / "modules.json").read_text())
+    write(sentences / "modules.json", [each for each in modules if "Dense" not in each["type"]])
+    tokens = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    (sentences / "vocab.txt").write_text("\n".join(tokens))
+    write(sentences / "tokenizer_config.json", {"tokenizer_class": "BertTokenizer"})
+    backend = TorchBackend()
+    backend.load()
+    found = find_model(str(sentences))
+    case = Case("pytorch", "here", found.config, found.source, 4, 8, source=found.path,
+                device="cpu", padding=0.3)  # fmt: skip
+    model = backend.build(case, backend.open(case))
+    call, _ = model.prepare()
+    model._model.transformer.save_pretrained(sentences)
+    given = package.SentenceTransformer(str(sentences), device="cpu")
+    with torch.inference_mode():
+        wanted = given(dict(model._inputs))["sentence_embedding"]
+    assert wanted.shape == (4, 64)
+    assert torch.allclose(call(), wanted, atol=1e-5)
+
+
 @pytest.mark.parametrize("kind", ["os.getcwd", "sentence_transformers.util.http_get"])
 def test_a_folder_of_sentences_runs_the_packages_modules_alone(sentences, kind):
     pytest.importorskip("sentence_transformers")

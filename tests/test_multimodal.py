@@ -201,13 +201,13 @@ IMPLIED = {"batch_num_images"}
 
 def check_against_the_processor(name):
     """The same names and shapes, and as many positions of the image among the ids."""
-    from tests.multimodal_processors import picture, processed
+    from tests.multimodal_processors import PLACEHOLDERS, picture, processed
 
     try:
         shapes, ids, tokenizer = processed(name, picture(ANY_SIZE.get(name, 56)))
     except ImportError as error:  # of torchvision, most often
         pytest.skip(" ".join(str(error).split()))
-    token = tokenizer.convert_tokens_to_ids("<image>")
+    token = tokenizer.convert_tokens_to_ids(PLACEHOLDERS.get(name, "<image>"))
     config = dict(VISION[name])
     key = "image_token_index" if "image_token_index" in config else "image_token_id"
     if key in config:

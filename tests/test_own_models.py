@@ -112,6 +112,66 @@ def test_a_file_and_a_function_are_measured_in_both_modes_and_never_run_here(fol
     assert str(folder) not in json.dumps(report.to_dict())
 
 
+@pytest.mark.parametrize(
+    ("parameters", "body", "takes"),
+    [
+        ("batch_size, sequence_length=None", "torch.ones(batch_size, 3)", False),
+        ("batch_size, sequence_length=8", "torch.ones(batch_size, sequence_length)", True),
+        ("batch_size, *, sequence_length", "make(**locals())", True),
+        ("batch_size, **sizes", "torch.ones(batch_size, 3)", True),
+    ],
+)
+def test_a_length_that_no_input_is_made_by_is_none(folder, parameters, body, takes):
+    (folder / "made.py").write_text(f"def inputs({parameters}):\n    return {body}\n")
+    assert find_model("made.py:build").config["takes_length"] == takes
+
+
+def blocks_of(page):
+    """The code of a page of the documentation, block by block."""
+    text = (Path(__file__).parents[1] / "docs" / page).read_text()
+    return [part.partition("```")[0] for part in text.split("```python\n")[1:]]
+
+
+@pytest.mark.slow
+@pytest.mark.newest
+def test_the_pages_own_cells_run_as_they_stand(folder):
+    from IPython.core.interactiveshell import InteractiveShell
+
+    written, measured_by, _ = blocks_of("own_models.md")
+    InteractiveShell.clear_instance()
+    shell = InteractiveShell.instance()
+    shell.run_line_magic("load_ext", "nbbench")
+    try:
+        assert shell.run_cell(written).success
+        flags = "-q --max-time 0.05 --rounds 1 -d cpu -b 1 --out found"
+        cell = measured_by.replace("%%tfbench", f"%%tfbench {flags}")
+        assert shell.run_cell(cell.replace("batch_sizes = [1, 8]\n", "")).success
+    finally:
+        InteractiveShell.clear_instance()
+    speed = shell.user_ns["found"].speed
+    assert speed.status.tolist() == ["ok"] * 2, speed.reason.tolist()
+    assert speed.model.tolist() == ["net.py:build", "resnet-50"]
+
+
+@pytest.mark.slow
+def test_the_pages_keras_model_is_measured(folder):
+    from nbbench import environments
+    from nbbench.environments import EnvironmentNotReady
+
+    code = next(block for block in blocks_of("own_models.md") if "import keras" in block)
+    (folder / "kmodel.py").write_text(code.partition("\n")[2])
+    try:
+        ready = environments.prepare(environments.choose("auto", "keras"), "keras")
+        environments.finish(ready, print)
+    except EnvironmentNotReady as error:
+        pytest.skip(str(error))
+    report = measured("kmodel.py:build", frameworks=["keras"], sequence_lengths=[8, 16])
+    assert report.speed.status.tolist() == ["ok", "ok"], report.speed.reason.tolist()
+    assert (report.speed.tokens_per_s * report.speed.median_s).tolist() == pytest.approx([16, 32])
+    weights = 10_000 * 128 + 4 * 64 * (128 + 64 + 1) + 2 * 65
+    assert set(report.memory.parameters) == {weights}
+
+
 def test_a_file_that_was_changed_is_measured_as_it_is_now(folder):
     counts = []
     for width in (4, 8):

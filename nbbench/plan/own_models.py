@@ -124,7 +124,7 @@ def _seen_in(file: Path) -> dict[str, bool]:
         return {"takes_length": True}  # the worker says what is wrong with it
     for node in tree.body:
         if isinstance(node, ast.FunctionDef) and node.name == "inputs":
-            return {"takes_length": _LENGTH in _parameters(node) or node.args.kwarg is not None}
+            return {"takes_length": _reads_length(node)}
     forwards = [
         bool(_LONG & {*_parameters(node)})
         for node in ast.walk(tree)
@@ -132,6 +132,14 @@ def _seen_in(file: Path) -> dict[str, bool]:
     ]
     shown = [*forwards, *map(_is_open, _keras_shapes(tree))]
     return {"takes_length": any(shown) or not shown}
+
+
+def _reads_length(inputs: ast.FunctionDef) -> bool:
+    """Whether a function of inputs has a use for the length: one that it only accepts is none."""
+    if inputs.args.kwarg is not None:
+        return True
+    read = {each.id for each in ast.walk(inputs) if isinstance(each, ast.Name)}
+    return _LENGTH in _parameters(inputs) and bool(read & {_LENGTH, "locals"})
 
 
 def _parameters(function: ast.FunctionDef) -> list[str]:

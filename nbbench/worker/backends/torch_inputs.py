@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from ..inputs.tensors import Input
+from ..inputs.tensors import IGNORED, Input
 
 
 @dataclass(frozen=True)
@@ -44,4 +44,6 @@ class TorchInputs:
         if spec.end is not None:
             made += made >= spec.end
             made[..., -1] = spec.end
+        if spec.media:
+            made[..., : spec.media] = IGNORED
         return made

@@ -10,9 +10,12 @@ CHOICES = 4
 
 
 def tokens(head: Head) -> tuple[Input, ...]:
-    """A token for each token, and what pretraining asks of whole texts."""
+    """A token for each token of text, and what pretraining asks of whole texts.
+
+    An image's or a sound's positions are no tokens to be learnt, in Transformers' own examples too.
+    """
     ids = head.ids
-    labels = [Input("labels", "ids", ids.shape, ids.bound)]
+    labels = [Input("labels", "ids", ids.shape, ids.bound, media=ids.media)]
     for extra in ("next_sentence_label", "sentence_order_label", "matched_label"):
         if extra in head.asks:
             labels.append(Input(extra, "ids", (head.batch_size,), 2))

@@ -9,9 +9,7 @@ from typing import Any, Optional
 
 from ..backend import Unsupported
 from ..case import Case
-
-_IGNORED = -100
-"""The label of a token that no loss counts."""
+from .tensors import IGNORED
 
 
 @dataclass(frozen=True)
@@ -44,7 +42,7 @@ class Rows:
             return self._arranged(values, self.pad_id)
         if end.endswith(("attention_mask", "padding_mask")):
             return self._arranged(values, 0)
-        return self._arranged(values, _IGNORED) if end == "labels" else None
+        return self._arranged(values, IGNORED) if end == "labels" else None
 
     def check(self, inputs: Mapping[str, Any], modalities: str, model: str) -> None:
         """Raise `Unsupported` where these inputs cannot be padded."""

@@ -10,7 +10,7 @@ from typing import Any, Optional
 
 from ..backend import Unsupported
 from .tensors import Input
-from .text import vocabulary_size
+from .text import plain_vocabulary_size, vocabulary_size
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,8 @@ class Prompt:
     """0 for text, else the kind of the media, for each position of a row."""
     bound: int
     """What ids of text are below."""
+    media: int = 0
+    """How many ids of a row, the first ones, are positions of the media."""
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -85,14 +87,14 @@ def make_prompt(
     text = length - len(ids)
     kinds = [each.kind if token == each.token else 0 for each in media for token in each.ids]
     rows = tuple((*ids, *row) for row in random_text(config, batch_size, text, seed))
-    return Prompt(rows, (*kinds, *(text * (0,))), size)
+    return Prompt(rows, (*kinds, *(text * (0,))), size, len(ids))
 
 
 def random_text(
     config: Any, batch_size: int, length: int, seed: int
 ) -> tuple[tuple[int, ...], ...]:
     """Random ids (batch, length), none of which the configuration gives a meaning of its own."""
-    size = vocabulary_size(config)
+    size = plain_vocabulary_size(config)
     special = set(special_tokens(config))
     plain = [token for token in range(size) if token not in special] or list(range(size))
     draw = random.Random(seed)
@@ -111,7 +113,10 @@ def special_tokens(config: Any) -> Iterator[int]:
 
 def prompt_inputs(prompt: Prompt, parameters: Mapping[str, inspect.Parameter]) -> list[Input]:
     """Ids, a mask of ones, and the kind of each position where the model takes it."""
-    tensors = [Input("input_ids", "given", prompt.shape, prompt.bound, values=prompt.rows)]
+    ids = Input(
+        "input_ids", "given", prompt.shape, prompt.bound, values=prompt.rows, media=prompt.media
+    )
+    tensors = [ids]
     if "attention_mask" in parameters:
         tensors.append(Input("attention_mask", "ones", prompt.shape))
     for name in ("mm_token_type_ids", "token_type_ids"):

@@ -6,6 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, Optional, Union
 
+IGNORED = -100
+"""The label of a token that no loss counts."""
+
 
 @dataclass(frozen=True)
 class Input:
@@ -16,7 +19,8 @@ class Input:
     have a ``bound`` where they are ids), others get the model's dtype, and ``True`` and ``False``
     are a mask of booleans. Two kinds are no tensors: a ``flag`` is one of ``values`` as it is, and
     a ``list`` has ``parts``, each a tensor, or several that make a dict by their names. Ids with an
-    ``end`` have it last in each row, and nowhere else.
+    ``end`` have it last in each row, and nowhere else. The first ``media`` of each row of ids are
+    positions of images or sounds; of each row of labels, those that no loss counts.
     """
 
     name: str
@@ -25,6 +29,7 @@ class Input:
     bound: int = 0
     values: Any = ()
     end: Optional[int] = None
+    media: int = 0
     parts: tuple[Union[Input, tuple[Input, ...]], ...] = ()
 
     def made_by(self, tensor: Callable[[Input], Any]) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any, Optional
 
 from ..backend import Unsupported
@@ -80,7 +81,7 @@ def text(asked: Asked) -> list[Input]:
     """Ids (batch, length), and a mask of ones; nothing for models without ids."""
     if not asked.takes("input_ids"):
         return []
-    made = [Input("input_ids", "ids", _shape(asked), vocabulary_size(asked.config))]
+    made = [Input("input_ids", "ids", _shape(asked), plain_vocabulary_size(asked.config))]
     if asked.takes("attention_mask"):
         made.append(Input("attention_mask", "ones", _shape(asked)))
     return made
@@ -97,7 +98,16 @@ def decoder_text(asked: Asked) -> list[Input]:
 def _decodes(asked: Asked) -> bool:
     if asked.needs("decoder_input_ids"):
         return True
-    return any(getattr(part, "is_encoder_decoder", False) for part in parts(asked.config))
+    return any(map(decodes, parts(asked.config)))
+
+
+def decodes(config: Any) -> bool:
+    """Whether a configuration is of a model with a decoder that has ids of its own.
+
+    A text part may be both, the encoder of questions and the decoder of answers, as BLIP's is:
+    then it is the configuration of a decoder.
+    """
+    return any(getattr(config, name, False) for name in ("is_encoder_decoder", "is_decoder"))
 
 
 def _shape(asked: Asked) -> tuple[int, int]:
@@ -125,6 +135,12 @@ def vocabulary_size(config: Any, *, decoder: bool = False) -> int:
     if not size:
         raise Unsupported(f"the configuration of {config.model_type} names no vocab_size")
     return int(size)
+
+
+def plain_vocabulary_size(config: Any) -> int:
+    """How many tokens may stand for text: those that layers embed once more may be fewer."""
+    per_layer = named(config, "vocab_size_per_layer_input")
+    return min(vocabulary_size(config), int(per_layer or sys.maxsize))
 
 
 def _decoder_config(config: Any) -> Any:

@@ -15,7 +15,7 @@ from ..backend import Unsupported
 from .audio_language import sound
 from .placeholders import Media, Prompt, make_prompt, prompt_inputs, random_text
 from .tensors import Input, Inputs
-from .text import longest_sequence, vocabulary_size
+from .text import decodes, longest_sequence, vocabulary_size
 from .vision_grids import grid_image
 from .vision_positions import positioned_image
 from .vision_tiles import tiled_image
@@ -104,8 +104,7 @@ def _decoder(
 ) -> list[Input]:
     """As many ids for the decoder, where there is one."""
     text = getattr(config, "text_config", config)
-    decodes = any(getattr(part, "is_encoder_decoder", False) for part in (config, text))
-    if not decodes or "decoder_input_ids" not in parameters:
+    if not (decodes(config) or decodes(text)) or "decoder_input_ids" not in parameters:
         return []
     rows = random_text(config, batch_size, length, seed + 1)
     bound = vocabulary_size(config)
