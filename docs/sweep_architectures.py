@@ -44,7 +44,7 @@ _KEY_VALUE_HEADS = re.compile(r"key_value|kv_heads|num_kv|multi_query")
 _WIDTHS = re.compile(
     r"hidden_(size|dim)|(^|_)d_model|d_ff$|n_embd|n_inner|embed_dim$|embedding_size|intermediate_size"
     r"|ffn_dim|mlp_dim|^dim$|inner_dim|model_dim|_width$|^width$|embed_size|hidden_units"
-    r"|embedding_dim|d_ssm|condition_dim|adapter_in_dim|adapter_input_size|upsample_groups|coordinate_size|shape_size|projection_dim|projection_size|intermediate_dim|emb_dim|lru_width|out_hidden|encoder_dim"
+    r"|embedding_dim|d_ssm|condition_dim|adapter_in_dim|adapter_input_size|upsample_groups|coordinate_size|shape_size|projection_dim|projection_size|intermediate_dim|emb_dim|lru_width|out_hidden|encoder_dim|embed_proj_dim"
 )
 _TOKEN_IDS = re.compile(r"token_(id|index)|(bos|eos|pad|sep|cls|mask)_id|_token$")
 _EXPERTS = re.compile(r"n(um)?_(local_|routed_)?experts$|moe_num_experts$|experts_num$")
@@ -78,9 +78,16 @@ _RESNET = {
 }
 
 BY_HAND: dict[str, dict[str, Any]] = {
-    "align": {"vision_config.image_size": 64, "vision_config.width_coefficient": 0.5},
+    "align": {
+        "vision_config.image_size": 64,
+        "vision_config.width_coefficient": 0.5,
+        "vision_config.hidden_dim": 640,
+        "projection_dim": 640,
+    },
     "align_vision_model": {"image_size": 64, "width_coefficient": 0.5},
+    "aria": {"projector_patch_to_query_dict": {"196": 16}},
     "autoformer": {"prediction_length": 4, "context_length": 16},
+    "aya_vision": {"vision_config.image_size": 112},
     "axk1": {"n_group": 1, "topk_group": 1},
     "bailing_hybrid": {"num_expert_group": 1, "topk_group": 1},
     "beam": {"n_group": 1, "topk_group": 1},
@@ -379,7 +386,9 @@ def _shrunk(values: Mapping[str, Any], divided: Divided, path: tuple[str, ...]) 
         if in_stages and name in ("num_layers", "num_hidden_layers") and stages
         else _shrunk(value, divided, (*path, name))
         if isinstance(value, Mapping)
-        else _shrunk_value(name, value, divided, 1 if in_stages else divided.divisor(path), layers)
+        else _shrunk_value(
+            name, value, Divided() if in_stages else divided, divided.divisor(path), layers
+        )
         for name, value in values.items()
         if name not in _OMITTED and not name.startswith("_")
     }
@@ -426,6 +435,7 @@ def _shrunk_list(
 def _shrunk_value(
     name: str, value: Any, divided: Divided, divisor: int, layers: set[int]
 ) -> Any:
+    divisor = divisor if divided.by_part or divided.everywhere > 1 else 1
     if isinstance(value, (list, tuple)):
         return _shrunk_list(name, list(value), divided, divisor, layers)
     if not _is_size(value):

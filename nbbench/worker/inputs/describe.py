@@ -12,7 +12,7 @@ from typing import Any, Optional
 from ..backend import Unsupported
 from .asked import Asked
 from .audio import audio, decoder_audio
-from .beside_text import boxes, features_beside
+from .beside_text import boxes, features_beside, hidden_states
 from .images import images
 from .tensors import Input, Inputs
 from .text import decoder_text, longest_sequence, text
@@ -70,7 +70,8 @@ def describe_inputs(
 
 
 _KINDS: tuple[Callable[[Asked], list[Input]], ...] = (
-    audio, text, boxes, video, images, time_series, features_beside, decoder_text, decoder_audio,
+    audio, text, boxes, video, images, time_series, features_beside, hidden_states,
+    decoder_text, decoder_audio,
 )  # fmt: skip
 """What makes inputs, each of one kind; where two make one of a name, the first has it."""
 

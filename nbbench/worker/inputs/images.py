@@ -27,6 +27,10 @@ def images(asked: Asked) -> list[Input]:
     """What a model of images takes; nothing for a language model that merely may take them."""
     if asked.takes("grid_thw") or (asked.takes("image_grid_thw") and not asked.takes("input_ids")):
         return _patches_of_a_grid(asked)
+    for name in _IMAGES:
+        if asked.needs(name) and not asked.takes("pixel_values") and _is_seen(asked.config):
+            shape = (asked.batch_size, channels_of(asked.config), *size_of(asked.config))
+            return [Input(name, "noise", shape)]
     if not asked.takes("pixel_values") or not _sees(asked):
         return []
     if asked.needs("pixel_position_ids"):
@@ -47,6 +51,15 @@ def images(asked: Asked) -> list[Input]:
         length = int(asked.named("task_seq_len") or 1)
         made.append(Input("task_inputs", "noise", (asked.batch_size, length)))
     return made
+
+
+_IMAGES = ("image", "hidden_states")
+"""What parts of models call the image that they take, as BridgeTower's and Florence's do."""
+
+
+def _is_seen(config: Any) -> bool:
+    """Whether a configuration is of an encoder of images."""
+    return hasattr(config, "patch_stride") or hasattr(config, "patch_size")
 
 
 def _sees(asked: Asked) -> bool:

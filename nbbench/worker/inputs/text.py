@@ -80,7 +80,8 @@ def text(asked: Asked) -> list[Input]:
     """Ids (batch, length), and a mask of ones; nothing for models without ids."""
     if not asked.takes("input_ids"):
         return []
-    made = [Input("input_ids", "ids", _shape(asked), vocabulary_size(asked.config))]
+    shape = (*_shape(asked), *_codebooks(asked.config))
+    made = [Input("input_ids", "ids", shape, vocabulary_size(asked.config))]
     if asked.takes("attention_mask"):
         made.append(Input("attention_mask", "ones", _shape(asked)))
     return made
@@ -91,7 +92,17 @@ def decoder_text(asked: Asked) -> list[Input]:
     if not asked.takes("decoder_input_ids") or not _decodes(asked):
         return []
     bound = vocabulary_size(asked.config, decoder=True)
-    return [Input("decoder_input_ids", "ids", _shape(asked), bound)]
+    shape = (*_shape(asked), *_codebooks(getattr(asked.config, "decoder_config", None)))
+    return [Input("decoder_input_ids", "ids", shape, bound)]
+
+
+def _codebooks(config: Any) -> tuple[int, ...]:
+    """How many tokens each position of a decoder of codes has; empty where it is one."""
+    channels = getattr(config, "num_channels", None)
+    is_of_text = hasattr(config, "vocab_size") and not hasattr(config, "vision_config")
+    if channels is None or not is_of_text or not hasattr(config, "cross_num_attention_heads"):
+        return ()
+    return (int(channels),)
 
 
 def _decodes(asked: Asked) -> bool:
