@@ -83,6 +83,15 @@ def _features(asked: Asked) -> list[Input]:
     else:
         frames = asked.length * int(asked.named("subsampling_factor") or 1)
         frames = max(frames, 2 * window if window else _FEWEST_FRAMES)
+    if asked.takes("feature_lens"):  # all sounds behind each other
+        lengths = asked.batch_size * (frames,)
+        behind = asked.batch_size * ((frames - 1) // 2 + 1,)
+        made = [
+            Input("input_features", "noise", (bins, asked.batch_size * frames)),
+            Input("feature_lens", "given", (asked.batch_size,), values=lengths),
+            Input("aftercnn_lens", "given", (asked.batch_size,), values=behind),
+        ]
+        return [tensor for tensor in made if tensor.name in asked.parameters]
     first = as_whisper or window is not None or asked.config.model_type in _BINS_FIRST
     shape = (asked.batch_size, bins, frames) if first else (asked.batch_size, frames, bins)
     made = [Input("input_features", "noise", shape)]
@@ -160,7 +169,8 @@ def _samples(asked: Asked) -> int:
         for kernel, stride in zip(reversed(kernels), reversed(strides)):
             length = (length - 1) * stride + kernel
         return int(length)
-    ratios = asked.named("upsampling_ratios", "downsampling_ratios", "encoder_ratios")
+    names = ("upsampling_ratios", "downsampling_ratios", "encoder_ratios", "patch_sizes")
+    ratios = asked.named(*names)
     if isinstance(ratios, (list, tuple)):
         return length * prod(ratios)
     hop = asked.named("hop_length")

@@ -46,6 +46,9 @@ def features_beside(asked: Asked) -> list[Input]:
     if asked.needs("query_embeds") and asked.named("cross_attention_frequency") is not None:
         shape = (batch_size, asked.length, config.encoder_hidden_size)
         made.append(Input("encoder_hidden_states", "noise", shape))
+    if asked.takes("encoder_hidden_states") and hasattr(config, "cross_hidden_size"):
+        shape = (batch_size, asked.length, config.cross_hidden_size)
+        made.append(Input("encoder_hidden_states", "noise", shape))
     if asked.needs("spectrogram"):
         bins = asked.named("model_in_dim", "num_mel_bins")
         made.append(Input("spectrogram", "noise", (batch_size, asked.length, bins)))

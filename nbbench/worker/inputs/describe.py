@@ -60,6 +60,8 @@ def describe_inputs(
         for tensor in make(asked):
             tensors.setdefault(tensor.name, tensor)
     missing = [name for name in asked.needed if name not in tensors]
+    if asked.takes("context_input_ids"):
+        raise Unsupported(f"{model} takes documents that a retriever finds, which nbbench has not")
     if missing or not tensors:
         _refuse(asked, missing)
     _check_lengths(asked, tensors)

@@ -39,6 +39,8 @@ def images(asked: Asked) -> list[Input]:
         found = padded_patches(asked.config, vision_part(asked.config), 0, asked.batch_size)
         return [tensor for tensor in found.tensors if tensor.name in asked.parameters]
     height, width = size_of(asked.config)
+    if asked.needs("prompt_pixel_values"):  # above each other they make the image
+        height //= 2
     image = (channels_of(asked.config), height, width)
     shape = (asked.batch_size, *((2,) if _compares(asked.config) else ()), *image)
     made = [Input("pixel_values", "noise", shape)]

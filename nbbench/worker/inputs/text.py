@@ -98,6 +98,8 @@ def decoder_text(asked: Asked) -> list[Input]:
 
 def _codebooks(config: Any) -> tuple[int, ...]:
     """How many tokens each position of a decoder of codes has; empty where it is one."""
+    if getattr(config, "model_type", "") in _ALL_CODES_AT_ONCE:
+        return (int(config.num_codebooks) + 1,)
     channels = getattr(config, "num_channels", None)
     is_of_text = hasattr(config, "vocab_size") and not hasattr(config, "vision_config")
     if channels is None or not is_of_text or not hasattr(config, "cross_num_attention_heads"):
@@ -114,6 +116,9 @@ def _decodes(asked: Asked) -> bool:
 def _shape(asked: Asked) -> tuple[int, int]:
     return asked.batch_size, asked.length
 
+
+_ALL_CODES_AT_ONCE = ("kyutai_speech_to_text",)
+"""Types that take the codes of a position beside its token, though their classes take ids alone."""
 
 _CODE_POINTS = 0x110000
 

@@ -71,7 +71,7 @@ def _merged_grid(
     )
 
 
-_PATCHES_AS_IMAGES = ("paddleocr_vl_vision",)
+_PATCHES_AS_IMAGES = ("paddleocr_vl_vision", "kimi_k25_vision")
 """Vision parts that take each patch as a small image, which nothing in their configuration says."""
 
 
