@@ -7,6 +7,7 @@ have no default, and values of some types, where a key may name several types.
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import json
 import math
@@ -20,10 +21,18 @@ _GIVEN = json.loads(Path(__file__).with_suffix(".json").read_text(encoding="utf-
 PARTS: dict[str, dict[str, Any]] = _GIVEN["parts"]
 """The parts of types that are made of any two, and have no default."""
 
-BY_HAND: dict[str, dict[str, Any]] = {
-    name: values for names, values in _GIVEN["by_hand"].items() for name in names.split()
-}
-"""What some types need besides; keys of nested configurations are joined by dots."""
+
+
+def _by_hand(model_type: str) -> dict[str, Any]:
+    """What a type needs besides; keys of nested configurations are joined by dots."""
+    import transformers
+
+    kinds = ["by_hand"] if transformers.__version__ >= "5" else ["by_hand", "by_hand_before_5"]
+    found: dict[str, Any] = {}
+    for kind in kinds:
+        for names, values in _GIVEN[kind].items():
+            found |= values if model_type in names.split() else {}
+    return found
 
 _HEAD_DIM = 32
 VOCABULARY = 2000
@@ -90,7 +99,7 @@ def tiny(model_type: str, config_class: Any) -> dict[str, Any]:
 
     Each part is divided by itself, else all parts alike, else no width is.
     """
-    values = config_class(**PARTS.get(model_type, {})).to_dict()
+    values = config_class(**copy.deepcopy(PARTS.get(model_type, {}))).to_dict()
     values = json.loads(json.dumps(values, default=str))  # names that are numbers, too
     candidates = (
         _complete(model_type, values, sizes)
@@ -108,11 +117,11 @@ def _complete(model_type: str, values: Mapping[str, Any], divided: Divided) -> d
     shrunk = _shrunk(values, divided, ())
     ids = sorted({value for value in _token_ids(shrunk) if value >= VOCABULARY})
     _renumber(shrunk, {value: VOCABULARY - 1 - at for at, value in enumerate(ids)})
-    for path, value in BY_HAND.get(model_type, {}).items():
+    for path, value in _by_hand(model_type).items():
         *parents, name = path.split(".")
-        part = shrunk
+        part: Any = shrunk
         for parent in parents:
-            part = part[parent]
+            part = part.get(parent) or {}  # what a version has not is not needed there
         part[name] = value
     shrunk["model_type"] = model_type
     _fit_towers(shrunk)
@@ -125,7 +134,7 @@ def _fit_towers(values: dict[str, Any]) -> None:
     width = text.get("hidden_size") if isinstance(text, dict) else None
     for name in ("vision_config", "audio_config"):
         part = values.get(name)
-        for out in ("out_hidden_size", "output_dim"):
+        for out in ("out_hidden_size", "output_dim", "adapter_out_dim"):
             if width and isinstance(part, dict) and part.get(out):
                 part[out] = width
         if width and isinstance(part, dict) and "embed_dim" in part and "hidden_size" in part:

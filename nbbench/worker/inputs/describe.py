@@ -60,6 +60,8 @@ def describe_inputs(
         for tensor in make(asked):
             tensors.setdefault(tensor.name, tensor)
     missing = [name for name in asked.needed if name not in tensors]
+    if asked.takes("input_ids", "patch_embeds"):
+        raise Unsupported(f"{model} takes patches of bytes, which its whole model alone makes")
     if asked.takes("context_input_ids"):
         raise Unsupported(f"{model} takes documents that a retriever finds, which nbbench has not")
     if missing or not tensors:

@@ -35,6 +35,8 @@ def images(asked: Asked) -> list[Input]:
         return []
     if asked.needs("pixel_position_ids"):
         return _patches_with_positions(asked)
+    if asked.takes("target_sizes"):
+        return _rows_of_patches(asked)
     if asked.takes("spatial_shapes"):
         found = padded_patches(asked.config, vision_part(asked.config), 0, asked.batch_size)
         return [tensor for tensor in found.tensors if tensor.name in asked.parameters]
@@ -123,6 +125,19 @@ def _patches_of_a_grid(asked: Asked) -> list[Input]:
     made = flat_patches(asked.config, vision_part(asked.config), asked.batch_size)
     renamed = (dataclasses.replace(tensor, name=names[tensor.name]) for tensor in made)
     return [tensor for tensor in renamed if tensor.name in asked.parameters]
+
+
+def _rows_of_patches(asked: Asked) -> list[Input]:
+    """The patches of all images in one row, and the rows and columns of each, as MiniCPM-V has."""
+    height, width = size_of(asked.config)
+    patch, _ = pair(asked.named("patch_size"))
+    rows, columns = height // patch // 4 * 4, width // patch // 4 * 4  # merged four and four
+    row = (1, channels_of(asked.config), patch, asked.batch_size * rows * columns * patch)
+    sizes = asked.batch_size * ((rows, columns),)
+    return [
+        Input("pixel_values", "noise", row),
+        Input("target_sizes", "given", (asked.batch_size, 2), values=sizes),
+    ]
 
 
 def _patches_with_positions(asked: Asked) -> list[Input]:

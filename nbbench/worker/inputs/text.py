@@ -84,6 +84,9 @@ def text(asked: Asked) -> list[Input]:
     made = [Input("input_ids", "ids", shape, vocabulary_size(asked.config))]
     if asked.takes("attention_mask"):
         made.append(Input("attention_mask", "ones", _shape(asked)))
+    if asked.takes("mm_token_type_ids"):  # some refuse to be trained without
+        of_text = asked.batch_size * (asked.length * (0,),)
+        made.append(Input("mm_token_type_ids", "given", _shape(asked), values=of_text))
     return made
 
 
