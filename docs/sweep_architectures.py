@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import collections
 import json
+import math
 import re
 import subprocess
 import sys
@@ -25,7 +26,7 @@ from typing import Any
 PAGE = Path(__file__).with_name("architectures.md")
 
 BATCH, LENGTH = 2, 16
-MODES, AT_ONCE = ("inference", "training"), 40
+MODES, AT_ONCE = ("inference", "training"), 100
 
 
 def every(step: int) -> list[str]:
@@ -63,17 +64,23 @@ def swept(python: str, only: Iterable[str], results: Path, modes: Iterable[str] 
             left = [t for t in left if "error" not in configs[t]]
             for begin in range(0, len(left), AT_ONCE):
                 wanted = {name: configs[name] for name in left[begin : begin + AT_ONCE]}
-                longer: dict[str, int] = {}
+                longer: dict[int, list[str]] = {}
                 for result in _results(wanted, python, mode, LENGTH):
                     short = _TOO_SHORT.search(result.outcome.reason)
                     if short:
-                        longer[result.case.model] = int(short[1] or short[2])
+                        longer.setdefault(_length(*short.groups()), []).append(result.case.model)
                     else:
                         note(result.case.model, mode, **_noted(result))
-                for name, length in longer.items():
-                    for result in _results({name: configs[name]}, python, mode, length):
-                        note(name, mode, **_noted(result))
+                for length, names in longer.items():
+                    again = {name: configs[name] for name in names}
+                    for result in _results(again, python, mode, length):
+                        note(result.case.model, mode, **_noted(result))
     tried_alone(python, results, configs)
+
+
+def _length(least: str | None, most: str | None) -> int:
+    """A length that is long enough, the same for many models; or as long as may be."""
+    return int(most) if most else 2 ** math.ceil(math.log2(int(least or 1)))
 
 
 _TOO_SHORT = re.compile(r"are (\d+); raise sequence_lengths|\((\d+)\); lower sequence_lengths")
@@ -195,7 +202,7 @@ QUICK: dict[str, Any] = {
     "speed": False,
     "threads": 1,
     "device": "cpu",
-    "timeout": 60.0,
+    "timeout": 30.0,
     "progress": False,
 }
 

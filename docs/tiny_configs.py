@@ -76,7 +76,7 @@ _OMITTED = (
 )  # fmt: skip
 
 
-WHOLE = {"encodec", "mimi", "mimi_decoder", "mimi_encoder", "sam", "sam_hq"}
+WHOLE = {"encodec", "lightglue", "mimi", "mimi_decoder", "mimi_encoder", "sam", "sam_hq", "superglue"}
 """Types whose widths are left as they are, as one follows from another."""
 
 

@@ -90,6 +90,9 @@ def size_of(config: Any) -> tuple[int, int]:
     scales = getattr(config, "scaled_images_ratios", None)
     if scales:  # the smallest copy of the image must hold a patch
         return pair(int(config.patch_size / min(scales)))
+    squares = getattr(config, "num_patches", None)
+    if squares and hasattr(config, "channel_multiplier"):  # an encoder of images as tokens
+        return pair(int(squares) * 2 ** (len(config.channel_multiplier) - 1))
     for part in _vision_first(config):
         for name in _SIZES:
             size = getattr(part, name, None)

@@ -80,7 +80,7 @@ def text(asked: Asked) -> list[Input]:
     """Ids (batch, length), and a mask of ones; nothing for models without ids."""
     if not asked.takes("input_ids"):
         return []
-    shape = (*_shape(asked), *_codebooks(asked.config))
+    shape = (*_rows(asked, asked.config), *_codebooks(asked.config))
     made = [Input("input_ids", "ids", shape, vocabulary_size(asked.config))]
     if asked.takes("attention_mask"):
         made.append(Input("attention_mask", "ones", _shape(asked)))
@@ -95,8 +95,21 @@ def decoder_text(asked: Asked) -> list[Input]:
     if not asked.takes("decoder_input_ids") or not _decodes(asked):
         return []
     bound = vocabulary_size(asked.config, decoder=True)
-    shape = (*_shape(asked), *_codebooks(getattr(asked.config, "decoder_config", None)))
+    decoder = getattr(asked.config, "decoder_config", None)
+    shape = (*_rows(asked, getattr(asked.config, "decoder", None)), *_codebooks(decoder))
     return [Input("decoder_input_ids", "ids", shape, bound)]
+
+
+def _rows(asked: Asked, config: Any) -> tuple[int, int]:
+    """As many rows as samples; of decoders with a row for each of their codebooks, all of them."""
+    rows, length = _shape(asked)
+    if getattr(config, "model_type", "") in _CODES_AS_ROWS:
+        rows *= int(config.num_codebooks)
+    return rows, length
+
+
+_CODES_AS_ROWS = ("musicgen_decoder", "musicgen_melody_decoder")
+"""Types whose codebooks are rows of the batch, though others name as many codebooks and are not."""
 
 
 def _codebooks(config: Any) -> tuple[int, ...]:

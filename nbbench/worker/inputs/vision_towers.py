@@ -48,7 +48,9 @@ def single_image(
     if count is None:
         return None
     channels = first_named(vision, "num_channels", "in_channels") or 3
-    tensors = [Input(name, "noise", (batch_size, channels, *size))]
+    frames = (_FRAMES,) if getattr(config, "model_type", "") in _AS_VIDEOS else ()
+    count *= prod(frames)
+    tensors = [Input(name, "noise", (batch_size, *frames, channels, *size))]
     if "image_sizes" in parameters and hasattr(config, "vq_config"):
         tensors.append(Input("image_sizes", "given", (batch_size, 2), values=batch_size * (size,)))
     if "pixel_mask" in parameters:
@@ -136,6 +138,9 @@ def _size_and_count(config: Any, vision: Any) -> tuple[tuple[int, int], Optional
         return size, None
     return size, _tower_count(config, vision, *grid)
 
+
+_AS_VIDEOS, _FRAMES = ("instructblipvideo",), 4
+"""Types whose images are the frames of a video, and how many the processor has of each."""
 
 _GEMMA_3N = (768, 768)
 _FLORENCE = (768, 768)
