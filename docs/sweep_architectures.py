@@ -221,9 +221,10 @@ def page(files: Mapping[str, Path]) -> str:
     for version, file in files.items():
         for mode in MODES:
             count = collections.Counter(map(verdict, _of_mode(file, mode)))
-            total = sum(count.values())
+            total = len({row["type"] for row in read(file)})
+            count[NOT_RUN] = total - sum(count.values())
             cells = [str(count[verdict]) for verdict in _VERDICTS]
-            share = count["ok"] / max(total - count[NO_MODEL], 1)
+            share = count["ok"] / max(total - count[NO_MODEL] - count[NOT_RUN], 1)
             lines.append(f"| {version} | {mode} | {total} | {' | '.join(cells)} | {share:.1%} |")
     for version, file in files.items():
         for mode in MODES:
@@ -239,8 +240,8 @@ def page(files: Mapping[str, Path]) -> str:
     return "\n".join(lines) + "\n"
 
 
-NO_MODEL = "no model"
-_VERDICTS = ("ok", NO_MODEL, "unsupported", "error of its own", "error")
+NO_MODEL, NOT_RUN = "no model", "not run"
+_VERDICTS = ("ok", NO_MODEL, "unsupported", "error of its own", "error", NOT_RUN)
 
 _HEAD = """# Every model type of Transformers
 

@@ -22,7 +22,6 @@ PARTS: dict[str, dict[str, Any]] = _GIVEN["parts"]
 """The parts of types that are made of any two, and have no default."""
 
 
-
 def _by_hand(model_type: str) -> dict[str, Any]:
     """What a type needs besides; keys of nested configurations are joined by dots."""
     import transformers
@@ -33,6 +32,7 @@ def _by_hand(model_type: str) -> dict[str, Any]:
         for names, values in _GIVEN[kind].items():
             found |= values if model_type in names.split() else {}
     return found
+
 
 _HEAD_DIM = 32
 VOCABULARY = 2000
@@ -76,7 +76,16 @@ _OMITTED = (
 )  # fmt: skip
 
 
-WHOLE = {"encodec", "lightglue", "mimi", "mimi_decoder", "mimi_encoder", "sam", "sam_hq", "superglue"}
+WHOLE = {
+    "encodec",
+    "lightglue",
+    "mimi",
+    "mimi_decoder",
+    "mimi_encoder",
+    "sam",
+    "sam_hq",
+    "superglue",
+}
 """Types whose widths are left as they are, as one follows from another."""
 
 

@@ -99,6 +99,11 @@ def test_the_kind_of_input_is_read_from_signature_and_configuration(
         ("qwen2_5_omni_audio_encoder",
          "models.qwen2_5_omni.modeling_qwen2_5_omni.Qwen2_5OmniAudioEncoder", {"n_window": 8},
          "feature_lens", (2,)),
+        ("molmo2_vision", "models.molmo2.modeling_molmo2.Molmo2VisionModel",
+         {"image_default_input_size": [56, 56]}, "pixel_values", (2, 16, 588)),
+        ("minicpmv4_6_vision", "models.minicpmv4_6.modeling_minicpmv4_6.MiniCPMV4_6VisionModel",
+         {"image_size": 56, "patch_size": 14}, "target_sizes", (2, 2)),
+        ("musicgen_decoder", "MusicgenModel", {}, "input_ids", (2 * 4, 16)),
         ("seggpt", "SegGptModel", {}, "pixel_values", (2, 3, 448, 448)),
     ],
 )  # fmt: skip

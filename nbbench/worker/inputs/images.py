@@ -41,6 +41,11 @@ def images(asked: Asked) -> list[Input]:
         found = padded_patches(asked.config, vision_part(asked.config), 0, asked.batch_size)
         return [tensor for tensor in found.tensors if tensor.name in asked.parameters]
     height, width = size_of(asked.config)
+    if getattr(asked.config, "model_type", "") in _LINEAR_PATCHES:
+        patch, _ = pair(asked.config.patch_size)
+        flat = channels_of(asked.config) * patch * patch
+        patches = (height // patch) * (width // patch)
+        return [Input("pixel_values", "noise", (asked.batch_size, patches, flat))]
     if asked.needs("prompt_pixel_values"):  # above each other they make the image
         height //= 2
     image = (channels_of(asked.config), height, width)
@@ -118,6 +123,13 @@ def _vision_first(config: Any) -> Iterator[Any]:
         yield config
 
 
+_PATCHES_OF_A_BATCH = ("paddleocr_vl_vision",)
+"""Towers that take the patches of all images as a batch of one."""
+
+_LINEAR_PATCHES = ("molmo2_vision",)
+"""Towers that take an image as its patches, each flat, which nothing in their configuration says."""
+
+
 def _patches_of_a_grid(asked: Asked) -> list[Input]:
     """Flat patches of one image for each sample, behind each other, and the grids of them."""
     names = {
@@ -126,6 +138,13 @@ def _patches_of_a_grid(asked: Asked) -> list[Input]:
         "image_merge_sizes": "merge_sizes",
     }
     made = flat_patches(asked.config, vision_part(asked.config), asked.batch_size)
+    if getattr(asked.config, "model_type", "") in _PATCHES_OF_A_BATCH:
+        made = tuple(
+            dataclasses.replace(tensor, shape=(1, *tensor.shape))
+            if tensor.kind == "noise"
+            else tensor
+            for tensor in made
+        )
     renamed = (dataclasses.replace(tensor, name=names[tensor.name]) for tensor in made)
     return [tensor for tensor in renamed if tensor.name in asked.parameters]
 

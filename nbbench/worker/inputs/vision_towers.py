@@ -162,7 +162,9 @@ def _tower_count(config: Any, vision: Any, rows: int, columns: int) -> int:
     )
     if ratio is not None:
         return int(rows * ratio) * int(columns * ratio)
-    factor = first_named(config, "downsample_factor") or first_named(vision, "hidden_stride")
+    factor = first_named(config, "downsample_factor", "pixel_shuffle_factor") or first_named(
+        vision, "hidden_stride"
+    )
     if factor is None and hasattr(vision, "global_attn_indexes"):
         factor = 4  # two convolutions of stride 2 behind the tower of Segment Anything
     if factor is not None:
