@@ -19,7 +19,7 @@ import math
 import re
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -65,16 +65,18 @@ def swept(python: str, only: Iterable[str], results: Path, modes: Iterable[str] 
             for begin in range(0, len(left), AT_ONCE):
                 wanted = {name: configs[name] for name in left[begin : begin + AT_ONCE]}
                 longer: dict[int, list[str]] = {}
-                for result in _results(wanted, python, mode, LENGTH):
+
+                def noted(result: Any) -> None:
+                    name, mode = result.case.model, result.case.mode
                     short = _TOO_SHORT.search(result.outcome.reason)
-                    if short:
-                        longer.setdefault(_length(*short.groups()), []).append(result.case.model)
+                    if short and result.case.sequence_length == LENGTH:
+                        longer.setdefault(_length(*short.groups()), []).append(name)  # noqa: B023
                     else:
-                        note(result.case.model, mode, **_noted(result))
+                        note(name, mode, **_noted(result))
+
+                _run(wanted, python, mode, LENGTH, noted)
                 for length, names in longer.items():
-                    again = {name: configs[name] for name in names}
-                    for result in _results(again, python, mode, length):
-                        note(result.case.model, mode, **_noted(result))
+                    _run({name: configs[name] for name in names}, python, mode, length, noted)
     tried_alone(python, results, configs)
 
 
@@ -88,14 +90,19 @@ _TOO_SHORT = re.compile(r"are (\d+); raise sequence_lengths|\((\d+)\); lower seq
 the length is more than the model takes."""
 
 
-def _results(
-    configs: Mapping[str, dict[str, Any]], python: str, mode: str, length: int
-) -> list[Any]:
-    """What comes of a case of each configuration."""
+def _run(
+    configs: Mapping[str, dict[str, Any]],
+    python: str,
+    mode: str,
+    length: int,
+    on_result: Callable[[Any], None],
+) -> None:
+    """Run a case of each configuration."""
     import nbbench
 
-    report = nbbench.run(
+    nbbench.run(
         *configs,
+        on_result=on_result,
         configs=list(configs.values()),
         environments=[python],
         inference=mode == "inference",
@@ -103,7 +110,6 @@ def _results(
         sequence_lengths=[length],
         **QUICK,
     )
-    return list(report.results)
 
 
 def _noted(result: Any) -> dict[str, Any]:

@@ -127,7 +127,7 @@ _PATCHES_OF_A_BATCH = ("paddleocr_vl_vision",)
 """Towers that take the patches of all images as a batch of one."""
 
 _LINEAR_PATCHES = ("molmo2_vision",)
-"""Towers that take an image as its patches, each flat, which nothing in their configuration says."""
+"""Towers that take an image as its patches, each flat, which no configuration says."""
 
 
 def _patches_of_a_grid(asked: Asked) -> list[Input]:
