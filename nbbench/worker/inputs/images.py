@@ -27,6 +27,8 @@ def images(asked: Asked) -> list[Input]:
     """What a model of images takes; nothing for a language model that merely may take them."""
     if asked.takes("grid_thw") or (asked.takes("image_grid_thw") and not asked.takes("input_ids")):
         return _patches_of_a_grid(asked)
+    if asked.takes("flattened_patches"):
+        return _numbered_patches(asked)
     for name in _IMAGES:
         if asked.needs(name) and not asked.takes("pixel_values") and _is_seen(asked.config):
             shape = (asked.batch_size, channels_of(asked.config), *size_of(asked.config))
@@ -147,6 +149,22 @@ def _patches_of_a_grid(asked: Asked) -> list[Input]:
         )
     renamed = (dataclasses.replace(tensor, name=names[tensor.name]) for tensor in made)
     return [tensor for tensor in renamed if tensor.name in asked.parameters]
+
+
+def _numbered_patches(asked: Asked) -> list[Input]:
+    """Flat patches, each behind its row and its column, counted from 1, and the mask of them."""
+    side, (patch, _) = 4, pair(asked.named("patch_size") or 16)
+    flat = channels_of(asked.config) * patch * patch
+    image = tuple(
+        (float(row), float(column), *(flat * (0.5,)))
+        for row in range(1, side + 1)
+        for column in range(1, side + 1)
+    )
+    shape = (asked.batch_size, side * side)
+    return [
+        Input("flattened_patches", "given", (*shape, 2 + flat), values=asked.batch_size * (image,)),
+        Input("attention_mask", "ones", shape),
+    ]
 
 
 def _rows_of_patches(asked: Asked) -> list[Input]:

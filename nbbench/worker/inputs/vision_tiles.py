@@ -9,7 +9,7 @@ from typing import Any, Optional
 
 from .placeholders import Media
 from .tensors import Input
-from .vision_sizes import class_tokens, image_size, image_token, pair, patch_grid
+from .vision_sizes import class_tokens, first_named, image_size, image_token, pair, patch_grid
 
 
 def tiled_image(
@@ -66,7 +66,8 @@ def _row_of_images(config: Any, vision: Any, token: int, batch_size: int) -> Opt
     if perceiver is not None:
         count = perceiver.resampler_n_latents
     else:
-        count = grid[0] * grid[1] // int(getattr(config, "scale_factor", 1)) ** 2
+        factor = first_named(config, "scale_factor", "pixel_shuffle_factor") or 1
+        count = grid[0] * grid[1] // factor**2
     height, width = image_size(vision)
     channels = getattr(vision, "num_channels", 3)
     return Media(
