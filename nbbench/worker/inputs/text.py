@@ -126,6 +126,9 @@ def _codebooks(config: Any) -> tuple[int, ...]:
 def _decodes(asked: Asked) -> bool:
     if asked.needs("decoder_input_ids"):
         return True
+    decoder = getattr(asked.config, "decoder", None)
+    if getattr(decoder, "model_type", "") in _CODES_AS_ROWS:
+        return True
     return any(getattr(part, "is_encoder_decoder", False) for part in parts(asked.config))
 
 

@@ -48,9 +48,7 @@ def single_image(
     if count is None:
         return None
     channels = first_named(vision, "num_channels", "in_channels") or 3
-    frames = (_FRAMES,) if getattr(config, "model_type", "") in _AS_VIDEOS else ()
-    count *= prod(frames)
-    tensors = [Input(name, "noise", (batch_size, *frames, channels, *size))]
+    tensors = [Input(name, "noise", (batch_size, channels, *size))]
     if "image_sizes" in parameters and hasattr(config, "vq_config"):
         tensors.append(Input("image_sizes", "given", (batch_size, 2), values=batch_size * (size,)))
     if "pixel_mask" in parameters:
@@ -82,10 +80,12 @@ def encoder_image(
     flava = "skip_multimodal_encoder" in parameters
     if queries is None and latent is None and not flava:
         return None
-    shape = (batch_size, getattr(vision, "num_channels", 3), *image_size(vision))
+    frames = (_FRAMES,) if getattr(config, "model_type", "") in _AS_VIDEOS else ()
+    shape = (batch_size, *frames, getattr(vision, "num_channels", 3), *image_size(vision))
     tensors = (Input("pixel_values", "noise", shape),)
     if queries is not None:
-        return Media("image", tensors, image_token(config), queries)
+        token = image_token(config) or first_named(config, "video_token_index", "video_token_id")
+        return Media("image", tensors, token, queries * prod(frames))
     if latent is not None:  # any id may stand there: a mask says where
         end = first_named(config.text_config, "eos_token_id") or 0
         return Media("image", tensors, end, latent)
