@@ -157,7 +157,7 @@ def alone(model_type: str, mode: str, values: dict[str, Any]) -> str:
     config_values = {name: value for name, value in values.items() if name != "model_type"}
     try:
         config = transformers.AutoConfig.for_model(model_type, **config_values)
-        model = transformers.AutoModel.from_config(config).train(mode == "training")
+        model = _class_alone(config)._from_config(config).train(mode == "training")
     except Exception:
         return "building"
     try:
@@ -165,6 +165,18 @@ def alone(model_type: str, mode: str, values: dict[str, Any]) -> str:
     except Exception:
         return "calling"
     return ""
+
+
+def _class_alone(config: Any) -> Any:
+    """The base model that the auto class has, else the class beside the configuration's own."""
+    from transformers import AutoModel, PreTrainedModel
+
+    from nbbench.worker.backends.model_parts import part_class
+
+    if type(config) not in AutoModel._model_mapping:
+        return part_class(PreTrainedModel, config)
+    found = AutoModel._model_mapping[type(config)]
+    return found[0] if isinstance(found, (list, tuple)) else found
 
 
 def _called_alone(model: Any, config: Any) -> None:
@@ -271,7 +283,8 @@ def verdict(row: Mapping[str, Any]) -> str:
         return NO_MODEL
     if row["status"] in _NO_FAULT:
         return str(row["status"])
-    return "error of its own" if row.get("alone") == "building" else "error"
+    both = row.get("alone") == "building" and row["phase"] == "building"
+    return "error of its own" if both else "error"
 
 
 def main() -> None:
