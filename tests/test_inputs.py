@@ -104,7 +104,7 @@ def test_the_kind_of_input_is_read_from_signature_and_configuration(
         ("minicpmv4_6_vision", "models.minicpmv4_6.modeling_minicpmv4_6.MiniCPMV4_6VisionModel",
          {"image_size": 56, "patch_size": 14}, "target_sizes", (2, 2)),
         ("musicgen_decoder", "MusicgenModel", {}, "input_ids", (2 * 4, 16)),
-        ("pix2struct_vision_model", "Pix2StructVisionModel", {"patch_size": 4},
+        ("pix2struct_vision_model", "Pix2StructVisionModel", {"patch_embed_hidden_size": 48},
          "flattened_patches", (2, 16, 2 + 48)),
         ("seggpt", "SegGptModel", {}, "pixel_values", (2, 3, 448, 448)),
     ],

@@ -154,7 +154,7 @@ def _patches_of_a_grid(asked: Asked) -> list[Input]:
 def _numbered_patches(asked: Asked) -> list[Input]:
     """Flat patches, each behind its row and its column, counted from 1, and the mask of them."""
     side, (patch, _) = 4, pair(asked.named("patch_size") or 16)
-    flat = channels_of(asked.config) * patch * patch
+    flat = asked.named("patch_embed_hidden_size") or channels_of(asked.config) * patch * patch
     image = tuple(
         (float(row), float(column), *(flat * (0.5,)))
         for row in range(1, side + 1)
