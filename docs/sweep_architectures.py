@@ -240,7 +240,7 @@ def page(files: Mapping[str, Path]) -> str:
         for mode in MODES:
             count = collections.Counter(map(verdict, _of_mode(file, mode)))
             total = len({row["type"] for row in read(file)})
-            count[NOT_RUN] = total - sum(count.values())
+            count[NOT_RUN] += total - sum(count.values())
             cells = [str(count[verdict]) for verdict in _VERDICTS]
             share = count["ok"] / max(total - count[NO_MODEL] - count[NOT_RUN], 1)
             lines.append(f"| {version} | {mode} | {total} | {' | '.join(cells)} | {share:.1%} |")
@@ -252,7 +252,7 @@ def page(files: Mapping[str, Path]) -> str:
             lines += [f"{NO_MODEL.capitalize()}: {', '.join(without) or 'none'}.", ""]
             lines += ["| type | verdict | reason |", "| --- | --- | --- |"]
             for row in rows:
-                if verdict(row) != NO_MODEL:
+                if verdict(row) not in (NO_MODEL, NOT_RUN):
                     reason = row["reason"].replace("|", "\\|").replace("<", "\\<")[:200]
                     lines.append(f"| {row['type']} | {verdict(row)} | {reason} |")
     return "\n".join(lines) + "\n"
@@ -281,7 +281,7 @@ def verdict(row: Mapping[str, Any]) -> str:
     """What a row counts as."""
     if row["status"] == "unsupported" and _NO_CLASS.search(row["reason"]):
         return NO_MODEL
-    if row["status"] in _NO_FAULT:
+    if row["status"] in (*_NO_FAULT, NOT_RUN):
         return str(row["status"])
     both = row.get("alone") == "building" and row["phase"] == "building"
     return "error of its own" if both else "error"
