@@ -268,6 +268,7 @@ modes: made by `python docs/sweep_architectures.py`, from the defaults of each c
 with fewer layers, heads and experts. A type has no model where Transformers has no class for it
 alone, as for parts of larger models; in training, where it has no class with a loss. An error is
 Transformers' own where it cannot build the model from that configuration without nbbench either.
+A case that took more than 30 s, on a machine that had other work to do, counts as an error, too.
 """
 
 _NO_CLASS = re.compile(r" has no (PyTorch model|loss to train it by)")
