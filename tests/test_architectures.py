@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import collections
+import json
 import re
+import sys
 from importlib.metadata import version
 
 import pytest
 
 import nbbench
 from tests.conftest import TINY_BERT
+from tests.test_inputs import script
 
 SMALLEST = (
     "albert-base-v2", "bart-base", "bert-tiny", "bloom-560m", "clip-vit-base-patch32",
@@ -47,6 +51,22 @@ def test_every_type_of_model_runs():
     tokens = report.speed.set_index("model").tokens_per_s
     assert tokens[["whisper-tiny", "distilgpt2"]].gt(0).all()
     assert tokens[["wav2vec2-base", "resnet-50"]].isna().all()  # frames and patches are none
+
+
+@pytest.mark.slow
+@pytest.mark.newest
+def test_a_share_of_the_types_that_transformers_has_runs_in_both_modes(tmp_path):
+    pytest.importorskip("torch")
+    sweep, results = script("sweep_architectures"), tmp_path / "results.jsonl"
+    types = sweep.every(16)
+    sweep.swept(sys.executable, types, results)
+    rows = sweep.read(results)
+    assert len(rows) == 2 * len(types)
+    count = collections.Counter((row["mode"], sweep.verdict(row)) for row in rows)
+    for mode, least in (("inference", 0.9), ("training", 0.8)):
+        models = sum(n for (of, what), n in count.items() if of == mode and what != "no model")
+        failed = [row for row in rows if row["mode"] == mode and row["status"] != "ok"]
+        assert count[mode, "ok"] >= least * models, json.dumps(failed, indent=1)
 
 
 @pytest.mark.slow

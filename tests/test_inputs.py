@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import inspect
 import json
+import operator
 import sys
 from pathlib import Path
 
@@ -36,7 +37,8 @@ def described(model_type, class_name, length=16, **values):
     transformers = pytest.importorskip("transformers")
     pytest.importorskip("torch")
     config = transformers.CONFIG_MAPPING[model_type](**values)
-    parameters = inspect.signature(getattr(transformers, class_name).forward).parameters
+    found = operator.attrgetter(class_name)(transformers)
+    parameters = inspect.signature(found.forward).parameters
     inputs = describe_inputs(
         parameters, config, model=model_type, batch_size=2, sequence_length=length
     )
@@ -72,6 +74,67 @@ def test_the_kind_of_input_is_read_from_signature_and_configuration(
 ):
     _, tensors = described(model_type, class_name, **values)
     assert tensors[name].shape == shape
+
+
+@pytest.mark.parametrize(
+    ("model_type", "class_name", "values", "name", "shape"),
+    [
+        ("blip_2_qformer", "Blip2QFormerModel", {"encoder_hidden_size": 24},
+         "encoder_hidden_states", (2, 16, 24)),
+        ("bridgetower_vision_model",
+         "models.bridgetower.modeling_bridgetower.BridgeTowerVisionModel", {"image_size": 64},
+         "image", (2, 3, 64, 64)),
+        ("dia", "DiaModel", {}, "decoder_input_ids", (2, 16, 9)),
+        ("dia_decoder", "models.dia.modeling_dia.DiaDecoder", {},
+         "encoder_hidden_states", (2, 16, 1024)),
+        ("fastspeech2_conformer_hifigan", "FastSpeech2ConformerHifiGan", {},
+         "spectrogram", (2, 16, 80)),
+        ("flava_multimodal_model", "FlavaMultimodalModel", {"hidden_size": 32},
+         "hidden_states", (2, 16, 32)),
+        ("florence_vision", "models.florence2.modeling_florence2.Florence2VisionBackbone", {},
+         "hidden_states", (2, 3, 224, 224)),
+        ("fun_asr_nano_encoder", "FunAsrNanoEncoder", {}, "input_features", (2, 16, 560)),
+        ("granite_speech_encoder", "GraniteSpeechCTCEncoder", {}, "hidden_states", (2, 16, 160)),
+        ("granite_speech5_encoder", "GraniteSpeech5Encoder", {}, "input_features", (2, 16, 320)),
+        ("qwen2_5_omni_audio_encoder",
+         "models.qwen2_5_omni.modeling_qwen2_5_omni.Qwen2_5OmniAudioEncoder", {"n_window": 8},
+         "feature_lens", (2,)),
+        ("molmo2_vision", "models.molmo2.modeling_molmo2.Molmo2VisionModel",
+         {"image_default_input_size": [56, 56]}, "pixel_values", (2, 16, 588)),
+        ("minicpmv4_6_vision", "models.minicpmv4_6.modeling_minicpmv4_6.MiniCPMV4_6VisionModel",
+         {"image_size": 56, "patch_size": 14}, "target_sizes", (2, 2)),
+        ("musicgen_decoder", "MusicgenModel", {}, "input_ids", (2 * 4, 16)),
+        ("pix2struct_vision_model", "Pix2StructVisionModel", {"patch_embed_hidden_size": 48},
+         "flattened_patches", (2, 16, 2 + 48)),
+        ("seggpt", "SegGptModel", {}, "pixel_values", (2, 3, 448, 448)),
+    ],
+)  # fmt: skip
+def test_parts_of_models_get_what_their_whole_would_give_them(
+    model_type, class_name, values, name, shape
+):
+    transformers = pytest.importorskip("transformers")
+    if model_type not in transformers.CONFIG_MAPPING:
+        pytest.skip(f"transformers {transformers.__version__} has no {model_type}")
+    _, tensors = described(model_type, class_name, **values)
+    assert tensors[name].shape == shape
+
+
+def test_what_a_retriever_finds_is_not_made_up():
+    with pytest.raises(Unsupported, match="documents that a retriever finds"):
+        described("rag", "RagModel", question_encoder={"model_type": "dpr"},
+                  generator={"model_type": "bart"})  # fmt: skip
+
+
+def test_no_class_is_chosen_that_is_built_from_a_part_of_the_configuration():
+    transformers = pytest.importorskip("transformers")
+    backend = TorchBackend()
+    backend.load()
+    values = {part: {"model_type": each} for part, each in (
+        ("text_encoder", "t5"), ("audio_encoder", "encodec"), ("decoder", "musicgen_decoder")
+    )}  # fmt: skip
+    config = transformers.CONFIG_MAPPING["musicgen"](**values)
+    case = Case("pytorch", "it", {"model_type": "musicgen"}, "", 2, 16)
+    assert backend._model_class(config, case).name == "MusicgenForConditionalGeneration"
 
 
 @pytest.mark.parametrize("steps", [1000, 1024, 50])

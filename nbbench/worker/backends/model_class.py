@@ -65,7 +65,8 @@ class Library:
     def class_for(self, task: str, config: Any, model: str) -> Optional[Any]:
         """The class that this configuration's type has for a task; None where it has none."""
         found = class_for(self.transformers, task, config.model_type)
-        return None if found is None else self.class_named(found, model)
+        named = None if found is None else self.class_named(found, model)
+        return named if named is None or _takes(named, config) else None
 
     def lacks(self, name: str, model: str) -> Unsupported:
         """That there is no class with this name, to be raised."""
@@ -82,7 +83,18 @@ class Library:
 
     def base_model(self, config: Any) -> Optional[Any]:
         """The class without a head."""
-        return mapped(getattr(self.transformers, f"{self.prefix}AutoModel"), config)
+        found = mapped(getattr(self.transformers, f"{self.prefix}AutoModel"), config)
+        return found if found is None or _takes(found, config) else None
+
+
+def _takes(model_class: Any, config: Any) -> bool:
+    """Whether a class is built from this configuration: some mappings name that of a part alone.
+
+    Qwen3_5ForCausalLM is built from the text_config of what is mapped to it.
+    """
+    taken = getattr(model_class, "config_class", None)
+    parts = vars(config).values()
+    return taken is None or isinstance(config, taken) or not any(type(p) is taken for p in parts)
 
 
 def choose_class(library: Library, config: Any, case: Case) -> Optional[ModelClass]:

@@ -27,7 +27,14 @@ def part_class(base: type, config: Any) -> Optional[Any]:
         and not each.__name__.endswith("PreTrainedModel")
         and "forward" in _defined(each, base)
     ]
-    return min(found, key=lambda each: not each.__name__.endswith("Model"), default=None)
+    return min(found, key=_rank, default=None)
+
+
+def _rank(model_class: type) -> int:
+    """Models first, then what they are the backbones of; encoders behind embeddings come last."""
+    endings = ("Model", "Backbone")
+    name = model_class.__name__
+    return next((at for at, end in enumerate(endings) if name.endswith(end)), len(endings))
 
 
 def _defined(model_class: type, base: type) -> set[str]:

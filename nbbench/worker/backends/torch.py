@@ -42,7 +42,7 @@ REQUIREMENTS = ("torch>=2.4", "transformers>=4.50")
 _EXECUTIONS = ("eager", "compile", "torchscript")
 
 
-_TRAINING = re.compile(r"\btrain(ing|ed)?\b", re.IGNORECASE)
+_TRAINING = re.compile(r"\btrain(ing|ed|able)?\b", re.IGNORECASE)
 """What messages name in which classes refuse to be trained."""
 
 

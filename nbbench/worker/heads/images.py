@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..backend import Unsupported
 from ..inputs.tensors import Input
 from .head import Head
 
@@ -30,6 +31,11 @@ def like_pixels(head: Head) -> tuple[Input, ...]:
 def objects(head: Head) -> tuple[Input, ...]:
     """The classes and boxes of each image's objects, and their masks where they are segmented."""
     height, width = _size(head)
+    if "text_config" in vars(head.config) and "input_ids" in head.tensors:
+        raise Unsupported(
+            f"{head.architecture} is trained on phrases of its text, which nbbench cannot make; "
+            f"give a config whose architectures name another class with a head"
+        )
     box = (0.5, 0.5, 0.25, 0.25)
     parts = [
         Input("class_labels", "ids", (OBJECTS,), head.classes),

@@ -6,7 +6,7 @@ from math import prod
 from typing import Any, Optional
 
 from ..backend import Unsupported
-from .asked import Asked
+from .asked import Asked, parts
 from .tensors import Input
 
 _BINS = (
@@ -68,10 +68,11 @@ def _wanted(asked: Asked, name: str) -> bool:
 
 def _features(asked: Asked) -> list[Input]:
     """Frames of features, as many as make the sequence length, or the number that is taken."""
-    bins = asked.named(*_BINS)
+    bins = _bins(asked)
     if bins is None:
         raise Unsupported(f"the configuration of {asked.model} names no number of mel bins")
     bins *= getattr(asked.config, "input_channels", None) or 1
+    bins *= asked.named("num_stacked_frames") or _stacked(asked)
     if asked.named("spec_size") is not None:  # a spectrogram as an image of one channel
         frames = int(asked.named("spec_size")) ** 2 // bins
         return [Input("input_features", "noise", (asked.batch_size, 1, frames, bins))]
@@ -82,15 +83,46 @@ def _features(asked: Asked) -> list[Input]:
     else:
         frames = asked.length * int(asked.named("subsampling_factor") or 1)
         frames = max(frames, 2 * window if window else _FEWEST_FRAMES)
+    if asked.takes("feature_lens"):  # all sounds behind each other
+        lengths = asked.batch_size * (frames,)
+        behind = asked.batch_size * ((frames - 1) // 2 + 1,)
+        made = [
+            Input("input_features", "noise", (bins, asked.batch_size * frames)),
+            Input("feature_lens", "given", (asked.batch_size,), values=lengths),
+            Input("aftercnn_lens", "given", (asked.batch_size,), values=behind),
+        ]
+        return [tensor for tensor in made if tensor.name in asked.parameters]
     first = as_whisper or window is not None or asked.config.model_type in _BINS_FIRST
     shape = (asked.batch_size, bins, frames) if first else (asked.batch_size, frames, bins)
     made = [Input("input_features", "noise", shape)]
     for name in ("attention_mask", "input_features_mask", "padding_mask"):
-        if asked.needs(name) or (name in asked.parameters and not first):
+        by_processor = not first or name == "input_features_mask"
+        if asked.needs(name) or (name in asked.parameters and by_processor):
             values = asked.batch_size * (frames * (True,),)
             made.append(Input(name, "given", (asked.batch_size, frames), values=values))
     return made
 
+
+def _bins(asked: Asked) -> Optional[int]:
+    """The numbers that each frame has; None where nothing says so.
+
+    Two convolutions of stride 2 leave a quarter of them, which Gemma 4 names by channels alone.
+    """
+    named = asked.named(*_BINS)
+    channels = asked.named("subsampling_conv_channels")
+    if named is None and isinstance(channels, (list, tuple)):
+        return int(channels[0])
+    return None if named is None else int(named)
+
+
+def _stacked(asked: Asked) -> int:
+    """How many vectors of features make a frame, which no configuration says."""
+    types = {getattr(part, "model_type", "") for part in parts(asked.config)}
+    return max((_STACKED[each] for each in types & set(_STACKED)), default=1)
+
+
+_STACKED = {"granite_speech5_encoder": 4}
+"""Two frames, each with its differences to the one before."""
 
 _FEWEST_FRAMES = 16
 """Less than this may be nothing behind convolutions with strides."""
@@ -137,7 +169,8 @@ def _samples(asked: Asked) -> int:
         for kernel, stride in zip(reversed(kernels), reversed(strides)):
             length = (length - 1) * stride + kernel
         return int(length)
-    ratios = asked.named("upsampling_ratios", "downsampling_ratios", "encoder_ratios")
+    names = ("upsampling_ratios", "downsampling_ratios", "encoder_ratios", "patch_sizes")
+    ratios = asked.named(*names)
     if isinstance(ratios, (list, tuple)):
         return length * prod(ratios)
     hop = asked.named("hop_length")

@@ -31,7 +31,7 @@ def sound(
     audio = getattr(config, "audio_config", None) or getattr(config, "encoder_config", None)
     if token is None or audio is None or "input_features" not in parameters:
         return None
-    for make in (_windows, _soft_tokens, _mel_frames):
+    for make in (_windows, _soft_tokens, _stacked_frames, _mel_frames):
         made = make(parameters, config, audio, batch_size)
         if made is not None:
             tensors, count = made
@@ -77,6 +77,21 @@ def _soft_tokens(
         Input("input_features", "noise", (batch_size, _TEN_SECONDS, bins)),
         Input("input_features_mask", "given", (batch_size, _TEN_SECONDS), values=values),
     ], count
+
+
+def _stacked_frames(
+    parameters: Mapping[str, inspect.Parameter], config: Any, audio: Any, batch_size: int
+) -> _Made:
+    """Frames put side by side, of any number, each of which gives a position (Fun-ASR)."""
+    bins, stacked = first_named(audio, "num_mel_bins"), first_named(audio, "num_stacked_frames")
+    if not bins or not stacked:
+        return None
+    frames = _TEN_SECONDS // stacked
+    values = batch_size * (frames * (True,),)
+    return [
+        Input("input_features", "noise", (batch_size, frames, bins * stacked)),
+        Input("input_features_mask", "given", (batch_size, frames), values=values),
+    ], frames
 
 
 def _mel_frames(

@@ -43,6 +43,24 @@ def features_beside(asked: Asked) -> list[Input]:
         width = asked.named("hidden_size", "d_model") if asked.needs(name) else None
         if width is not None:
             made.append(Input(name, "noise", (batch_size, asked.length, width)))
+    if asked.needs("query_embeds") and asked.named("cross_attention_frequency") is not None:
+        shape = (batch_size, asked.length, config.encoder_hidden_size)
+        made.append(Input("encoder_hidden_states", "noise", shape))
+    if asked.takes("encoder_hidden_states") and hasattr(config, "cross_hidden_size"):
+        shape = (batch_size, asked.length, config.cross_hidden_size)
+        made.append(Input("encoder_hidden_states", "noise", shape))
+    if asked.needs("spectrogram"):
+        bins = asked.named("model_in_dim", "num_mel_bins")
+        made.append(Input("spectrogram", "noise", (batch_size, asked.length, bins)))
     if asked.needs("inputs") and not asked.takes("input_ids") and not asked.takes("pixel_values"):
         made.append(Input("inputs", "noise", (batch_size, asked.length, config.d_model)))
     return made
+
+
+def hidden_states(asked: Asked) -> list[Input]:
+    """Vectors for an encoder that begins behind the embeddings: features, or hidden states."""
+    width = asked.named("input_dim", "hidden_size", "d_model", "hidden_dim")
+    takes_vectors = asked.needs("hidden_states") and isinstance(width, int)
+    if not takes_vectors or asked.takes("grid_thw") or asked.named("patch_stride") is not None:
+        return []
+    return [Input("hidden_states", "noise", (asked.batch_size, asked.length, width))]

@@ -12,7 +12,7 @@ from typing import Any, Optional
 from ..backend import Unsupported
 from .asked import Asked
 from .audio import audio, decoder_audio
-from .beside_text import boxes, features_beside
+from .beside_text import boxes, features_beside, hidden_states
 from .images import images
 from .tensors import Input, Inputs
 from .text import decoder_text, longest_sequence, text
@@ -60,6 +60,10 @@ def describe_inputs(
         for tensor in make(asked):
             tensors.setdefault(tensor.name, tensor)
     missing = [name for name in asked.needed if name not in tensors]
+    if asked.takes("input_ids", "patch_embeds"):
+        raise Unsupported(f"{model} takes patches of bytes, which its whole model alone makes")
+    if asked.takes("context_input_ids"):
+        raise Unsupported(f"{model} takes documents that a retriever finds, which nbbench has not")
     if missing or not tensors:
         _refuse(asked, missing)
     _check_lengths(asked, tensors)
@@ -70,7 +74,8 @@ def describe_inputs(
 
 
 _KINDS: tuple[Callable[[Asked], list[Input]], ...] = (
-    audio, text, boxes, video, images, time_series, features_beside, decoder_text, decoder_audio,
+    audio, text, boxes, video, images, time_series, features_beside, hidden_states,
+    decoder_text, decoder_audio,
 )  # fmt: skip
 """What makes inputs, each of one kind; where two make one of a name, the first has it."""
 

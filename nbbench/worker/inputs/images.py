@@ -27,14 +27,29 @@ def images(asked: Asked) -> list[Input]:
     """What a model of images takes; nothing for a language model that merely may take them."""
     if asked.takes("grid_thw") or (asked.takes("image_grid_thw") and not asked.takes("input_ids")):
         return _patches_of_a_grid(asked)
+    if asked.takes("flattened_patches"):
+        return _numbered_patches(asked)
+    for name in _IMAGES:
+        if asked.needs(name) and not asked.takes("pixel_values") and _is_seen(asked.config):
+            shape = (asked.batch_size, channels_of(asked.config), *size_of(asked.config))
+            return [Input(name, "noise", shape)]
     if not asked.takes("pixel_values") or not _sees(asked):
         return []
     if asked.needs("pixel_position_ids"):
         return _patches_with_positions(asked)
+    if asked.takes("target_sizes"):
+        return _rows_of_patches(asked)
     if asked.takes("spatial_shapes"):
         found = padded_patches(asked.config, vision_part(asked.config), 0, asked.batch_size)
         return [tensor for tensor in found.tensors if tensor.name in asked.parameters]
     height, width = size_of(asked.config)
+    if getattr(asked.config, "model_type", "") in _LINEAR_PATCHES:
+        patch, _ = pair(asked.config.patch_size)
+        flat = channels_of(asked.config) * patch * patch
+        patches = (height // patch) * (width // patch)
+        return [Input("pixel_values", "noise", (asked.batch_size, patches, flat))]
+    if asked.needs("prompt_pixel_values"):  # above each other they make the image
+        height //= 2
     image = (channels_of(asked.config), height, width)
     shape = (asked.batch_size, *((2,) if _compares(asked.config) else ()), *image)
     made = [Input("pixel_values", "noise", shape)]
@@ -47,6 +62,15 @@ def images(asked: Asked) -> list[Input]:
         length = int(asked.named("task_seq_len") or 1)
         made.append(Input("task_inputs", "noise", (asked.batch_size, length)))
     return made
+
+
+_IMAGES = ("image", "hidden_states")
+"""What parts of models call the image that they take, as BridgeTower's and Florence's do."""
+
+
+def _is_seen(config: Any) -> bool:
+    """Whether a configuration is of an encoder of images."""
+    return hasattr(config, "patch_stride") or hasattr(config, "patch_size")
 
 
 def _sees(asked: Asked) -> bool:
@@ -73,6 +97,9 @@ def size_of(config: Any) -> tuple[int, int]:
     scales = getattr(config, "scaled_images_ratios", None)
     if scales:  # the smallest copy of the image must hold a patch
         return pair(int(config.patch_size / min(scales)))
+    squares = getattr(config, "num_patches", None)
+    if squares and hasattr(config, "channel_multiplier"):  # an encoder of images as tokens
+        return pair(int(squares) * 2 ** (len(config.channel_multiplier) - 1))
     for part in _vision_first(config):
         for name in _SIZES:
             size = getattr(part, name, None)
@@ -98,6 +125,13 @@ def _vision_first(config: Any) -> Iterator[Any]:
         yield config
 
 
+_PATCHES_OF_A_BATCH = ("paddleocr_vl_vision",)
+"""Towers that take the patches of all images as a batch of one."""
+
+_LINEAR_PATCHES = ("molmo2_vision",)
+"""Towers that take an image as its patches, each flat, which no configuration says."""
+
+
 def _patches_of_a_grid(asked: Asked) -> list[Input]:
     """Flat patches of one image for each sample, behind each other, and the grids of them."""
     names = {
@@ -106,8 +140,44 @@ def _patches_of_a_grid(asked: Asked) -> list[Input]:
         "image_merge_sizes": "merge_sizes",
     }
     made = flat_patches(asked.config, vision_part(asked.config), asked.batch_size)
+    if getattr(asked.config, "model_type", "") in _PATCHES_OF_A_BATCH:
+        made = tuple(
+            dataclasses.replace(tensor, shape=(1, *tensor.shape))
+            if tensor.kind == "noise"
+            else tensor
+            for tensor in made
+        )
     renamed = (dataclasses.replace(tensor, name=names[tensor.name]) for tensor in made)
     return [tensor for tensor in renamed if tensor.name in asked.parameters]
+
+
+def _numbered_patches(asked: Asked) -> list[Input]:
+    """Flat patches, each behind its row and its column, counted from 1, and the mask of them."""
+    side, (patch, _) = 4, pair(asked.named("patch_size") or 16)
+    flat = asked.named("patch_embed_hidden_size") or channels_of(asked.config) * patch * patch
+    image = tuple(
+        (float(row), float(column), *(flat * (0.5,)))
+        for row in range(1, side + 1)
+        for column in range(1, side + 1)
+    )
+    shape = (asked.batch_size, side * side)
+    return [
+        Input("flattened_patches", "given", (*shape, 2 + flat), values=asked.batch_size * (image,)),
+        Input("attention_mask", "ones", shape),
+    ]
+
+
+def _rows_of_patches(asked: Asked) -> list[Input]:
+    """The patches of all images in one row, and the rows and columns of each, as MiniCPM-V has."""
+    height, width = size_of(asked.config)
+    patch, _ = pair(asked.named("patch_size"))
+    rows, columns = height // patch // 4 * 4, width // patch // 4 * 4  # merged four and four
+    row = (1, channels_of(asked.config), patch, asked.batch_size * rows * columns * patch)
+    sizes = asked.batch_size * ((rows, columns),)
+    return [
+        Input("pixel_values", "noise", row),
+        Input("target_sizes", "given", (asked.batch_size, 2), values=sizes),
+    ]
 
 
 def _patches_with_positions(asked: Asked) -> list[Input]:

@@ -81,9 +81,13 @@ def text(asked: Asked) -> list[Input]:
     """Ids (batch, length), and a mask of ones; nothing for models without ids."""
     if not asked.takes("input_ids"):
         return []
-    made = [Input("input_ids", "ids", _shape(asked), plain_vocabulary_size(asked.config))]
+    shape = (*_rows(asked, asked.config), *_codebooks(asked.config))
+    made = [Input("input_ids", "ids", shape, plain_vocabulary_size(asked.config))]
     if asked.takes("attention_mask"):
         made.append(Input("attention_mask", "ones", _shape(asked)))
+    if asked.takes("mm_token_type_ids"):  # some refuse to be trained without
+        of_text = asked.batch_size * (asked.length * (0,),)
+        made.append(Input("mm_token_type_ids", "given", _shape(asked), values=of_text))
     return made
 
 
@@ -92,11 +96,39 @@ def decoder_text(asked: Asked) -> list[Input]:
     if not asked.takes("decoder_input_ids") or not _decodes(asked):
         return []
     bound = vocabulary_size(asked.config, decoder=True)
-    return [Input("decoder_input_ids", "ids", _shape(asked), bound)]
+    decoder = getattr(asked.config, "decoder_config", None)
+    shape = (*_rows(asked, getattr(asked.config, "decoder", None)), *_codebooks(decoder))
+    return [Input("decoder_input_ids", "ids", shape, bound)]
+
+
+def _rows(asked: Asked, config: Any) -> tuple[int, int]:
+    """As many rows as samples; of decoders with a row for each of their codebooks, all of them."""
+    rows, length = _shape(asked)
+    if getattr(config, "model_type", "") in _CODES_AS_ROWS:
+        rows *= int(config.num_codebooks)
+    return rows, length
+
+
+_CODES_AS_ROWS = ("musicgen_decoder", "musicgen_melody_decoder")
+"""Types whose codebooks are rows of the batch, though others name as many codebooks and are not."""
+
+
+def _codebooks(config: Any) -> tuple[int, ...]:
+    """How many tokens each position of a decoder of codes has; empty where it is one."""
+    if getattr(config, "model_type", "") in _ALL_CODES_AT_ONCE:
+        return (int(config.num_codebooks) + 1,)
+    channels = getattr(config, "num_channels", None)
+    is_of_text = hasattr(config, "vocab_size") and not hasattr(config, "vision_config")
+    if channels is None or not is_of_text or not hasattr(config, "cross_num_attention_heads"):
+        return ()
+    return (int(channels),)
 
 
 def _decodes(asked: Asked) -> bool:
     if asked.needs("decoder_input_ids"):
+        return True
+    decoder = getattr(asked.config, "decoder", None)
+    if getattr(decoder, "model_type", "") in _CODES_AS_ROWS:
         return True
     return any(map(decodes, parts(asked.config)))
 
@@ -113,6 +145,9 @@ def decodes(config: Any) -> bool:
 def _shape(asked: Asked) -> tuple[int, int]:
     return asked.batch_size, asked.length
 
+
+_ALL_CODES_AT_ONCE = ("kyutai_speech_to_text",)
+"""Types that take the codes of a position beside its token, though their classes take ids alone."""
 
 _CODE_POINTS = 0x110000
 

@@ -48,7 +48,7 @@ def _merged_grid(
     height, width = image_size(vision, patch * merge)
     rows, columns = height // patch, width // patch
     channels = first_named(vision, "in_channels", "in_chans", "num_channels") or 3
-    depth = first_named(vision, "temporal_patch_size") or 1
+    depth = first_named(vision, "temporal_patch_size", "patch_temporal") or 1
     patches = batch_size * rows * columns
     shape: tuple[int, ...] = (patches, channels * depth * patch * patch)
     if getattr(vision, "model_type", "") in _PATCHES_AS_IMAGES:
@@ -71,7 +71,7 @@ def _merged_grid(
     )
 
 
-_PATCHES_AS_IMAGES = ("paddleocr_vl_vision",)
+_PATCHES_AS_IMAGES = ("paddleocr_vl_vision", "kimi_k25_vision")
 """Vision parts that take each patch as a small image, which nothing in their configuration says."""
 
 

@@ -9,7 +9,7 @@ from typing import Any, Optional
 
 from .placeholders import Media
 from .tensors import Input
-from .vision_sizes import class_tokens, image_size, image_token, pair, patch_grid
+from .vision_sizes import class_tokens, first_named, image_size, image_token, pair, patch_grid
 
 
 def tiled_image(
@@ -27,7 +27,7 @@ def tiled_image(
     if token is None:
         return None
     if "pixel_attention_mask" in parameters:
-        return _row_of_images(config, vision, token, batch_size)
+        return _row_of_images(parameters, config, vision, token, batch_size)
     if getattr(config, "image_grid_pinpoints", None) and "image_sizes" in parameters:
         return _any_resolution(config, vision, token, batch_size)
     return None
@@ -57,7 +57,13 @@ def _padded_tiles(config: Any, vision: Any, batch_size: int) -> Media:
     )
 
 
-def _row_of_images(config: Any, vision: Any, token: int, batch_size: int) -> Optional[Media]:
+def _row_of_images(
+    parameters: Mapping[str, inspect.Parameter],
+    config: Any,
+    vision: Any,
+    token: int,
+    batch_size: int,
+) -> Optional[Media]:
     """A row of one image and the mask of its pixels, as Idefics 2 and 3 take them."""
     grid = patch_grid(vision)
     if grid is None:
@@ -66,18 +72,17 @@ def _row_of_images(config: Any, vision: Any, token: int, batch_size: int) -> Opt
     if perceiver is not None:
         count = perceiver.resampler_n_latents
     else:
-        count = grid[0] * grid[1] // int(getattr(config, "scale_factor", 1)) ** 2
+        factor = first_named(config, "scale_factor", "pixel_shuffle_factor") or 1
+        count = grid[0] * grid[1] // factor**2
     height, width = image_size(vision)
     channels = getattr(vision, "num_channels", 3)
-    return Media(
-        "image",
-        (
-            Input("pixel_values", "noise", (batch_size, 1, channels, height, width)),
-            Input("pixel_attention_mask", "ones", (batch_size, 1, height, width)),
-        ),
-        token,
-        count,
-    )
+    mask = Input("pixel_attention_mask", "ones", (batch_size, 1, height, width))
+    if "tile_fine_mask" in parameters:  # a mask of tiles (Granite Docling)
+        values = batch_size * ((True,),)
+        mask = Input("pixel_attention_mask", "given", (batch_size, 1), values=values)
+        count //= (first_named(vision, "scale_factor") or 1) ** 2
+    pixels = Input("pixel_values", "noise", (batch_size, 1, channels, height, width))
+    return Media("image", (pixels, mask), token, count)
 
 
 def _any_resolution(config: Any, vision: Any, token: int, batch_size: int) -> Optional[Media]:

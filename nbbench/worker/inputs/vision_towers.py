@@ -80,10 +80,12 @@ def encoder_image(
     flava = "skip_multimodal_encoder" in parameters
     if queries is None and latent is None and not flava:
         return None
-    shape = (batch_size, getattr(vision, "num_channels", 3), *image_size(vision))
+    frames = (_FRAMES,) if getattr(config, "model_type", "") in _AS_VIDEOS else ()
+    shape = (batch_size, *frames, getattr(vision, "num_channels", 3), *image_size(vision))
     tensors = (Input("pixel_values", "noise", shape),)
     if queries is not None:
-        return Media("image", tensors, image_token(config), queries)
+        token = image_token(config) or first_named(config, "video_token_index", "video_token_id")
+        return Media("image", tensors, token, queries * prod(frames))
     if latent is not None:  # any id may stand there: a mask says where
         end = first_named(config.text_config, "eos_token_id") or 0
         return Media("image", tensors, end, latent)
@@ -137,6 +139,9 @@ def _size_and_count(config: Any, vision: Any) -> tuple[tuple[int, int], Optional
     return size, _tower_count(config, vision, *grid)
 
 
+_AS_VIDEOS, _FRAMES = ("instructblipvideo",), 4
+"""Types whose images are the frames of a video, and how many the processor has of each."""
+
 _GEMMA_3N = (768, 768)
 _FLORENCE = (768, 768)
 """What the processors of these make of each image; their configurations name no size."""
@@ -157,7 +162,9 @@ def _tower_count(config: Any, vision: Any, rows: int, columns: int) -> int:
     )
     if ratio is not None:
         return int(rows * ratio) * int(columns * ratio)
-    factor = first_named(config, "downsample_factor") or first_named(vision, "hidden_stride")
+    factor = first_named(config, "downsample_factor", "pixel_shuffle_factor") or first_named(
+        vision, "hidden_stride"
+    )
     if factor is None and hasattr(vision, "global_attn_indexes"):
         factor = 4  # two convolutions of stride 2 behind the tower of Segment Anything
     if factor is not None:
