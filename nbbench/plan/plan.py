@@ -7,9 +7,12 @@ from dataclasses import dataclass
 from ..arguments.schema import BenchmarkArguments
 from ..environments import choose, labels
 from ..errors import ArgumentError, did_you_mean
-from ..text import quoted
+from ..text import one_line, quoted, shortened
 from .cases import Case, expand, varying_axes
 from .models import find_models
+
+_SHOWN = 12
+"""Of how many values a message gives the names."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +62,10 @@ def check_baseline(baseline: str | None, cases: list[Case]) -> None:
     if "default" in values:  # a framework's default has a name that is known when it runs
         values |= {"eager", "graph", "xla", "sdpa"}
     if baseline not in values:
-        listed = ", ".join(sorted(values)) or "they do not differ"
+        listed = ", ".join(shortened(one_line(value), 40) for value in sorted(values)[:_SHOWN])
+        if len(values) > _SHOWN:
+            listed += f" and {len(values) - _SHOWN} more"
+        listed = listed or "they do not differ"
         raise ArgumentError(
             f"baseline: {quoted(baseline)} is no value in which these cases differ ({listed})"
             f"{did_you_mean(baseline, values)}"
