@@ -170,6 +170,13 @@ def test_7_every_error_has_its_own_name_and_none_hangs(probe, patience):
     assert not speed.reason.str.contains("GPU").any()
 
 
+@pytest.mark.parametrize("call", ["missing_package", "missing_kernels"])
+def test_7_a_package_that_a_model_wants_is_a_row_that_says_so(probe, call):
+    (row,) = probing({"call": call}).speed.itertuples()
+    assert row.status == "unsupported"
+    assert "needs a package that is not installed (" in row.reason
+
+
 def test_8_a_time_has_a_warm_up_a_spread_and_its_raw_data(tmp_path, probe):
     log = tmp_path / "calls"
     report = probing({"call": "log", "call_log": str(log), "touch_mib": 1}, {}, max_time=1)

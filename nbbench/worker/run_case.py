@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import re
 import statistics
 import time
 import traceback
@@ -14,7 +15,7 @@ from . import nvml
 from .backend import Backend, Device, Model, Unsupported
 from .case import MIN_VISITS, Case, GpuState, MemoryProfile, Outcome, Phase, Status, Timing, Visit
 from .deaths import less
-from .exceptions import first_line
+from .exceptions import first_line, text_of
 from .line_trace import trace_lines
 from .measure import (
     VISIT_SHARE,
@@ -32,6 +33,9 @@ from .own_code import OwnCodeError, own_line
 from .resident import release_free_memory
 from .runnable import ComputingShare
 from .summarize import summarize
+
+_PIP = re.compile(r"\bpip install\b")
+"""How Transformers ends a sentence about a package that it wants, of whichever type of error."""
 
 _MAX_PHASE_STEPS = 10
 _PHASES_SHARE_OF_TIME = 0.1
@@ -76,6 +80,8 @@ def _explained(
     if own:
         what = error.msg if isinstance(error, SyntaxError) else line
         return Status.ERROR, f"{type(error).__name__}: {what} ({own})"
+    if not case.is_own and (isinstance(error, ImportError) or _PIP.search(text_of(error))):
+        return Status.UNSUPPORTED, f"{case.model} needs a package that is not installed ({raised})"
     if phase is Phase.BUILDING and not case.is_own:
         return Status.ERROR, f"the model cannot be built from its configuration ({raised})"
     return Status.ERROR, raised

@@ -122,6 +122,12 @@ class ProbeModel:
     def call_not_implemented(self):
         raise NotImplementedError("this model has no such layer")
 
+    def call_missing_package(self):
+        raise ImportError("ProbeModel requires the torchaudio library")
+
+    def call_missing_kernels(self):
+        raise ValueError("Fast kernels are not available. Run 'pip install kernels'")
+
     def call_killed(self):
         os.kill(os.getpid(), signal.SIGKILL)
 
