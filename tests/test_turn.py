@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import re
 import shlex
 import signal
 import subprocess
@@ -51,8 +52,9 @@ def other(probe, tmp_path):
 def test_a_benchmark_waits_for_that_of_another_process_and_shows_it(other):
     job = nbbench.submit(configs=model(), **ARGUMENTS)
     wait_until(lambda: job.progress.notices)
-    assert "waiting for another benchmark on this machine's cpu (--no-wait" in job.progress.line()
-    assert "waiting for another benchmark" in job.progress.notices[0]
+    waits = f"waiting for another benchmark on this machine's cpu, process {other.pid}, begun "
+    assert re.search(re.escape(waits) + r"\d+ s ago \(--no-wait", job.progress.line())
+    assert waits in job.progress.notices[0]
     assert not job.done
     other.send_signal(signal.SIGKILL)
     assert job.wait(60)

@@ -7,6 +7,7 @@ other users are seen as load alone.
 
 from __future__ import annotations
 
+import os
 import re
 import threading
 import time
@@ -16,9 +17,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import platformdirs
+import psutil
 from filelock import FileLock, Timeout
 
 from ..machine.gpus import visible_gpus
+from ..text import duration
 
 _LOOK_EVERY_S = 0.1
 
@@ -78,13 +81,30 @@ class Turn:
                 if first:
                     on_wait(
                         "waiting for another benchmark on this machine's "
-                        f"{device_name(self._device)} (--no-wait measures beside it)"
+                        f"{device_name(self._device)}{_holder(lock)} (--no-wait measures beside it)"
                     )
                 first = False
                 time.sleep(_LOOK_EVERY_S)
             except (OSError, NotImplementedError):  # a folder without locks: measure all the same
                 break
+            else:
+                with suppress(OSError):
+                    _holder_file(lock).write_text(str(os.getpid()))
         return True
+
+
+def _holder_file(lock: FileLock) -> Path:
+    return Path(lock.lock_file).with_suffix(".holder")
+
+
+def _holder(lock: FileLock) -> str:
+    """Which process holds a lock, and since when; empty where that is not known."""
+    with suppress(OSError, ValueError, OverflowError):
+        file = _holder_file(lock)
+        process, begun = int(file.read_text()), file.stat().st_mtime
+        if psutil.pid_exists(process):
+            return f", process {process}, begun {duration(time.time() - begun)} ago"
+    return ""
 
 
 def device_name(device: str) -> str:
