@@ -35,7 +35,7 @@ def refused(**values):
     [
         ({"batch_size": [1]}, "there is no argument 'batch_size'; did you mean 'batch_sizes'?"),
         ({"rounds": 1001}, "rounds: 1001 is not a number up to 1000"),
-        ({"models": pd.DataFrame({"a": ["gpt2"]})}, "a DataFrame is no list of values"),
+        ({"models": pd.DataFrame({"a": ["gpt2"]})}, "models: a DataFrame is no list of values"),
         ({"rounds": True}, "rounds: True is no number"),
         ({"max_time": True}, "max_time: True is no number"),
         ({"precision": False}, "precision: False is no number"),

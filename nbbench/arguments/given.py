@@ -52,7 +52,7 @@ def as_list(value: Any) -> Any:
     if one or not isinstance(value, Iterable):
         return [value]
     if callable(getattr(value, "iterrows", None)):  # iterating would give its columns' names
-        raise Refused(f"a {type(value).__name__} is no list of values; give one of its columns")
+        raise Unreadable(f"a {type(value).__name__} is no list of values; give one of its columns")
     if isinstance(value, (set, frozenset)):  # which has an order by chance, another in each process
         try:
             return sorted(value)
