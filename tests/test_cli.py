@@ -60,6 +60,7 @@ def test_json_and_markdown_on_stdout_are_all_that_is_there(model, tmp_path, caps
     ("words", "sentence"),
     [
         (["run", "gpt2", "--json", "--markdown"], "--json and --markdown are forms of one table"),
+        (["run", "-hb0"], "-h shows help, and is given by itself"),
         (["rnu"], "there is no command 'rnu'; did you mean 'run'?"),
         (["run"], "no model was named"),
         (["run", "gpt2", "--presicion", "1"], "did you mean '--precision'?"),

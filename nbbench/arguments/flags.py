@@ -29,6 +29,10 @@ class FlagParser(argparse.ArgumentParser):
             epilog=epilog,
             allow_abbrev=False,
             formatter_class=_Formatter,
+            add_help=False,  # which would end the process
+        )
+        self.add_argument(
+            "-h", "--help", action="store_true", default=None, help="show this help and exit"
         )
 
     def error(self, message: str) -> NoReturn:
@@ -47,6 +51,8 @@ class FlagParser(argparse.ArgumentParser):
             known = [option for option in self._option_string_actions if option.startswith("--")]
             hint = did_you_mean(wrong.partition("=")[0], known)
             raise ArgumentError(f"there is no option {quoted(wrong)}{hint}")
+        if values.help:  # it is looked for before: this one stands in a word with others
+            raise ArgumentError("-h shows help, and is given by itself")
         return {name: value for name, value in vars(values).items() if value not in (None, [])}
 
 
