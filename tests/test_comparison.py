@@ -248,6 +248,15 @@ def test_the_gate_says_that_it_cannot_tell(tmp_path, capsys):
     assert main(["compare", old, new, "--fail-slower", "5%", "--fail-unsure"]) == 3
 
 
+def test_a_baseline_that_cannot_be_written_is_refused():
+    random = np.random.default_rng(0)
+    report = report_of(
+        *(result_of(visits_of(random, 0.01), model=model) for model in ("one", "two"))
+    )
+    with pytest.raises(nbbench.ArgumentError, match="these cases do not differ in"):
+        report.compare(baseline=-(10**5000))
+
+
 def test_nothing_compared_is_never_a_success(tmp_path):
     random = np.random.default_rng(0)
     old = saved(tmp_path, "old", result_of(visits_of(random, 0.01), model="a"))

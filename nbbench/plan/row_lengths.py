@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..arguments.schema import BenchmarkArguments
 from ..errors import ArgumentError, did_you_mean
-from ..text import quoted
+from ..text import error_text, one_line, quoted, shortened
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -133,14 +133,12 @@ def _is_broken(value: Any) -> bool:
 def _read(given: str) -> tuple[str, list[Any]]:
     """The label and the values of a file, or of a column of one."""
     owner, _, column = given.rpartition(":")
-    path, name = Path(given), ""
-    with suppress(OSError, ValueError):
-        path = Path(given).expanduser()
-        if not path.is_file() and owner and Path(owner).expanduser().is_file():
-            path, name = Path(owner).expanduser(), column
+    path, name = _file(given), ""
+    if path is None and owner:
+        path, name = _file(owner), column
+    if path is None:
+        raise ArgumentError(f"lengths: {quoted(given)} is no file and no way to draw; {_FORMS}")
     try:
-        if not path.is_file():
-            raise ArgumentError(f"lengths: {quoted(given)} is no file and no way to draw; {_FORMS}")
         if path.suffix.lower() == ".txt" and not name:
             lines = path.read_text(encoding="utf-8-sig").splitlines()
             return path.name, [line for line in lines if line.strip()]
@@ -148,19 +146,28 @@ def _read(given: str) -> tuple[str, list[Any]]:
     except ArgumentError:
         raise
     except Exception as error:  # each reader of pandas has errors of its own
-        first = str(error).strip().partition("\n")[0]
-        raise ArgumentError(f"lengths: {quoted(given)} cannot be read: {first}") from None
+        raise ArgumentError(
+            f"lengths: {quoted(given)} cannot be read ({error_text(error, 200)})"
+        ) from None
     columns = [str(each) for each in frame.columns]
     if not name and len(columns) == 1:
         name = columns[0]
     if name not in columns:
-        missing = f"has no column {name!r}" if name else "has several columns"
+        missing = f"has no column {quoted(name)}" if name else "has several columns"
+        listed = shortened(one_line(", ".join(columns)), 200)
         raise ArgumentError(
             f"lengths: {quoted(path.name)} {missing}; name one behind a colon, of "
-            f"{', '.join(columns)}{did_you_mean(name, columns) if name else ''}"
+            f"{listed}{did_you_mean(name, columns) if name else ''}"
         )
     values = frame.iloc[:, columns.index(name)].dropna().tolist()
     return f"{path.name}:{name}", [each for each in values if str(each).strip()]
+
+
+def _file(name: str) -> Path | None:
+    with suppress(OSError, ValueError, RuntimeError):  # too long, a NUL, nobody's home
+        path = Path(name).expanduser()
+        return path if path.is_file() else None
+    return None
 
 
 def _frame(path: Path) -> pd.DataFrame:

@@ -114,6 +114,7 @@ def compare_by(
     ``baseline`` is a value of the axis, by default the first. Without ``by`` it is the axis of
     which ``baseline`` is a value, or the only one in which cases differ. Raises `ArgumentError`.
     """
+    baseline = None if baseline is None else _name(baseline)
     axis = _axis(results, by, baseline)
     if not results:
         raise ArgumentError("this report has no case; compare one that has some")
@@ -267,6 +268,14 @@ def _compare_memory(result: Result, base: Result) -> tuple[float | None, str]:
 
 def _peak(memory: MemoryProfile | None) -> int | None:
     return None if memory is None else memory.peak
+
+
+def _name(value: object) -> str:
+    """A value of an axis as its text, whatever it is."""
+    try:
+        return str(value)
+    except Exception:  # of its own code, or of a number that is too long to be written
+        return quoted(value)
 
 
 def _axis(results: Sequence[Result], by: str, baseline: Any) -> Axis:
