@@ -224,6 +224,10 @@ def test_lengths_that_cannot_be_drawn_are_one_sentence(tmp_path, monkeypatch, le
     assert "\n" not in str(caught.value)
 
 
+def test_halves_of_characters_are_replaced():
+    assert list(RowLengths.of(["a\udcff", "b"]).texts) == ["a?", "b"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [

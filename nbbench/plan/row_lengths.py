@@ -67,7 +67,9 @@ class RowLengths:
         broken = next(filter(_is_broken, values), None)
         if broken is not None:
             raise ArgumentError(f"lengths: {quoted(broken)} is no whole number; {_FORMS}")
-        return cls(label, texts=[str(value) for value in values])
+        # Halves of characters are in no vocabulary, and cannot be sent to a worker.
+        texts = [str(value).encode(errors="replace").decode() for value in values]
+        return cls(label, texts=texts)
 
     def rows(
         self, batch_size: int, seed: int, longest: int | None

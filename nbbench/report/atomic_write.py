@@ -145,7 +145,10 @@ def check_apart(named: Iterable[tuple[str, str]]) -> None:
     """Raise `ArgumentError` where arguments, each with its path, would write over each other."""
     arguments: dict[str, str] = {}
     for argument, path in named:
-        other = arguments.setdefault(os.path.realpath(path), argument)
+        real = Path(os.path.realpath(as_path(path)))
+        if real.exists() and not (real.is_file() or real.is_dir()):
+            continue  # a device or a pipe takes whatever comes
+        other = arguments.setdefault(str(real), argument)
         if other != argument:
             raise ArgumentError(
                 f"{other} and {argument} would both write {quoted(path)}; give each a path of its "
