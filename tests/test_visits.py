@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from nbbench.execution.rounds import MAX_VISITS, MIN_VISITS_FOR_PRECISION
-from nbbench.machine import reference
-from nbbench.report.coefficient import Prior, coefficient_of, prior_of
+from nbbench.machine import reference_level
+from nbbench.report.drift_coefficient import Prior, coefficient_of, prior_of
 from nbbench.report.visits import (
     is_beyond_visits,
     mean_of,
@@ -170,50 +170,50 @@ def clock(tmp_path, monkeypatch):
     """Levels in a folder of their own, and a clock that the test turns."""
     monkeypatch.setenv("NBBENCH_CACHE", str(tmp_path))
     now = [1e9]
-    monkeypatch.setattr(reference.time, "time", lambda: now[0])
+    monkeypatch.setattr(reference_level.time, "time", lambda: now[0])
     return now
 
 
-def keep(clock, *found, apart=reference.APART_S):
+def keep(clock, *found, apart=reference_level.APART_S):
     for seconds in found:
-        reference.keep_levels({"key": seconds})
+        reference_level.keep_levels({"key": seconds})
         clock[0] += apart
 
 
 def test_the_first_level_stays_unless_it_is_outdone(clock):
     keep(clock, LEVEL, 0.95 * LEVEL)
-    assert reference.read_levels() == {"key": LEVEL}
-    reference.keep_levels({"key": 0.7 * LEVEL, "another": 1.0})
-    assert reference.read_levels() == {"key": 0.7 * LEVEL, "another": 1.0}
+    assert reference_level.read_levels() == {"key": LEVEL}
+    reference_level.keep_levels({"key": 0.7 * LEVEL, "another": 1.0})
+    assert reference_level.read_levels() == {"key": 0.7 * LEVEL, "another": 1.0}
 
 
 def test_what_is_usual_over_several_runs_becomes_the_level(clock):
-    keep(clock, LEVEL, *[1.3 * LEVEL] * (reference.RECENT - 2))
-    assert reference.read_levels()["key"] == LEVEL  # fewer may be one bad quarter of an hour
+    keep(clock, LEVEL, *[1.3 * LEVEL] * (reference_level.RECENT - 2))
+    assert reference_level.read_levels()["key"] == LEVEL  # fewer may be one bad quarter of an hour
     keep(clock, 1.2 * LEVEL)
-    assert reference.read_levels()["key"] == pytest.approx(1.3 * LEVEL)
+    assert reference_level.read_levels()["key"] == pytest.approx(1.3 * LEVEL)
     keep(clock, *[1.2 * LEVEL] * 20)  # near enough: numbers shall come out the same again
-    assert reference.read_levels()["key"] == pytest.approx(1.3 * LEVEL)
+    assert reference_level.read_levels()["key"] == pytest.approx(1.3 * LEVEL)
 
 
 def test_many_runs_within_a_minute_count_as_one(clock):
     keep(clock, LEVEL, *[1.4 * LEVEL] * 50, apart=1.0)
-    assert reference.read_levels() == {"key": LEVEL}
+    assert reference_level.read_levels() == {"key": LEVEL}
 
 
 @pytest.mark.parametrize("damage", ["{", "[]", '{"key": -1}', '{"key": {"seconds": "no"}}', "\0"])
 def test_damaged_levels_are_none_and_the_next_run_sets_them(clock, tmp_path, damage):
     (tmp_path / "reference-levels.json").write_text(damage)
-    assert reference.read_levels() == {}
+    assert reference_level.read_levels() == {}
     keep(clock, LEVEL)
-    assert reference.read_levels() == {"key": LEVEL}
-    reference.forget_levels()
+    assert reference_level.read_levels() == {"key": LEVEL}
+    reference_level.forget_levels()
     assert not (tmp_path / "reference-levels.json").exists()
 
 
 def test_a_level_is_of_one_processor_framework_and_number_of_threads():
     keys = {
-        reference.level_key("a processor", None, "cpu", threads, "pytorch", version)
+        reference_level.level_key("a processor", None, "cpu", threads, "pytorch", version)
         for threads in (1, 2)
         for version in ("2.12", "2.13")
     }

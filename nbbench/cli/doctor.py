@@ -14,7 +14,7 @@ from ..machine.gpus import visible_conditions
 from ..machine.health import Finding, Level, findings
 from ..machine.load import watch_load
 from ..machine.machine import describe_machine
-from ..machine.reference import forget_levels, read_levels
+from ..machine.reference_level import forget_levels, read_levels
 from ..text import counted
 
 _ABOUT = """\

@@ -17,7 +17,7 @@ import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from ..machine.reference import keep_levels, level_key, read_levels
+from ..machine.reference_level import keep_levels, level_key, read_levels
 from ..plan.cases import Case, MemoryProfile, Outcome, Result, Status
 from ..report.differences import Verdict, differences_from
 from ..report.environment import EnvironmentKey

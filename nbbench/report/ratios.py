@@ -21,7 +21,7 @@ import statistics
 from collections.abc import Sequence
 
 from ..worker.case import MIN_VISITS, Visit
-from .coefficient import (
+from .drift_coefficient import (
     NOT_AT_ALL,
     Coefficient,
     Prior,

@@ -19,11 +19,11 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from ..machine.reference import is_outdone
+from ..machine.reference_level import is_outdone
 from ..plan.cases import Timing
 from ..worker.case import MIN_VISITS, Visit
 from ..worker.summarize import summarize_samples
-from .coefficient import (
+from .drift_coefficient import (
     NOT_AT_ALL,
     coefficient_of,
     log_reference,
