@@ -66,7 +66,9 @@ class RowLengths:
             return cls(label, lengths=known)
         broken = next(filter(_is_broken, values), None)
         if broken is not None:
-            raise ArgumentError(f"lengths: {quoted(broken)} is no whole number; {_FORMS}")
+            raise ArgumentError(
+                f"lengths: {quoted(broken)} is no whole number that can be a length; {_FORMS}"
+            )
         # Halves of characters are in no vocabulary, and cannot be sent to a worker.
         texts = [str(value).encode(errors="replace").decode() for value in values]
         return cls(label, texts=texts)
@@ -126,10 +128,13 @@ def _whole(value: Any) -> int | None:
 
 
 def _is_broken(value: Any) -> bool:
-    """Whether a value is a number, and no whole one."""
-    with suppress(TypeError, ValueError, OverflowError):
+    """Whether a value is a number, and no whole one, or too large for one."""
+    try:
         return not float(value).is_integer()
-    return False
+    except OverflowError:
+        return True
+    except (TypeError, ValueError):
+        return False
 
 
 def _read(given: str) -> tuple[str, list[Any]]:
