@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from ..errors import OutputError
 from ..machine.gpus import GpuFacts
 from ..machine.machine import MachineFacts
 from ..plan.cases import Case, Outcome, Result, Status
-from ..text import error_text, quoted
+from ..text import counted, error_text, quoted
 from ..worker.checked import checked
 from .atomic_write import as_path, cannot_write, is_special, write_text
 from .environment import EnvironmentKey, WorkerFacts
@@ -132,7 +133,7 @@ def read_content(file: str | Path) -> Content:
     try:
         if path.is_char_device():  # one like /dev/zero never ends
             raise ValueError("it is a device")
-        content = _parse(path.read_text(encoding="utf-8"))
+        content, broken_off = _parse(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise OutputError(f"there is no report {name}") from None
     except (OSError, ValueError, RecursionError) as error:
@@ -149,18 +150,25 @@ def read_content(file: str | Path) -> Content:
             f"versions 1 to {_VERSION}; upgrade nbbench, or give a file as save wrote it"
         )
     try:
-        return read(content)
+        found = read(content)
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         reason = error_text(error)
         raise OutputError(
             f"{name} is a damaged report ({reason}); give a file as save wrote it"
         ) from None
+    if broken_off:
+        measured = counted(len(found.results), "case")
+        warnings.warn(
+            f"{name} breaks off, since its run did not end: {measured} had been measured by then",
+            stacklevel=3,
+        )
+    return found
 
 
-def _parse(text: str) -> Any:
-    """The JSON of a report; of one that a crash has torn, all lines that are whole."""
+def _parse(text: str) -> tuple[Any, bool]:
+    """The JSON of a report; of one that a crash has torn, all lines that are whole, and True."""
     try:
-        return json.loads(text)
+        return json.loads(text), False
     except ValueError:
         head, *lines = text.split("\n")
         if not head.endswith('"results": ['):
@@ -173,7 +181,7 @@ def _parse(text: str) -> Any:
         except ValueError:
             if number < last:  # a crash tears the last line alone
                 raise
-    return {**json.loads(f"{head}]}}"), "results": rows}
+    return {**json.loads(f"{head}]}}"), "results": rows}, True
 
 
 def _read_version_2(content: Mapping[str, Any]) -> Content:
