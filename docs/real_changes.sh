@@ -9,7 +9,7 @@ folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 
 measure() {
-  "$nbbench" run all-MiniLM-L6-v2 -b 4 -s 256 --no-memory --save "$folder/$1.json" "${@:2}" >/dev/null 2>&1
+  "$nbbench" run all-MiniLM-L6-v2 -b 2 -s 512 --no-memory --save "$folder/$1.json" "${@:2}" >/dev/null 2>&1
 }
 
 gate() {

@@ -248,6 +248,37 @@ def test_the_gate_says_that_it_cannot_tell(tmp_path, capsys):
     assert main(["compare", old, new, "--fail-slower", "5%", "--fail-unsure"]) == 3
 
 
+def test_a_setting_that_was_swapped_between_two_runs_is_compared_and_noted():
+    random = np.random.default_rng(0)
+    config = {"model_type": "bert", "transformers_version": "5.1"}
+    old = report_of(result_of(visits_of(random, 0.01), attention="sdpa", config=config))
+    config = {**config, "transformers_version": "5.2"}
+    new = report_of(result_of(visits_of(random, 0.013), attention="eager", config=config))
+    compared = new.compare(old)
+    assert compared.frame.verdict.tolist() == ["slower"]
+    assert "attention: sdpa before, eager now" in repr(compared)
+    elsewhere = nbbench.Report(
+        (result_of(visits_of(random, 0.013), environment="newer"),),
+        MACHINE,
+        {("pytorch", "newer"): WORKERS["pytorch", "kernel"]},
+    )
+    compared = elsewhere.compare(report_of(result_of(visits_of(random, 0.01))))
+    assert compared.frame.verdict.tolist() == ["slower"]
+    assert "environment: kernel before, newer now" in repr(compared)
+
+
+def test_settings_that_a_run_has_several_of_are_not_taken_for_each_other():
+    random = np.random.default_rng(0)
+    old = report_of(result_of(visits_of(random, 0.01), attention="sdpa"))
+    new = report_of(
+        *(
+            result_of(visits_of(random, 0.01), attention=name)
+            for name in ("eager", "flex_attention")
+        )
+    )
+    assert len(new.compare(old).frame) == 0
+
+
 def test_a_baseline_that_cannot_be_written_is_refused():
     random = np.random.default_rng(0)
     report = report_of(

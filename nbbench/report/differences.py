@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any
@@ -166,13 +166,21 @@ def compare_runs(
 ) -> Differences:
     """Compare the cases of a run with the same ones of an earlier run, ``others``.
 
-    Nothing is called faster or slower where machine, device or threads differ.
+    A setting that is one thing in all of the earlier run and another in all of this was swapped:
+    such cases are the same, and what was swapped is noted. Nothing is called faster or slower
+    where machine, device or threads differ.
     """
-    notes, comparable = environment_differences(facts, other_facts)
-    earlier = {_matched_by(result.case): result for result in others}
+    swapped = _swapped([r.case for r in results], [r.case for r in others])
+    notes, comparable = environment_differences(
+        facts, other_facts, swapped="environment" in swapped
+    )
+    notes = [
+        f"{name}: {before} before, {now} now" for name, (before, now) in swapped.items()
+    ] + notes
+    earlier = {_matched_by(result.case, swapped): result for result in others}
     differences, unmatched = [], []
     for result in results:
-        other = earlier.pop(_matched_by(result.case), None)
+        other = earlier.pop(_matched_by(result.case, swapped), None)
         if other is None:
             unmatched.append(f"{result.case.label} (in the new run alone)")
             continue
@@ -311,15 +319,33 @@ def _identity(result: Result, but: Axis) -> tuple[Any, ...]:
     return tuple(axis.value(result.case) for axis in AXES if axis.name not in skipped)
 
 
-def _matched_by(case: Case) -> tuple[Any, ...]:
+_SETTINGS = ("environment", "dtype", "attention", "execution")
+"""The axes that say how a model is run, and not which, nor on what inputs."""
+
+_NO_DIFFERENCE = ("transformers_version", "_name_or_path")
+"""What a configuration names that changes nothing of its model."""
+
+
+def _swapped(cases: Sequence[Case], others: Sequence[Case]) -> dict[str, tuple[Any, Any]]:
+    """The settings that each run has one value of, and not the same: before, and now."""
+    found = {}
+    for axis in AXES:
+        now, before = ({axis.value(case) for case in each} for each in (cases, others))
+        if axis.name in _SETTINGS and len(now) == len(before) == 1 and now != before:
+            found[axis.name] = (*before, *now)
+    return found
+
+
+def _matched_by(case: Case, swapped: Container[str]) -> tuple[Any, ...]:
+    config = {name: value for name, value in case.config.items() if name not in _NO_DIFFERENCE}
     return (
-        *(axis.value(case) for axis in AXES),
+        *(axis.value(case) for axis in AXES if axis.name not in swapped),
         case.model_class,
         case.modalities,
         case.optimizer,
         str(sorted(case.inputs.items(), key=str)),
         case.lengths,
-        str(sorted(case.config.items(), key=str)),
+        str(sorted(config.items(), key=str)),
     )
 
 

@@ -130,15 +130,20 @@ def merge_facts(
 
 
 def environment_differences(
-    facts: Sequence[EnvironmentFacts], others: Sequence[EnvironmentFacts]
+    facts: Sequence[EnvironmentFacts], others: Sequence[EnvironmentFacts], *, swapped: bool = False
 ) -> tuple[list[str], bool]:
-    """What differs between two runs' environments, and whether their times can be compared."""
-    earlier: Mapping[tuple[str, str], EnvironmentFacts] = {
-        (each.framework, each.environment): each for each in others
-    }
+    """What differs between two runs' environments, and whether their times can be compared.
+
+    Where the environment was ``swapped`` for another, that of the same framework is compared.
+    """
+
+    def key(facts: EnvironmentFacts) -> tuple[str, str]:
+        return facts.framework, "" if swapped else facts.environment
+
+    earlier: Mapping[tuple[str, str], EnvironmentFacts] = {key(each): each for each in others}
     notes, comparable = [], True
     for each in facts:
-        other = earlier.get((each.framework, each.environment))
+        other = earlier.get(key(each))
         if other is None:
             continue
         for name, decides, mine, theirs in (
