@@ -117,6 +117,16 @@ def quick_samples(monkeypatch):
         monkeypatch.setattr(kind, "benchmark_arguments", quick)
 
 
+@pytest.fixture(scope="module")
+def backend():
+    pytest.importorskip("torch")
+    from nbbench.worker.backends.torch import TorchBackend
+
+    made = TorchBackend()
+    made.load()
+    return made
+
+
 @pytest.fixture(params=["fork", "process"])
 def isolation(request):
     if request.param == "fork" and sys.platform != "linux":

@@ -76,16 +76,6 @@ HEADS = {
 """Classes of as many kinds of labels as there are, each with a tiny configuration."""
 
 
-@pytest.fixture(scope="module")
-def backend():
-    pytest.importorskip("torch")
-    from nbbench.worker.backends.torch import TorchBackend
-
-    backend = TorchBackend()
-    backend.load()
-    return backend
-
-
 def built(backend, config, mode="training", length=16, **values):
     """A model in this process, and the call that would be measured."""
     values = {"device": "cpu", "model_class": "architecture", **values}

@@ -33,15 +33,6 @@ def run(*names, **arguments):
     return nbbench.run(configs=[{**VISION, **AUDIO}[name] for name in names], **arguments)
 
 
-@pytest.fixture(scope="module")
-def backend():
-    from nbbench.worker.backends.torch import TorchBackend
-
-    made = TorchBackend()
-    made.load()
-    return made
-
-
 def built(backend, name, config, mode="inference", modalities="auto"):
     """The model of a case with its inputs, and its call."""
     length = SHORT.get(name, 1024)

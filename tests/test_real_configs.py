@@ -29,16 +29,6 @@ WANTS = {"gemma-3n-e2b-it": "timm", "detr-resnet-50-timm": "timm"}
 WANTS_TO_BE_TRAINED = {"detr-resnet-50": "scipy", "yolos": "scipy"}
 
 
-@pytest.fixture(scope="module")
-def backend():
-    pytest.importorskip("torch")
-    from nbbench.worker.backends.torch import TorchBackend
-
-    made = TorchBackend()
-    made.load()
-    return made
-
-
 def called(backend, name, config, mode):
     """The model of a case, after its call."""
     case = Case("pytorch", name, config, "given", 2, 64, mode=mode, device="cpu", threads=1)

@@ -68,6 +68,14 @@ def find_adapter(name: str) -> dict[str, Any] | None:
     return None
 
 
+def file_of(name: str) -> Path | None:
+    """The file that a name is the path of; None where there is none."""
+    with suppress(OSError, ValueError, RuntimeError):  # too long, a NUL, nobody's home
+        path = Path(name).expanduser()
+        return path if path.is_file() else None
+    return None
+
+
 def folder_of(name: str) -> str:
     """The absolute path of the folder that a name is of, or of whose file; empty for no path."""
     with suppress(OSError, ValueError):

@@ -17,6 +17,7 @@ from typing import Any
 from ..errors import ModelNotFound
 from ..text import quoted
 from ..worker.case import OWN_MODEL
+from .folders import file_of
 
 SOURCE = "own code"
 """Where the configuration of such a model is from, in a report."""
@@ -42,7 +43,7 @@ def find_own_model(name: str) -> tuple[dict[str, Any], str] | None:
             f"{quoted(name)} is a file of code, which makes a model by a function of it: name "
             f"that, too, like {quoted(example)}"
         )
-    if is_file or (colon and _exists(owner)):
+    if is_file or (colon and file_of(owner) is not None):
         file = _file(owner, name)
         _check_factory(factory, name)
         known = {"model_type": OWN_MODEL, "file": file.name, "factory": factory}
@@ -65,23 +66,16 @@ def takes_length(config: Mapping[str, Any], inputs: Mapping[str, Any] | None) ->
     return bool(config["takes_length"])
 
 
-def _exists(path: str) -> bool:
-    with suppress(OSError, ValueError, RuntimeError):
-        return Path(path).expanduser().is_file()
-    return False
-
-
 def _file(owner: str, name: str) -> Path:
     """The absolute path of a file of Python; raises `ModelNotFound`."""
-    with suppress(OSError, ValueError, RuntimeError):  # too long, a NUL, nobody's home
-        path = Path(owner).expanduser()
-        if path.is_file():
-            if path.suffix.lower() == ".py":
-                return path.absolute()
-            raise ModelNotFound(
-                f"{quoted(name)} names no file of Python; write the code to one that ends in .py "
-                f"(in a notebook by %%writefile), and give FILE.py:FUNCTION"
-            )
+    path = file_of(owner)
+    if path is not None and path.suffix.lower() == ".py":
+        return path.absolute()
+    if path is not None:
+        raise ModelNotFound(
+            f"{quoted(name)} names no file of Python; write the code to one that ends in .py "
+            f"(in a notebook by %%writefile), and give FILE.py:FUNCTION"
+        )
     raise ModelNotFound(
         f"there is no file {quoted(owner)} for the model {quoted(name)}; check its path, which "
         f"counts from the current folder"

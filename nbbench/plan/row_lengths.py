@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from ..arguments.schema import BenchmarkArguments
 from ..errors import ArgumentError, did_you_mean
 from ..text import error_text, one_line, quoted, shortened
+from .folders import file_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -140,9 +141,9 @@ def _is_broken(value: Any) -> bool:
 def _read(given: str) -> tuple[str, list[Any]]:
     """The label and the values of a file, or of a column of one."""
     owner, _, column = given.rpartition(":")
-    path, name = _file(given), ""
+    path, name = file_of(given), ""
     if path is None and owner:
-        path, name = _file(owner), column
+        path, name = file_of(owner), column
     if path is None:
         raise ArgumentError(f"lengths: {quoted(given)} is no file and no way to draw; {_FORMS}")
     try:
@@ -168,13 +169,6 @@ def _read(given: str) -> tuple[str, list[Any]]:
         )
     values = frame.iloc[:, columns.index(name)].dropna().tolist()
     return f"{path.name}:{name}", [each for each in values if str(each).strip()]
-
-
-def _file(name: str) -> Path | None:
-    with suppress(OSError, ValueError, RuntimeError):  # too long, a NUL, nobody's home
-        path = Path(name).expanduser()
-        return path if path.is_file() else None
-    return None
 
 
 def _frame(path: Path) -> pd.DataFrame:

@@ -286,7 +286,7 @@ def _name(value: object) -> str:
         return quoted(value)
 
 
-def _axis(results: Sequence[Result], by: str, baseline: Any) -> Axis:
+def _axis(results: Sequence[Result], by: str, baseline: str | None) -> Axis:
     names = [axis.name for axis in AXES]
     heads = {axis.head: axis for axis in AXES} | {axis.name: axis for axis in AXES}
     if by:
@@ -297,7 +297,7 @@ def _axis(results: Sequence[Result], by: str, baseline: Any) -> Axis:
         return heads[by]
     varying = [axis for axis in AXES if len({str(r.value(axis)) for r in results}) > 1]
     if baseline not in (None, FIRST):
-        varying = [a for a in varying if str(baseline) in {str(r.value(a)) for r in results}]
+        varying = [a for a in varying if baseline in {str(r.value(a)) for r in results}]
     if not varying:
         what = (
             f"do not differ in {quoted(baseline)}"

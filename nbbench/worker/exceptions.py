@@ -13,6 +13,11 @@ def text_of(error: BaseException) -> str:
         return ""
 
 
+def opening(error: BaseException) -> str:
+    """The first line of an exception's text, whole."""
+    return text_of(error).strip().partition("\n")[0]
+
+
 def first_line(error: BaseException) -> str:
     """What an exception says, cut to one line of at most 300 characters."""
     first, _, rest = text_of(error).strip().partition("\n")

@@ -7,7 +7,7 @@ from typing import Any, Optional
 
 from ..backend import Unsupported
 from ..case import ADAPTER_KEY, Case
-from ..exceptions import text_of
+from ..exceptions import opening
 from ..heads.head import ModelClass
 from .model_class import Library, known_class, mapped
 
@@ -62,5 +62,5 @@ def with_adapter(model: Any, case: Case) -> Any:
         config = kind(**given, inference_mode=case.mode == "inference")
         return peft.get_peft_model(model, config)
     except (ValueError, TypeError) as error:
-        first = text_of(error).strip().partition("\n")[0]
+        first = opening(error)
         raise Unsupported(f"peft cannot add the adapter of {case.model}: {first}") from error

@@ -7,7 +7,7 @@ from typing import Any, Optional
 
 from ..backend import Unsupported
 from ..case import Case
-from ..exceptions import text_of
+from ..exceptions import opening
 from ..heads.head import ModelClass
 from .model_class import Library, known_class
 
@@ -76,5 +76,5 @@ def _class(transformers: Any, reference: Any, case: Case) -> Any:
     try:
         return load(reference, case.source, local_files_only=True)
     except OSError as error:
-        first = text_of(error).strip().partition("\n")[0]
+        first = opening(error)
         raise Unsupported(f"the code of {case.model} cannot be loaded: {first}") from error

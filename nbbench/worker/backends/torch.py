@@ -9,7 +9,7 @@ from typing import Any, Optional
 
 from ..backend import Device, Unsupported, library_of, refuse_tpu
 from ..case import ADAPTER_KEY, MODULES_KEY, Case
-from ..exceptions import text_of
+from ..exceptions import opening, text_of
 from ..heads.describe import describe_case
 from ..heads.head import ModelClass
 from ..heads.labels import loss_of
@@ -418,4 +418,4 @@ def _is_out_of_memory(torch: Any, error: BaseException) -> bool:
 
 
 def _first_sentence(error: BaseException) -> str:
-    return text_of(error).strip().partition("\n")[0].partition(". ")[0]
+    return opening(error).partition(". ")[0]
