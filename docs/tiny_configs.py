@@ -72,7 +72,7 @@ _IN_STAGES = {
 
 _OMITTED = (
     "transformers_version", "architectures", "id2label", "label2id", "out_features", "out_indices",
-    "stage_names", "per_layer_config",
+    "stage_names", "per_layer_config", "is_encoder_decoder",
 )  # fmt: skip
 
 

@@ -27,7 +27,7 @@ CONFIG = {"num_hidden_layers": 1, "hidden_size": 32, "intermediate_size": 32,
 def script(name):
     """A script of the docs as a module."""
     found = importlib.util.spec_from_file_location(name, DOCS / f"{name}.py")
-    module = importlib.util.module_from_spec(found)
+    module = sys.modules[name] = importlib.util.module_from_spec(found)  # as its dataclasses want
     found.loader.exec_module(module)
     return module
 
@@ -107,6 +107,11 @@ def test_the_kind_of_input_is_read_from_signature_and_configuration(
         ("pix2struct_vision_model", "Pix2StructVisionModel", {"patch_embed_hidden_size": 48},
          "flattened_patches", (2, 16, 2 + 48)),
         ("seggpt", "SegGptModel", {}, "pixel_values", (2, 3, 448, 448)),
+        ("graphormer", "GraphormerModel", {}, "attn_bias", (2, 17, 17)),
+        ("graphormer", "GraphormerModel", {}, "input_edges", (2, 16, 16, 5, 1)),
+        ("trajectory_transformer", "TrajectoryTransformerModel", {}, "trajectories", (2, 16)),
+        ("tvlt", "TvltModel", {}, "audio_values", (2, 1, 2048, 128)),
+        ("tvlt", "TvltModel", {}, "pixel_values", (2, 8, 3, 224, 224)),
     ],
 )  # fmt: skip
 def test_parts_of_models_get_what_their_whole_would_give_them(

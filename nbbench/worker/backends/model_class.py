@@ -90,11 +90,16 @@ class Library:
 def _takes(model_class: Any, config: Any) -> bool:
     """Whether a class is built from this configuration: some mappings name that of a part alone.
 
-    Qwen3_5ForCausalLM is built from the text_config of what is mapped to it.
+    Qwen3_5ForCausalLM is built from the text_config of what is mapped to it, and some name the
+    whole for a part: LlavaForConditionalGeneration for Pixtral's encoder.
     """
     taken = getattr(model_class, "config_class", None)
-    parts = vars(config).values()
-    return taken is None or isinstance(config, taken) or not any(type(p) is taken for p in parts)
+    if taken is None or isinstance(config, taken):
+        return True
+    parts = getattr(taken, "sub_configs", None) or {}
+    if any(not hasattr(config, name) for name in parts):
+        return False
+    return not any(type(part) is taken for part in vars(config).values())
 
 
 def choose_class(library: Library, config: Any, case: Case) -> Optional[ModelClass]:

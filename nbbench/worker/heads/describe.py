@@ -35,8 +35,9 @@ def describe_case(
     if case.mode != "training":
         return inputs
     tensors = {tensor.name: tensor for tensor in inputs.tensors}
-    labels = labels_of(Head(model_class, config, tensors))
-    return dataclasses.replace(inputs, tensors=(*inputs.tensors, *labels))
+    for label in labels_of(Head(model_class, config, tensors)):
+        tensors[label.name] = label  # some go with ids of their own
+    return dataclasses.replace(inputs, tensors=tuple(tensors.values()))
 
 
 def _as_the_head_takes_them(inputs: Inputs, config: Any, model_class: ModelClass) -> Inputs:

@@ -32,6 +32,10 @@ def audio(asked: Asked) -> list[Input]:
             Input("audio_mel", "noise", (*shape, bins)),
             Input("audio_mel_mask", "given", shape, values=padded),
         ]
+    if asked.needs("audio_values"):  # a spectrogram as an image, beside a video
+        config = asked.config
+        size = (config.num_audio_channels, config.spectrogram_length, config.frequency_length)
+        return [Input("audio_values", "noise", (asked.batch_size, *size))]
     if asked.takes("input_features", "input_values") and _reads_waveforms(asked):
         return _values(asked)
     if asked.takes("input_features") and _wanted(asked, "input_features"):

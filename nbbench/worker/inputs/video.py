@@ -25,5 +25,7 @@ def video(asked: Asked) -> list[Input]:
 
 def _is_of_videos(asked: Asked) -> bool:
     return asked.named(*_FRAMES) is not None and (
-        asked.named(*_OF_VIDEOS) is not None or asked.takes("interpolate_pos_encoding", "input_ids")
+        asked.named(*_OF_VIDEOS) is not None
+        or asked.takes("interpolate_pos_encoding", "input_ids")
+        or asked.takes("audio_values")
     )
