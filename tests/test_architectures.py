@@ -79,6 +79,7 @@ def test_a_share_of_the_types_that_transformers_has_runs_in_both_modes(tmp_path)
         ("XForDepth cannot be trained like this: Training is not implemented yet", "no model"),
         ("X cannot be trained like this: X does not support training for now.", "no model"),
         ("X cannot be trained like this: Training is not supported at the moment", "no model"),
+        ("X cannot be trained like this: Training is not yet supported", "no model"),
         ("X cannot be trained like this: SuperGlue is not trainable, no labels", "no model"),
         ("X cannot be trained like this: the installed Transformers has no loss for it (Y)",
          "no model"),

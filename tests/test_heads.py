@@ -38,6 +38,7 @@ WAV2VEC2 = {"model_type": "wav2vec2", **TEXT, "conv_dim": [16, 16], "conv_kernel
             "conv_stride": [5, 2], "num_feat_extract_layers": 2, "num_codevectors_per_group": 4,
             "codevector_dim": 8, "proj_codevector_dim": 8, "num_conv_pos_embeddings": 4,
             "num_conv_pos_embedding_groups": 2, "num_negatives": 3}  # fmt: skip
+VISUAL_BERT = {"model_type": "visual_bert", **TEXT, "visual_embedding_dim": 8}
 SMALL_XLM = {"model_type": "xlm", "emb_dim": 32, "n_layers": 1, "n_heads": 2, "n_words": 100}
 
 HEADS = {
@@ -70,6 +71,8 @@ HEADS = {
     "Wav2Vec2ForPreTraining": WAV2VEC2,
     "Wav2Vec2ForSequenceClassification": WAV2VEC2,
     "Wav2Vec2ForAudioFrameClassification": WAV2VEC2,
+    "VisualBertForPreTraining": VISUAL_BERT,
+    "VisualBertForMultipleChoice": VISUAL_BERT,
     "Wav2Vec2ForXVector": {**WAV2VEC2, "tdnn_dim": [16, 16], "tdnn_kernel": [3, 1],
                            "tdnn_dilation": [1, 1], "xvector_output_dim": 8},
 }  # fmt: skip

@@ -63,6 +63,7 @@ def described(model_type, class_name, length=16, **values):
         ("encodec", "EncodecModel", {}, "input_values", (2, 1, 16 * 320)),
         ("layoutlm", "LayoutLMModel", {}, "bbox", (2, 16, 4)),
         ("lxmert", "LxmertModel", {}, "visual_feats", (2, 36, 2048)),
+        ("visual_bert", "VisualBertModel", {}, "visual_embeds", (2, 36, 512)),
         ("perceiver", "PerceiverModel", {}, "inputs", (2, 16, 768)),
         ("patchtst", "PatchTSTModel", {}, "past_values", (2, 32, 1)),
         ("decision_transformer", "DecisionTransformerModel", {}, "states", (2, 16, 17)),

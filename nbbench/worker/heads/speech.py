@@ -22,6 +22,8 @@ def spoken(head: Head) -> tuple[Input, ...]:
         return _latents(head)
     if "labels" in head.asks and named(head.config, "num_codebooks") is not None:
         return _codes(head)
+    if "labels" in head.asks and named(head.config, "spectrogram_bins") is not None:
+        return _bins(head)
     raise head.unknown()
 
 
@@ -44,6 +46,13 @@ def _spectrogram(head: Head) -> tuple[Input, ...]:
         Input("pitch_labels", "noise", (batch, length, 1)),
         Input("energy_labels", "noise", (batch, length, 1)),
     )
+
+
+def _bins(head: Head) -> tuple[Input, ...]:
+    """The frames of a text, each of which is the last axis: (batch, bins, frames)."""
+    batch, length = head.ids.shape
+    shape = (batch, int(head.config.spectrogram_bins), FRAMES_OF_A_TOKEN * length)
+    return (Input("labels", "noise", shape),)
 
 
 def _codes_of_frames(head: Head) -> tuple[Input, ...]:

@@ -17,6 +17,9 @@ def tokens(head: Head) -> tuple[Input, ...]:
     """
     ids = head.ids
     shape = ids.shape[:2] if codes_beside_text(head.config) else ids.shape
+    regions = head.input_named("visual_embeds")
+    if regions is not None:  # behind the text, and no tokens either, though they have labels
+        shape = (shape[0], shape[1] + regions.shape[1])
     labels = [Input("labels", "ids", shape, ids.bound, media=ids.media)]
     for extra in ("next_sentence_label", "sentence_order_label", "matched_label"):
         if extra in head.asks:
