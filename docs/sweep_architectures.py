@@ -251,7 +251,8 @@ _WITHOUT = {None: "", "building": "cannot be built", "calling": "the call fails"
 
 _NO_CLASS = re.compile(
     r" has no (PyTorch model|loss to train it by)"
-    r"| cannot be trained like this: .*(not implemented|not trainable|not (yet )?support|has no loss)"
+    r"| cannot be trained like this: .*"
+    r"(not implemented|not trainable|not (yet )?support|has no loss)"
 )
 
 

@@ -41,8 +41,7 @@ def features_beside(asked: Asked) -> list[Input]:
         made.append(Input("visual_pos", "noise", (batch_size, 36, config.visual_pos_dim)))
     if asked.takes("visual_embeds", "visual_token_type_ids"):
         regions = (batch_size, 36)
-        width = int(config.visual_embedding_dim)
-        made.append(Input("visual_embeds", "noise", (*regions, width)))
+        made.append(Input("visual_embeds", "noise", (*regions, config.visual_embedding_dim)))
         made.append(Input("visual_attention_mask", "ones", regions))
         made.append(Input("visual_token_type_ids", "ones", regions))
     for name in ("query_embeds", "inputs_embeds"):
