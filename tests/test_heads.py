@@ -176,6 +176,16 @@ def test_a_class_that_is_spelt_otherwise_is_found_and_the_row_says_so():
     assert "T5WithLMHeadModel" in speed.reason[1]
 
 
+def test_no_model_of_sound_is_trained_as_one_of_text(backend):
+    assert run(backend, WAV2VEC2, model_class="auto").architecture == "Wav2Vec2ForCTC"
+
+
+def test_no_class_of_a_whole_is_taken_for_its_part(backend):
+    pixtral = {"model_type": "pixtral", **TEXT, "image_size": 32, "patch_size": 8}
+    with pytest.raises(Unsupported, match="no PyTorch model with a head to train"):
+        run(backend, pixtral, model_class="auto")
+
+
 def test_an_encoder_alone_is_not_trained_as_half_of_a_pair(backend):
     alone = {**T5, "is_encoder_decoder": False}
     assert run(backend, alone, "inference", model_class="auto").architecture == "T5EncoderModel"

@@ -109,6 +109,7 @@ def test_the_kind_of_input_is_read_from_signature_and_configuration(
          "flattened_patches", (2, 16, 2 + 48)),
         ("seggpt", "SegGptModel", {}, "pixel_values", (2, 3, 448, 448)),
         ("graphormer", "GraphormerModel", {}, "attn_bias", (2, 17, 17)),
+        ("retribert", "RetriBertModel", {}, "input_ids_doc", (2, 16)),
         ("graphormer", "GraphormerModel", {}, "input_edges", (2, 16, 16, 5, 1)),
         ("trajectory_transformer", "TrajectoryTransformerModel", {}, "trajectories", (2, 16)),
         ("tvlt", "TvltModel", {}, "audio_values", (2, 1, 2048, 128)),

@@ -35,6 +35,9 @@ LIKELY_TASKS = (
 _PAIRED = ("SEQ_TO_SEQ_CAUSAL_LM", "SPEECH_SEQ_2_SEQ")
 """What encoder-decoders are for, though some have a class for their decoder alone."""
 
+_OF_TOKENS, _TOKENS = ("CAUSAL_LM", "MASKED_LM"), {"input_ids", "inputs", "decoder_input_ids"}
+"""What models of text are for, and what they take; one of Wav2Vec2's is for it by name alone."""
+
 _FRAMEWORKS = ("torch", "keras", "tf_keras", "tensorflow")
 """Packages whose classes have a forward method that says nothing of a model's inputs."""
 
@@ -181,7 +184,9 @@ def _unnamed(library: Library, config: Any, case: Case) -> Optional[Any]:
         likely = ("CAUSAL_LM" if getattr(config, "is_decoder", False) else "MASKED_LM",)
     for task in (*likely, *LIKELY_TASKS, *all_tasks(library.transformers)):
         found = library.class_for(task, config, case.model)
-        if found is not None and (case.mode == "inference" or _has_loss(library, found)):
+        if found is None or (task in _OF_TOKENS and not _asks(library, found) & _TOKENS):
+            continue
+        if case.mode == "inference" or _has_loss(library, found):
             return found
     if case.mode == "inference":
         return None if library.prefix else part_class(library.base, config)

@@ -146,6 +146,8 @@ def no_loss(architecture: str) -> Unsupported:
 
 def loss_of(output: Any, architecture: str) -> Any:
     """The loss in what a model returned; raises `Unsupported` where there is none."""
+    if getattr(output, "shape", None) == ():
+        return output  # RetriBERT's alone
     loss = getattr(output, "loss", None) if hasattr(output, "keys") else output[0]
     if loss is None:
         raise no_loss(architecture)

@@ -79,6 +79,8 @@ def _longest_of_text(text: Any, model_type: str) -> Optional[int]:
 
 def text(asked: Asked) -> list[Input]:
     """Ids (batch, length), and a mask of ones; nothing for models without ids."""
+    if asked.needs("input_ids_query"):
+        return _query_and_document(asked)
     if not asked.takes("input_ids"):
         return []
     shape = (*_rows(asked, asked.config), *_codebooks(asked.config))
@@ -88,6 +90,16 @@ def text(asked: Asked) -> list[Input]:
     if asked.takes("mm_token_type_ids"):  # some refuse to be trained without
         of_text = asked.batch_size * (asked.length * (0,),)
         made.append(Input("mm_token_type_ids", "given", _shape(asked), values=of_text))
+    return made
+
+
+def _query_and_document(asked: Asked) -> list[Input]:
+    """Two texts for each sample, one of which shall be found by the other."""
+    made = []
+    for side in ("query", "doc"):
+        vocabulary = plain_vocabulary_size(asked.config)
+        made.append(Input(f"input_ids_{side}", "ids", _shape(asked), vocabulary))
+        made.append(Input(f"attention_mask_{side}", "ones", _shape(asked)))
     return made
 
 
