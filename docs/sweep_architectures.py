@@ -47,7 +47,7 @@ def configs_of(python: str, only: Iterable[str]) -> dict[str, dict[str, Any]]:
     made = subprocess.run(
         [python, __file__, "--list", *only], stdout=subprocess.PIPE, check=True, text=True
     )
-    return dict(json.loads(line) for line in made.stdout.splitlines() if line.startswith("["))
+    return dict(json.loads(line) for line in made.stdout.splitlines() if line.startswith('["'))
 
 
 def swept(python: str, only: Iterable[str], results: Path, modes: Iterable[str] = MODES) -> None:
