@@ -61,6 +61,11 @@ def images(asked: Asked) -> list[Input]:
     if asked.needs("task_inputs"):
         length = int(asked.named("task_seq_len") or 1)
         made.append(Input("task_inputs", "noise", (asked.batch_size, length)))
+    if asked.takes("text_inputs") and getattr(asked.config, "is_training", False):
+        texts = int(asked.config.num_queries) - int(asked.config.text_encoder_n_ctx)
+        ids = (asked.batch_size, texts, int(asked.config.text_encoder_context_length))
+        vocabulary = int(asked.config.text_encoder_vocab_size)
+        made.append(Input("text_inputs", "ids", ids, vocabulary))
     return made
 
 
