@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from importlib.metadata import version
+from pathlib import Path
 
 import pytest
 
@@ -12,6 +14,9 @@ from nbbench.worker.case import Case
 from tests.conftest import TINY_BERT
 
 BATCH, PROMPT, NEW = 2, 8, 6
+
+REAL = json.loads(Path(__file__).with_name("real_configs.json").read_text())
+MULTIMODAL = json.loads(Path(__file__).with_name("multimodal_configs.json").read_text())
 
 LLAMA = {
     "model_type": "llama",
@@ -82,7 +87,8 @@ WHISPER = {
 
 def case_of(config, **values):
     defaults = {"mode": "generation", "new_tokens": NEW, "cache": "dynamic", "device": "cpu"}
-    return Case("pytorch", "m", config, "given", BATCH, PROMPT, **{**defaults, **values})
+    values = {**defaults, "sequence_length": PROMPT, **values}
+    return Case("pytorch", "m", config, "given", BATCH, **values)
 
 
 def prepared(backend, config, **values):
@@ -144,6 +150,12 @@ def test_a_static_cache_has_all_of_its_room_from_the_beginning(backend):
     assert generation.cache_bytes() == 4 * numbers_of_pairs(LLAMA, PROMPT + NEW)
 
 
+def test_a_static_cache_that_the_library_cannot_use_for_a_model_says_so(backend):
+    config = MULTIMODAL["vision"]["mllama"]
+    with pytest.raises(Unsupported, match="does not run with a static cache of Transformers"):
+        prepared(backend, config, cache="static", sequence_length=1024)
+
+
 def test_times_by_token_are_kept_for_each_call(backend):
     _, generation = prepared(backend, LLAMA)
     generation()
@@ -152,8 +164,9 @@ def test_times_by_token_are_kept_for_each_call(backend):
     assert all(seconds > 0 for lap in laps for seconds in lap)
 
 
-def test_sounds_are_continued_and_their_frames_are_no_tokens(backend):
-    model, generation = prepared(backend, WHISPER)
+@pytest.mark.parametrize("cache", ["dynamic", "static"])
+def test_sounds_are_continued_and_their_frames_are_no_tokens(backend, cache):
+    model, generation = prepared(backend, WHISPER, cache=cache)
     assert generation.prompt_tokens is None
     assert backend.torch.cat(generation.tokens, dim=1).shape == (BATCH, NEW)
     assert type(model._model).__name__ == "WhisperForConditionalGeneration"
@@ -279,3 +292,63 @@ def test_a_cache_of_many_layers_is_counted_whole(backend):
     for cache, positions in (("dynamic", PROMPT + NEW - 1), ("static", PROMPT + NEW)):
         _, generation = prepared(backend, deep, cache=cache)
         assert generation.cache_bytes() == 4 * numbers_of_pairs(deep, positions, layers=40)
+
+
+SHORT = ("kosmos-2", "flava")
+OTHER_POSITIONS = ("git",)
+"""Those whose loop counts the image's positions, which `generate` does not."""
+
+
+@pytest.mark.slow
+@pytest.mark.newest
+@pytest.mark.parametrize("name", [*REAL, *MULTIMODAL["vision"], *MULTIMODAL["audio"]])
+def test_models_as_they_are_released_make_the_tokens_of_generate(backend, name):
+    if name in REAL:
+        config, length = REAL[name], 64
+    else:
+        config = {**MULTIMODAL["vision"], **MULTIMODAL["audio"]}[name]
+        length = 64 if name in SHORT else 1024
+    case = Case(
+        "pytorch", name, config, "given", 2, length, mode="generation", new_tokens=NEW,
+        cache="dynamic", device="cpu", dtype="float32",
+    )  # fmt: skip
+    try:
+        backend.import_model(case)
+        model = backend.build(case, backend.open(case))
+        call, _ = model.prepare()
+        call()
+    except Unsupported:
+        return
+    torch, given = backend.torch, dict(model._inputs)
+    given = {key: value for key, value in given.items() if not key.startswith("decoder")}
+    if "input_ids" in given:
+        given.setdefault("attention_mask", torch.ones_like(given["input_ids"]))
+    if model._model.config.is_encoder_decoder:
+        given["decoder_input_ids"] = model.generation._prompt["decoder_input_ids"]
+    nothing = dict.fromkeys(
+        ("eos_token_id", "forced_bos_token_id", "forced_eos_token_id", "suppress_tokens",
+         "begin_suppress_tokens")
+    )  # fmt: skip
+    with torch.inference_mode():
+        made = model._model.generate(
+            **given, max_new_tokens=NEW, min_new_tokens=NEW, do_sample=False, num_beams=1,
+            pad_token_id=0, **nothing,
+        )  # fmt: skip
+    made = getattr(made, "sequences", made)
+    same = torch.equal(torch.cat(model.generation.tokens, dim=1), made[:, -NEW:])
+    assert same != (name in OTHER_POSITIONS)
+
+
+def test_at_least_thirty_decoders_of_the_catalogue_have_a_class_that_makes_tokens(backend):
+    from nbbench.worker.backends.transformers_models import make_config
+
+    makers = 0
+    for name, config in nbbench.catalogue().items():
+        case = Case("pytorch", name, config, "given", 1, 8, mode="generation", new_tokens=2)
+        try:
+            found = backend._model_class(make_config(backend.transformers, case), case)
+        except Unsupported:
+            continue
+        assert found.type.can_generate()
+        makers += 1
+    assert makers >= 30

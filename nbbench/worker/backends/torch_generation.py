@@ -7,18 +7,25 @@ each token, and asks the device each time whether all sequences have ended.
 
 from __future__ import annotations
 
+import importlib
 import inspect
+import re
 from collections.abc import Callable
 from typing import Any, Optional
 
 from ..backend import Unsupported
 from ..case import Case
+from ..exceptions import first_line, text_of
 from ..inputs.text import longest_sequence
 from ..measure import Call, Marks
 from .torch_caches import cache_bytes, cache_parameter, make_cache, refuse_cache
 
 _OF_ENCODER_ALONE = ("decoder_input_ids", "decoder_attention_mask", "decoder_input_values")
 """Inputs of a decoder's, which generation begins with its start token instead."""
+
+
+_NO_ROOM = re.compile(r"must match the size|is out of bounds for dimension")
+"""What tensors answer where a cache was made for other positions than a model has."""
 
 
 class Generation:
@@ -102,18 +109,37 @@ class Generation:
         given = dict(self._prompt)
         if self._case.cache != "dynamic":
             given[self._parameter] = self._made_cache()
-        return self._after(self._run(**given))
+        try:
+            output = self._run(**given)
+        except (IndexError, RuntimeError) as error:
+            if self._case.cache == "dynamic" or _NO_ROOM.search(text_of(error)) is None:
+                raise
+            raise Unsupported(
+                f"{type(self._model).__name__} does not run with a {self._case.cache} cache of "
+                f"Transformers ({first_line(error)}); give caches dynamic"
+            ) from error
+        return self._after(output)
 
     def _next(self, cache: Any, token: Any) -> tuple[Any, Any]:
         """Put the last token through: the cache, and the next token."""
         given = dict(self._repeated)
         given["decoder_input_ids" if self._is_pair else "input_ids"] = token
         given[self._parameter] = cache
-        return self._after(self._run(**given))
+        try:
+            output = self._run(**given)
+        except ValueError as error:  # some want the image again, with every token
+            raise Unsupported(
+                f"{type(self._model).__name__} does not go on from its cache by token ids alone "
+                f"({first_line(error)})"
+            ) from error
+        return self._after(output)
 
     def _after(self, output: Any) -> tuple[Any, Any]:
         if self._is_pair and "encoder_outputs" not in self._repeated:
-            self._repeated["encoder_outputs"] = (output.encoder_last_hidden_state,)
+            outputs = importlib.import_module("transformers.modeling_outputs")
+            self._repeated["encoder_outputs"] = outputs.BaseModelOutput(
+                last_hidden_state=output.encoder_last_hidden_state
+            )
         return output[self._parameter], output.logits[:, -1:].argmax(-1)
 
     def _as_prompt(self, inputs: dict[str, Any]) -> dict[str, Any]:
@@ -136,13 +162,18 @@ class Generation:
     def _made_cache(self) -> Any:
         """The cache that the case names, empty; a static one is kept from call to call."""
         if self._static is None or self._case.cache != "static":
-            prompt = next(each for each in self._prompt.values() if hasattr(each, "shape"))
             self._static = make_cache(
-                self._case.cache, self._model.config, prompt.shape[1], self._new_tokens
+                self._case.cache, self._model.config, self._prompt_positions(), self._new_tokens
             )
         else:
             self._static.reset()
         return self._static
+
+    def _prompt_positions(self) -> int:
+        """How many positions of each sequence the decoder sees of the prompt."""
+        if not self._is_pair:
+            return int(self._prompt["input_ids"].shape[1])
+        return int(self._model(**self._prompt).encoder_last_hidden_state.shape[1])
 
     def _check_positions(self, inputs: dict[str, Any]) -> None:
         """Raise `Unsupported` where the prompt and what is made are more than the model takes."""
