@@ -82,6 +82,7 @@ def test_what_was_measured_comes_after_the_case_and_constants_last(report):
             "new_tokens",
             "cache",
             "compile_mode",
+            "quantization",
             "phase",
         }
     )

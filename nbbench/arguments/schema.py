@@ -157,6 +157,14 @@ class BenchmarkArguments(BaseModel):
         "number format of weights and activations; auto is what the config names",
         also="dtype",
     )
+    quantizations: Annotated[
+        list[Literal["none", "int8", "int8-dynamic", "int4", "float8"]], _List
+    ] = _option(
+        ["none"],
+        "number format of the linear layers' weights: int8, int4 and float8 for the weights alone, "
+        "int8-dynamic for what they are multiplied with, too (PyTorch: by torchao)",
+        also="quantization",
+    )
     attentions: Annotated[
         list[Literal["default", "eager", "sdpa", "flash_attention_2", "flex_attention"]], _List
     ] = _option(
@@ -304,6 +312,7 @@ class BenchmarkArguments(BaseModel):
         "compile_modes",
         "frameworks",
         "dtypes",
+        "quantizations",
         "attentions",
         "environments",
         "executions",

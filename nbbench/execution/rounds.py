@@ -203,7 +203,7 @@ def _typical_memory(outcomes: Sequence[Outcome]) -> MemoryProfile | None:
     activations = None if typical.activations is None else typical.activations + above
     return replace(
         typical, peak=peak, activations=activations, phases=first.phases,
-        gradients=first.gradients, cache=first.cache,
+        gradients=first.gradients, cache=first.cache, loading=first.loading,
     )  # fmt: skip
 
 

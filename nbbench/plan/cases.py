@@ -76,14 +76,16 @@ def expand(
     _refuse_too_many(arguments, models, interpreters)
     drawn_from = None if arguments.lengths is None else RowLengths.of(arguments.lengths)
     cases = []
-    for (framework, environment), model, mode, dtype, attention, batch_size in itertools.product(
+    for each in itertools.product(
         interpreters,
         models,
         arguments.modes(),
         arguments.dtypes,
+        arguments.quantizations,
         arguments.attentions,
         arguments.batch_sizes,
     ):
+        (framework, environment), model, mode, dtype, quantization, attention, batch_size = each
         for (execution, compile_mode), (new_tokens, cache), rows in itertools.product(
             arguments.compilations(framework),
             arguments.generations(mode),
@@ -104,6 +106,7 @@ def expand(
                     row_lengths=rows.lengths,
                     texts=rows.texts,
                     dtype=dtype,
+                    quantization=quantization,
                     attention=attention,
                     model_class=arguments.model_class,
                     modalities=arguments.modalities,
@@ -161,7 +164,9 @@ def _refuse_too_many(
     lengths = sum(rows if model.has_length(arguments) else 1 for model in models)
     executions = sum(len(arguments.compilations(framework)) for framework, _ in interpreters)
     modes = sum(len(arguments.generations(mode)) for mode in arguments.modes())
-    each = (arguments.dtypes, arguments.attentions, arguments.batch_sizes)
+    each = (
+        arguments.dtypes, arguments.quantizations, arguments.attentions, arguments.batch_sizes,
+    )  # fmt: skip
     count = lengths * executions * modes * math.prod(len(values) for values in each)
     if count > MAX_CASES:
         raise ArgumentError(

@@ -31,7 +31,7 @@ _MEASURED = (
     # memory
     "peak_mib", "weights_mib", "activations_mib", "baseline_mib", "parameters", "parameters_mib",
     "gradients_mib", "forward_peak_mib", "backward_peak_mib", "optimizer_peak_mib",
-    "kv_cache_mib", "prefill_peak_mib", "decode_peak_mib",
+    "kv_cache_mib", "load_peak_mib", "prefill_peak_mib", "decode_peak_mib",
     "reserved_mib", "process_mib", "traced_s", "method",
     # memory line by line
     "step", "file", "line_number", "cpu_mib", "gpu_mib", "held_cpu_mib", "held_gpu_mib", "line",
@@ -265,6 +265,7 @@ def _memory(result: Result) -> dict[str, Any]:
     for name in ("forward", "backward", "optimizer", "prefill", "decode"):
         taken[f"{name}_peak"] = None if memory is None else memory.phases.get(name)
     taken["kv_cache"] = None if memory is None else memory.cache
+    taken["load_peak"] = None if memory is None else memory.loading
     return {
         **{f"{name}_mib": None if size is None else size / MIB for name, size in taken.items()},
         "parameters": result.outcome.parameter_count,

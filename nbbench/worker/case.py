@@ -82,6 +82,7 @@ class Case:
     sequence_length: Optional[int]
     mode: str = "inference"
     dtype: str = "float32"
+    quantization: str = "none"
     attention: str = "default"
     model_class: str = "auto"
     modalities: str = "auto"
@@ -169,6 +170,7 @@ AXES = (
     Axis("environment", "environment", ", in {}", rank=8, usual="kernel"),
     Axis("mode", "mode", " {}", rank=2),
     Axis("dtype", "dtype", ", {}", rank=5, usual="float32"),
+    Axis("quantization", "quantization", ", {}", rank=5.5, usual="none"),
     Axis("attention", "attention", ", {} attention", rank=6, usual="default"),
     Axis("execution", "execution", ", {}", rank=7, usual="default"),
     Axis("compile_mode", "compile mode", ", mode {}", rank=7.5, usual=""),

@@ -23,7 +23,7 @@ class MemoryProfile:
     all gradients and ``phases`` the peaks of forward, backward and optimizer step by name, taken in
     steps of their own after the timing; ``peak`` is never below them. For generation, ``cache`` are
     the bytes of the tensors that the cache of keys and values holds in the end, and ``phases`` the
-    peaks of prefill and decode.
+    peaks of prefill and decode. ``loading`` is the peak while the model was built.
     """
 
     method: str
@@ -36,6 +36,7 @@ class MemoryProfile:
     process: Optional[int] = None
     gradients: Optional[int] = None
     cache: Optional[int] = None
+    loading: Optional[int] = None
     phases: dict[str, int] = field(default_factory=dict)
 
 

@@ -111,6 +111,7 @@ class _Visit:
         self._round, self._alone = round_number, alone
         self._known: dict[str, Any] = {}
         self._note = ""
+        self._loading: Optional[int] = None
 
     def measured(self) -> Outcome:
         """Build the model, and measure what the case asks for; raises whatever goes wrong."""
@@ -147,6 +148,8 @@ class _Visit:
                 self._enter(Phase.TRACING)
                 release_free_memory()  # else calls live on what those before have left
                 lines = trace_lines(call, device.stopwatch, device.memory.now, model.library)
+        if memory is not None:
+            memory = replace(memory, loading=self._loading)
         return Outcome(
             Status.OK, self._note, timing=timing, memory=memory, lines=lines, **self._known
         )
@@ -172,9 +175,14 @@ class _Visit:
         if device.gpu_uuid is not None:
             self._emit(DeviceOpened(device.gpu_uuid))
         device.memory.before_model()
+        watched = case.memory and self._round == 0 and device.memory.peak_costs_nothing
+        if watched:
+            device.memory.start()
         begin = time.perf_counter()
         model = self._backend.build(case, device)
         known["build_s"] = build_s = time.perf_counter() - begin
+        if watched:
+            self._loading = device.memory.stop(None).peak
         known["architecture"], known["dtype"] = model.architecture, model.dtype
         known["execution"], known["parameter_count"] = model.execution, model.parameter_count
         self._note = getattr(model, "note", "")

@@ -27,6 +27,8 @@ from .torch_compilation import Compilation, compiled, keep_compiled_in
 from .torch_generation import Generation
 from .torch_inputs import TorchInputs
 from .torch_positions import read_positions
+from .torch_quantization import quantize
+from .torch_tensors import storage_bytes
 from .torch_weights import repeating_draws
 from .transformers_models import (
     is_about_attention,
@@ -135,7 +137,8 @@ class TorchBackend:
             calls = OwnCalls(torch, model, self._own, case)
             calls.complete(device.name)
             chosen = self._own_class(model) if calls.is_of_transformers else None
-            return TorchModel(torch, model, case, device, chosen, calls)
+            note = self._quantised(model, case, device)
+            return TorchModel(torch, model, case, device, chosen, calls, note=note)
         config = make_config(self.transformers, case)
         chosen = self._model_class(config, case)
         config.name_or_path = ""
@@ -179,9 +182,16 @@ class TorchBackend:
             architecture = sentence_architecture(model, case)
             inner = model = sentence_model(torch, model, case)
         model = model.train(case.mode == "training").to(device.name)
-        made = TorchModel(torch, model, case, device, chosen, inner=inner)
+        note = self._quantised(model, case, device)
+        made = TorchModel(torch, model, case, device, chosen, inner=inner, note=note)
         made.architecture, made.library = architecture, library
         return made
+
+    def _quantised(self, model: Any, case: Case, device: Device) -> str:
+        """Quantise a model in place, if the case asks for it; a sentence on what was not."""
+        if case.quantization == "none":
+            return ""
+        return quantize(self.torch, model, case, device.name)
 
     def _own_class(self, model: Any) -> ModelClass:
         """What is known of the class of a user's model that is one of Transformers."""
@@ -244,10 +254,12 @@ class TorchModel:
         chosen: Optional[ModelClass],
         own: Optional[OwnCalls] = None,
         inner: Optional[Any] = None,
+        note: str = "",
     ) -> None:
         self._torch, self._model, self._case = torch, model, case
         self._device, self._marks = device.name, getattr(device, "marks", WallMarks)
-        self._chosen, self.note = chosen, "" if chosen is None else chosen.note
+        notes = ["" if chosen is None else chosen.note, note]
+        self._chosen, self.note = chosen, "; ".join(filter(None, notes))
         self._own, self._inner = own, model if inner is None else inner
         self.architecture = type(model).__name__
         self.execution = "eager" if case.execution == "default" else case.execution
@@ -256,11 +268,7 @@ class TorchModel:
         if self.execution == "compile":
             self._run, self.compilation = compiled(torch, model, case), Compilation(torch)
         self.parameter_count = sum(p.numel() for p in model.parameters())
-        storages = {
-            tensor.untyped_storage().data_ptr(): tensor.untyped_storage().nbytes()
-            for tensor in itertools.chain(model.parameters(), model.buffers())
-        }
-        self.parameter_bytes = sum(storages.values())
+        self.parameter_bytes = storage_bytes(itertools.chain(model.parameters(), model.buffers()))
         dtype = model.dtype if own is None else own.dtype
         self.dtype = str(dtype).replace("torch.", "")
         self.modalities = ""

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ..backend import Unsupported
+from .torch_tensors import plain_tensors
 
 _PARAMETERS = ("past_key_values", "cache_params")
 """What forward methods take a cache by, and outputs give it back as."""
@@ -98,11 +99,7 @@ def _tensors(torch: Any, value: Any, seen: dict[int, Any]) -> Iterator[Any]:
         return
     seen[id(value)] = value
     if isinstance(value, torch.Tensor):
-        inner = getattr(value, "__tensor_flatten__", None)
-        if inner is None:
-            yield value
-        else:
-            yield from _tensors(torch, [getattr(value, name) for name in inner()[0]], seen)
+        yield from plain_tensors(value)
     elif isinstance(value, Mapping):
         yield from _tensors(torch, list(value.values()), seen)
     elif isinstance(value, (list, tuple)):
