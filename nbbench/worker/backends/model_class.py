@@ -90,11 +90,15 @@ class Library:
 def _takes(model_class: Any, config: Any) -> bool:
     """Whether a class is built from this configuration: some mappings name that of a part alone.
 
-    Qwen3_5ForCausalLM is built from the text_config of what is mapped to it.
+    Qwen3_5ForCausalLM is built from the text_config of what is mapped to it, and what is mapped to
+    Pixtral's tower is built from a configuration that has a text_config, too.
     """
     taken = getattr(model_class, "config_class", None)
-    parts = vars(config).values()
-    return taken is None or isinstance(config, taken) or not any(type(p) is taken for p in parts)
+    if taken is None or isinstance(config, taken):
+        return True
+    if any(type(part) is taken for part in vars(config).values()):
+        return False
+    return all(hasattr(config, part) for part in getattr(taken, "sub_configs", None) or ())
 
 
 def choose_class(library: Library, config: Any, case: Case) -> Optional[ModelClass]:
@@ -238,5 +242,8 @@ def mapped(auto: Any, config: Any) -> Optional[Any]:
     mapping = auto._model_mapping
     if type(config) not in mapping:
         return None
-    found = mapping[type(config)]
+    try:
+        found = mapping[type(config)]
+    except ValueError:  # a class that its own package does not hand out
+        return None
     return found[0] if isinstance(found, (tuple, list)) else found

@@ -12,7 +12,7 @@ from ..case import ADAPTER_KEY, MODULES_KEY, Case
 from ..exceptions import opening, text_of
 from ..heads.describe import describe_case
 from ..heads.head import ModelClass
-from ..heads.labels import loss_of
+from ..heads.labels import loss_of, no_loss
 from ..measure import Call
 from ..own_code import OwnCode
 from .adapters import adapted_class, with_adapter
@@ -371,6 +371,10 @@ class TorchModel:
             raise Unsupported(
                 f"{_first_sentence(error)}; install it to train {self.architecture}"
             ) from error
+        except TypeError as error:  # a class without a loss gets that of language models
+            if "Loss() missing" not in text_of(error):
+                raise
+            raise no_loss(self.architecture) from error
         except (NotImplementedError, ValueError) as error:
             if _TRAINING.search(text_of(error)) is None:
                 raise

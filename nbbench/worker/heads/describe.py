@@ -36,7 +36,8 @@ def describe_case(
         return inputs
     tensors = {tensor.name: tensor for tensor in inputs.tensors}
     labels = labels_of(Head(model_class, config, tensors))
-    return dataclasses.replace(inputs, tensors=(*inputs.tensors, *labels))
+    tensors |= {label.name: label for label in labels}
+    return dataclasses.replace(inputs, tensors=tuple(tensors.values()))
 
 
 def _as_the_head_takes_them(inputs: Inputs, config: Any, model_class: ModelClass) -> Inputs:

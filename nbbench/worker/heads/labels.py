@@ -95,6 +95,8 @@ def labels_of(head: Head) -> tuple[Input, ...]:
     asks = asks_for_loss(head.asks)
     if "mc_labels" in head.asks:
         return text.choices(head)
+    if "labels_mask" in head.asks and hasattr(head.config, "audio_latent_token_id"):
+        return audio.latents_of_speech(head)
     for task, labels in _BY_TASK.items():
         if task in head.tasks and (asks or task == "PRETRAINING"):
             return labels(head)
@@ -122,7 +124,10 @@ _BY_ENDING: tuple[tuple[str, Labels], ...] = (
 
 def asks_for_loss(names: Iterable[str]) -> bool:
     """Whether a forward method that can be given these can be asked for a loss."""
-    return any(name in _ASKED_FOR or name.endswith("_labels") for name in names)
+    return any(
+        name in _ASKED_FOR or (name.endswith("_labels") and not name.startswith("input_"))
+        for name in names
+    )  # those of an input say what its points and boxes are
 
 
 def no_loss(architecture: str) -> Unsupported:

@@ -9,7 +9,7 @@ from typing import Any
 from .asked import Asked, parts
 from .tensors import Input
 from .vision_grids import flat_patches, padded_patches
-from .vision_sizes import first_named, pair
+from .vision_sizes import first_named, pair, timm_size
 
 _VISION_PARTS = ("vision_config", "image_config", "vision_encoder_config")
 _SIZES = ("image_size", "input_size", "img_size", "crop_size", "image_resolution")
@@ -101,6 +101,9 @@ def size_of(config: Any) -> tuple[int, int]:
     if squares and hasattr(config, "channel_multiplier"):  # an encoder of images as tokens
         return pair(int(squares) * 2 ** (len(config.channel_multiplier) - 1))
     for part in _vision_first(config):
+        of_timm = timm_size(part)
+        if of_timm is not None:
+            return of_timm
         for name in _SIZES:
             size = getattr(part, name, None)
             if isinstance(size, dict) and "height" not in size:

@@ -81,6 +81,12 @@ def text(asked: Asked) -> list[Input]:
     """Ids (batch, length), and a mask of ones; nothing for models without ids."""
     if not asked.takes("input_ids"):
         return []
+    if asked.config.model_type in _EMBEDDED_BEFORE:
+        width = int(asked.config.hidden_size)
+        return [
+            Input("inputs_embeds", "noise", (*_shape(asked), width)),
+            Input("attention_mask", "ones", _shape(asked)),
+        ]
     shape = (*_rows(asked, asked.config), *_codebooks(asked.config))
     made = [Input("input_ids", "ids", shape, plain_vocabulary_size(asked.config))]
     if asked.takes("attention_mask"):
@@ -89,6 +95,10 @@ def text(asked: Asked) -> list[Input]:
         of_text = asked.batch_size * (asked.length * (0,),)
         made.append(Input("mm_token_type_ids", "given", _shape(asked), values=of_text))
     return made
+
+
+_EMBEDDED_BEFORE = ("qwen3_omni_moe_talker_text", "qwen3_omni_moe_talker_code_predictor")
+"""Types whose ids only their whole model embeds, though their forward methods take ids, too."""
 
 
 def decoder_text(asked: Asked) -> list[Input]:

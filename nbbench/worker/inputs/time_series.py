@@ -11,6 +11,9 @@ def time_series(asked: Asked) -> list[Input]:
     """As many past values as the configuration names; nothing for other models."""
     if asked.takes("states", "actions", "returns_to_go"):
         return _episode(asked)
+    if asked.takes("trajectories"):  # states and actions as tokens
+        bound = int(asked.config.vocab_size)
+        return [Input("trajectories", "ids", (asked.batch_size, asked.length), bound)]
     if not asked.takes("past_values"):
         return []
     config, batch_size = asked.config, asked.batch_size
@@ -23,7 +26,7 @@ def time_series(asked: Asked) -> list[Input]:
     made = [Input("past_values", "noise", shape)]
     for name, bound in (("past_values_padding", 1), ("freq", 3)):
         if asked.needs(name):
-            size = (batch_size,) if name == "freq" else (batch_size, length)
+            size = (batch_size, 1 if name == "freq" else length)
             made.append(Input(name, "ids", size, bound))
     return made
 
