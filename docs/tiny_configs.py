@@ -84,6 +84,7 @@ WHOLE = {
     "mimi",
     "mimi_decoder",
     "mimi_encoder",
+    "neucodec",
     "omdet-turbo",
     "sam",
     "sam_hq",
