@@ -90,6 +90,7 @@ WHOLE = {
     "sam_hq",
     "superglue",
     "xcodec",
+    "xcodec2",
 }
 """Types whose widths are left as they are, as one follows from another."""
 

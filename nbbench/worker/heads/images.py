@@ -72,8 +72,8 @@ def hidden_patches(head: Head) -> tuple[Input, ...]:
 
 
 def _size(head: Head) -> tuple[int, int]:
-    """Height and width of the images that the call has."""
-    pixels = head.input_named("pixel_values")
+    """Height and width of the images, or of the frames, that the call has."""
+    pixels = head.input_named("pixel_values", "pixel_values_videos")
     if pixels is None:
         raise head.unknown()
     return pixels.shape[-2], pixels.shape[-1]

@@ -15,7 +15,7 @@ def video(asked: Asked) -> list[Input]:
     """One video for each sample; nothing for a model that does without."""
     name = "pixel_values_videos"
     alone = asked.takes(name) and not (asked.takes("pixel_values") or asked.takes("input_ids"))
-    if not asked.needs(name) and not alone:
+    if not (asked.needs(name) or alone or asked.takes(name, "input_values")):
         name = "pixel_values"
         if not asked.takes(name) or not _is_of_videos(asked):
             return []
