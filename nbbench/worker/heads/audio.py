@@ -73,6 +73,12 @@ def latents_of_speech(head: Head) -> tuple[Input, ...]:
     )
 
 
+def spectrogram(head: Head) -> tuple[Input, ...]:
+    """A spectrogram of as many frames as there are tokens."""
+    batch, length = head.ids.shape
+    return (Input("labels", "noise", (batch, int(head.config.spectrogram_bins), length)),)
+
+
 def _frames(head: Head) -> int:
     """How many frames the model makes of the audio."""
     config = head.config

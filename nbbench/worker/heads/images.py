@@ -9,6 +9,9 @@ from .head import Head
 OBJECTS = 3
 """How many objects each image has."""
 
+REGIONS = 36
+"""How many regions of an image a detector of objects gives, conventionally."""
+
 
 def classes_of_pixels(head: Head) -> tuple[Input, ...]:
     """A class for each pixel."""
@@ -55,6 +58,28 @@ def segments(head: Head) -> tuple[Input, ...]:
     return (
         Input("mask_labels", "list", (), parts=(masks,) * head.batch_size),
         Input("class_labels", "list", (), parts=(ids,) * head.batch_size),
+    )
+
+
+def matches(head: Head) -> tuple[Input, ...]:
+    """Images that may be another sample's, and whether each is its own sound's."""
+    pixels = head.input_named("pixel_values")
+    if pixels is None:
+        raise head.unknown()
+    return (
+        Input("pixel_values_mixed", pixels.kind, pixels.shape),
+        Input("labels", "uniform", (head.batch_size, 1)),
+    )
+
+
+def regions_and_tokens(head: Head) -> tuple[Input, ...]:
+    """Features of an image's regions, and a token for each token and each region."""
+    batch, length = head.ids.shape
+    regions = (batch, REGIONS)
+    return (
+        Input("visual_embeds", "noise", (*regions, int(head.config.visual_embedding_dim))),
+        Input("visual_attention_mask", "ones", regions),
+        Input("labels", "ids", (batch, length + REGIONS), head.ids.bound),
     )
 
 

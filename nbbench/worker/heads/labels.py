@@ -28,6 +28,10 @@ def pretraining(head: Head) -> tuple[Input, ...]:
         return audio.hidden_frames(head)
     if "start_positions" in head.asks:
         return text.answers(head)
+    if "pixel_values_mixed" in head.asks:
+        return images.matches(head)
+    if "visual_embeds" in head.asks:
+        return images.regions_and_tokens(head)
     if "labels" in head.asks:
         others = {name for name in head.asks if name.endswith(("_label", "_labels"))}
         return text.tokens(head) if others else text.replaced_tokens(head)
@@ -97,6 +101,8 @@ def labels_of(head: Head) -> tuple[Input, ...]:
         return text.choices(head)
     if "labels_mask" in head.asks and hasattr(head.config, "audio_latent_token_id"):
         return audio.latents_of_speech(head)
+    if "labels" in head.asks and hasattr(head.config, "spectrogram_bins"):
+        return audio.spectrogram(head)
     for task, labels in _BY_TASK.items():
         if task in head.tasks and (asks or task == "PRETRAINING"):
             return labels(head)
@@ -140,6 +146,8 @@ def no_loss(architecture: str) -> Unsupported:
 
 def loss_of(output: Any, architecture: str) -> Any:
     """The loss in what a model returned; raises `Unsupported` where there is none."""
+    if getattr(output, "ndim", None) == 0:  # nothing but a loss
+        return output
     loss = getattr(output, "loss", None) if hasattr(output, "keys") else output[0]
     if loss is None:
         raise no_loss(architecture)

@@ -56,12 +56,22 @@ def images(asked: Asked) -> list[Input]:
     for name in ("prompt_pixel_values", "prompt_masks"):
         if asked.needs(name):
             made.append(Input(name, "noise", shape))
-    if asked.takes("pixel_mask"):
+    if asked.takes("pixel_mask") and not asked.takes("audio_values"):
         made.append(Input("pixel_mask", "ones", (asked.batch_size, height, width)))
     if asked.needs("task_inputs"):
         length = int(asked.named("task_seq_len") or 1)
         made.append(Input("task_inputs", "noise", (asked.batch_size, length)))
+    if asked.takes("text_inputs") and getattr(asked.config, "is_training", False):
+        made.append(_texts_of_objects(asked))
     return made
+
+
+def _texts_of_objects(asked: Asked) -> Input:
+    """A text for each query that learns from one, as OneFormer is trained with."""
+    config = asked.config
+    queries = int(config.num_queries) - int(config.text_encoder_n_ctx)
+    shape = (asked.batch_size, queries, int(config.text_encoder_context_length))
+    return Input("text_inputs", "ids", shape, int(config.text_encoder_vocab_size))
 
 
 _IMAGES = ("image", "hidden_states")
