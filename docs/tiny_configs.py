@@ -42,7 +42,7 @@ def _by_hand(model_type: str) -> dict[str, Any]:
 
 _HEAD_DIM = 32
 VOCABULARY = 2000
-LAYERS, EXPERTS, LARGEST_DIVISOR = 2, 4, 16
+LAYERS, EXPERTS, LARGEST_DIVISOR, FRAMES = 2, 4, 16, 8
 
 _LAYERS = re.compile(r"layers?$|^n_layers?$|^depth$|num_blocks$|^(en|de)coder_layers$|_depth$")
 _KEPT_LAYERS = re.compile(r"conv|feature|feat|fpn|proj|hidden_layers_to|norm|position|drop|postnet")
@@ -66,6 +66,8 @@ _ACTIVE_EXPERTS = re.compile(
     r"experts_per_tok|moe_topk|moe_k$|top_k_experts|num_selected|experts_top_k|moe_top_k"
 )
 
+_FRAMES = re.compile(r"^(num_frames|frames_per_clip)$")
+
 _IN_STAGES = {
     "depths",
     "hidden_sizes",
@@ -88,9 +90,13 @@ WHOLE = {
     "mimi",
     "mimi_decoder",
     "mimi_encoder",
+    "neucodec",
+    "omdet-turbo",
     "sam",
     "sam_hq",
     "superglue",
+    "xcodec",
+    "xcodec2",
 }
 """Types whose widths are left as they are, as one follows from another."""
 
@@ -116,6 +122,7 @@ def tiny(model_type: str, config_class: Any) -> dict[str, Any]:
     """
     values = config_class(**_given_parts(model_type)).to_dict()
     values = json.loads(json.dumps(values, default=str))  # names that are numbers, too
+    values.pop("is_encoder_decoder", None)  # by default, too; some classes take it but once
     candidates = (
         _complete(model_type, values, sizes)
         for sizes in (_divided_by_part(values), _divided_alike(values), Divided())
@@ -369,6 +376,8 @@ def _shrunk_value(name: str, value: Any, divided: Divided, divisor: int, layers:
         return min(value, LAYERS)
     if "vocab" in name:
         return min(value, VOCABULARY)
+    if _FRAMES.search(name):
+        return min(value, FRAMES)
     if _EXPERTS.search(name):
         return min(value, EXPERTS)
     if _ACTIVE_EXPERTS.search(name):

@@ -2,8 +2,8 @@
 
     PYTHON docs/without_nbbench.py < CASES
 
-A line of CASES is a JSON list of a model type, a mode, a length (null for none) and the values of a
-configuration; of each, a line says how far Transformers comes without nbbench: ``building`` or
+A line of CASES is a JSON list of a model type, a mode, a batch size, a length (null for none) and
+the values of a configuration; of each, a line says how far Transformers comes without nbbench: ``building`` or
 ``calling`` for where it fails, nothing where it does not. The class, the inputs and the labels are
 those that nbbench chooses, and no more of it is used.
 """
@@ -18,15 +18,18 @@ import types
 from pathlib import Path
 from typing import Any
 
-BATCH, AT_MOST_S = 2, 120
+AT_MOST_S = 120
 
 
-def alone(model_type: str, mode: str, length: int | None, values: dict[str, Any]) -> str:
+def alone(
+    model_type: str, mode: str, batch_size: int, length: int | None, values: dict[str, Any]
+) -> str:
     """How far Transformers comes by itself: where it fails, empty where it does not."""
     import torch
     import transformers
 
     from nbbench.worker.backends.transformers_models import name_padding
+    from nbbench.worker.case import Case
 
     if "error" in values:
         return "building"
@@ -34,7 +37,9 @@ def alone(model_type: str, mode: str, length: int | None, values: dict[str, Any]
     torch.manual_seed(0)
     try:
         config = transformers.AutoConfig.for_model(model_type, **config_values)
-        case = _case(model_type, mode, length, values)
+        case = Case(
+            "pytorch", model_type, values, "given", batch_size, length, mode=mode, device="cpu"
+        )
         chosen = _chosen(transformers, config, case)
         if "SEQUENCE_CLASSIFICATION" in chosen.tasks:
             name_padding(config)
@@ -46,12 +51,6 @@ def alone(model_type: str, mode: str, length: int | None, values: dict[str, Any]
     except Exception:
         return "calling"
     return ""
-
-
-def _case(model_type: str, mode: str, length: int | None, values: dict[str, Any]) -> Any:
-    from nbbench.worker.case import Case
-
-    return Case("pytorch", model_type, values, "given", BATCH, length, mode=mode, device="cpu")
 
 
 def _chosen(transformers: Any, config: Any, case: Any) -> Any:

@@ -81,8 +81,6 @@ def test_a_share_of_the_types_that_transformers_has_runs_in_both_modes(tmp_path)
         ("X cannot be trained like this: Training is not supported at the moment", "no model"),
         ("X cannot be trained like this: Training is not yet supported", "no model"),
         ("X cannot be trained like this: SuperGlue is not trainable, no labels", "no model"),
-        ("X cannot be trained like this: the installed Transformers has no loss for it (Y)",
-         "no model"),
         ("X has no loss to train it by; give a config", "no model"),
         ("X has no PyTorch model with a head to train in transformers 5", "no model"),
         ("X cannot be trained like this: use_weighted_layer_sum wants all", "unsupported"),

@@ -290,5 +290,8 @@ def mapped(auto: Any, config: Any) -> Optional[Any]:
     mapping = auto._model_mapping
     if type(config) not in mapping:
         return None
-    found = mapping[type(config)]
+    try:
+        found = mapping[type(config)]
+    except ValueError:  # a class that its own package does not hand out
+        return None
     return found[0] if isinstance(found, (tuple, list)) else found

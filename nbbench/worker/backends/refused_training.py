@@ -7,6 +7,7 @@ from typing import Any, Optional
 
 from ..backend import Unsupported
 from ..exceptions import opening, text_of
+from ..heads.labels import no_loss
 
 _TRAINING = re.compile(r"\btrain(ing|ed|able)?\b", re.IGNORECASE)
 """What messages name in which classes refuse to be trained."""
@@ -32,10 +33,7 @@ def refusal(error: Exception, model: Any) -> Optional[Unsupported]:
     if isinstance(error, (NotImplementedError, ValueError)) and _TRAINING.search(text_of(error)):
         return Unsupported(f"{name} cannot be trained like this: {sentence}")
     if isinstance(error, TypeError) and _OTHER_LOSS.search(text_of(error)):
-        return Unsupported(
-            f"{name} cannot be trained like this: the installed Transformers has no loss for it "
-            f"({sentence})"
-        )
+        return no_loss(name)
     return _dropped_layers(error, model)
 
 

@@ -56,6 +56,17 @@ def segments(head: Head) -> tuple[Input, ...]:
     )
 
 
+def matches(head: Head) -> tuple[Input, ...]:
+    """Images that may be another sample's, and whether each is its own sound's."""
+    pixels = head.input_named("pixel_values")
+    if pixels is None:
+        raise head.unknown()
+    return (
+        Input("pixel_values_mixed", pixels.kind, pixels.shape),
+        Input("labels", "uniform", (head.batch_size, 1)),
+    )
+
+
 def hidden_patches(head: Head) -> tuple[Input, ...]:
     """Which patches are hidden: every other one; and what they were, where a model is asked it."""
     mask = _every_other_patch(head)
@@ -86,8 +97,8 @@ def _every_other_patch(head: Head) -> Input:
 
 
 def _size(head: Head) -> tuple[int, int]:
-    """Height and width of the images that the call has."""
-    pixels = head.input_named("pixel_values")
+    """Height and width of the images, or of the frames, that the call has."""
+    pixels = head.input_named("pixel_values", "pixel_values_videos")
     if pixels is None:
         raise head.unknown()
     return pixels.shape[-2], pixels.shape[-1]

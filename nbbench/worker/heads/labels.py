@@ -30,6 +30,8 @@ def pretraining(head: Head) -> tuple[Input, ...]:
         return audio.hidden_frames(head)
     if "start_positions" in head.asks:
         return text.answers(head)
+    if "pixel_values_mixed" in head.asks:
+        return images.matches(head)
     if "labels" in head.asks:
         others = {name for name in head.asks if name.endswith(("_label", "_labels"))}
         return text.tokens(head) if others else text.replaced_tokens(head)
@@ -146,8 +148,8 @@ def no_loss(architecture: str) -> Unsupported:
 
 def loss_of(output: Any, architecture: str) -> Any:
     """The loss in what a model returned; raises `Unsupported` where there is none."""
-    if getattr(output, "shape", None) == ():
-        return output  # RetriBERT's alone
+    if getattr(output, "ndim", None) == 0:  # nothing but a loss
+        return output
     loss = getattr(output, "loss", None) if hasattr(output, "keys") else output[0]
     if loss is None:
         raise no_loss(architecture)

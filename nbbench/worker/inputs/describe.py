@@ -15,6 +15,7 @@ from .audio import audio, decoder_audio
 from .beside_text import boxes, features_beside, hidden_states
 from .graphs import graphs
 from .images import images
+from .part_features import part_features
 from .tensors import Input, Inputs
 from .text import decoder_text, longest_sequence, text
 from .time_series import time_series
@@ -75,7 +76,8 @@ def describe_inputs(
 
 
 _KINDS: tuple[Callable[[Asked], list[Input]], ...] = (
-    audio, text, boxes, video, images, graphs, time_series, features_beside, hidden_states,
+    audio, text, boxes, video, images, graphs, time_series, part_features, features_beside,
+    hidden_states,
     decoder_text, decoder_audio,
 )  # fmt: skip
 """What makes inputs, each of one kind; where two make one of a name, the first has it."""

@@ -79,10 +79,14 @@ def _longest_of_text(text: Any, model_type: str) -> Optional[int]:
 
 def text(asked: Asked) -> list[Input]:
     """Ids (batch, length), and a mask of ones; nothing for models without ids."""
-    if asked.needs("input_ids_query"):
-        return _query_and_document(asked)
     if not asked.takes("input_ids"):
         return []
+    if asked.config.model_type in _EMBEDDED_BEFORE:
+        width = int(asked.config.hidden_size)
+        return [
+            Input("inputs_embeds", "noise", (*_shape(asked), width)),
+            Input("attention_mask", "ones", _shape(asked)),
+        ]
     shape = (*_rows(asked, asked.config), *_codebooks(asked.config))
     made = [Input("input_ids", "ids", shape, plain_vocabulary_size(asked.config))]
     if asked.takes("attention_mask"):
@@ -93,14 +97,8 @@ def text(asked: Asked) -> list[Input]:
     return made
 
 
-def _query_and_document(asked: Asked) -> list[Input]:
-    """Two texts for each sample, one of which shall be found by the other."""
-    made = []
-    for side in ("query", "doc"):
-        vocabulary = plain_vocabulary_size(asked.config)
-        made.append(Input(f"input_ids_{side}", "ids", _shape(asked), vocabulary))
-        made.append(Input(f"attention_mask_{side}", "ones", _shape(asked)))
-    return made
+_EMBEDDED_BEFORE = ("qwen3_omni_moe_talker_text", "qwen3_omni_moe_talker_code_predictor")
+"""Types whose ids only their whole model embeds, though their forward methods take ids, too."""
 
 
 def decoder_text(asked: Asked) -> list[Input]:

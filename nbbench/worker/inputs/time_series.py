@@ -25,7 +25,7 @@ def time_series(asked: Asked) -> list[Input]:
     made = [Input("past_values", "noise", shape)]
     for name, bound in (("past_values_padding", 1), ("freq", 3)):
         if asked.needs(name):
-            size = (batch_size,) if name == "freq" else (batch_size, length)
+            size = (batch_size, 1 if name == "freq" else length)
             made.append(Input(name, "ids", size, bound))
     return made
 
