@@ -30,6 +30,19 @@ def _box(token: int, corners: int, scale: int, whole: bool) -> tuple[float, ...]
     return (left, top, right, bottom)
 
 
+def decisions(asked: Asked) -> list[Input]:
+    """One question for each sample, asked at the end of its text, with two options."""
+    if not asked.takes("marks", "num_options", "question_type_ids"):
+        return []
+    shape, ones = (asked.batch_size, 1), asked.batch_size * ((1,),)
+    last = tuple((asked.length - 1,) for _ in ones)
+    return [
+        Input("marks", "given", shape, values=last),
+        Input("num_options", "given", shape, values=tuple((2 * one,) for (one,) in ones)),
+        Input("question_type_ids", "ids", shape, 1),
+    ]
+
+
 def features_beside(asked: Asked) -> list[Input]:
     """Languages, regions of images, and queries, where a model cannot do without."""
     config, batch_size = asked.config, asked.batch_size
