@@ -36,8 +36,8 @@ def audio(asked: Asked) -> list[Input]:
             Input("audio_mel_mask", "given", shape, values=padded),
         ]
     if asked.needs("audio_input_ids"):  # a step of loudness in each bin of each frame
-        frames = (asked.batch_size, asked.length, asked.named("n_mel_bins", *_BINS))
-        return [Input("audio_input_ids", "ids", frames, asked.named("mel_vocab_size"))]
+        steps = (asked.batch_size, asked.length, asked.named("n_mel_bins", *_BINS))
+        return [Input("audio_input_ids", "ids", steps, asked.named("mel_vocab_size"))]
     if asked.takes("input_features", "input_values") and _reads_waveforms(asked):
         return _values(asked)
     if asked.takes("input_features") and _wanted(asked, "input_features"):

@@ -1,4 +1,4 @@
-"""Features that parts of larger models take from the parts before them, by the parameters' names."""
+"""Features that parts of larger models take from the parts before them, by parameters' names."""
 
 from __future__ import annotations
 
@@ -29,22 +29,22 @@ def features(asked: Asked) -> list[Input]:
     """What the whole model would give to this part of it; nothing for models by themselves."""
     made = []
     for name, axes in _SHAPES.items():
-        sizes = [_size(asked, axis) for axis in axes] if asked.needs(name) else [None]
-        if None not in sizes:
-            made.append(Input(name, "noise", (asked.batch_size, *(size or 0 for size in sizes))))
-    positions = (asked.batch_size, asked.length) if made else (0, 0)
-    if asked.needs("context") and made and asked.needs("attention_mask"):
-        made.append(Input("attention_mask", "ones", positions))
-    if asked.needs("pooled_patches_idx") and made:
-        patches = prod(positions)
-        shape = (max(1, patches // _POOLED), _POOLED)
-        made.append(Input("pooled_patches_idx", "ids", shape, patches))
+        sizes = [_size(asked, axis) for axis in axes] if asked.needs(name) else []
+        shape = tuple(size for size in sizes if size is not None)
+        if sizes and len(shape) == len(sizes):
+            made.append(Input(name, "noise", (asked.batch_size, *shape)))
+    if asked.needs("context") and asked.needs("attention_mask"):
+        made.append(Input("attention_mask", "ones", (asked.batch_size, asked.length)))
+    if asked.needs("pooled_patches_idx"):
+        patches = asked.batch_size * asked.length
+        pooled = (max(1, patches // _POOLED), _POOLED)
+        made.append(Input("pooled_patches_idx", "ids", pooled, patches))
     if asked.needs("num_patches") and asked.needs("inputs_embeds"):  # before learnt queries
         made.append(Input("num_patches", "flag", (), values=max(1, asked.length // 2)))
     hidden = _size(asked, "input_size")
     if asked.takes("last_hidden_state", "input_ids") and hidden is not None:
-        shape = (asked.batch_size, asked.length, hidden)
-        made.append(Input("last_hidden_state", "noise", shape))
+        read = (asked.batch_size, asked.length, hidden)
+        made.append(Input("last_hidden_state", "noise", read))
     return made
 
 

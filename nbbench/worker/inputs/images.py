@@ -128,6 +128,9 @@ def _vision_first(config: Any) -> Iterator[Any]:
     yield from parts(vision)
     if vision is not config:
         yield config
+    prompts = getattr(config, "prompt_encoder_config", None)
+    if prompts is not None:  # where the tower takes images of any size, boxes and points lie in one
+        yield prompts
 
 
 _PATCHES_OF_A_BATCH = ("paddleocr_vl_vision",)

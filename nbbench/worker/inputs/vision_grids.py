@@ -39,7 +39,7 @@ def _merged_grid(
     token: int,
     batch_size: int,
 ) -> Media:
-    """One position for each square of merged patches, and those of newlines and of an image to make.
+    """One position for each square of merged patches, and for newlines where a model has them.
 
     Where a model makes an image, the grid of that one comes behind the grid of the image given.
     """
@@ -47,7 +47,7 @@ def _merged_grid(
     merge = first_named(vision, "spatial_merge_size", "merge_size") or first_named(
         config, "spatial_merge_size", "merge_size", "projector_merge_size"
     )
-    merge = merge or 1
+    merge = merge or pair(getattr(vision, "merge_kernel_size", None) or 1)[0]
     height, width = image_size(vision, patch * merge)
     rows, columns = height // patch, width // patch
     channels = first_named(vision, "in_channels", "in_chans", "num_channels") or 3
