@@ -6,7 +6,7 @@ import pytest
 
 from nbbench.worker.backend import Unsupported
 from nbbench.worker.case import Case
-from tests.test_inputs import CONFIG, described
+from tests.test_inputs import CONFIG, described, script
 
 HEADS = {"num_attention_heads": 2, "num_key_value_heads": 2, "head_dim": 16}
 VISION = {**CONFIG, "patch_size": 8, "spatial_merge_size": 2}
@@ -26,7 +26,7 @@ PARTS = {
     "inkling2_vision": {**VISION, "projection_hidden_dim": 32, "text_hidden_size": 32},
     "inkling_audio": {"n_mel_bins": 8, "mel_vocab_size": 16, "text_hidden_size": 32},
     "inkling_vision": {
-        "text_hidden_size": 32, "patch_size": 40, "hidden_size": 64, "num_hidden_layers": 8,
+        "text_hidden_size": 32, "patch_size": 40, "hidden_size": 64, "num_hidden_layers": 6,
     },
     "jev": {"hidden_size": 32, "text_config": {"model_type": "qwen3", **CONFIG, **HEADS}},
     "mimi_decoder": {
@@ -112,10 +112,44 @@ def test_an_image_has_positions_for_the_ends_of_its_rows(backend):
     assert (inputs["input_ids"] == 190).sum(1).tolist() == 2 * [rows * (columns + 1) + 2]
 
 
-def test_a_model_that_makes_images_is_given_the_grid_of_the_one_to_make():
+WHOLES = {
+    "edgetam": ("EdgeTamModel", 16, {}, {"pixel_values": (2, 3, 1024, 1024)}),
+    "fast_vlm": ("FastVlmModel", 600, {}, {"pixel_values": (2, 3, 24 * 64, 24 * 64)}),
+    "glm_image": ("GlmImageModel", 20000, {},
+                  {"image_grid_thw": (4, 3), "images_per_sample": (2,)}),
+    "kimi_k25": ("Kimi_K25Model", 100,
+                 {"text_config": {"model_type": "deepseek_v3", "vocab_size": 163840}},
+                 {"pixel_values": (2 * 18 * 18, 3, 14, 14)}),
+}  # fmt: skip
+"""Models whose image is described by a part of them, or by nothing in their configuration."""
+POSITIONS = {"fast_vlm": 576, "glm_image": 128 * 128, "kimi_k25": 9 * 9}
+
+
+@pytest.mark.parametrize("model_type", WHOLES)
+def test_an_image_is_as_the_whole_model_takes_it(model_type):
     transformers = pytest.importorskip("transformers")
-    if "glm_image" not in transformers.CONFIG_MAPPING:
-        pytest.skip(f"transformers {transformers.__version__} has no glm_image")
-    _, tensors = described("glm_image", "GlmImageModel", 20000)
-    assert tensors["image_grid_thw"].shape == (4, 3)
-    assert tensors["images_per_sample"].values == (2, 2)
+    if model_type not in transformers.CONFIG_MAPPING or transformers.__version__ < "5":
+        pytest.skip(f"transformers {transformers.__version__} has no {model_type} without a Hub")
+    class_name, length, values, shapes = WHOLES[model_type]
+    _, tensors = described(model_type, class_name, length, **values)
+    assert {name: tensors[name].shape for name in shapes} == shapes
+    if model_type in POSITIONS:
+        token = transformers.CONFIG_MAPPING[model_type](**values).image_token_id
+        assert tensors["input_ids"].values[0].count(token) == POSITIONS[model_type]
+
+
+SIZES = {
+    "kimi_k25_vision": {"pos_emb_width": 64},  # a number of positions, not of features
+    "hunyuan_vl": {"im_start_id": 1999, "im_end_id": 1998, "im_newline_id": 1996},
+    "lw_detr": {"d_model": 64, "projector_out_channels": 64},
+}
+
+
+@pytest.mark.parametrize("model_type", SIZES)
+def test_tiny_configurations_hold_together(model_type):
+    transformers = pytest.importorskip("transformers")
+    pytest.importorskip("torch")
+    if model_type not in transformers.CONFIG_MAPPING:
+        pytest.skip(f"transformers {transformers.__version__} has no {model_type}")
+    made = dict(script("tiny_configs").tiny_configs([model_type]))[model_type]
+    assert {name: made[name] for name in SIZES[model_type]} == SIZES[model_type]
