@@ -27,7 +27,7 @@ CONFIG = {"num_hidden_layers": 1, "hidden_size": 32, "intermediate_size": 32,
 def script(name):
     """A script of the docs as a module."""
     found = importlib.util.spec_from_file_location(name, DOCS / f"{name}.py")
-    module = sys.modules[name] = importlib.util.module_from_spec(found)
+    module = sys.modules[name] = importlib.util.module_from_spec(found)  # as its dataclasses want
     found.loader.exec_module(module)
     return module
 

@@ -27,6 +27,9 @@ _FRAME = 400
 
 def audio(asked: Asked) -> list[Input]:
     """One sound for each sample; nothing for a model that has ids to do with."""
+    if asked.needs("audio_input_ids"):  # a step of loudness in each bin of each frame
+        steps = (asked.batch_size, asked.length, asked.named("n_mel_bins", *_BINS))
+        return [Input("audio_input_ids", "ids", steps, asked.named("mel_vocab_size"))]
     if asked.needs("audio_mel"):
         frames, bins = max(asked.length, _FEWEST_FRAMES), asked.named(*_BINS)
         padded = asked.batch_size * (frames * (False,),)
@@ -35,9 +38,6 @@ def audio(asked: Asked) -> list[Input]:
             Input("audio_mel", "noise", (*shape, bins)),
             Input("audio_mel_mask", "given", shape, values=padded),
         ]
-    if asked.needs("audio_input_ids"):  # a step of loudness in each bin of each frame
-        steps = (asked.batch_size, asked.length, asked.named("n_mel_bins", *_BINS))
-        return [Input("audio_input_ids", "ids", steps, asked.named("mel_vocab_size"))]
     if asked.takes("input_features", "input_values") and _reads_waveforms(asked):
         return _values(asked)
     if asked.takes("input_features") and _wanted(asked, "input_features"):

@@ -73,8 +73,9 @@ def describe_inputs(
 
 
 _KINDS: tuple[Callable[[Asked], list[Input]], ...] = (
-    audio, text, patches_of_bytes, boxes, decisions, video, images, time_series, features_beside,
-    hidden_states, features, decoder_text, decoder_audio,
+    audio, text, boxes, video, images, time_series, features_beside, hidden_states,
+    decoder_text, decoder_audio,
+    patches_of_bytes, decisions, features,
 )  # fmt: skip
 """What makes inputs, each of one kind; where two make one of a name, the first has it."""
 
