@@ -112,6 +112,23 @@ def test_an_image_has_positions_for_the_ends_of_its_rows(backend):
     assert (inputs["input_ids"] == 190).sum(1).tolist() == 2 * [rows * (columns + 1) + 2]
 
 
+ESMFOLD2 = {
+    "num_loops": 0, "folding_trunk_num_hidden_layers": 1, "parcae_num_coda_layers": 1,
+    "pairwise_hidden_size": 32, "pair_transition_intermediate_size": 32,
+    "esmc_config": {"model_type": "esmc", **CONFIG}, "msa_encoder": {"enabled": False},
+    "lm_encoder": {"num_hidden_layers": 1}, "confidence_head": {"num_hidden_layers": 1},
+    "structure_head": {"diffusion_module": {"num_hidden_layers": 1}},
+}  # fmt: skip
+
+
+def test_a_chain_of_residues_has_the_atoms_of_each(backend):
+    output, inputs = run(backend, "esmfold2", ESMFOLD2, 8)
+    assert output.distogram_logits.shape[:3] == (2, 8, 8)
+    atoms = inputs["atom_inputs"]
+    assert atoms.ref_pos.shape == (2, 8 * 5, 3)
+    assert atoms.atom_to_token[0].bincount().tolist() == 8 * [5]
+
+
 WHOLES = {
     "edgetam": ("EdgeTamModel", 16, {}, {"pixel_values": (2, 3, 1024, 1024)}),
     "fast_vlm": ("FastVlmModel", 600, {}, {"pixel_values": (2, 3, 24 * 64, 24 * 64)}),

@@ -15,6 +15,7 @@ from .audio import audio, decoder_audio
 from .beside_text import boxes, decisions, features_beside, hidden_states
 from .features import features, patches_of_bytes
 from .images import images
+from .proteins import proteins
 from .tensors import Input, Inputs
 from .text import decoder_text, longest_sequence, text
 from .time_series import time_series
@@ -75,7 +76,7 @@ def describe_inputs(
 _KINDS: tuple[Callable[[Asked], list[Input]], ...] = (
     audio, text, boxes, video, images, time_series, features_beside, hidden_states,
     decoder_text, decoder_audio,
-    patches_of_bytes, decisions, features,
+    patches_of_bytes, decisions, features, proteins,
 )  # fmt: skip
 """What makes inputs, each of one kind; where two make one of a name, the first has it."""
 

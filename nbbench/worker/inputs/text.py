@@ -81,7 +81,7 @@ def _longest_of_text(text: Any, model_type: str) -> Optional[int]:
 
 def text(asked: Asked) -> list[Input]:
     """Ids (batch, length), and a mask of ones; nothing for models without ids."""
-    if not asked.takes("input_ids") or asked.takes("patch_embeds"):
+    if not asked.takes("input_ids") or any(map(asked.takes, _OTHERWISE)):
         return []
     shape = (*_rows(asked, asked.config), *_codebooks(asked.config))
     made = [Input("input_ids", "ids", shape, plain_vocabulary_size(asked.config))]
@@ -91,6 +91,10 @@ def text(asked: Asked) -> list[Input]:
         of_text = asked.batch_size * (asked.length * (0,),)
         made.append(Input("mm_token_type_ids", "given", _shape(asked), values=of_text))
     return made
+
+
+_OTHERWISE = ("patch_embeds", "atom_inputs")
+"""What models take whose ids go with other inputs, and are made with these."""
 
 
 def decoder_text(asked: Asked) -> list[Input]:
