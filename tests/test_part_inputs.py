@@ -28,7 +28,6 @@ PARTS = {
     "inkling_vision": {
         "text_hidden_size": 32, "patch_size": 40, "hidden_size": 64, "num_hidden_layers": 6,
     },
-    "jev": {"hidden_size": 32, "text_config": {"model_type": "qwen3", **CONFIG, **HEADS}},
     "mimi_decoder": {
         **CONFIG, **HEADS, "num_filters": 4, "upsample_groups": 32, "codebook_dim": 16,
     },
@@ -44,13 +43,13 @@ PARTS = {
 }  # fmt: skip
 
 
-def run(backend, model_type, values, length=16):
+def run(backend, model_type, values, length=16, batch_size=2):
     """What a small model of a type gave, and its inputs."""
     transformers = pytest.importorskip("transformers")
     if model_type not in transformers.CONFIG_MAPPING:
         pytest.skip(f"transformers {transformers.__version__} has no {model_type}")
     config = {"model_type": model_type, **values}
-    case = Case("pytorch", model_type, config, "given", 2, length, device="cpu")
+    case = Case("pytorch", model_type, config, "given", batch_size, length, device="cpu")
     model = backend.build(case, backend.open(case))
     call, _ = model.prepare()
     return call(), model._inputs
@@ -94,6 +93,17 @@ def test_a_decoder_of_one_positions_codebooks_takes_as_many_ids_as_it_has(backen
     assert inputs["last_hidden_state"].shape == (2, 4, 24)
     with pytest.raises(Unsupported, match=r"\(4\); lower sequence_lengths"):
         run(backend, "moshi_depth", MOSHI_DEPTH, 5)
+
+
+JEV = {"hidden_size": 32, "text_config": {"model_type": "qwen3", **CONFIG, **HEADS}}
+
+
+def test_a_model_of_one_prompt_is_asked_a_question_of_it_and_given_no_second_one(backend):
+    output, inputs = run(backend, "jev", JEV, batch_size=1)
+    assert output.shape == (2,)  # how likely each option is
+    assert inputs["marks"].tolist() == [[15]]
+    with pytest.raises(Unsupported, match="first prompt of a batch alone; give batch_sizes 1"):
+        run(backend, "jev", JEV)
 
 
 HUNYUAN_VL = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..backend import Unsupported
 from .asked import Asked
 from .tensors import Input
 
@@ -31,15 +32,17 @@ def _box(token: int, corners: int, scale: int, whole: bool) -> tuple[float, ...]
 
 
 def decisions(asked: Asked) -> list[Input]:
-    """One question for each sample, asked at the end of its text, with two options."""
+    """A question with two options, at the end of a prompt; there is one prompt in a batch."""
     if not asked.takes("marks", "num_options", "question_type_ids"):
         return []
-    shape, ones = (asked.batch_size, 1), asked.batch_size * ((1,),)
-    last = tuple((asked.length - 1,) for _ in ones)
+    if asked.batch_size > 1:
+        raise Unsupported(
+            f"{asked.model} answers the first prompt of a batch alone; give batch_sizes 1"
+        )
     return [
-        Input("marks", "given", shape, values=last),
-        Input("num_options", "given", shape, values=tuple((2 * one,) for (one,) in ones)),
-        Input("question_type_ids", "ids", shape, 1),
+        Input("marks", "given", (1, 1), values=((asked.length - 1,),)),
+        Input("num_options", "given", (1, 1), values=((2,),)),
+        Input("question_type_ids", "ids", (1, 1), 1),
     ]
 
 
