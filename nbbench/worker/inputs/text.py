@@ -93,10 +93,6 @@ def text(asked: Asked) -> list[Input]:
     return made
 
 
-_OTHERWISE = ("patch_embeds", "atom_inputs")
-"""What models take whose ids go with other inputs, and are made with these."""
-
-
 def decoder_text(asked: Asked) -> list[Input]:
     """As many ids for the decoder, where a model has one with ids of its own."""
     if not asked.takes("decoder_input_ids") or not _decodes(asked):
@@ -154,6 +150,9 @@ def _shape(asked: Asked) -> tuple[int, int]:
 
 _ALL_CODES_AT_ONCE = ("kyutai_speech_to_text",)
 """Types that take the codes of a position beside its token, though their classes take ids alone."""
+
+_OTHERWISE = ("patch_embeds", "atom_inputs")
+"""What models take whose ids go with other inputs, and are made with these."""
 
 _A_CODE_A_POSITION = ("moshi_depth",)
 """Types whose ids are one of text and then one of each codebook, so that no more positions are."""
