@@ -26,6 +26,9 @@ from typing import Any
 PAGE = Path(__file__).with_name("architectures.md")
 
 BATCH, LENGTH = 2, 16
+ONE_SAMPLE = ("jev", "tvp")
+"""Types whose models Transformers itself runs with one sample alone, in each version."""
+
 MODES, AT_ONCE = ("inference", "training"), 100
 
 
@@ -41,7 +44,7 @@ def configs_of(python: str, only: Iterable[str]) -> dict[str, dict[str, Any]]:
     made = subprocess.run(
         [python, __file__, "--list", *only], stdout=subprocess.PIPE, check=True, text=True
     )
-    return dict(json.loads(line) for line in made.stdout.splitlines() if line.startswith("["))
+    return dict(json.loads(line) for line in made.stdout.splitlines() if line.startswith('["'))
 
 
 def swept(python: str, only: Iterable[str], results: Path, modes: Iterable[str] = MODES) -> None:
@@ -100,16 +103,20 @@ def _run(
     """Run a case of each configuration."""
     import nbbench
 
-    nbbench.run(
-        *configs,
-        on_result=on_result,
-        configs=list(configs.values()),
-        environments=[python],
-        inference=mode == "inference",
-        training=mode == "training",
-        sequence_lengths=[length],
-        **QUICK,
-    )
+    for batch in (BATCH, 1):
+        names = [name for name in configs if (name in ONE_SAMPLE) == (batch == 1)]
+        if names:
+            nbbench.run(
+                *names,
+                on_result=on_result,
+                configs=[configs[name] for name in names],
+                environments=[python],
+                inference=mode == "inference",
+                training=mode == "training",
+                batch_sizes=[batch],
+                sequence_lengths=[length],
+                **QUICK,
+            )
 
 
 def _noted(result: Any) -> dict[str, Any]:
@@ -213,7 +220,6 @@ def _without_the_rest_of_nbbench() -> None:
 
 
 QUICK: dict[str, Any] = {
-    "batch_sizes": [BATCH],
     "max_time": 0.05,
     "wait": False,  # times are not what is asked for: some calls for the memory will do
     "rounds": 1,
