@@ -32,7 +32,7 @@ ALONE = Path(__file__).with_name("without_nbbench.py")
 CACHE = Path(tempfile.gettempdir()) / "nbbench-architectures"
 
 BATCH, LENGTH = 2, 16
-ONE_SAMPLE = ("tvp",)
+ONE_SAMPLE = ("jev", "tvp")
 """Types whose models Transformers itself runs with one sample alone, in each version."""
 
 MODES, AT_ONCE = ("inference", "training"), 100

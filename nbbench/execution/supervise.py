@@ -106,7 +106,7 @@ class Supervisor:
 
     def _folder_of(self, case: Case) -> str:
         """Where visits of this case keep what they compile; the user's own process has its own."""
-        if self._compiled is None or not case.compile_mode or not self.forks:
+        if self._compiled is None or not self.forks:
             return ""
         return str(self._compiled / case.key)
 

@@ -26,7 +26,7 @@ _MEASURED = (
     "min_s", "mean_s", "std_s", "p90_s", "p99_s", "n", "visits", "interval", "between_s",
     "within_s", "drift", "throttled", "throttle_reasons", "gpu_clock_before_mhz",
     "gpu_clock_after_mhz", "gpu_temperature_before_c", "gpu_temperature_after_c", "first_call_s",
-    "forward_s", "backward_s", "optimizer_s", "build_s", "wall_s", "compile_cold_s",
+    "forward_s", "backward_s", "optimizer_s", "build_s", "export_s", "wall_s", "compile_cold_s",
     "compile_warm_s", "graph_breaks", "recompilations", "break_even_calls",
     # memory
     "peak_mib", "weights_mib", "activations_mib", "baseline_mib", "parameters", "parameters_mib",
@@ -177,6 +177,7 @@ def _speed(result: Result) -> dict[str, Any]:
         "visits": None if timing is None else len(timing.visits),
         **{f"{name}_s": phases.get(name) for name in ("forward", "backward", "optimizer")},
         "build_s": outcome.build_s,
+        "export_s": outcome.export_s,
         "wall_s": outcome.wall_s,
         "samples_per_s": None if per_second is None else result.case.batch_size * per_second,
         "tokens_per_s": None if per_second is None or tokens is None else tokens * per_second,

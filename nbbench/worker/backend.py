@@ -96,7 +96,8 @@ class Model(Protocol):
 
     An attribute ``note`` is optional: a sentence on how the class was chosen, for the row's reason.
     One that is prepared for mode generation has an attribute ``generation``, a `Generates`; one
-    that is compiled may have ``compilation``, a `Compiles`.
+    that is compiled may have ``compilation``, a `Compiles`, and ``keeps_compiled``, whether later
+    visits find what it has compiled. ``export_s`` are the seconds that an export took.
     """
 
     architecture: str

@@ -198,7 +198,8 @@ class Outcome:
     class) and ``execution`` are what it ran with, once that is known; ``modalities`` is what went
     in, like "text+image". ``tokens_per_call`` is batch × length, or None for a model without ids;
     ``real_tokens_per_call`` are those that are no padding; ``prompt_tokens`` those that generation
-    begins with. ``sequence_length`` is what texts were padded to, where the case names no length.
+    begins with. ``export_s`` is what of building went into the model's export to another runtime.
+    ``sequence_length`` is what texts were padded to, where the case names no length.
     ``detail`` is a traceback or the end of the worker's log, for the person at the keyboard; it
     is never saved. ``wall_s`` is the whole case, from request to outcome, and
     ``start_s`` what of it a new worker took to start and to import what later visits find imported.
@@ -216,6 +217,7 @@ class Outcome:
     memory: Optional[MemoryProfile] = None
     lines: Optional[LineTrace] = None
     build_s: Optional[float] = None
+    export_s: Optional[float] = None
     parameter_count: Optional[int] = None
     tokens_per_call: Optional[int] = None
     real_tokens_per_call: Optional[int] = None

@@ -65,7 +65,7 @@ def run_case(
     keep_compiled_in = getattr(backend, "keep_compiled_in", None)
     if compiled_folder and keep_compiled_in is not None:
         keep_compiled_in(compiled_folder)
-    visit = _Visit(backend, case, emit, round_number, alone)
+    visit = _Visit(backend, case, emit, round_number, alone, bool(compiled_folder))
     try:
         return visit.measured()
     except Unsupported as error:
@@ -105,10 +105,11 @@ class _Visit:
         emit: Callable[[Event], None],
         round_number: int,
         alone: bool,
+        has_folder: bool,
     ) -> None:
         self.phase = Phase.IMPORTING
         self._backend, self._case, self._emit = backend, case, emit
-        self._round, self._alone = round_number, alone
+        self._round, self._alone, self._has_folder = round_number, alone, has_folder
         self._known: dict[str, Any] = {}
         self._note = ""
         self._loading: Optional[int] = None
@@ -186,6 +187,7 @@ class _Visit:
         known["architecture"], known["dtype"] = model.architecture, model.dtype
         known["execution"], known["parameter_count"] = model.execution, model.parameter_count
         self._note = getattr(model, "note", "")
+        known["export_s"] = getattr(model, "export_s", None)
         if case.trace_memory_line_by_line and model.execution != "eager":
             raise Unsupported(
                 f"memory can be traced line by line where calls run line by line, and execution "
@@ -215,7 +217,7 @@ class _Visit:
         # three visits that cost so much would take longer than the case may, unless the code that
         # this one has compiled is found by the others
         costs_much = build_s + first_call_s > case.max_time / MIN_VISITS
-        alone = self._alone or (costs_much and not case.compile_mode)
+        alone = self._alone or (costs_much and not self._keeps_compiled(model))
         with_memory = case.memory and device.memory.peak_costs_nothing
         if with_memory:
             device.memory.start()
@@ -258,7 +260,11 @@ class _Visit:
         """Whether the first call has compiled all, or found what a visit before it had."""
         if model.execution not in COMPILED:
             return ""
-        return "warm" if self._case.compile_mode and self._round else "cold"
+        return "warm" if self._keeps_compiled(model) and self._round else "cold"
+
+    def _keeps_compiled(self, model: Model) -> bool:
+        """Whether later visits find what this one has compiled."""
+        return self._has_folder and bool(getattr(model, "keeps_compiled", False))
 
     def _sample(
         self,

@@ -262,6 +262,7 @@ class TorchModel:
         self.execution = "eager" if case.execution == "default" else case.execution
         self.library = library_of(model)
         self._run, self.compilation = model, None
+        self.keeps_compiled = self.execution == "compile"
         if self.execution == "compile":
             self._run, self.compilation = compiled(torch, model, case), Compilation(torch)
         self.parameter_count = sum(p.numel() for p in model.parameters())
@@ -276,6 +277,22 @@ class TorchModel:
         self.generation: Optional[Generation] = None
         self._optimizer: Any = None
         self._loss: Any = None
+
+    @property
+    def module(self) -> Any:
+        """The model itself."""
+        return self._model
+
+    def described_inputs(self) -> tuple[dict[str, Any], Optional[int]]:
+        """The inputs of a forward pass by name, and its tokens; for a class of Transformers."""
+        if self._chosen is None:
+            raise Unsupported(f"{self.architecture} is no class of Transformers")
+        tokens = self._prepare_described(self._chosen)
+        return self._inputs, tokens
+
+    def let_go(self) -> None:
+        """Forget the model, whose memory is then free."""
+        self._model = self._inner = self._run = None
 
     def prepare(self) -> tuple[Call, Optional[int]]:
         """A forward pass under inference mode, a training step, or a generation; seeded inputs."""
