@@ -180,7 +180,9 @@ def _unnamed(library: Library, config: Any, case: Case) -> Optional[Any]:
         likely = ("CAUSAL_LM" if getattr(config, "is_decoder", False) else "MASKED_LM",)
     for task in (*likely, *LIKELY_TASKS, *all_tasks(library.transformers)):
         found = library.class_for(task, config, case.model)
-        if found is not None and (case.mode == "inference" or _has_loss(library, found)):
+        if found is None or (task == "MASKED_LM" and not _reads_ids(library, found)):
+            continue
+        if case.mode == "inference" or _has_loss(library, found):
             return found
     if case.mode == "inference":
         return None if library.prefix else part_class(library.base, config)
@@ -197,6 +199,11 @@ def _is_encoder_of_two(library: Library, config: Any) -> bool:
         and encoders is not None
         and type(config) in encoders._model_mapping
     )
+
+
+def _reads_ids(library: Library, model_class: Any) -> bool:
+    """Whether there are ids to be masked: Wav2Vec2ForMaskedLM is called so, and has no loss."""
+    return bool(_asks(library, model_class) & {"input_ids", "inputs"})
 
 
 def _has_loss(library: Library, model_class: Any) -> bool:

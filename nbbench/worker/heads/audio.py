@@ -65,7 +65,11 @@ def latents_of_speech(head: Head) -> tuple[Input, ...]:
     text = max(length - frames - 1, 0)
     special = {config.audio_latent_token_id, config.audio_bos_token_id}
     plain = next(each for each in range(head.ids.bound) if each not in special)
-    row = (*(text * (plain,)), config.audio_bos_token_id, *(frames * (config.audio_latent_token_id,)))
+    row = (
+        *(text * (plain,)),
+        config.audio_bos_token_id,
+        *(frames * (config.audio_latent_token_id,)),
+    )
     shape = (batch, len(row))
     return (
         Input("input_ids", "given", shape, head.ids.bound, values=batch * (row,)),
