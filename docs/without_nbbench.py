@@ -3,9 +3,9 @@
     PYTHON docs/without_nbbench.py < CASES
 
 A line of CASES is a JSON list of a model type, a mode, a batch size, a length (null for none) and
-the values of a configuration; of each, a line says how far Transformers comes without nbbench: ``building`` or
-``calling`` for where it fails, nothing where it does not. The class, the inputs and the labels are
-those that nbbench chooses, and no more of it is used.
+the values of a configuration; of each, a line says how far Transformers comes without nbbench:
+``building`` or ``calling`` for where it fails, nothing where it does not. The class, the inputs and
+the labels are those that nbbench chooses, and no more of it is used.
 """
 
 from __future__ import annotations

@@ -2,23 +2,34 @@
 
 from __future__ import annotations
 
+import importlib
+
 import pytest
 
 from nbbench.worker.backend import Unsupported
 from nbbench.worker.backends.torch import TorchBackend
 from nbbench.worker.case import Case
-from tests.test_inputs import described, prepared
+from nbbench.worker.heads.labels import loss_of
+from tests.test_inputs import described, prepared, script
 
 OMNI = "models.qwen2_5_omni.modeling_qwen2_5_omni.Qwen2_5OmniToken2Wav"
 SAM3 = "models.sam3.modeling_sam3.Sam3"
-VIBEVOICE = "models.vibevoice_acoustic_tokenizer.modeling_vibevoice_acoustic_tokenizer"
+VIBEVOICE = (
+    "models.vibevoice_acoustic_tokenizer.modeling_vibevoice_acoustic_tokenizer."
+    "VibeVoiceAcousticTokenizer"
+)
 
 
-def known(model_type):
-    """The Transformers that is installed, if it has this type."""
+def known(model_type, class_name=""):
+    """The Transformers that is installed, if it has this type; the module of its class is imported.
+
+    Of itself, Transformers refuses some modules without torchvision, which they can do without.
+    """
     transformers = pytest.importorskip("transformers")
     if model_type not in transformers.CONFIG_MAPPING:
         pytest.skip(f"transformers {transformers.__version__} has no {model_type}")
+    module = class_name.rpartition(".")[0]
+    importlib.import_module(f"transformers.{module}".rstrip("."))
     return transformers
 
 
@@ -27,9 +38,9 @@ def known(model_type):
     [
         ("pocket_tts_audio_tokenizer_decoder", "PocketTTSAudioTokenizerDecoderModel",
          {"hidden_size": 64}, {"latents": (2, 64, 16)}),
-        ("vibevoice_acoustic_tokenizer_decoder", f"{VIBEVOICE}.VibeVoiceAcousticTokenizerDecoderModel",
+        ("vibevoice_acoustic_tokenizer_decoder", f"{VIBEVOICE}DecoderModel",
          {}, {"hidden_states": (2, 64, 16)}),
-        ("vibevoice_acoustic_tokenizer_encoder", f"{VIBEVOICE}.VibeVoiceAcousticTokenizerEncoderModel",
+        ("vibevoice_acoustic_tokenizer_encoder", f"{VIBEVOICE}EncoderModel",
          {"downsampling_ratios": [2, 4]}, {"hidden_states": (2, 1, 16 * 8)}),
         ("qwen2_5_omni_bigvgan", f"{OMNI}BigVGANModel", {}, {"mel_spectrogram": (2, 80, 16)}),
         ("qwen2_5_omni_dit", f"{OMNI}DiTModel", {},
@@ -56,7 +67,7 @@ def known(model_type):
     ],
 )  # fmt: skip
 def test_a_part_of_a_model_gets_features(model_type, class_name, values, shapes):
-    known(model_type)
+    known(model_type, class_name)
     _, tensors = described(model_type, class_name, **values)
     assert {name: tensors[name].shape for name in shapes} == shapes
 
@@ -82,12 +93,13 @@ def test_a_part_of_a_model_gets_features(model_type, class_name, values, shapes)
         ("omdet-turbo", "OmDetTurboForObjectDetection",
          {"use_timm_backbone": False, "image_size": 64,
           "backbone_config": {"model_type": "swin", "image_size": 64}},
-         {"classes_input_ids": (2, 16), "tasks_attention_mask": (2, 16), "classes_structure": (2,)}),
+         {"classes_input_ids": (2, 16), "tasks_attention_mask": (2, 16),
+          "classes_structure": (2,)}),
         ("nemotron_h_omni", "NemotronH_Omni_Reasoning_V3", {}, {"input_ids": (2, 16)}),
     ],
 )  # fmt: skip
 def test_what_a_model_takes_follows_from_its_signature(model_type, class_name, values, shapes):
-    known(model_type)
+    known(model_type, class_name)
     _, tensors = described(model_type, class_name, **values)
     assert {name: tensors[name].shape for name in shapes} == shapes
 
@@ -100,7 +112,7 @@ def test_a_mask_of_a_codec_is_of_its_features_alone():
 
 
 def test_maps_of_features_grow_from_the_last_to_the_first():
-    known("sam3_mask_decoder")
+    known("sam3_mask_decoder", f"{SAM3}MaskDecoder")
     _, tensors = described("sam3_mask_decoder", f"{SAM3}MaskDecoder", hidden_size=32)
     shapes = [part.shape for part in tensors["backbone_features"].parts]
     assert shapes == [(2, 32, 32, 32), (2, 32, 16, 16), (2, 32, 8, 8)]
@@ -226,3 +238,64 @@ def test_a_tile_takes_the_positions_that_pooling_leaves():
     assert inputs.modalities == "text+image"
     assert tensors["pixel_values"].shape == (2, 1, 3, 56, 56)
     assert all(row.count(7) == 2 * 2 for row in tensors["input_ids"].values)
+
+
+@pytest.mark.parametrize(
+    ("config", "labels"),
+    [
+        ({"model_type": "visual_bert", "hidden_size": 32, "num_hidden_layers": 1, "vocab_size": 50,
+          "num_attention_heads": 2, "intermediate_size": 32, "visual_embedding_dim": 8},
+         (2, 16 + 36)),
+        ({"model_type": "wav2vec2", "hidden_size": 32, "num_hidden_layers": 1, "vocab_size": 50,
+          "num_attention_heads": 2, "intermediate_size": 32, "conv_dim": [8, 8],
+          "conv_kernel": [4, 4], "conv_stride": [2, 2], "num_feat_extract_layers": 2}, (2, 8)),
+    ],
+)  # fmt: skip
+def test_what_is_trained_has_labels_of_its_kind(config, labels):
+    pytest.importorskip("torch")
+    known(config["model_type"])
+    model, _ = prepared(config, mode="training")
+    assert model._inputs["labels"].shape == labels
+
+
+def test_what_refuses_training_is_unsupported():
+    pytest.importorskip("torch")
+    known("vits")
+    config = {"model_type": "vits", "hidden_size": 32, "num_hidden_layers": 1, "vocab_size": 50,
+              "num_attention_heads": 2, "ffn_dim": 32, "flow_size": 32,
+              "spectrogram_bins": 9}  # fmt: skip
+    with pytest.raises(Unsupported, match="VitsModel cannot be trained like this: Training"):
+        prepared(config, mode="training")
+
+
+def test_a_text_for_each_query_is_given_where_the_configuration_is_for_training():
+    sizes = {"num_queries": 20, "text_encoder_n_ctx": 4, "text_encoder_context_length": 9}
+    _, tensors = described("oneformer", "OneFormerModel", is_training=True, **sizes)
+    assert tensors["text_inputs"].shape == (2, 16, 9)
+    _, tensors = described("oneformer", "OneFormerModel", is_training=False, **sizes)
+    assert "text_inputs" not in tensors
+
+
+def test_a_query_and_a_document_make_a_sample():
+    known("retribert")
+    _, tensors = described("retribert", "RetriBertModel")
+    names = ("input_ids_query", "input_ids_doc", "attention_mask_query", "attention_mask_doc")
+    assert all(tensors[name].shape == (2, 16) for name in names)
+
+
+def test_a_loss_alone_is_the_loss():
+    torch = pytest.importorskip("torch")
+    assert loss_of(torch.tensor(3.0), "It") == 3
+    assert loss_of((torch.tensor(4.0), None), "It") == 4
+
+
+def test_what_transformers_refuses_to_train_counts_as_no_model():
+    verdict = script("sweep_architectures").verdict
+    for reason, counted in (
+        ("It cannot be trained like this: Training is not implemented yet", "no model"),
+        ("It cannot be trained like this: It does not support training", "no model"),
+        ("It cannot be trained like this: It is not trainable, no labels", "no model"),
+        ("It has no loss to train it by; give another", "no model"),
+        ("It cannot be trained like this: training wants more labels", "unsupported"),
+    ):
+        assert verdict({"status": "unsupported", "reason": reason}) == counted

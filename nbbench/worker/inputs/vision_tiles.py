@@ -88,6 +88,7 @@ def _camera(config: Any, batch_size: int) -> Optional[Media]:
         ),
         image_token(config),
         grid[0] * grid[1],
+        more_ids=1,  # which is put out of the ids before they are embedded
     )
 
 
