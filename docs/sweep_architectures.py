@@ -245,8 +245,8 @@ _VERDICTS = ("ok", NO_MODEL, "unsupported", "error of its own", "error", NOT_RUN
 _HEAD = """# Every model type of Transformers
 
 A tiny model of each type that Transformers has (`CONFIG_MAPPING`), run by nbbench on a CPU in both
-modes: made by `python docs/sweep_architectures.py`, from the defaults of each configuration class,
-with fewer layers, heads and experts. A type has no model where Transformers has no class for it
+modes: made by `python docs/sweep_architectures.py --page`, from the defaults of each configuration
+class, with fewer layers, heads and experts. A type has no model where Transformers has no class for it
 alone, as for parts of larger models; in training, where it has no class that can be trained: none
 with a loss, or one that refuses to be trained. An error is Transformers' own where it cannot build
 the model from that configuration without nbbench either. The column *without nbbench* has what
