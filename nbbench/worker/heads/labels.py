@@ -101,7 +101,7 @@ def labels_of(head: Head) -> tuple[Input, ...]:
     asks = asks_for_loss(head.asks)
     if "mc_labels" in head.asks:
         return text.choices(head)
-    if "return_loss" in head.asks and not any("labels" in name for name in head.asks):
+    if _ways_to_a_loss(head.asks) == {"return_loss"}:
         return contrast(head)
     for task, labels in _BY_TASK.items():
         if task in head.tasks and (asks or task == "PRETRAINING"):
@@ -130,8 +130,13 @@ _BY_ENDING: tuple[tuple[str, Labels], ...] = (
 
 def asks_for_loss(names: Iterable[str]) -> bool:
     """Whether a forward method that can be given these can be asked for a loss."""
+    return bool(_ways_to_a_loss(names))
+
+
+def _ways_to_a_loss(names: Iterable[str]) -> set[str]:
+    """Those parameters by which a loss is asked for."""
     asked = set(names) - {_KINDS_OF_POINTS}
-    return any(name in _ASKED_FOR or name.endswith("_labels") for name in asked)
+    return {name for name in asked if name in _ASKED_FOR or name.endswith("_labels")}
 
 
 _KINDS_OF_POINTS = "input_labels"
