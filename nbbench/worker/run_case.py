@@ -186,6 +186,11 @@ class _Visit:
             self._loading = device.memory.stop(None).peak
         known["architecture"], known["dtype"] = model.architecture, model.dtype
         known["execution"], known["parameter_count"] = model.execution, model.parameter_count
+        if case.quantization not in ("none", getattr(model, "quantization", "none")):
+            raise Unsupported(
+                f"framework {case.framework} has no quantization {case.quantization}; measure it "
+                f"with frameworks pytorch"
+            )
         self._note = getattr(model, "note", "")
         known["export_s"] = getattr(model, "export_s", None)
         if case.trace_memory_line_by_line and model.execution != "eager":

@@ -272,7 +272,7 @@ class TorchModel:
         self.parameter_bytes = storage_bytes(itertools.chain(model.parameters(), model.buffers()))
         dtype = model.dtype if own is None else own.dtype
         self.dtype = str(dtype).replace("torch.", "")
-        self.modalities = ""
+        self.modalities, self.quantization = "", case.quantization
         self._inputs: dict[str, Any] = {}
         self._by_position: tuple[Any, ...] = ()
         self.real_tokens: Optional[int] = None
