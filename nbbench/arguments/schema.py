@@ -141,6 +141,11 @@ class BenchmarkArguments(BaseModel):
     )
     speed: bool = _option(True, "measure time")
     memory: bool = _option(True, "measure memory")
+    energy: bool = _option(
+        False,
+        "measure energy where the GPU's driver or the processor counts it, in some seconds of "
+        "calls of their own",
+    )
     trace_memory_line_by_line: bool = _option(
         False,
         "show what each line of the model's library adds to memory, in one more call, which takes "
