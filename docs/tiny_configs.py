@@ -18,17 +18,23 @@ from typing import Any
 
 _GIVEN = json.loads(Path(__file__).with_suffix(".json").read_text(encoding="utf-8"))
 
-PARTS: dict[str, dict[str, Any]] = _GIVEN["parts"]
-"""The parts of types that are made of any two, and have no default."""
+
+def _given_parts(model_type: str) -> dict[str, Any]:
+    """The parts of types that have no default: of those that are made of any two, and others."""
+    found = [_GIVEN[kind].get(model_type, {}) for kind in _kinds("parts")]
+    return copy.deepcopy({name: part for parts in found for name, part in parts.items()})
+
+
+def _kinds(kind: str) -> list[str]:
+    import transformers
+
+    return [kind] if transformers.__version__ >= "5" else [kind, f"{kind}_before_5"]
 
 
 def _by_hand(model_type: str) -> dict[str, Any]:
     """What a type needs besides; keys of nested configurations are joined by dots."""
-    import transformers
-
-    kinds = ["by_hand"] if transformers.__version__ >= "5" else ["by_hand", "by_hand_before_5"]
     found: dict[str, Any] = {}
-    for kind in kinds:
+    for kind in _kinds("by_hand"):
         for names, values in _GIVEN[kind].items():
             found |= values if model_type in names.split() else {}
     return found
@@ -36,7 +42,7 @@ def _by_hand(model_type: str) -> dict[str, Any]:
 
 _HEAD_DIM = 32
 VOCABULARY = 2000
-LAYERS, EXPERTS, LARGEST_DIVISOR = 2, 4, 16
+LAYERS, EXPERTS, LARGEST_DIVISOR, FRAMES = 2, 4, 16, 8
 
 _LAYERS = re.compile(r"layers?$|^n_layers?$|^depth$|num_blocks$|^(en|de)coder_layers$|_depth$")
 _KEPT_LAYERS = re.compile(r"conv|feature|feat|fpn|proj|hidden_layers_to|norm|position|drop|postnet")
@@ -62,6 +68,8 @@ _ACTIVE_EXPERTS = re.compile(
     r"experts_per_tok|moe_topk|moe_k$|top_k_experts|num_selected|experts_top_k|moe_top_k"
 )
 
+_FRAMES = re.compile(r"^(num_frames|frames_per_clip)$")
+
 _IN_STAGES = {
     "depths",
     "hidden_sizes",
@@ -74,7 +82,7 @@ _IN_STAGES = {
 
 _OMITTED = (
     "transformers_version", "architectures", "id2label", "label2id", "out_features", "out_indices",
-    "stage_names", "per_layer_config",
+    "stage_names", "per_layer_config", "is_encoder_decoder",
 )  # fmt: skip
 
 
@@ -84,9 +92,13 @@ WHOLE = {
     "mimi",
     "mimi_decoder",
     "mimi_encoder",
+    "neucodec",
+    "omdet-turbo",
     "sam",
     "sam_hq",
     "superglue",
+    "xcodec",
+    "xcodec2",
 }
 """Types whose widths are left as they are, as one follows from another."""
 
@@ -110,8 +122,9 @@ def tiny(model_type: str, config_class: Any) -> dict[str, Any]:
 
     Each part is divided by itself, else all parts alike, else no width is.
     """
-    values = config_class(**copy.deepcopy(PARTS.get(model_type, {}))).to_dict()
+    values = config_class(**_given_parts(model_type)).to_dict()
     values = json.loads(json.dumps(values, default=str))  # names that are numbers, too
+    values.pop("is_encoder_decoder", None)  # by default, too; some classes take it but once
     candidates = (
         _complete(model_type, values, sizes)
         for sizes in (_divided_by_part(values), _divided_alike(values), Divided())
@@ -365,6 +378,8 @@ def _shrunk_value(name: str, value: Any, divided: Divided, divisor: int, layers:
         return min(value, LAYERS)
     if "vocab" in name:
         return min(value, VOCABULARY)
+    if _FRAMES.search(name):
+        return min(value, FRAMES)
     if _EXPERTS.search(name):
         return min(value, EXPERTS)
     if _ACTIVE_EXPERTS.search(name):

@@ -41,6 +41,9 @@ GENERATING_TASKS = (
 _PAIRED = ("SEQ_TO_SEQ_CAUSAL_LM", "SPEECH_SEQ_2_SEQ")
 """What encoder-decoders are for, though some have a class for their decoder alone."""
 
+_OF_TOKENS, _TOKENS = ("CAUSAL_LM", "MASKED_LM"), {"input_ids", "inputs", "decoder_input_ids"}
+"""What models of text are for, and what they take; one of Wav2Vec2's is for it by name alone."""
+
 _FRAMEWORKS = ("torch", "keras", "tf_keras", "tensorflow")
 """Packages whose classes have a forward method that says nothing of a model's inputs."""
 
@@ -96,11 +99,16 @@ class Library:
 def _takes(model_class: Any, config: Any) -> bool:
     """Whether a class is built from this configuration: some mappings name that of a part alone.
 
-    Qwen3_5ForCausalLM is built from the text_config of what is mapped to it.
+    Qwen3_5ForCausalLM is built from the text_config of what is mapped to it, and some name the
+    whole for a part: LlavaForConditionalGeneration for Pixtral's encoder.
     """
     taken = getattr(model_class, "config_class", None)
-    parts = vars(config).values()
-    return taken is None or isinstance(config, taken) or not any(type(p) is taken for p in parts)
+    if taken is None or isinstance(config, taken):
+        return True
+    parts = getattr(taken, "sub_configs", None) or {}
+    if any(not hasattr(config, name) for name in parts):
+        return False
+    return not any(type(part) is taken for part in vars(config).values())
 
 
 def choose_class(library: Library, config: Any, case: Case) -> Optional[ModelClass]:
@@ -218,7 +226,9 @@ def _unnamed(library: Library, config: Any, case: Case) -> Optional[Any]:
         likely = ("CAUSAL_LM" if getattr(config, "is_decoder", False) else "MASKED_LM",)
     for task in (*likely, *LIKELY_TASKS, *all_tasks(library.transformers)):
         found = library.class_for(task, config, case.model)
-        if found is not None and (case.mode == "inference" or _has_loss(library, found)):
+        if found is None or (task in _OF_TOKENS and not _asks(library, found) & _TOKENS):
+            continue
+        if case.mode == "inference" or _has_loss(library, found):
             return found
     if case.mode == "inference":
         return None if library.prefix else part_class(library.base, config)
@@ -280,5 +290,8 @@ def mapped(auto: Any, config: Any) -> Optional[Any]:
     mapping = auto._model_mapping
     if type(config) not in mapping:
         return None
-    found = mapping[type(config)]
+    try:
+        found = mapping[type(config)]
+    except ValueError:  # a class that its own package does not hand out
+        return None
     return found[0] if isinstance(found, (tuple, list)) else found

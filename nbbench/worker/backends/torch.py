@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import itertools
-import re
 from typing import Any, Optional
 
 from ..backend import Device, Unsupported, library_of, refuse_tpu
@@ -17,10 +16,12 @@ from ..measure import Call, WallMarks
 from ..own_code import OwnCode
 from .adapters import adapted_class, with_adapter
 from .cpu import CpuDevice
+from .kept_tensors import forget_kept_tensors
 from .model_class import Library, choose_class, known_class
 from .own_torch import OwnCalls, build_own, tensors_in
 from .real_inputs import refuse_padded_prompts, refuse_padding, rows_of, with_length, with_padding
 from .reference_kernels import torch_layers
+from .refused_training import refusal
 from .remote_code import remote_class
 from .sentence_models import encoder_class, sentence_architecture, sentence_model
 from .torch_compilation import Compilation, compiled, keep_compiled_in
@@ -44,10 +45,6 @@ REQUIREMENTS = ("torch>=2.4", "transformers>=4.50")
 
 
 _EXECUTIONS = ("eager", "compile", "torchscript")
-
-
-_TRAINING = re.compile(r"\btrain(ing|ed|able)?\b", re.IGNORECASE)
-"""What messages name in which classes refuse to be trained."""
 
 
 _WANTED = {"training": "model with a head to train", "generation": "model that makes tokens"}
@@ -306,6 +303,7 @@ class TorchModel:
         else:
             tokens = self._prepare_described(self._chosen)
         if self._case.mode == "training":
+            forget_kept_tensors(self._model)
             if self._case.optimizer:
                 self._optimizer = self._torch.optim.AdamW(self._model.parameters(), lr=1e-6)
             return self._step, tokens
@@ -417,16 +415,11 @@ class TorchModel:
         """Run the model to its loss; raises `Unsupported` where it refuses to be trained."""
         try:
             return loss_of(self._run(**self._inputs), self.architecture)
-        except ImportError as error:  # some losses want a package of their own
-            raise Unsupported(
-                f"{_first_sentence(error)}; install it to train {self.architecture}"
-            ) from error
-        except (NotImplementedError, ValueError) as error:
-            if _TRAINING.search(text_of(error)) is None:
+        except Exception as error:
+            refused = refusal(error, self._inner)
+            if refused is None:
                 raise
-            raise Unsupported(
-                f"{self.architecture} cannot be trained like this: {_first_sentence(error)}"
-            ) from error
+            raise refused from error
 
     def _backward(self) -> None:
         loss, self._loss = self._loss, None

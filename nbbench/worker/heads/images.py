@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from ..backend import Unsupported
+from ..inputs.asked import named
 from ..inputs.tensors import Input
 from .head import Head
+from .phrases import phrases
 
 OBJECTS = 3
 """How many objects each image has."""
@@ -30,12 +31,9 @@ def like_pixels(head: Head) -> tuple[Input, ...]:
 
 def objects(head: Head) -> tuple[Input, ...]:
     """The classes and boxes of each image's objects, and their masks where they are segmented."""
-    height, width = _size(head)
     if "text_config" in vars(head.config) and "input_ids" in head.tensors:
-        raise Unsupported(
-            f"{head.architecture} is trained on phrases of its text, which nbbench cannot make; "
-            f"give a config whose architectures name another class with a head"
-        )
+        return phrases(head, OBJECTS)
+    height, width = _size(head)
     box = (0.5, 0.5, 0.25, 0.25)
     parts = [
         Input("class_labels", "ids", (OBJECTS,), head.classes),
@@ -58,22 +56,49 @@ def segments(head: Head) -> tuple[Input, ...]:
     )
 
 
+def matches(head: Head) -> tuple[Input, ...]:
+    """Images that may be another sample's, and whether each is its own sound's."""
+    pixels = head.input_named("pixel_values")
+    if pixels is None:
+        raise head.unknown()
+    return (
+        Input("pixel_values_mixed", pixels.kind, pixels.shape),
+        Input("labels", "uniform", (head.batch_size, 1)),
+    )
+
+
 def hidden_patches(head: Head) -> tuple[Input, ...]:
     """Which patches are hidden: every other one; and what they were, where a model is asked it."""
-    patches = _patches(head)
-    row = tuple(bool(index % 2) for index in range(patches))
-    mask = Input(
-        "bool_masked_pos", "given", (head.batch_size, patches), values=(row,) * head.batch_size
-    )
+    mask = _every_other_patch(head)
     if "labels" not in head.asks:
         return (mask,)
     vocabulary = int(getattr(head.config, "vocab_size", 0)) or head.classes
-    return (mask, Input("labels", "ids", (head.batch_size * sum(row),), vocabulary))
+    hidden = head.batch_size * sum(mask.values[0])
+    return (mask, Input("labels", "ids", (hidden,), vocabulary))
+
+
+def hidden_pairs(head: Head) -> tuple[Input, ...]:
+    """Patches and tokens that are hidden, what they were, and whether image and text belong."""
+    mask = _every_other_patch(head)
+    vocabulary = int(head.config.image_config.vocab_size)
+    return (
+        mask,
+        Input("mim_labels", "ids", mask.shape, vocabulary),
+        Input("mlm_labels", "ids", head.ids.shape, head.ids.bound),
+        Input("itm_labels", "ids", (head.batch_size,), 2),
+        Input("return_loss", "flag", (), values=True),
+    )
+
+
+def _every_other_patch(head: Head) -> Input:
+    row = tuple(bool(index % 2) for index in range(_patches(head)))
+    shape = (head.batch_size, len(row))
+    return Input("bool_masked_pos", "given", shape, values=(row,) * head.batch_size)
 
 
 def _size(head: Head) -> tuple[int, int]:
-    """Height and width of the images that the call has."""
-    pixels = head.input_named("pixel_values")
+    """Height and width of the images, or of the frames, that the call has."""
+    pixels = head.input_named("pixel_values", "pixel_values_videos")
     if pixels is None:
         raise head.unknown()
     return pixels.shape[-2], pixels.shape[-1]
@@ -82,7 +107,7 @@ def _size(head: Head) -> tuple[int, int]:
 def _patches(head: Head) -> int:
     """How many patches each sample is cut into, over all frames of a video."""
     height, width = _size(head)
-    patch = getattr(head.config, "patch_size", None)
+    patch = named(head.config, "patch_size")
     if patch is None:
         raise head.unknown()
     tall, wide = patch if isinstance(patch, (list, tuple)) else (patch, patch)

@@ -7,7 +7,7 @@ from typing import Any
 
 from ..backend import Unsupported
 from ..inputs.tensors import Input
-from . import audio, images, series, text
+from . import audio, images, series, speech, text
 from .head import Head
 
 Labels = Callable[[Head], tuple[Input, ...]]
@@ -22,12 +22,16 @@ def contrast(head: Head) -> tuple[Input, ...]:
 
 def pretraining(head: Head) -> tuple[Input, ...]:
     """What the forward method asks for; nothing where the loss needs nothing."""
+    if "mim_labels" in head.asks:
+        return images.hidden_pairs(head)
     if "bool_masked_pos" in head.asks:
         return images.hidden_patches(head)
     if "mask_time_indices" in head.asks:
         return audio.hidden_frames(head)
     if "start_positions" in head.asks:
         return text.answers(head)
+    if "pixel_values_mixed" in head.asks:
+        return images.matches(head)
     if "labels" in head.asks:
         others = {name for name in head.asks if name.endswith(("_label", "_labels"))}
         return text.tokens(head) if others else text.replaced_tokens(head)
@@ -78,6 +82,8 @@ _BY_TASK: dict[str, Labels] = {
         ),
         text.tokens,
     ),
+    "TEXT_TO_WAVEFORM": speech.spoken,
+    "TEXT_TO_SPECTROGRAM": speech.spoken,
     "PRETRAINING": pretraining,
 }  # fmt: skip
 """The labels of each task; of several, the first in this order counts."""
@@ -95,6 +101,8 @@ def labels_of(head: Head) -> tuple[Input, ...]:
     asks = asks_for_loss(head.asks)
     if "mc_labels" in head.asks:
         return text.choices(head)
+    if "return_loss" in head.asks and not any("labels" in name for name in head.asks):
+        return contrast(head)
     for task, labels in _BY_TASK.items():
         if task in head.tasks and (asks or task == "PRETRAINING"):
             return labels(head)
@@ -122,7 +130,12 @@ _BY_ENDING: tuple[tuple[str, Labels], ...] = (
 
 def asks_for_loss(names: Iterable[str]) -> bool:
     """Whether a forward method that can be given these can be asked for a loss."""
-    return any(name in _ASKED_FOR or name.endswith("_labels") for name in names)
+    asked = set(names) - {_KINDS_OF_POINTS}
+    return any(name in _ASKED_FOR or name.endswith("_labels") for name in asked)
+
+
+_KINDS_OF_POINTS = "input_labels"
+"""Whether points of a prompt are in an object or not: no labels, whatever the name."""
 
 
 def no_loss(architecture: str) -> Unsupported:
@@ -135,6 +148,8 @@ def no_loss(architecture: str) -> Unsupported:
 
 def loss_of(output: Any, architecture: str) -> Any:
     """The loss in what a model returned; raises `Unsupported` where there is none."""
+    if getattr(output, "ndim", None) == 0:  # nothing but a loss
+        return output
     loss = getattr(output, "loss", None) if hasattr(output, "keys") else output[0]
     if loss is None:
         raise no_loss(architecture)

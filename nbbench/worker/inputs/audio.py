@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from math import prod
 from typing import Any, Optional
 
@@ -38,6 +39,12 @@ def audio(asked: Asked) -> list[Input]:
             Input("audio_mel", "noise", (*shape, bins)),
             Input("audio_mel_mask", "given", shape, values=padded),
         ]
+    if asked.needs("audio_values"):  # a spectrogram as an image
+        config = asked.config
+        image = (config.num_audio_channels, config.spectrogram_length, config.frequency_length)
+        return [Input("audio_values", "noise", (asked.batch_size, *image))]
+    if asked.needs("input_features") and asked.needs("input_values"):
+        return _both_forms(asked)
     if asked.takes("input_features", "input_values") and _reads_waveforms(asked):
         return _values(asked)
     if asked.takes("input_features") and _wanted(asked, "input_features"):
@@ -45,6 +52,14 @@ def audio(asked: Asked) -> list[Input]:
     if asked.takes("input_values") and _wanted(asked, "input_values"):
         return _values(asked)
     return []
+
+
+def _both_forms(asked: Asked) -> list[Input]:
+    """The same sound as a waveform and as features, as many frames of either."""
+    longest = max(asked.length, _FEWEST_FRAMES)
+    asked = dataclasses.replace(asked, sequence_length=longest)
+    features = (each for each in _features(asked) if each.name.startswith("input_features"))
+    return [*features, *_values(asked)]
 
 
 def _reads_waveforms(asked: Asked) -> bool:
@@ -68,7 +83,8 @@ def _wanted(asked: Asked, name: str) -> bool:
     token = asked.named(
         "audio_token_id", "audio_token_index", "audio_token", "audio_start_token_id"
     )
-    encoder = any(hasattr(asked.config, name) for name in ("audio_config", "speech_config"))
+    names = ("audio_config", "speech_config")
+    encoder = any(getattr(asked.config, name, None) is not None for name in names)
     return encoder and token is None
 
 
@@ -87,7 +103,8 @@ def _features(asked: Asked) -> list[Input]:
     if as_whisper and window is None:
         frames = 2 * int(positions)
     else:
-        frames = asked.length * int(asked.named("subsampling_factor") or 1)
+        each = asked.named("subsampling_factor", "audio_length_per_tok")
+        frames = asked.length * int(each or 1)
         frames = max(frames, 2 * window if window else _FEWEST_FRAMES)
     if asked.takes("feature_lens"):  # all sounds behind each other
         lengths = asked.batch_size * (frames,)

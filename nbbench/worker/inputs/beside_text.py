@@ -5,6 +5,7 @@ from __future__ import annotations
 from ..backend import Unsupported
 from .asked import Asked
 from .tensors import Input
+from .text import vocabulary_size
 
 
 def boxes(asked: Asked) -> list[Input]:
@@ -55,6 +56,11 @@ def features_beside(asked: Asked) -> list[Input]:
     if asked.takes("visual_feats", "visual_pos"):
         made.append(Input("visual_feats", "noise", (batch_size, 36, config.visual_feat_dim)))
         made.append(Input("visual_pos", "noise", (batch_size, 36, config.visual_pos_dim)))
+    if asked.takes("visual_embeds", "visual_token_type_ids"):
+        regions = (batch_size, 36)
+        made.append(Input("visual_embeds", "noise", (*regions, config.visual_embedding_dim)))
+        made.append(Input("visual_attention_mask", "ones", regions))
+        made.append(Input("visual_token_type_ids", "ones", regions))
     for name in ("query_embeds", "inputs_embeds"):
         width = asked.named("hidden_size", "d_model") if asked.needs(name) else None
         if width is not None:
@@ -65,11 +71,33 @@ def features_beside(asked: Asked) -> list[Input]:
     if asked.takes("encoder_hidden_states") and hasattr(config, "cross_hidden_size"):
         shape = (batch_size, asked.length, config.cross_hidden_size)
         made.append(Input("encoder_hidden_states", "noise", shape))
+    if asked.needs("classes_input_ids") and asked.needs("tasks_input_ids"):
+        made += _classes_to_find(asked)
+    if asked.needs("input_ids_query") and asked.needs("input_ids_doc"):
+        made += _pairs_of_texts(asked)
     if asked.needs("spectrogram"):
         bins = asked.named("model_in_dim", "num_mel_bins")
         made.append(Input("spectrogram", "noise", (batch_size, asked.length, bins)))
     if asked.needs("inputs") and not asked.takes("input_ids") and not asked.takes("pixel_values"):
         made.append(Input("inputs", "noise", (batch_size, asked.length, config.d_model)))
+    return made
+
+
+def _pairs_of_texts(asked: Asked) -> list[Input]:
+    """A query and a document in each sample."""
+    shape, bound = (asked.batch_size, asked.length), vocabulary_size(asked.config)
+    made = [Input(f"input_ids_{name}", "ids", shape, bound) for name in ("query", "doc")]
+    return [*made, *(Input(f"attention_mask_{name}", "ones", shape) for name in ("query", "doc"))]
+
+
+def _classes_to_find(asked: Asked) -> list[Input]:
+    """A class of objects for each image and what is to be done with it, either as text."""
+    shape = (asked.batch_size, asked.length)
+    bound = vocabulary_size(asked.config)
+    made = [Input("classes_structure", "given", shape[:1], values=asked.batch_size * (1,))]
+    for name in ("classes", "tasks"):
+        made.append(Input(f"{name}_input_ids", "ids", shape, bound))
+        made.append(Input(f"{name}_attention_mask", "ones", shape))
     return made
 
 

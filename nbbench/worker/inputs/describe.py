@@ -14,7 +14,9 @@ from .asked import Asked
 from .audio import audio, decoder_audio
 from .beside_text import boxes, decisions, features_beside, hidden_states
 from .features import features, patches_of_bytes
+from .graphs import graphs
 from .images import images
+from .part_features import part_features
 from .proteins import proteins
 from .tensors import Input, Inputs
 from .text import decoder_text, longest_sequence, text
@@ -74,9 +76,8 @@ def describe_inputs(
 
 
 _KINDS: tuple[Callable[[Asked], list[Input]], ...] = (
-    audio, text, boxes, video, images, time_series, features_beside, hidden_states,
-    decoder_text, decoder_audio,
-    patches_of_bytes, decisions, features, proteins,
+    audio, text, boxes, video, images, graphs, time_series, part_features, features_beside,
+    hidden_states, decoder_text, decoder_audio, patches_of_bytes, decisions, features, proteins,
 )  # fmt: skip
 """What makes inputs, each of one kind; where two make one of a name, the first has it."""
 

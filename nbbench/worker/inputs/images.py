@@ -9,7 +9,7 @@ from typing import Any
 from .asked import Asked, parts
 from .tensors import Input
 from .vision_grids import flat_patches, padded_patches
-from .vision_sizes import first_named, pair
+from .vision_sizes import first_named, pair, timm_size
 from .vision_tiles import padded_tiles
 
 _VISION_PARTS = ("vision_config", "image_config", "vision_encoder_config")
@@ -61,12 +61,22 @@ def images(asked: Asked) -> list[Input]:
     for name in ("prompt_pixel_values", "prompt_masks"):
         if asked.needs(name):
             made.append(Input(name, "noise", shape))
-    if asked.takes("pixel_mask"):
+    if asked.takes("pixel_mask") and not asked.takes("audio_values"):
         made.append(Input("pixel_mask", "ones", (asked.batch_size, height, width)))
     if asked.needs("task_inputs"):
         length = int(asked.named("task_seq_len") or 1)
         made.append(Input("task_inputs", "noise", (asked.batch_size, length)))
+    if asked.takes("text_inputs") and getattr(asked.config, "is_training", False):
+        made.append(_texts_of_objects(asked))
     return made
+
+
+def _texts_of_objects(asked: Asked) -> Input:
+    """A text for each query that learns from one, as OneFormer is trained with."""
+    config = asked.config
+    queries = int(config.num_queries) - int(config.text_encoder_n_ctx)
+    shape = (asked.batch_size, queries, int(config.text_encoder_context_length))
+    return Input("text_inputs", "ids", shape, int(config.text_encoder_vocab_size))
 
 
 _IMAGES = ("image", "hidden_states")
@@ -106,6 +116,9 @@ def size_of(config: Any) -> tuple[int, int]:
     if squares and hasattr(config, "channel_multiplier"):  # an encoder of images as tokens
         return pair(int(squares) * 2 ** (len(config.channel_multiplier) - 1))
     for part in _vision_first(config):
+        of_timm = timm_size(part)
+        if of_timm is not None:
+            return of_timm
         for name in _SIZES:
             size = getattr(part, name, None)
             if isinstance(size, dict) and "height" not in size:

@@ -83,6 +83,12 @@ def text(asked: Asked) -> list[Input]:
     """Ids (batch, length), and a mask of ones; nothing for models without ids."""
     if not asked.takes("input_ids") or any(map(asked.takes, _OTHERWISE)):
         return []
+    if asked.config.model_type in _EMBEDDED_BEFORE:
+        width = int(asked.config.hidden_size)
+        return [
+            Input("inputs_embeds", "noise", (*_shape(asked), width)),
+            Input("attention_mask", "ones", _shape(asked)),
+        ]
     shape = (*_rows(asked, asked.config), *_codebooks(asked.config))
     made = [Input("input_ids", "ids", shape, plain_vocabulary_size(asked.config))]
     if asked.takes("attention_mask"):
@@ -91,6 +97,10 @@ def text(asked: Asked) -> list[Input]:
         of_text = asked.batch_size * (asked.length * (0,),)
         made.append(Input("mm_token_type_ids", "given", _shape(asked), values=of_text))
     return made
+
+
+_EMBEDDED_BEFORE = ("qwen3_omni_moe_talker_text", "qwen3_omni_moe_talker_code_predictor")
+"""Types whose ids only their whole model embeds, though their forward methods take ids, too."""
 
 
 def decoder_text(asked: Asked) -> list[Input]:
@@ -117,7 +127,7 @@ _CODES_AS_ROWS = ("musicgen_decoder", "musicgen_melody_decoder")
 
 def _codebooks(config: Any) -> tuple[int, ...]:
     """How many tokens each position of a decoder of codes has; empty where it is one."""
-    if getattr(config, "model_type", "") in _ALL_CODES_AT_ONCE:
+    if codes_beside_text(config):
         return (int(config.num_codebooks) + 1,)
     channels = getattr(config, "num_channels", None)
     is_of_text = hasattr(config, "vocab_size") and not hasattr(config, "vision_config")
@@ -146,6 +156,11 @@ def decodes(config: Any) -> bool:
 
 def _shape(asked: Asked) -> tuple[int, int]:
     return asked.batch_size, asked.length
+
+
+def codes_beside_text(config: Any) -> bool:
+    """Whether each position of the ids is a token and the codes of the sound beside it."""
+    return getattr(config, "model_type", "") in _ALL_CODES_AT_ONCE
 
 
 _ALL_CODES_AT_ONCE = ("kyutai_speech_to_text",)

@@ -11,6 +11,8 @@ def time_series(asked: Asked) -> list[Input]:
     """As many past values as the configuration names; nothing for other models."""
     if asked.takes("states", "actions", "returns_to_go"):
         return _episode(asked)
+    if asked.takes("trajectories"):
+        return _trajectories(asked)
     if not asked.takes("past_values"):
         return []
     config, batch_size = asked.config, asked.batch_size
@@ -23,7 +25,7 @@ def time_series(asked: Asked) -> list[Input]:
     made = [Input("past_values", "noise", shape)]
     for name, bound in (("past_values_padding", 1), ("freq", 3)):
         if asked.needs(name):
-            size = (batch_size,) if name == "freq" else (batch_size, length)
+            size = (batch_size, 1 if name == "freq" else length)
             made.append(Input(name, "ids", size, bound))
     return made
 
@@ -53,6 +55,18 @@ def _with_lags(asked: Asked, length: int) -> list[Input]:
     if numbers:
         made.append(Input("static_real_features", "noise", (batch_size, numbers)))
     return made
+
+
+def _trajectories(asked: Asked) -> list[Input]:
+    """States, actions and rewards as tokens of one sequence."""
+    longest = int(asked.config.block_size)
+    if asked.length > longest:
+        raise Unsupported(
+            f"sequence length {asked.length} is more than {asked.model} takes ({longest}); lower "
+            f"sequence_lengths"
+        )
+    shape = (asked.batch_size, asked.length)
+    return [Input("trajectories", "ids", shape, int(asked.config.vocab_size))]
 
 
 def _episode(asked: Asked) -> list[Input]:

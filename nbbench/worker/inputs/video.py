@@ -14,16 +14,21 @@ _OF_VIDEOS = ("tubelet_size", "time_embed_dim", "attention_type", "mit_hidden_si
 def video(asked: Asked) -> list[Input]:
     """One video for each sample; nothing for a model that does without."""
     name = "pixel_values_videos"
-    if not asked.needs(name):
+    alone = asked.takes(name) and not (asked.takes("pixel_values") or asked.takes("input_ids"))
+    if not (asked.needs(name) or alone or asked.takes(name, "input_values")):
         name = "pixel_values"
         if not asked.takes(name) or not _is_of_videos(asked):
             return []
     frames = int(asked.named(*_FRAMES) or 8)
-    size = size_of(asked.config)
-    return [Input(name, "noise", (asked.batch_size, frames, channels_of(asked.config), *size))]
+    image = (channels_of(asked.config), *size_of(asked.config))
+    if hasattr(asked.config, "mit_hidden_size") and not asked.takes("input_ids"):
+        return [Input(name, "noise", (asked.batch_size * frames, *image))]  # as X-CLIP's tower does
+    return [Input(name, "noise", (asked.batch_size, frames, *image))]
 
 
 def _is_of_videos(asked: Asked) -> bool:
     return asked.named(*_FRAMES) is not None and (
-        asked.named(*_OF_VIDEOS) is not None or asked.takes("interpolate_pos_encoding", "input_ids")
+        asked.named(*_OF_VIDEOS) is not None
+        or asked.takes("interpolate_pos_encoding", "input_ids")
+        or asked.takes("audio_values")
     )

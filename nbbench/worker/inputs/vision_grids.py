@@ -21,9 +21,29 @@ def grid_image(
         return None
     if "image_grid_thw" in parameters:
         return _merged_grid(parameters, config, vision, token, batch_size)
+    if "image_grid_hw" in parameters:
+        return _shuffled_grid(config, vision, token, batch_size)
     if "spatial_shapes" in parameters:
         return padded_patches(config, vision, token, batch_size)
     return None
+
+
+def _shuffled_grid(config: Any, vision: Any, token: int, batch_size: int) -> Media:
+    """Flat patches and a grid without times, squares of which are one position each."""
+    patch, square = pair(vision.patch_size)[0], round(1 / getattr(config, "downsample_ratio", 1))
+    height, width = image_size(vision, patch * square)
+    rows, columns = height // patch, width // patch
+    flat = patch * patch * (first_named(vision, "num_channels") or 3)
+    grid = batch_size * ((rows, columns),)
+    return Media(
+        "image",
+        (
+            Input("pixel_values", "noise", (batch_size * rows * columns, flat)),
+            Input("image_grid_hw", "given", (batch_size, 2), values=grid),
+        ),
+        token,
+        rows * columns // square**2,
+    )
 
 
 def flat_patches(config: Any, vision: Any, batch_size: int) -> tuple[Input, ...]:

@@ -57,6 +57,7 @@ def multimodal_inputs(
         tensors += each.tensors
         tensors += _beside(each, prompt, parameters, config)
     tensors += _decoder(parameters, config, batch_size, length, seed)
+    tensors += _actions(parameters, config, batch_size)
     return Inputs(tuple(tensors), batch_size * length)
 
 
@@ -109,6 +110,19 @@ def _decoder(
     rows = random_text(config, batch_size, length, seed + 1)
     bound = vocabulary_size(config)
     return [Input("decoder_input_ids", "given", (batch_size, length), bound, values=rows)]
+
+
+def _actions(
+    parameters: Mapping[str, inspect.Parameter], config: Any, batch_size: int
+) -> list[Input]:
+    """The state of a robot, or that with the actions that follow it where they are embedded."""
+    tensors = []
+    if "action_embeds" in parameters:
+        shape = (batch_size, int(config.chunk_size) + 1, config.dit_config.hidden_size)
+        tensors.append(Input("action_embeds", "noise", shape))
+    if "state" in parameters and hasattr(config, "max_state_dim"):
+        tensors.append(Input("state", "noise", (batch_size, config.max_state_dim)))
+    return tensors
 
 
 def _text_alone(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Optional
 
 ANY_SIZE = 256
@@ -14,6 +15,25 @@ def pair(size: Any) -> tuple[int, int]:
         size = (size["height"], size["width"])
     height, width = size if isinstance(size, (list, tuple)) else (size, size)
     return int(height), int(width)
+
+
+def timm_size(vision: Any) -> Optional[tuple[int, int]]:
+    """Height and width of the image that a model of timm takes; None where nothing says so."""
+    for part, name in (("model_args", "img_size"), ("pretrained_cfg", "input_size")):
+        size = (getattr(vision, part, None) or {}).get(name)
+        if size:
+            return pair(tuple(size[-2:]) if isinstance(size, (list, tuple)) else size)
+    side = _OF_ARCHITECTURE.search(str(getattr(vision, "architecture", "")))
+    return pair(int(side.group(2))) if side else None
+
+
+def timm_patch(vision: Any) -> Optional[int]:
+    """Pixels on each side of a patch of timm's transformers, as their names have it."""
+    found = _OF_ARCHITECTURE.search(str(getattr(vision, "architecture", "")))
+    return int(found.group(1)) if found else None
+
+
+_OF_ARCHITECTURE = re.compile(r"patch(\d+)_(\d+)")
 
 
 def image_size(vision: Any, multiple: int = 1) -> tuple[int, int]:

@@ -9,13 +9,24 @@ from typing import Any, Optional
 
 from .placeholders import Media
 from .tensors import Input
-from .vision_sizes import class_tokens, first_named, image_size, image_token, pair, patch_grid
+from .vision_sizes import (
+    class_tokens,
+    first_named,
+    image_size,
+    image_token,
+    pair,
+    patch_grid,
+    timm_patch,
+    timm_size,
+)
 
 
 def tiled_image(
     parameters: Mapping[str, inspect.Parameter], config: Any, batch_size: int
 ) -> Optional[Media]:
     """An image in tiles, as LLaVA-NeXT, Llama 3.2 Vision and Idefics take it; None for others."""
+    if "pixel_attention_mask" in parameters and hasattr(config, "dit_config"):
+        return _camera(config.vlm_config, batch_size)
     vision, token = getattr(config, "vision_config", None), image_token(config)
     if vision is None or "pixel_values" not in parameters:
         return None
@@ -26,6 +37,8 @@ def tiled_image(
         return Media("image", (Input("pixel_values", "noise", shape),))
     if token is None:
         return None
+    if hasattr(config, "projector_pooling_ratio"):
+        return _pooled_tile(config, vision, token, batch_size)
     if "pixel_attention_mask" in parameters:
         return _row_of_images(parameters, config, vision, token, batch_size)
     if getattr(config, "image_grid_pinpoints", None) and "image_sizes" in parameters:
@@ -57,6 +70,36 @@ def padded_tiles(config: Any, vision: Any, batch_size: int) -> Media:
         1,
         more_ids=8,
     )
+
+
+def _camera(config: Any, batch_size: int) -> Optional[Media]:
+    """The image of the one camera of a robot that is on, as PI0 takes it."""
+    vision = config.vision_config
+    grid = patch_grid(vision)
+    if grid is None:
+        return None
+    shape = (batch_size, 1, getattr(vision, "num_channels", 3), *image_size(vision))
+    is_on = batch_size * ((True,),)
+    return Media(
+        "image",
+        (
+            Input("pixel_values", "noise", shape),
+            Input("pixel_attention_mask", "given", (batch_size, 1), values=is_on),
+        ),
+        image_token(config),
+        grid[0] * grid[1],
+        more_ids=1,  # which is put out of the ids before they are embedded
+    )
+
+
+def _pooled_tile(config: Any, vision: Any, token: int, batch_size: int) -> Optional[Media]:
+    """A row of one tile that a transformer of timm sees, as Perception LM takes it."""
+    size, patch = timm_size(vision), timm_patch(vision)
+    if size is None or patch is None:
+        return None
+    side = size[0] // patch // int(config.projector_pooling_ratio)
+    pixels = Input("pixel_values", "noise", (batch_size, 1, 3, *size))
+    return Media("image", (pixels,), token, side * side)
 
 
 def _row_of_images(
