@@ -271,9 +271,10 @@ _HEAD = """# Every model type of Transformers
 
 A tiny model of each type that Transformers has (`CONFIG_MAPPING`), run by nbbench on a CPU in both
 modes: made by `python docs/sweep_architectures.py`, from the defaults of each configuration class,
-with fewer layers, heads and experts. A type has no model where Transformers has no class for it
-alone, as for parts of larger models; in training, where it has no class with a loss. An error is
-Transformers' own where it cannot build the model from that configuration without nbbench either.
+with fewer layers, heads and experts, with batches of two. A type has no model where Transformers has
+no class for it alone, as for parts of larger models; in training, where it has no class with a loss,
+or one that refuses to be trained. An error is Transformers' own where it cannot build the model from
+that configuration without nbbench either. Tvp runs with one sample, as it takes no more.
 A case that took more than 30 s, on a machine that had other work to do, counts as an error, too.
 """
 

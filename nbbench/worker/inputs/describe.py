@@ -65,6 +65,8 @@ def describe_inputs(
         raise Unsupported(f"{model} takes patches of bytes, which its whole model alone makes")
     if asked.takes("context_input_ids"):
         raise Unsupported(f"{model} takes documents that a retriever finds, which nbbench has not")
+    if asked.needs("inference_session"):
+        raise Unsupported(f"{model} takes a video under way, which its processor alone begins")
     if missing or not tensors:
         _refuse(asked, missing)
     _check_lengths(asked, tensors)
