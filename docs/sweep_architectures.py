@@ -26,7 +26,7 @@ from typing import Any
 PAGE = Path(__file__).with_name("architectures.md")
 
 BATCH, LENGTH = 2, 16
-ONE_SAMPLE = ("tvp",)
+ONE_SAMPLE = ("jev", "tvp")
 """Types whose models Transformers itself runs with one sample alone, in each version."""
 
 MODES, AT_ONCE = ("inference", "training"), 100
@@ -271,10 +271,10 @@ _HEAD = """# Every model type of Transformers
 
 A tiny model of each type that Transformers has (`CONFIG_MAPPING`), run by nbbench on a CPU in both
 modes: made by `python docs/sweep_architectures.py`, from the defaults of each configuration class,
-with fewer layers, heads and experts, with batches of two. A type has no model where Transformers has
-no class for it alone, as for parts of larger models; in training, where it has no class with a loss,
-or one that refuses to be trained. An error is Transformers' own where it cannot build the model from
-that configuration without nbbench either. Tvp runs with one sample, as it takes no more.
+with fewer layers, heads and experts; with two samples, or one where a model takes no more. A type
+has no model where Transformers has no class for it alone, as for parts of larger models; in
+training, where it has no class with a loss, or one that refuses to be trained. An error is
+Transformers' own where it cannot build the model from that configuration without nbbench either.
 A case that took more than 30 s, on a machine that had other work to do, counts as an error, too.
 """
 

@@ -51,10 +51,12 @@ _HEADS = re.compile(r"(?<!d_)(?<!dim_)(?<!per_)heads?$|_heads_|head_num")
 _KEY_VALUE_HEADS = re.compile(r"key_value|kv_heads|num_kv|multi_query")
 _WIDTHS = re.compile(
     r"hidden_(size|dim)|(^|_)d_model|d_ff$|n_embd|n_inner|embed_dim$|embedding_size|intermediate_size"
-    r"|ffn_dim|mlp_dim|^dim$|inner_dim|model_dim|_width$|^width$|embed_size|hidden_units"
+    r"|ffn_dim|mlp_dim|^dim$|inner_dim|model_dim|(?<!emb)_width$|^width$|embed_size|hidden_units"
     r"|embedding_dim|d_ssm|condition_dim|adapter_in_dim|adapter_input_size|upsample_groups|coordinate_size|shape_size|projection_dim|projection_size|intermediate_dim|emb_dim|lru_width|out_hidden|encoder_dim|embed_proj_dim"
 )
-_TOKEN_IDS = re.compile(r"token_(id|index)|(bos|eos|pad|sep|cls|mask)_id|_token$")
+_TOKEN_IDS = re.compile(
+    r"token_(id|index)|(bos|eos|pad|sep|cls|mask)_id|_token$|im_(start|end|newline)_id$"
+)
 _EXPERTS = re.compile(r"n(um)?_(local_|routed_)?experts$|moe_num_experts$|experts_num$")
 _ACTIVE_EXPERTS = re.compile(
     r"experts_per_tok|moe_topk|moe_k$|top_k_experts|num_selected|experts_top_k|moe_top_k"
@@ -150,7 +152,7 @@ def _fit_towers(values: dict[str, Any]) -> None:
     width = text.get("hidden_size") if isinstance(text, dict) else None
     for name in ("vision_config", "audio_config"):
         part = values.get(name)
-        for out in ("out_hidden_size", "output_dim", "adapter_out_dim"):
+        for out in ("out_hidden_size", "output_dim", "adapter_out_dim", "text_hidden_size"):
             if width and isinstance(part, dict) and part.get(out):
                 part[out] = width
         if width and isinstance(part, dict) and "embed_dim" in part and "hidden_size" in part:

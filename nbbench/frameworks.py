@@ -16,6 +16,8 @@ GROUP = "nbbench.backends"
 _BUILT_IN = (
     EntryPoint("pytorch", "nbbench.worker.backends.torch:TorchBackend", GROUP),
     EntryPoint("tensorflow", "nbbench.worker.backends.tensorflow:TensorFlowBackend", GROUP),
+    EntryPoint("onnxruntime", "nbbench.worker.backends.onnxruntime:OnnxRuntimeBackend", GROUP),
+    EntryPoint("openvino", "nbbench.worker.backends.openvino:OpenVinoBackend", GROUP),
     EntryPoint("selftest", "nbbench.worker.backends.selftest:SelftestBackend", GROUP),
     EntryPoint("selftest-torch", "nbbench.worker.backends.selftest:SelftestTorchBackend", GROUP),
 )

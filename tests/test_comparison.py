@@ -15,7 +15,7 @@ from nbbench.plan.cases import Case, MemoryProfile, Outcome, Result, Status
 from nbbench.report.environment import WorkerFacts
 from nbbench.report.report import Report
 from nbbench.report.visits import summarize_visits
-from nbbench.worker.case import Visit
+from nbbench.worker.timing import Visit
 
 MACHINE = MachineFacts(cpu="a processor", cpu_cores_usable=2, nbbench_version="1")
 WORKERS = {("pytorch", "kernel"): WorkerFacts({"framework": "PyTorch", "threads": 2})}

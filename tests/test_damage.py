@@ -11,7 +11,7 @@ from random import Random
 import pytest
 
 import nbbench
-from nbbench.worker.case import Case, Outcome, Phase, Status, Timing, Visit
+from nbbench.worker.case import Case, Outcome, Phase, Status
 from nbbench.worker.messages import (
     CaseFinished,
     CaseStarted,
@@ -24,6 +24,7 @@ from nbbench.worker.messages import (
     decode,
     encode,
 )
+from nbbench.worker.timing import Timing, Visit
 from tests.conftest import paths_in
 from tests.public_listing import FIXTURE
 

@@ -11,7 +11,7 @@ from nbbench.execution.listeners import recent_results
 from nbbench.execution.progress import Progress
 from nbbench.plan.cases import Case, Outcome, Phase, Result, Status
 from nbbench.plan.estimate import estimate, expected_seconds
-from nbbench.worker.case import Timing, Visit
+from nbbench.worker.timing import Timing, Visit
 
 
 def case(length=8, batch=1, **more):

@@ -46,8 +46,8 @@ def test_1_a_gpus_time_is_the_devices_and_the_median():
         waiting.append(lambda: setattr(cuda, "now_ms", cuda.now_ms + 7))
 
     assert device.stopwatch(call, 1) == pytest.approx(0.007)
-    from nbbench.worker.case import Visit
     from nbbench.worker.summarize import summarize
+    from nbbench.worker.timing import Visit
 
     timing = summarize(Visit((1.0, 2.0, 3.0) * 3), precision=0.02)
     assert timing.median_s == 2.0

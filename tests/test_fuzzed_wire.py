@@ -11,7 +11,7 @@ import pytest
 
 import nbbench
 from nbbench.execution import worker_process
-from nbbench.worker.case import Case, Outcome, Phase, Status, Timing, Visit
+from nbbench.worker.case import Case, Outcome, Phase, Status
 from nbbench.worker.messages import (
     CaseFinished,
     CaseStarted,
@@ -30,6 +30,7 @@ from nbbench.worker.messages import (
     decode,
     encode,
 )
+from nbbench.worker.timing import Timing, Visit
 
 pytest.importorskip("hypothesis")
 from hypothesis import HealthCheck, given, settings

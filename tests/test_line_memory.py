@@ -10,9 +10,9 @@ import nbbench
 from nbbench.hf.line_memory import Memory, memory_summary
 from nbbench.plan.cases import Case, Outcome, Result, Status
 from nbbench.report.dataframes import lines_frame
-from nbbench.worker.case import LineTrace, SourceLine
 from nbbench.worker.line_trace import trace_lines
 from nbbench.worker.measure import wall_stopwatch
+from nbbench.worker.memory_profile import LineTrace, SourceLine
 from nbbench.worker.process_memory import ProcessMemory
 from tests.conftest import TINY_BERT
 

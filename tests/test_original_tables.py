@@ -10,7 +10,7 @@ from nbbench.machine.machine import MachineFacts
 from nbbench.plan.cases import Case, MemoryProfile, Outcome, Phase, Result, Status, Timing
 from nbbench.report.environment import WorkerFacts
 from nbbench.report.report import Report
-from nbbench.worker.case import Visit
+from nbbench.worker.timing import Visit
 
 GOLDEN = Path(__file__).parent / "golden" / "original_tables.txt"
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from nbbench.report.ratios import LOOKS, paired_ratio, trimmed_mean_of, unpaired_ratio
-from nbbench.worker.case import Visit
+from nbbench.worker.timing import Visit
 
 SECONDS, LEVEL = 5e-3, 2e-4
 

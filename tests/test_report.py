@@ -79,6 +79,10 @@ def test_what_was_measured_comes_after_the_case_and_constants_last(report):
             "config_source",
             "lengths",
             "padding",
+            "new_tokens",
+            "cache",
+            "compile_mode",
+            "quantization",
             "phase",
         }
     )

@@ -45,8 +45,10 @@ SEEN_OF_THE_WORKER = {
     "worker.case",
     "worker.checked",
     "worker.deaths",
+    "worker.memory_profile",
     "worker.messages",
     "worker.summarize",
+    "worker.timing",
     "worker.variables",
 }
 """What modules outside the worker may import of it."""

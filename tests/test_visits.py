@@ -15,7 +15,7 @@ from nbbench.report.visits import (
     mean_of,
     summarize_visits,
 )
-from nbbench.worker.case import Visit
+from nbbench.worker.timing import Visit
 
 LEVEL, TRUTH = 1e-3, 5e-3
 """Seconds that the reference and the call take at the machine's usual speed."""

@@ -6,6 +6,7 @@ and the reference page are made from the fields.
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from copy import copy
@@ -24,7 +25,7 @@ from pydantic import (
 from ..errors import ArgumentError, did_you_mean
 from ..machine.processors import too_many_threads
 from ..text import quoted, shortened
-from ..worker.case import MIN_SAMPLES
+from ..worker.timing import MIN_SAMPLES
 from .given import Unreadable, as_lengths, as_list, as_text, config_as_dict, plain
 from .own_inputs import inputs_as_dict
 
@@ -123,6 +124,21 @@ class BenchmarkArguments(BaseModel):
         False, "measure a training step: one forward and one backward pass, gradients freed first"
     )
     optimizer: bool = _option(False, "have a training step end with one of AdamW")
+    generation: bool = _option(
+        False,
+        "measure how a sequence is continued: a prompt of sequence_lengths is put through, then "
+        "new_tokens are made one by one, greedily; time to the first token and of each after it",
+    )
+    new_tokens: Annotated[list[_Size], _List] = _option(
+        [32], "how many tokens generation makes for each sequence"
+    )
+    caches: Annotated[list[Literal["dynamic", "static", "quantized"]], _List] = _option(
+        ["dynamic"],
+        "what keeps keys and values in generation: dynamic (grows), static (all of its room from "
+        "the beginning, as torch.compile likes it) or quantized (in 4 bits, by optimum-quanto or "
+        "hqq)",
+        also="cache",
+    )
     speed: bool = _option(True, "measure time")
     memory: bool = _option(True, "measure memory")
     trace_memory_line_by_line: bool = _option(
@@ -140,6 +156,14 @@ class BenchmarkArguments(BaseModel):
         ["float32"],
         "number format of weights and activations; auto is what the config names",
         also="dtype",
+    )
+    quantizations: Annotated[
+        list[Literal["none", "int8", "int8-dynamic", "int4", "float8"]], _List
+    ] = _option(
+        ["none"],
+        "number format of the linear layers' weights: int8, int4 and float8 for the weights alone, "
+        "int8-dynamic for what they are multiplied with, too (PyTorch: by torchao)",
+        also="quantization",
     )
     attentions: Annotated[
         list[Literal["default", "eager", "sdpa", "flash_attention_2", "flex_attention"]], _List
@@ -215,6 +239,18 @@ class BenchmarkArguments(BaseModel):
         "eager, TensorFlow: graph)",
         also="execution",
     )
+    compile_modes: Annotated[
+        list[Literal["default", "reduce-overhead", "max-autotune", "max-autotune-no-cudagraphs"],],
+        _List,
+    ] = _option(["default"], "modes of torch.compile, for executions compile", also="compile_mode")
+    compile_dynamic: bool | None = _option(
+        None,
+        "whether torch.compile compiles for any shape (dynamic), or for each anew; by default it "
+        "decides by itself",
+    )
+    compile_backend: Annotated[str, Field(min_length=1)] = _option(
+        "inductor", "what torch.compile compiles with: inductor, or another that is registered"
+    )
     eager_mode: bool = _option(False, "TensorFlow: the same as executions eager")
     use_xla: bool = _option(False, "TensorFlow: the same as executions xla")
     threads: Annotated[int | None, Field(gt=0), BeforeValidator(_no_bool)] = _option(
@@ -271,8 +307,12 @@ class BenchmarkArguments(BaseModel):
         "batch_sizes",
         "sequence_lengths",
         "paddings",
+        "new_tokens",
+        "caches",
+        "compile_modes",
         "frameworks",
         "dtypes",
+        "quantizations",
         "attentions",
         "environments",
         "executions",
@@ -340,7 +380,7 @@ class BenchmarkArguments(BaseModel):
     def _something_to_measure(self) -> BenchmarkArguments:
         if not self.models and not self.configs:
             raise ValueError("no model was named; name at least one, like bert-base-uncased")
-        if not self.inference and not self.training:
+        if not self.modes():
             raise ValueError("inference and training are both off, which leaves nothing to measure")
         if self.optimizer and not self.training:
             raise ValueError("optimizer is a part of training, which is off; switch training on")
@@ -374,6 +414,24 @@ class BenchmarkArguments(BaseModel):
         return self
 
     @model_validator(mode="after")
+    def _generation_is_on(self) -> BenchmarkArguments:
+        if not self.generation:
+            for name in ("new_tokens", "caches"):
+                if getattr(self, name) != _usual(name):
+                    raise ValueError(
+                        f"{name} is a part of generation, which is off; switch generation on"
+                    )
+        return self
+
+    @model_validator(mode="after")
+    def _compile_is_asked_for(self) -> BenchmarkArguments:
+        if "compile" not in self.executions:
+            for name in ("compile_modes", "compile_dynamic", "compile_backend"):
+                if getattr(self, name) != _usual(name):
+                    raise ValueError(f"{name} is for executions compile; add it to executions")
+        return self
+
+    @model_validator(mode="after")
     def _one_way_of_padding(self) -> BenchmarkArguments:
         if self.lengths is not None and self.paddings != [0.0]:
             raise ValueError("padding and lengths both say how long rows are; keep one")
@@ -382,12 +440,26 @@ class BenchmarkArguments(BaseModel):
     @property
     def longest_rows(self) -> list[int | None]:
         """What rows of several ``lengths`` are cut to: given ``sequence_lengths``, else nothing."""
-        usual = type(self).model_fields["sequence_lengths"].get_default(call_default_factory=True)
+        usual = _usual("sequence_lengths")
         return [None] if self.sequence_lengths == usual else [*self.sequence_lengths]
 
     def modes(self) -> list[str]:
-        """What to measure of each model: ``inference``, ``training`` or both."""
-        return [mode for mode in ("inference", "training") if getattr(self, mode)]
+        """What to measure of each model: ``inference``, ``training``, ``generation``."""
+        return [mode for mode in ("inference", "training", "generation") if getattr(self, mode)]
+
+    def generations(self, mode: str) -> list[tuple[int | None, str]]:
+        """How many tokens are made with which cache, each pair; one of neither in other modes."""
+        if mode != "generation":
+            return [(None, "")]
+        return list(itertools.product(self.new_tokens, self.caches))
+
+    def compilations(self, framework: str) -> list[tuple[str, str]]:
+        """How calls of this framework are executed, each with its mode of torch.compile, if any."""
+        return [
+            (execution, mode)
+            for execution in self.executions_of(framework)
+            for mode in (self.compile_modes if execution == "compile" else [""])
+        ]
 
     def executions_of(self, framework: str) -> list[str]:
         """How calls of this framework are executed, ``eager_mode`` and ``use_xla`` taken in."""
@@ -417,6 +489,11 @@ class BenchmarkArguments(BaseModel):
             seen[config["model_type"]] += 1
             names.append(f"{config['model_type']}-{seen[config['model_type']]}")
         return names
+
+
+def _usual(name: str) -> Any:
+    """An argument's default."""
+    return BenchmarkArguments.model_fields[name].get_default(call_default_factory=True)
 
 
 def with_models(models: Sequence[str], values: Mapping[str, Any]) -> dict[str, Any]:

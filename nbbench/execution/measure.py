@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Generator, Iterator
 from itertools import groupby, repeat
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from ..arguments.schema import BenchmarkArguments
 from ..environments import BuildCancelled, Environment, prepare
@@ -28,6 +30,7 @@ def measure(plan: Plan, cancelled: Callable[[], bool]) -> Iterator[Event]:
     supervisors: dict[EnvironmentKey, Supervisor] = {}
     runnable: list[Case] = []
     processor = describe_processor()
+    compiled = TemporaryDirectory(prefix="nbbench-compiled-", ignore_cleanup_errors=True)
     try:
         for key, group in groupby(plan.cases, lambda c: (c.framework, c.environment)):
             cases = yield from _resolved(plan, list(group))
@@ -39,12 +42,15 @@ def measure(plan: Plan, cancelled: Callable[[], bool]) -> Iterator[Event]:
                 continue
             workers = workers_for(plan.arguments, key[0], environment)
             timeout = plan.arguments.timeout
-            supervisors[key] = Supervisor(workers, timeout, cancelled, processor)
+            supervisors[key] = Supervisor(
+                workers, timeout, cancelled, processor, Path(compiled.name)
+            )
             runnable += cases
         yield from run_rounds(runnable, supervisors, plan.arguments.baseline, cancelled)
     finally:
         for supervisor in supervisors.values():
             supervisor.close()
+        compiled.cleanup()
 
 
 def _resolved(plan: Plan, cases: list[Case]) -> Generator[Event, None, list[Case]]:

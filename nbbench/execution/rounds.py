@@ -23,7 +23,7 @@ from ..report.differences import Verdict, differences_from
 from ..report.environment import EnvironmentKey
 from ..report.ratios import LOOKS
 from ..report.visits import is_beyond_visits, summarize_visits
-from ..worker.case import MIN_VISITS, Visit
+from ..worker.timing import MIN_VISITS, Visit
 from .events import CaseEnded, CaseVisited, Event
 from .supervise import Supervisor
 
@@ -202,8 +202,9 @@ def _typical_memory(outcomes: Sequence[Outcome]) -> MemoryProfile | None:
     above = peak - (typical.peak or 0)
     activations = None if typical.activations is None else typical.activations + above
     return replace(
-        typical, peak=peak, activations=activations, phases=first.phases, gradients=first.gradients
-    )
+        typical, peak=peak, activations=activations, phases=first.phases,
+        gradients=first.gradients, cache=first.cache, loading=first.loading,
+    )  # fmt: skip
 
 
 def _levels_of(known: Sequence[_Visited]) -> dict[str, float]:

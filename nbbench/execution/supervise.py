@@ -10,6 +10,7 @@ import queue
 import time
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from ..machine.gpus import GpuFacts, describe_gpu
@@ -38,7 +39,8 @@ class Supervisor:
 
     ``timeout`` is in seconds, for one phase of a visit; once ``cancelled()`` is true the running
     one ends as ``cancelled``. ``forks`` says whether visits are processes of their own;
-    ``processor`` names the machine's.
+    ``processor`` names the machine's. Visits of a case keep what they compile in a folder of the
+    case's own in ``compiled``.
     """
 
     def __init__(
@@ -47,12 +49,14 @@ class Supervisor:
         timeout: float,
         cancelled: Callable[[], bool],
         processor: str = "",
+        compiled: Path | None = None,
     ) -> None:
         self.forks = workers.own_process
         self.processor = processor
         self._workers = workers
         self._timeout = timeout
         self._cancelled = cancelled
+        self._compiled = compiled
         self._worker: Worker | None = None
         self._facts: Mapping[str, Any] = {}
         self._gpu = GpuFacts()
@@ -81,7 +85,8 @@ class Supervisor:
             )
         if self._failure is not None:  # trying again for every case would be of no use
             return self._failure
-        outcome = yield from self._follow(RunCase(case, number, alone), worker)
+        request = RunCase(case, number, alone, self._folder_of(case))
+        outcome = yield from self._follow(request, worker)
         worker = self._worker or worker
         if outcome.status in (Status.CRASHED, Status.OOM) and not outcome.detail:
             outcome = replace(outcome, detail=worker.log_tail())
@@ -98,6 +103,12 @@ class Supervisor:
         if self._worker is not None:
             self._workers.give_back(self._worker, idle=not self._runs_case)
             self._worker = None
+
+    def _folder_of(self, case: Case) -> str:
+        """Where visits of this case keep what they compile; the user's own process has its own."""
+        if self._compiled is None or not self.forks:
+            return ""
+        return str(self._compiled / case.key)
 
     def _ready_worker(self) -> Worker:
         if self._worker is None or not self._worker.alive:

@@ -15,7 +15,7 @@ from ..arguments.given import Unreadable, as_list, plain
 from ..errors import ArgumentError, did_you_mean
 from ..machine.gpus import visible_gpus
 from ..text import quoted
-from ..worker.case import MIN_SAMPLES
+from ..worker.timing import MIN_SAMPLES
 from .overrides import attributes_of, overridden
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import NamedTuple
 
-from ..worker.case import LineTrace
+from ..worker.memory_profile import LineTrace
 
 
 class Memory(NamedTuple):

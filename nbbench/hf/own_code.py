@@ -20,8 +20,8 @@ from ..plan.models import ModelConfig, find_models
 from ..report.environment import WorkerFacts
 from ..report.report import Report
 from ..text import quoted
-from ..worker.case import Visit
 from ..worker.summarize import summarize
+from ..worker.timing import Visit
 from .line_memory import Memory, MemorySummary, memory_summary
 
 MEASURING_HOOKS = (

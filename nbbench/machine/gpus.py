@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from ..worker.case import throttle_names
+from ..worker.timing import throttle_names
 
 _FIRST_PIDS = "pid:[4026531836]"
 """Linux's name for the process ids of the machine itself (``PROC_PID_INIT_INO``)."""

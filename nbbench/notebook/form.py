@@ -27,7 +27,7 @@ from .fields import BoolField, Field, make_field, row_label
 from .live import LiveResults, watch
 
 _FIRST = ("models", "frameworks", "batch_sizes", "sequence_lengths")
-_MODES = ("inference", "training", "speed", "memory")
+_MODES = ("inference", "training", "generation", "speed", "memory")
 """Arguments that are always seen; the others are folded away."""
 
 

@@ -11,18 +11,9 @@ from typing import Any
 from ..arguments.schema import BenchmarkArguments
 from ..errors import ArgumentError
 from ..text import quoted
-from ..worker.case import (
-    AXES,
-    Axis,
-    Case,
-    LineTrace,
-    MemoryProfile,
-    Outcome,
-    Phase,
-    Status,
-    Timing,
-    varying_axes,
-)
+from ..worker.case import AXES, Axis, Case, Outcome, Phase, Status, varying_axes
+from ..worker.memory_profile import LineTrace, MemoryProfile
+from ..worker.timing import Timing
 from .models import ModelConfig
 from .reasons import without_private
 from .row_lengths import RowLengths, Rows, rows_of
@@ -85,16 +76,19 @@ def expand(
     _refuse_too_many(arguments, models, interpreters)
     drawn_from = None if arguments.lengths is None else RowLengths.of(arguments.lengths)
     cases = []
-    for (framework, environment), model, mode, dtype, attention, batch_size in itertools.product(
+    for each in itertools.product(
         interpreters,
         models,
         arguments.modes(),
         arguments.dtypes,
+        arguments.quantizations,
         arguments.attentions,
         arguments.batch_sizes,
     ):
-        for execution, rows in itertools.product(
-            arguments.executions_of(framework),
+        (framework, environment), model, mode, dtype, quantization, attention, batch_size = each
+        for (execution, compile_mode), (new_tokens, cache), rows in itertools.product(
+            arguments.compilations(framework),
+            arguments.generations(mode),
             rows_of(arguments, drawn_from, batch_size) if model.has_length(arguments) else [Rows()],
         ):
             cases.append(
@@ -105,11 +99,14 @@ def expand(
                     config_source=model.source_with_code(arguments),
                     batch_size=batch_size,
                     sequence_length=rows.length,
+                    new_tokens=new_tokens,
+                    cache=cache,
                     padding=rows.padding,
                     lengths="" if drawn_from is None else drawn_from.label,
                     row_lengths=rows.lengths,
                     texts=rows.texts,
                     dtype=dtype,
+                    quantization=quantization,
                     attention=attention,
                     model_class=arguments.model_class,
                     modalities=arguments.modalities,
@@ -118,6 +115,9 @@ def expand(
                     mode=mode,
                     optimizer=arguments.optimizer and mode == "training",
                     execution=execution,
+                    compile_mode=compile_mode,
+                    compile_dynamic=arguments.compile_dynamic if compile_mode else None,
+                    compile_backend=arguments.compile_backend if compile_mode else "",
                     threads=arguments.threads,
                     speed=arguments.speed,
                     memory=arguments.memory,
@@ -162,9 +162,12 @@ def _refuse_too_many(
     if arguments.lengths is not None:
         rows = len(arguments.longest_rows)
     lengths = sum(rows if model.has_length(arguments) else 1 for model in models)
-    executions = sum(len(arguments.executions_of(framework)) for framework, _ in interpreters)
-    each = (arguments.modes(), arguments.dtypes, arguments.attentions, arguments.batch_sizes)
-    count = lengths * executions * math.prod(len(values) for values in each)
+    executions = sum(len(arguments.compilations(framework)) for framework, _ in interpreters)
+    modes = sum(len(arguments.generations(mode)) for mode in arguments.modes())
+    each = (
+        arguments.dtypes, arguments.quantizations, arguments.attentions, arguments.batch_sizes,
+    )  # fmt: skip
+    count = lengths * executions * modes * math.prod(len(values) for values in each)
     if count > MAX_CASES:
         raise ArgumentError(
             f"these arguments make {count:,} cases, and a benchmark has at most {MAX_CASES:,}; "

@@ -11,7 +11,7 @@ from itertools import zip_longest
 
 from ..arguments.schema import BenchmarkArguments
 from ..errors import ModelNotFound
-from ..worker.case import MIN_VISITS
+from ..worker.timing import MIN_VISITS
 from .cases import Case, Outcome, Result, Status, expand
 from .models import ModelConfig, find_here
 from .plan import interpreters_of

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..plan.cases import AXES, LineTrace, Result, Timing
@@ -19,13 +20,18 @@ _MEASURED = (
     # time
     "median_s", "ci_low_s", "ci_high_s", "noisy", "samples_per_s", "tokens_per_s",
     "real_tokens_per_s",
+    "latency_s", "ttft_s", "ttft_ci_low_s", "ttft_ci_high_s", "tpot_s", "tpot_ci_low_s",
+    "tpot_ci_high_s", "between_tokens_p50_s", "between_tokens_p90_s", "between_tokens_p99_s",
+    "prefill_tokens_per_s", "decode_tokens_per_s",
     "min_s", "mean_s", "std_s", "p90_s", "p99_s", "n", "visits", "interval", "between_s",
     "within_s", "drift", "throttled", "throttle_reasons", "gpu_clock_before_mhz",
     "gpu_clock_after_mhz", "gpu_temperature_before_c", "gpu_temperature_after_c", "first_call_s",
-    "forward_s", "backward_s", "optimizer_s", "build_s", "wall_s",
+    "forward_s", "backward_s", "optimizer_s", "build_s", "export_s", "wall_s", "compile_cold_s",
+    "compile_warm_s", "graph_breaks", "recompilations", "break_even_calls",
     # memory
     "peak_mib", "weights_mib", "activations_mib", "baseline_mib", "parameters", "parameters_mib",
     "gradients_mib", "forward_peak_mib", "backward_peak_mib", "optimizer_peak_mib",
+    "kv_cache_mib", "load_peak_mib", "prefill_peak_mib", "decode_peak_mib",
     "reserved_mib", "process_mib", "traced_s", "method",
     # memory line by line
     "step", "file", "line_number", "cpu_mib", "gpu_mib", "held_cpu_mib", "held_gpu_mib", "line",
@@ -38,8 +44,9 @@ A new column is added here by name. What else a case has stands behind it.
 _POSITIONS = {name: number for number, name in enumerate((*_FIRST, *_MEASURED))}
 
 _WHOLE = (
-    "sequence_length", "n", "visits", "parameters", "gpu_clock_before_mhz", "gpu_clock_after_mhz",
-    "gpu_temperature_before_c", "gpu_temperature_after_c",
+    "sequence_length", "new_tokens", "n", "visits", "parameters", "graph_breaks", "recompilations",
+    "break_even_calls", "gpu_clock_before_mhz", "gpu_clock_after_mhz", "gpu_temperature_before_c",
+    "gpu_temperature_after_c",
 )  # fmt: skip
 _BOOLEANS = ("noisy", "throttled")
 _NUMBERS = ("_s", "_mib", "drift")
@@ -48,7 +55,8 @@ _NUMBERS = ("_s", "_mib", "drift")
 
 def speed_frame(results: Sequence[Result]) -> pd.DataFrame:
     """Time of each case, in seconds."""
-    return _frame([speed_row(result) for result in results])
+    eager = _eager_times(results)
+    return _frame([speed_row(result, eager) for result in results])
 
 
 def memory_frame(results: Sequence[Result]) -> pd.DataFrame:
@@ -56,9 +64,12 @@ def memory_frame(results: Sequence[Result]) -> pd.DataFrame:
     return _frame([memory_row(result) for result in results])
 
 
-def speed_row(result: Result) -> dict[str, Any]:
-    """A row of `speed_frame`."""
-    return _ordered({**_identity(result), **_speed(result)})
+def speed_row(
+    result: Result, eager: Mapping[tuple[Any, ...], float] | None = None
+) -> dict[str, Any]:
+    """A row of `speed_frame`; ``eager`` are the times that compiled cases are compared with."""
+    calls = _break_even_calls(result, eager or {})
+    return _ordered({**_identity(result), **_speed(result), "break_even_calls": calls})
 
 
 def memory_row(result: Result) -> dict[str, Any]:
@@ -166,12 +177,70 @@ def _speed(result: Result) -> dict[str, Any]:
         "visits": None if timing is None else len(timing.visits),
         **{f"{name}_s": phases.get(name) for name in ("forward", "backward", "optimizer")},
         "build_s": outcome.build_s,
+        "export_s": outcome.export_s,
         "wall_s": outcome.wall_s,
         "samples_per_s": None if per_second is None else result.case.batch_size * per_second,
         "tokens_per_s": None if per_second is None or tokens is None else tokens * per_second,
         "real_tokens_per_s": None if per_second is None or real is None else real * per_second,
+        **_of_tokens(result),
+        **_of_compiling(timing),
         **_gpu_states(timing),
     }
+
+
+def _of_compiling(timing: Timing | None) -> dict[str, Any]:
+    """What compiling took, and what torch.compile counts; graph breaks are the first visit's."""
+    return {
+        "compile_cold_s": None if timing is None else timing.compile_s("cold"),
+        "compile_warm_s": None if timing is None else timing.compile_s("warm"),
+        "graph_breaks": None if timing is None else timing.visits[0].graph_breaks,
+        "recompilations": None if timing is None else timing.recompilations,
+    }
+
+
+def _break_even_calls(result: Result, eager: Mapping[tuple[Any, ...], float]) -> int | None:
+    """After how many calls a compiled case has made up for what compiling it took, cold.
+
+    It is compared with the ``eager`` one that is alike but for the execution; None where there is
+    none, or where the compiled one is no faster.
+    """
+    timing = result.outcome.timing
+    cold_s = None if timing is None else timing.compile_s("cold")
+    eager_s = eager.get(_but_for_execution(result))
+    if timing is None or cold_s is None or eager_s is None or eager_s <= timing.median_s:
+        return None
+    return math.ceil(cold_s / (eager_s - timing.median_s))
+
+
+def _eager_times(results: Iterable[Result]) -> dict[tuple[Any, ...], float]:
+    """The times of the cases that ran eagerly, by all else that they are."""
+    return {
+        _but_for_execution(result): result.outcome.timing.median_s
+        for result in results
+        if result.outcome.timing is not None and result.outcome.execution == "eager"
+    }
+
+
+def _but_for_execution(result: Result) -> tuple[Any, ...]:
+    names = ("execution", "compile_mode")
+    return tuple(axis.value(result.case) for axis in AXES if axis.name not in names)
+
+
+def _of_tokens(result: Result) -> dict[str, Any]:
+    """Generation by token; the prompt is counted into prefill alone, and never into decode."""
+    timing, prompt = result.outcome.timing, result.outcome.prompt_tokens
+    tokens = None if timing is None else timing.tokens
+    first, each = (None, None) if tokens is None else (tokens.first, tokens.each)
+    row: dict[str, Any] = {"latency_s": None if tokens is None else timing and timing.median_s}
+    for name, time in (("ttft", first), ("tpot", each)):
+        row[f"{name}_s"] = None if time is None else time.median_s
+        row[f"{name}_ci_low_s"] = None if time is None else time.ci_low_s
+        row[f"{name}_ci_high_s"] = None if time is None else time.ci_high_s
+    for name in ("p50_s", "p90_s", "p99_s"):
+        row[f"between_tokens_{name}"] = None if tokens is None else getattr(tokens, name)
+    row["prefill_tokens_per_s"] = prompt / first.median_s if first and prompt else None
+    row["decode_tokens_per_s"] = result.case.batch_size / each.median_s if each else None
+    return row
 
 
 def _gpu_states(timing: Timing | None) -> dict[str, Any]:
@@ -194,8 +263,10 @@ def _memory(result: Result) -> dict[str, Any]:
         "gradients",
     )  # fmt: skip
     taken = {name: None if memory is None else getattr(memory, name) for name in names}
-    for name in ("forward", "backward", "optimizer"):
+    for name in ("forward", "backward", "optimizer", "prefill", "decode"):
         taken[f"{name}_peak"] = None if memory is None else memory.phases.get(name)
+    taken["kv_cache"] = None if memory is None else memory.cache
+    taken["load_peak"] = None if memory is None else memory.loading
     return {
         **{f"{name}_mib": None if size is None else size / MIB for name, size in taken.items()},
         "parameters": result.outcome.parameter_count,

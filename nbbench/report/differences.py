@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import ArgumentError, did_you_mean
 from ..plan.cases import AXES, Axis, Case, MemoryProfile, Result, Status
 from ..text import quoted, rounded
-from ..worker.case import MIN_VISITS, Visit
+from ..worker.timing import MIN_VISITS, Visit
 from .environment import EnvironmentFacts, environment_differences
 from .ratios import paired_ratio, unpaired_ratio
 

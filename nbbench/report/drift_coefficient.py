@@ -14,7 +14,7 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..worker.case import Visit
+from ..worker.timing import Visit
 
 _SHORT_S, _LONG_S = 0.005, 0.5
 _OF_SHORT, _OF_LONG = 0.7, 0.1

@@ -152,6 +152,14 @@ class Plots:
         _label(axes, _LABELS["batch_size"], "samples per second", "", "Scaling")
         return _finished(axes, ax is None)
 
+    def generation(self, ax: Any = None) -> Plot:
+        """Tokens made in a second after the first one, with their interval, by prompt length."""
+        axes = _axes(ax)
+        made = [result for result in self._results if result.case.mode == "generation"]
+        _lines(axes, made, "sequence_length", _decoded_per_second)
+        _label(axes, "prompt length (tokens)", "tokens per second", "", "Generation")
+        return _finished(axes, ax is None)
+
     def pngs(self) -> list[bytes]:
         """The latency and the memory plots as PNG images, for a page that can do without.
 
@@ -189,6 +197,18 @@ def _samples_per_second(result: Result) -> tuple[float | None, tuple[float, floa
     if median is None:
         return None, None
     return size / median, None if ends is None else (size / ends[1], size / ends[0])
+
+
+def _decoded_per_second(result: Result) -> tuple[float | None, tuple[float, float] | None]:
+    timing = result.outcome.timing
+    each = None if timing is None or timing.tokens is None else timing.tokens.each
+    if each is None:
+        return None, None
+    size = result.case.batch_size
+    ends = None
+    if each.ci_low_s is not None and each.ci_high_s is not None:
+        ends = (size / each.ci_high_s, size / each.ci_low_s)
+    return size / each.median_s, ends
 
 
 def _peak(result: Result) -> float | None:

@@ -20,7 +20,7 @@ import math
 import statistics
 from collections.abc import Sequence
 
-from ..worker.case import MIN_VISITS, Visit
+from ..worker.timing import MIN_VISITS, Visit
 from .drift_coefficient import (
     NOT_AT_ALL,
     Coefficient,

@@ -136,7 +136,7 @@ class Report:
 
     @property
     def plot(self) -> Plots:
-        """Plots, with Matplotlib: ``report.plot.latency()``, ``.memory()`` and ``.scaling()``."""
+        """Plots, with Matplotlib: ``latency()``, ``memory()``, ``scaling()``, ``generation()``."""
         return Plots(self.results)
 
     def print_tables(self) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from ..machine.health import BUSY_CORES, busy_sentence
 from ..plan.cases import AXES, Result, Status, Timing
 from ..text import counted, mebibytes, one_line, printed_width, rounded, time_unit
+from ..worker.timing import TokenTime
 from .differences import Difference, Differences, ratio_text
 from .environment import EnvironmentFacts
 from .layout import Table, column_widths, fit
@@ -91,7 +92,7 @@ _SIZES = ("batch", "length")
 
 _VARYING = (*(axis.head for axis in AXES if axis.head not in ("model", *_SIZES)), "device")
 
-RATES = ("samples/s", "tokens/s", "real tokens/s")
+RATES = ("samples/s", "tokens/s", "real tokens/s", "decode tokens/s")
 """Columns that follow from others, which a narrow page goes without."""
 
 TEXT_COLUMNS = ("model", *_VARYING, "status")
@@ -117,13 +118,37 @@ def _row(result: Result) -> dict[str, str]:
         **{head: texts[head] for head in _SIZES},
         "status": outcome.status.value,
         "time": "" if timing is None else _marked_time(timing),
+        **_of_tokens(result),
         "samples/s": rate(case.batch_size),
         "tokens/s": rate(tokens),
         "real tokens/s": rate(real),
         "peak MiB": mebibytes(None if memory is None else memory.peak),
         "weights MiB": mebibytes(None if memory is None else memory.weights),
         "activations MiB": mebibytes(None if memory is None else memory.activations),
+        "KV cache MiB": mebibytes(None if memory is None else memory.cache),
     }
+
+
+def _of_tokens(result: Result) -> dict[str, str]:
+    """Generation: the time to the first token, of each after it, and how many come in a second."""
+    timing = result.outcome.timing
+    tokens = None if timing is None else timing.tokens
+    each = None if tokens is None else tokens.each
+    return {
+        "first token": "" if tokens is None else _time_of_token(tokens.first),
+        "each token": "" if each is None else _time_of_token(each),
+        "decode tokens/s": "" if each is None else rounded(result.case.batch_size / each.median_s),
+    }
+
+
+def _time_of_token(time: TokenTime) -> str:
+    """The median with the wider half of its interval: 4.50 ms ±1.3%."""
+    unit, scale = time_unit(time.median_s)
+    text = f"{rounded(time.median_s / scale)} {unit}"
+    if time.ci_low_s is None or time.ci_high_s is None:
+        return text
+    half = max(time.ci_high_s - time.median_s, time.median_s - time.ci_low_s)
+    return f"{text} ±{half / time.median_s:.1%}"
 
 
 def _with_verdict(row: dict[str, str], difference: Difference | None) -> dict[str, str]:
@@ -140,8 +165,12 @@ def _with_verdict(row: dict[str, str], difference: Difference | None) -> dict[st
 
 
 def _marked_time(timing: Timing) -> str:
-    """The time, and that the GPU's clock was lowered meanwhile."""
-    return f"{_time(timing)} throttled" if timing.throttled else _time(timing)
+    """The time, and that the GPU's clock was lowered meanwhile, or that code was compiled."""
+    marks = [
+        "throttled" if timing.throttled else "",
+        "recompiled" if timing.recompilations else "",
+    ]
+    return " ".join(filter(None, [_time(timing), *marks]))
 
 
 def _time(timing: Timing) -> str:

@@ -21,8 +21,8 @@ from dataclasses import dataclass, replace
 
 from ..machine.reference_level import is_outdone
 from ..plan.cases import Timing
-from ..worker.case import MIN_VISITS, Visit
-from ..worker.summarize import summarize_samples
+from ..worker.summarize import summarize_samples, token_times
+from ..worker.timing import MIN_VISITS, Visit
 from .drift_coefficient import (
     NOT_AT_ALL,
     coefficient_of,
@@ -108,12 +108,21 @@ def is_beyond_visits(timing: Timing, precision: float) -> bool:
 
 
 def summarize_visits(visits: Sequence[Visit], precision: float, level: float | None) -> Timing:
-    """A `Timing` of the visits of one case.
+    """A `Timing` of the visits of one case, in generation with its times by token.
 
     ``precision`` is the half width that was asked for, as a fraction; ``level`` the reference's
     time in seconds at the machine's usual speed, None where that is not known yet. Fewer than three
     visits have the interval over their samples.
     """
+
+    def timing_of(each: Sequence[Visit]) -> Timing:
+        return _timing_of(each, precision, level)
+
+    return replace(timing_of(visits), tokens=token_times(visits, timing_of))
+
+
+def _timing_of(visits: Sequence[Visit], precision: float, level: float | None) -> Timing:
+    """What `summarize_visits` draws from the samples alone."""
     over_samples = summarize_samples(visits, precision)
     if len(visits) < MIN_VISITS:
         return over_samples

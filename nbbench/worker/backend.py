@@ -55,10 +55,50 @@ class Device(Protocol):
         """What watches memory here."""
 
 
+COMPILED = ("compile", "torchscript", "xla")
+"""Executions that compile in the first call."""
+
+
+class Compiles(Protocol):
+    """Counts what is compiled while a model is called."""
+
+    def begin_sampling(self) -> None:
+        """What is compiled from now on is compiled amid the samples."""
+
+    @property
+    def graph_breaks(self) -> int:
+        """How often a graph ended where its code could not be put into one."""
+
+    @property
+    def recompilations(self) -> int:
+        """How often code was compiled since sampling began."""
+
+
+class Generates(Protocol):
+    """Makes a batch's tokens one by one in each call that is measured."""
+
+    @property
+    def prompt_tokens(self) -> Optional[int]:
+        """The tokens of all prompts; None where they are no tokens."""
+
+    def laps(self) -> list[list[float]]:
+        """Of each call so far: the seconds to the first token, then from each to the next."""
+
+    def phases(self) -> list[tuple[str, Call]]:
+        """Prefill and decode by name, in order."""
+
+    def cache_bytes(self) -> int:
+        """Bytes of the tensors that the last call's cache holds."""
+
+
 class Model(Protocol):
     """A built model with the inputs of its case.
 
     An attribute ``note`` is optional: a sentence on how the class was chosen, for the row's reason.
+    One whose weights are quantised as the case asks has it as ``quantization``.
+    One that is prepared for mode generation has an attribute ``generation``, a `Generates`; one
+    that is compiled may have ``compilation``, a `Compiles`, and ``keeps_compiled``, whether later
+    visits find what it has compiled. ``export_s`` are the seconds that an export took.
     """
 
     architecture: str

@@ -1,4 +1,4 @@
-"""What is measured and what came of it: cases, outcomes, timings, memory profiles.
+"""What is measured and what came of it: cases and outcomes.
 
 Both sides of the wire use these, so the module needs the standard library alone and runs on
 Python 3.9.
@@ -9,10 +9,13 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Optional
+
+from .memory_profile import LineTrace, MemoryProfile
+from .timing import MIN_SAMPLES, Timing
 
 OWN_MODEL = "own code"
 """The model_type of a model that code of the user's makes."""
@@ -20,12 +23,6 @@ OWN_MODEL = "own code"
 ADAPTER_KEY, MODULES_KEY = "nbbench_adapter", "nbbench_modules"
 """Keys of a configuration that are no part of it: of a PEFT adapter over the model, and of the
 modules that a folder of sentence-transformers has behind it."""
-
-MIN_VISITS = 3
-"""The fewest visits that an interval over visits is drawn from."""
-
-MIN_SAMPLES = 3
-"""The fewest that an interval is drawn from."""
 
 
 class Status(str, Enum):
@@ -66,6 +63,10 @@ class Case:
     many as it takes. ``inputs`` are those that the user describes for a model of their own, each
     with ``shape``, ``dtype`` and ``below``.
 
+    ``new_tokens`` is how many a sequence gets in generation, and ``cache`` what keeps keys and
+    values meanwhile; None and "" in every other mode. The three of ``compile_…`` are how
+    torch.compile is called, where ``execution`` is compile.
+
     ``padding`` is the part of the batch's tokens that is padding. ``lengths`` names what the rows
     of a batch were drawn from, where they have several lengths: ``row_lengths``, or ``texts``,
     which are never saved.
@@ -81,6 +82,7 @@ class Case:
     sequence_length: Optional[int]
     mode: str = "inference"
     dtype: str = "float32"
+    quantization: str = "none"
     attention: str = "default"
     model_class: str = "auto"
     modalities: str = "auto"
@@ -99,6 +101,11 @@ class Case:
     rounds: Optional[int] = None
     inputs: Mapping[str, Any] = field(default_factory=dict, hash=False)
     trust_remote_code: bool = False
+    new_tokens: Optional[int] = None
+    cache: str = ""
+    compile_mode: str = ""
+    compile_dynamic: Optional[bool] = None
+    compile_backend: str = ""
     padding: float = 0.0
     lengths: str = ""
     row_lengths: tuple[int, ...] = ()
@@ -163,10 +170,14 @@ AXES = (
     Axis("environment", "environment", ", in {}", rank=8, usual="kernel"),
     Axis("mode", "mode", " {}", rank=2),
     Axis("dtype", "dtype", ", {}", rank=5, usual="float32"),
+    Axis("quantization", "quantization", ", {}", rank=5.5, usual="none"),
     Axis("attention", "attention", ", {} attention", rank=6, usual="default"),
     Axis("execution", "execution", ", {}", rank=7, usual="default"),
+    Axis("compile_mode", "compile mode", ", mode {}", rank=7.5, usual=""),
     Axis("batch_size", "batch", ", batch {}", rank=3),
     Axis("sequence_length", "length", " × length {}", rank=4),
+    Axis("new_tokens", "new tokens", " + {} tokens", rank=4.2),
+    Axis("cache", "cache", ", {} cache", rank=4.7, usual=""),
     Axis("padding", "padding", ", {:.3g} padding", rank=4.5, usual=0.0),
 )
 """Every axis, in the order of a table; labels, frames, tables, plots and comparisons ask it."""
@@ -178,215 +189,6 @@ def varying_axes(cases: Iterable[Case]) -> list[Axis]:
     return [axis for axis in AXES if len({axis.value(case) for case in known}) > 1]
 
 
-THROTTLE_REASONS = {
-    0x4: "power cap",
-    0x8: "hardware slowdown",
-    0x20: "heat, by software",
-    0x40: "heat, by hardware",
-    0x80: "power brake",
-    0x200: "board limit",
-    0x400: "reliability",
-}
-"""Why a driver lowers a GPU's clock, by its bits; idling, or a clock that was set, is none."""
-
-
-def throttle_names(mask: int) -> tuple[str, ...]:
-    """Why a GPU's clock is lowered, from the driver's bits; empty where it is not."""
-    return tuple(name for bit, name in THROTTLE_REASONS.items() if mask & bit)
-
-
-@dataclass(frozen=True)
-class GpuState:
-    """A GPU at one moment: clock in MHz, temperature in °C; None where the driver does not say.
-
-    ``throttle`` names why its clock is lowered, and is empty where it is not.
-    """
-
-    clock_mhz: Optional[int] = None
-    temperature_c: Optional[int] = None
-    throttle: Optional[tuple[str, ...]] = None
-
-
-_SHORTEST_S, _LONGEST_S = 1e-12, 1e12
-"""What no clock measures and nobody waits for: rates and ratios of such times are no numbers."""
-
-
-def _are_times(times: tuple[float, ...]) -> bool:
-    return not times or (min(times) >= _SHORTEST_S and max(times) <= _LONGEST_S)
-
-
-@dataclass(frozen=True)
-class Visit:
-    """What was sampled of a case in one process; times in seconds.
-
-    ``round`` counts from 0. ``samples`` are seconds per call, each taken over ``calls_per_sample``
-    calls. ``references`` are the times of the device's reference kernel, taken between samples, by
-    which the machine's drift is seen. ``calls_s`` is the time of all calls, first call and warm-up
-    included. ``peak`` is the memory's in bytes, where it was taken over these samples. A visit that
-    was ``alone`` sampled until it was precise. ``gpu_before`` and ``gpu_after`` are the GPU's state
-    before the first sample and after the last. ``computing`` is the part of the samples' time in
-    which they work or wait for a processor, and not for anything else; None where that is unknown,
-    or a GPU works.
-    """
-
-    samples: tuple[float, ...]
-    calls_per_sample: int = 1
-    references: tuple[float, ...] = ()
-    first_call_s: float = 0.0
-    calls_s: float = 0.0
-    round: int = 0
-    peak: Optional[int] = None
-    alone: bool = False
-    gpu_before: Optional[GpuState] = None
-    gpu_after: Optional[GpuState] = None
-    computing: Optional[float] = None
-
-    @property
-    def gpu_states(self) -> tuple[GpuState, ...]:
-        """What is known of the GPU, in order."""
-        return tuple(state for state in (self.gpu_before, self.gpu_after) if state is not None)
-
-    def __post_init__(self) -> None:
-        if not self.samples or not _are_times(self.samples) or not _are_times(self.references):
-            raise ValueError("a visit has no samples, or one that took no time, or ages")
-
-
-@dataclass(frozen=True)
-class Timing:
-    """The visits of one case and what is drawn from them; times in seconds.
-
-    The interval is a 95 % one: over visits where there are three or more, for the time that another
-    run would find; else over the samples of one process, for that process alone (``interval`` says
-    which). ``noisy`` says that it is wider than was asked for, or unknown. ``between_s`` and
-    ``within_s`` are standard deviations between visits and of the samples within one.
-    ``drift`` is the fraction by which the machine was slower than its usual speed, as far as that
-    was taken out of ``median_s``: 0.05 where the samples themselves are 5 % higher; None where
-    nothing was taken out. p90 and p99 are upper 95 % bounds of these percentiles, None below 29 and
-    299 samples. ``phases`` are the times of forward, backward and optimizer step by name.
-    """
-
-    visits: tuple[Visit, ...]
-    median_s: float
-    ci_low_s: Optional[float]
-    ci_high_s: Optional[float]
-    min_s: float
-    mean_s: float
-    std_s: float
-    p90_s: Optional[float]
-    p99_s: Optional[float]
-    noisy: bool
-    interval: str = "samples"
-    between_s: Optional[float] = None
-    within_s: Optional[float] = None
-    drift: Optional[float] = None
-    phases: dict[str, float] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        if not self.visits or not _are_times((self.median_s,)):
-            raise ValueError("a timing has no visits, or a median that is no time")
-        low, high = self.ci_low_s, self.ci_high_s
-        if low is not None and high is not None and not 0 < low <= high:
-            raise ValueError("the ends of an interval are no times, or in the wrong order")
-
-    @property
-    def samples(self) -> tuple[float, ...]:
-        """The samples of all visits, in order."""
-        return tuple(sample for visit in self.visits for sample in visit.samples)
-
-    @property
-    def n(self) -> int:
-        """How many samples there are."""
-        return sum(len(visit.samples) for visit in self.visits)
-
-    @property
-    def throttle(self) -> Optional[tuple[str, ...]]:
-        """Why the GPU's clock was lowered in any visit, each reason once; None where unknown."""
-        states = [state for visit in self.visits for state in visit.gpu_states]
-        known = [state.throttle for state in states if state.throttle is not None]
-        return tuple(dict.fromkeys(reason for each in known for reason in each)) if known else None
-
-    @property
-    def throttled(self) -> Optional[bool]:
-        """Whether the GPU's clock was lowered; None where that is unknown."""
-        return None if self.throttle is None else bool(self.throttle)
-
-    @property
-    def first_call_s(self) -> float:
-        """The first call of the first visit."""
-        return self.visits[0].first_call_s
-
-    @property
-    def calls_s(self) -> float:
-        """The time of all calls of all visits."""
-        return sum(visit.calls_s for visit in self.visits)
-
-
-@dataclass(frozen=True)
-class MemoryProfile:
-    """What a case held, in bytes; None where this device or machine cannot tell.
-
-    ``baseline`` is the process before the model, ``parameters`` the sum over parameters and
-    buffers, ``weights`` what the process (or the device's allocator) grew by while building,
-    ``activations`` what the call needed on top, ``peak`` the highest during the call,
-    ``reserved`` the allocator's peak reservation and ``process`` the driver's figure for this
-    process. ``method`` names the source of the peak. For training, ``gradients`` are the bytes of
-    all gradients and ``phases`` the peaks of forward, backward and optimizer step by name, taken in
-    steps of their own after the timing; ``peak`` is never below them.
-    """
-
-    method: str
-    baseline: Optional[int] = None
-    parameters: Optional[int] = None
-    weights: Optional[int] = None
-    activations: Optional[int] = None
-    peak: Optional[int] = None
-    reserved: Optional[int] = None
-    process: Optional[int] = None
-    gradients: Optional[int] = None
-    phases: dict[str, int] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class SourceLine:
-    """A line of a library's source; ``file`` begins at the package, and is no path."""
-
-    file: str
-    module: str
-    number: int
-    text: str
-
-
-@dataclass(frozen=True)
-class LineTrace:
-    """Memory before each line that one call ran.
-
-    Each of ``steps`` is the line's index in ``lines``, the bytes that the process held, and those
-    that the device's allocator had given out (None where the device is the CPU); ``end`` is the
-    same two after the call. ``traced_s`` is how long the call took with the tracing. ``whole`` is
-    false where the call ran more lines than were kept.
-    """
-
-    lines: tuple[SourceLine, ...]
-    steps: tuple[tuple[int, int, Optional[int]], ...]
-    end: tuple[int, Optional[int]]
-    traced_s: float
-    whole: bool = True
-
-    def __post_init__(self) -> None:
-        if any(not 0 <= step[0] < len(self.lines) for step in self.steps):
-            raise ValueError("a step is of a line that is not listed")
-
-    def changes(self) -> Iterator[tuple[int, tuple[int, int], tuple[int, int]]]:
-        """Each step's index in ``lines``, the bytes that it added, and those held after it.
-
-        Both are pairs: of the process, and on the GPU (0 where there is none).
-        """
-        readings = [(cpu, gpu or 0) for _, cpu, gpu in self.steps]
-        readings.append((self.end[0], self.end[1] or 0))
-        for (index, _, _), before, after in zip(self.steps, readings, readings[1:]):
-            yield index, (after[0] - before[0], after[1] - before[1]), after
-
-
 @dataclass(frozen=True)
 class Outcome:
     """What came of a case.
@@ -395,8 +197,9 @@ class Outcome:
     the one that its configuration names. ``device``, ``dtype``, ``architecture`` (the model's
     class) and ``execution`` are what it ran with, once that is known; ``modalities`` is what went
     in, like "text+image". ``tokens_per_call`` is batch × length, or None for a model without ids;
-    ``real_tokens_per_call`` are those that are no padding. ``sequence_length`` is what texts were
-    padded to, where the case names no length.
+    ``real_tokens_per_call`` are those that are no padding; ``prompt_tokens`` those that generation
+    begins with. ``export_s`` is what of building went into the model's export to another runtime.
+    ``sequence_length`` is what texts were padded to, where the case names no length.
     ``detail`` is a traceback or the end of the worker's log, for the person at the keyboard; it
     is never saved. ``wall_s`` is the whole case, from request to outcome, and
     ``start_s`` what of it a new worker took to start and to import what later visits find imported.
@@ -414,9 +217,11 @@ class Outcome:
     memory: Optional[MemoryProfile] = None
     lines: Optional[LineTrace] = None
     build_s: Optional[float] = None
+    export_s: Optional[float] = None
     parameter_count: Optional[int] = None
     tokens_per_call: Optional[int] = None
     real_tokens_per_call: Optional[int] = None
+    prompt_tokens: Optional[int] = None
     sequence_length: Optional[int] = None
     wall_s: float = 0.0
     detail: str = ""

@@ -14,8 +14,8 @@ from array import array
 from collections.abc import Callable
 from typing import Any, Optional
 
-from .case import LineTrace, SourceLine
 from .measure import Call, Stopwatch
+from .memory_profile import LineTrace, SourceLine
 
 MAX_STEPS = 200_000
 """Lines that are kept of one call; the trace of a longer one ends there, and says so."""

@@ -16,8 +16,8 @@ from functools import partial
 from typing import Optional, Protocol
 
 from . import order_statistics
-from .case import MIN_SAMPLES
 from .messages import SamplingProgress
+from .timing import MIN_SAMPLES
 
 MIN_SAMPLE_S = 1e-3
 """Calls that take less are timed in blocks that take about this long."""
@@ -65,6 +65,31 @@ def wall_stopwatch(finish: Callable[[object], None] = lambda _: None) -> Stopwat
         return time.perf_counter() - start
 
     return stopwatch
+
+
+class Marks(Protocol):
+    """Notes moments in the work of a device."""
+
+    def mark(self) -> None:
+        """Note the moment at which what was asked for so far is done."""
+
+    def seconds(self) -> list[float]:
+        """The times from each moment to the next, once the work is done."""
+
+
+class WallMarks:
+    """Moments on the wall clock, for a device whose calls return when they are done."""
+
+    def __init__(self) -> None:
+        self._moments: list[float] = []
+
+    def mark(self) -> None:
+        """Note this moment."""
+        self._moments.append(time.perf_counter())
+
+    def seconds(self) -> list[float]:
+        """The times from each moment to the next."""
+        return [end - begin for begin, end in zip(self._moments, self._moments[1:])]
 
 
 @contextmanager

@@ -27,11 +27,14 @@ class RunCase:
     """Request: visit this case; ``round`` counts its visits from 0.
 
     A case of which ``alone`` is true gets this visit alone, which then samples until it is precise.
+    ``compiled_folder`` is where its visits keep what they compile, empty before the first; with ""
+    it is kept where the framework does by itself.
     """
 
     case: Case
     round: int = 0
     alone: bool = True
+    compiled_folder: str = ""
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Optional
 
-from .case import GpuState, throttle_names
+from .timing import GpuState, throttle_names
 
 _SUCCESS, _INSUFFICIENT_SIZE = 0, 7
 _CLOCK_SM, _TEMPERATURE_GPU = 1, 0

@@ -18,7 +18,7 @@ from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import Optional
 
-from .case import MIN_SAMPLES
+from .timing import MIN_SAMPLES
 
 MIN_RANKED = 6
 """The fewest with which the distribution-free interval exists: (min, max) of 6 has 96.9 %."""

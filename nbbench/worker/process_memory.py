@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Optional, Protocol, Union
 
-from .case import MemoryProfile
+from .memory_profile import MemoryProfile
 from .resident import (
     HighWaterMark,
     Polling,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import math
 import re
 import statistics
 import time
@@ -12,8 +13,8 @@ from dataclasses import replace
 from typing import Any, Optional
 
 from . import nvml
-from .backend import Backend, Device, Model, Unsupported
-from .case import MIN_VISITS, Case, GpuState, MemoryProfile, Outcome, Phase, Status, Timing, Visit
+from .backend import COMPILED, Backend, Compiles, Device, Generates, Model, Unsupported
+from .case import Case, Outcome, Phase, Status
 from .deaths import less
 from .exceptions import first_line, text_of
 from .line_trace import trace_lines
@@ -28,11 +29,13 @@ from .measure import (
     samples_per_visit,
     warm_up,
 )
+from .memory_profile import MemoryProfile
 from .messages import DeviceOpened, Event, PhaseChanged
 from .own_code import OwnCodeError, own_line
 from .resident import release_free_memory
 from .runnable import ComputingShare
 from .summarize import summarize
+from .timing import MAX_TOKEN_TIMES, MIN_VISITS, GpuState, Timing, Visit
 
 _PIP = re.compile(r"\bpip install\b")
 """How Transformers ends a sentence about a package that it wants, of whichever type of error."""
@@ -51,13 +54,18 @@ def run_case(
     emit: Callable[[Event], None],
     round_number: int = 0,
     alone: bool = True,
+    compiled_folder: str = "",
 ) -> Outcome:
     """Visit one case in this process; every failure comes back as an outcome.
 
     ``emit`` gets the phases and the progress of sampling. ``round_number`` counts the case's visits
-    from 0; one that is ``alone`` samples until it is precise.
+    from 0; one that is ``alone`` samples until it is precise. What is compiled is kept in
+    ``compiled_folder``, if there is one, and found there by later visits.
     """
-    visit = _Visit(backend, case, emit, round_number, alone)
+    keep_compiled_in = getattr(backend, "keep_compiled_in", None)
+    if compiled_folder and keep_compiled_in is not None:
+        keep_compiled_in(compiled_folder)
+    visit = _Visit(backend, case, emit, round_number, alone, bool(compiled_folder))
     try:
         return visit.measured()
     except Unsupported as error:
@@ -97,12 +105,14 @@ class _Visit:
         emit: Callable[[Event], None],
         round_number: int,
         alone: bool,
+        has_folder: bool,
     ) -> None:
         self.phase = Phase.IMPORTING
         self._backend, self._case, self._emit = backend, case, emit
-        self._round, self._alone = round_number, alone
+        self._round, self._alone, self._has_folder = round_number, alone, has_folder
         self._known: dict[str, Any] = {}
         self._note = ""
+        self._loading: Optional[int] = None
 
     def measured(self) -> Outcome:
         """Build the model, and measure what the case asks for; raises whatever goes wrong."""
@@ -114,7 +124,14 @@ class _Visit:
         self._enter(Phase.WARMING)
         call, tokens = model.prepare()
         real = getattr(model, "real_tokens", None)
+        generation = getattr(model, "generation", None)
+        if case.mode == "generation" and generation is None:
+            raise Unsupported(
+                f"framework {case.framework} makes no tokens one by one; measure generation with "
+                f"frameworks pytorch"
+            )
         self._known["tokens_per_call"] = tokens
+        self._known["prompt_tokens"] = None if generation is None else generation.prompt_tokens
         self._known["real_tokens_per_call"] = tokens if real is None else real
         self._known["sequence_length"] = getattr(model, "padded_to", None)
         self._known["modalities"] = getattr(model, "modalities", "")
@@ -125,13 +142,15 @@ class _Visit:
             if case.memory and memory is None:
                 self._enter(Phase.MEMORY)
                 memory = _memory_of_calls(device, model, call)
-            if case.mode == "training":
+            if case.mode in ("training", "generation"):
                 self._enter(Phase.MEMORY)
                 memory, timing = _by_phase(case, device, model, memory, timing)
             if case.trace_memory_line_by_line:
                 self._enter(Phase.TRACING)
                 release_free_memory()  # else calls live on what those before have left
                 lines = trace_lines(call, device.stopwatch, device.memory.now, model.library)
+        if memory is not None:
+            memory = replace(memory, loading=self._loading)
         return Outcome(
             Status.OK, self._note, timing=timing, memory=memory, lines=lines, **self._known
         )
@@ -157,12 +176,23 @@ class _Visit:
         if device.gpu_uuid is not None:
             self._emit(DeviceOpened(device.gpu_uuid))
         device.memory.before_model()
+        watched = case.memory and self._round == 0 and device.memory.peak_costs_nothing
+        if watched:
+            device.memory.start()
         begin = time.perf_counter()
         model = self._backend.build(case, device)
         known["build_s"] = build_s = time.perf_counter() - begin
+        if watched:
+            self._loading = device.memory.stop(None).peak
         known["architecture"], known["dtype"] = model.architecture, model.dtype
         known["execution"], known["parameter_count"] = model.execution, model.parameter_count
+        if case.quantization not in ("none", getattr(model, "quantization", "none")):
+            raise Unsupported(
+                f"framework {case.framework} has no quantization {case.quantization}; measure it "
+                f"with frameworks pytorch"
+            )
         self._note = getattr(model, "note", "")
+        known["export_s"] = getattr(model, "export_s", None)
         if case.trace_memory_line_by_line and model.execution != "eager":
             raise Unsupported(
                 f"memory can be traced line by line where calls run line by line, and execution "
@@ -189,8 +219,10 @@ class _Visit:
     ) -> tuple[Timing, Optional[MemoryProfile]]:
         case, begin = self._case, time.perf_counter()
         first_call_s = device.stopwatch(call, 1)
-        # three visits that cost so much would take longer than the case may
-        alone = self._alone or build_s + first_call_s > case.max_time / MIN_VISITS
+        # three visits that cost so much would take longer than the case may, unless the code that
+        # this one has compiled is found by the others
+        costs_much = build_s + first_call_s > case.max_time / MIN_VISITS
+        alone = self._alone or (costs_much and not self._keeps_compiled(model))
         with_memory = case.memory and device.memory.peak_costs_nothing
         if with_memory:
             device.memory.start()
@@ -201,6 +233,9 @@ class _Visit:
         if with_memory and not warm.samples:
             device.memory.start()
         spent_s = time.perf_counter() - begin
+        compilation: Optional[Compiles] = getattr(model, "compilation", None)
+        if compilation is not None:
+            compilation.begin_sampling()
         gpu_before = read_gpu()
         computing = ComputingShare()
         samples = self._sample(device, call, warm, reference, alone, spent_s, build_s)
@@ -219,8 +254,22 @@ class _Visit:
             gpu_before=gpu_before,
             gpu_after=gpu_after,
             computing=computes,
+            compiled=self._compiled(model),
+            graph_breaks=None if compilation is None else compilation.graph_breaks,
+            recompilations=None if compilation is None else compilation.recompilations,
+            **_times_of_tokens(model, calls=len(samples) * block_size(warm.call_s)),
         )
         return summarize(visit, case.precision), memory
+
+    def _compiled(self, model: Model) -> str:
+        """Whether the first call has compiled all, or found what a visit before it had."""
+        if model.execution not in COMPILED:
+            return ""
+        return "warm" if self._keeps_compiled(model) and self._round else "cold"
+
+    def _keeps_compiled(self, model: Model) -> bool:
+        """Whether later visits find what this one has compiled."""
+        return self._has_folder and bool(getattr(model, "keeps_compiled", False))
 
     def _sample(
         self,
@@ -260,6 +309,22 @@ class _Visit:
         )
 
 
+def _times_of_tokens(model: Model, calls: int) -> dict[str, tuple[float, ...]]:
+    """What a visit keeps of the last calls, the sampled ones, where they make tokens."""
+    generation: Optional[Generates] = getattr(model, "generation", None)
+    if generation is None:
+        return {}
+    laps = generation.laps()[-calls:]
+    each = [lap[1:] for lap in laps if len(lap) > 1]
+    between = [seconds for lap in each for seconds in lap]
+    step = max(1, math.ceil(len(between) / MAX_TOKEN_TIMES))
+    return {
+        "first_token": tuple(lap[0] for lap in laps),
+        "per_token": tuple(statistics.fmean(lap) for lap in each),
+        "between_tokens": tuple(between[::step]),
+    }
+
+
 def _reference(device: Device) -> Optional[Reference]:
     """The device's reference kernel; None where a backend has none."""
     make = getattr(device, "reference", None)
@@ -285,17 +350,19 @@ def _by_phase(
     memory: Optional[MemoryProfile],
     timing: Optional[Timing],
 ) -> tuple[Optional[MemoryProfile], Optional[Timing]]:
-    """Add the time and the peak of each phase of some more training steps.
+    """Add the time and the peak of each phase of some more training steps, or generations.
 
     One step is not enough where there is time for more: what an allocator holds free is used again
     in one and not in the next. The peak of the whole is the highest of these too.
     """
     watched = memory is not None and device.memory.peak_costs_nothing
+    generation: Optional[Generates] = getattr(model, "generation", None)
+    phases = model.training_phases if generation is None else generation.phases
     peaks: dict[str, int] = {}
     times: dict[str, list[float]] = {}
     begin = time.perf_counter()
     for _ in range(_MAX_PHASE_STEPS):
-        for name, part in model.training_phases():
+        for name, part in phases():
             if watched:
                 device.memory.start()
             times.setdefault(name, []).append(device.stopwatch(part, 1))
@@ -313,5 +380,9 @@ def _by_phase(
             memory = replace(
                 memory, peak=memory.peak + above, activations=memory.activations + above
             )
-        memory = replace(memory, phases=peaks, gradients=model.gradient_bytes())
+        memory = replace(memory, phases=peaks)
+    if memory is not None and generation is not None:
+        memory = replace(memory, cache=generation.cache_bytes())
+    elif memory is not None and watched:
+        memory = replace(memory, gradients=model.gradient_bytes())
     return memory, timing

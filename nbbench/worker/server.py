@@ -215,6 +215,7 @@ class Server:
                 lambda event: _send(events, event),
                 request.round,
                 request.alone,
+                request.compiled_folder,
             )
             _send(events, CaseFinished(outcome))
         except BaseException:
@@ -243,8 +244,9 @@ def _serve_one(backend: Backend, events: BinaryIO) -> None:
         threading.Thread(target=_exit_at_end_of_stdin, daemon=True).start()
     _send(events, CaseStarted(os.getpid()))
     outcome = run_case(
-        backend, request.case, lambda event: _send(events, event), request.round, request.alone
-    )
+        backend, request.case, lambda event: _send(events, event), request.round, request.alone,
+        request.compiled_folder,
+    )  # fmt: skip
     _send(events, CaseFinished(outcome))
     sys.stderr.flush()
     os._exit(0)

@@ -2,17 +2,46 @@
 
 from __future__ import annotations
 
+import dataclasses
 import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Optional
 
 from . import order_statistics
-from .case import Timing, Visit
+from .timing import Timing, TokenTime, TokenTimes, Visit
 
 
 def summarize(visit: Visit, precision: float) -> Timing:
     """A `Timing` of one visit, with the interval over its samples."""
-    return summarize_samples((visit,), precision)
+    timing = summarize_samples((visit,), precision)
+    tokens = token_times((visit,), lambda visits: summarize_samples(visits, precision))
+    return dataclasses.replace(timing, tokens=tokens)
+
+
+def token_times(
+    visits: Sequence[Visit], summarized: Callable[[Sequence[Visit]], Timing]
+) -> Optional[TokenTimes]:
+    """Generation's times by token, each summarized as the times of calls are; None without any."""
+    if not all(visit.first_token for visit in visits):
+        return None
+
+    def time_of(samples: Sequence[tuple[float, ...]]) -> TokenTime:
+        timing = summarized(
+            [
+                dataclasses.replace(visit, samples=times, calls_per_sample=1)
+                for visit, times in zip(visits, samples)
+            ]
+        )
+        return TokenTime(timing.median_s, timing.ci_low_s, timing.ci_high_s)
+
+    between = sorted(seconds for visit in visits for seconds in visit.between_tokens)
+    return TokenTimes(
+        first=time_of([visit.first_token for visit in visits]),
+        each=time_of([visit.per_token for visit in visits]) if between else None,
+        p50_s=order_statistics.median_of(between) if between else None,
+        p90_s=order_statistics.percentile_bound(between, 0.9),
+        p99_s=order_statistics.percentile_bound(between, 0.99),
+    )
 
 
 def summarize_samples(visits: Sequence[Visit], precision: float) -> Timing:

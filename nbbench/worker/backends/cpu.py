@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Callable
 from typing import Optional
 
-from ..measure import Call, wall_stopwatch
+from ..measure import Call, WallMarks, wall_stopwatch
 from ..process_memory import ProcessMemory
 
 
@@ -23,6 +23,10 @@ class CpuDevice:
         self.stopwatch = wall_stopwatch()
         self.memory = ProcessMemory()
         self._make_reference = make_reference or _hashing
+
+    def marks(self) -> WallMarks:
+        """What notes moments between calls."""
+        return WallMarks()
 
     def reference(self) -> Optional[Call]:
         """A small fixed call of the framework's."""

@@ -32,6 +32,12 @@ LIKELY_TASKS = (
 """What models that name no class are for, the likeliest first; all other tasks come after."""
 
 
+GENERATING_TASKS = (
+    "SEQ_TO_SEQ_CAUSAL_LM", "SPEECH_SEQ_2_SEQ", "IMAGE_TEXT_TO_TEXT", "VISION_2_SEQ", "CAUSAL_LM",
+)  # fmt: skip
+"""What classes are for that make tokens; those of several modalities before text alone."""
+
+
 _PAIRED = ("SEQ_TO_SEQ_CAUSAL_LM", "SPEECH_SEQ_2_SEQ")
 """What encoder-decoders are for, though some have a class for their decoder alone."""
 
@@ -108,6 +114,8 @@ def choose_class(library: Library, config: Any, case: Case) -> Optional[ModelCla
     modelling and the like) is omitted in inference unless it is asked for: nobody deploys it, and
     it would take a quarter of the time. None where there is no such class.
     """
+    if case.mode == "generation":
+        return _generating(library, config, case)
     named = (case.config.get("architectures") or [None])[0]
     if named is None or case.model_class == "base":
         return _known(library, _unnamed(library, config, case))
@@ -120,6 +128,40 @@ def choose_class(library: Library, config: Any, case: Case) -> Optional[ModelCla
     if found is library.base_model(config) and not _has_loss(library, found):
         return _known(library, _unnamed(library, config, case))
     return _known(library, found, note)
+
+
+def _generating(library: Library, config: Any, case: Case) -> Optional[ModelClass]:
+    """The class that makes tokens: what the configuration names, else the likeliest for its type.
+
+    None where its type has none. Raises `Unsupported` for an encoder: many can be run as decoders,
+    but a configuration that does not say so is of one that makes no tokens.
+    """
+    named = (case.config.get("architectures") or [None])[0]
+    if case.model_class == "base":
+        raise Unsupported("a base model makes no tokens; give model_class auto or architecture")
+    if named is not None:
+        found, note = _named(library, named, config, case)
+        if _makes_tokens(found):
+            return _known(library, found, note)
+        if found is not library.base_model(config):
+            raise Unsupported(f"{_name(library, found)} makes no tokens one by one")
+    for task in GENERATING_TASKS:
+        found = library.class_for(task, config, case.model)
+        if found is not None and _makes_tokens(found) and not _is_encoder(library, config, task):
+            return _known(library, found)
+    return None
+
+
+def _makes_tokens(model_class: Any) -> bool:
+    can = getattr(model_class, "can_generate", None)
+    return bool(can is not None and can())
+
+
+def _is_encoder(library: Library, config: Any, task: str) -> bool:
+    """Whether a class for this task is that of an encoder which could be run as a decoder."""
+    if task != "CAUSAL_LM" or getattr(config, "is_decoder", False):
+        return False
+    return class_for(library.transformers, "MASKED_LM", config.model_type) is not None
 
 
 def known_class(library: Library, found: Any, called: str = "") -> ModelClass:

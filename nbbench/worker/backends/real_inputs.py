@@ -56,6 +56,12 @@ def refuse_padding(case: Case) -> None:
         )
 
 
+def refuse_padded_prompts(case: Case) -> None:
+    """Raise `Unsupported` where prompts have several lengths: every sequence has the same."""
+    if case.padding or case.lengths:
+        raise Unsupported("generation begins with prompts of one length; omit padding and lengths")
+
+
 def _pads_left(case: Case) -> bool:
     """Whether the tokenizer in the model's folder pads at the left."""
     try:

@@ -6,8 +6,8 @@ import os
 from typing import Any, Optional
 
 from .. import nvml
-from ..case import MemoryProfile
 from ..measure import Call, wall_stopwatch
+from ..memory_profile import MemoryProfile
 from ..resident import quick_resident
 from .reference_kernels import tensorflow_layers
 

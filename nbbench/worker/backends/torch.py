@@ -13,18 +13,22 @@ from ..exceptions import opening, text_of
 from ..heads.describe import describe_case
 from ..heads.head import ModelClass
 from ..heads.labels import loss_of, no_loss
-from ..measure import Call
+from ..measure import Call, WallMarks
 from ..own_code import OwnCode
 from .adapters import adapted_class, with_adapter
 from .cpu import CpuDevice
 from .model_class import Library, choose_class, known_class
 from .own_torch import OwnCalls, build_own, tensors_in
-from .real_inputs import refuse_padding, rows_of, with_length, with_padding
+from .real_inputs import refuse_padded_prompts, refuse_padding, rows_of, with_length, with_padding
 from .reference_kernels import torch_layers
 from .remote_code import remote_class
 from .sentence_models import encoder_class, sentence_architecture, sentence_model
+from .torch_compilation import Compilation, compiled, keep_compiled_in
+from .torch_generation import Generation
 from .torch_inputs import TorchInputs
 from .torch_positions import read_positions
+from .torch_quantization import quantize
+from .torch_tensors import storage_bytes
 from .torch_weights import repeating_draws
 from .transformers_models import (
     is_about_attention,
@@ -44,6 +48,10 @@ _EXECUTIONS = ("eager", "compile", "torchscript")
 
 _TRAINING = re.compile(r"\btrain(ing|ed|able)?\b", re.IGNORECASE)
 """What messages name in which classes refuse to be trained."""
+
+
+_WANTED = {"training": "model with a head to train", "generation": "model that makes tokens"}
+"""What a configuration has no class for, by the mode."""
 
 
 class TorchBackend:
@@ -117,8 +125,10 @@ class TorchBackend:
                 f"execution {case.execution} is not one that PyTorch has; use "
                 f"{', '.join(_EXECUTIONS)}"
             )
-        if case.execution == "torchscript" and case.mode == "training":
-            raise Unsupported("execution torchscript is for inference; train with eager or compile")
+        if case.execution == "torchscript" and case.mode != "inference":
+            raise Unsupported(
+                f"execution torchscript is for inference; for {case.mode} give eager or compile"
+            )
         if torch.get_num_threads() != (case.threads or self._threads):
             torch.set_num_threads(case.threads or self._threads)
         torch.manual_seed(case.seed)
@@ -127,7 +137,8 @@ class TorchBackend:
             calls = OwnCalls(torch, model, self._own, case)
             calls.complete(device.name)
             chosen = self._own_class(model) if calls.is_of_transformers else None
-            return TorchModel(torch, model, case, device.name, chosen, calls)
+            note = self._quantised(model, case, device)
+            return TorchModel(torch, model, case, device, chosen, calls, note=note)
         config = make_config(self.transformers, case)
         chosen = self._model_class(config, case)
         config.name_or_path = ""
@@ -137,7 +148,7 @@ class TorchBackend:
         if case.execution == "torchscript":
             config.use_cache = False  # a trace gives tensors and no cache object
         model = self._built(chosen.type, config, case)
-        return self._completed(model, case, device.name, chosen)
+        return self._completed(model, case, device, chosen)
 
     def _built(self, model_class: Any, config: Any, case: Case) -> Any:
         """The model with random weights; raises `Unsupported` for attention that it has not."""
@@ -160,7 +171,7 @@ class TorchBackend:
                 raise Unsupported(f"{sentence}; install it to measure {case.model}") from error
             raise
 
-    def _completed(self, model: Any, case: Case, device: str, chosen: ModelClass) -> TorchModel:
+    def _completed(self, model: Any, case: Case, device: Device, chosen: ModelClass) -> TorchModel:
         """The model on the device, with what its folder adds to it."""
         torch, inner, architecture = self.torch, model, type(model).__name__
         library = library_of(model)
@@ -170,15 +181,26 @@ class TorchBackend:
         if MODULES_KEY in case.config:
             architecture = sentence_architecture(model, case)
             inner = model = sentence_model(torch, model, case)
-        model = model.train(case.mode == "training").to(device)
-        made = TorchModel(torch, model, case, device, chosen, inner=inner)
+        model = model.train(case.mode == "training").to(device.name)
+        note = self._quantised(model, case, device)
+        made = TorchModel(torch, model, case, device, chosen, inner=inner, note=note)
         made.architecture, made.library = architecture, library
         return made
+
+    def _quantised(self, model: Any, case: Case, device: Device) -> str:
+        """Quantise a model in place, if the case asks for it; a sentence on what was not."""
+        if case.quantization == "none":
+            return ""
+        return quantize(self.torch, model, case, device.name)
 
     def _own_class(self, model: Any) -> ModelClass:
         """What is known of the class of a user's model that is one of Transformers."""
         library = Library(self.transformers, self.transformers.PreTrainedModel)
         return known_class(library, type(model))
+
+    def keep_compiled_in(self, folder: str) -> None:
+        """Have what torch.compile makes be kept in a folder, and found there."""
+        keep_compiled_in(folder)
 
     def is_out_of_memory(self, error: BaseException) -> bool:
         """PyTorch tells of the host's memory only by the message of a RuntimeError."""
@@ -194,7 +216,7 @@ class TorchBackend:
         if found is None:
             found = adapted_class(library, config, case) or choose_class(library, config, case)
         if found is None:
-            what = "model" if case.mode == "inference" else "model with a head to train"
+            what = _WANTED.get(case.mode, "model")
             raise Unsupported(
                 f"{config.model_type} has no PyTorch {what} in transformers "
                 f"{transformers.__version__}"
@@ -228,37 +250,58 @@ class TorchModel:
         torch: Any,
         model: Any,
         case: Case,
-        device: str,
+        device: Device,
         chosen: Optional[ModelClass],
         own: Optional[OwnCalls] = None,
         inner: Optional[Any] = None,
+        note: str = "",
     ) -> None:
-        self._torch, self._model, self._case, self._device = torch, model, case, device
-        self._chosen, self.note = chosen, "" if chosen is None else chosen.note
+        self._torch, self._model, self._case = torch, model, case
+        self._device, self._marks = device.name, getattr(device, "marks", WallMarks)
+        notes = ["" if chosen is None else chosen.note, note]
+        self._chosen, self.note = chosen, "; ".join(filter(None, notes))
         self._own, self._inner = own, model if inner is None else inner
         self.architecture = type(model).__name__
         self.execution = "eager" if case.execution == "default" else case.execution
         self.library = library_of(model)
-        self._run = torch.compile(model) if self.execution == "compile" else model
+        self._run, self.compilation = model, None
+        self.keeps_compiled = self.execution == "compile"
+        if self.execution == "compile":
+            self._run, self.compilation = compiled(torch, model, case), Compilation(torch)
         self.parameter_count = sum(p.numel() for p in model.parameters())
-        storages = {
-            tensor.untyped_storage().data_ptr(): tensor.untyped_storage().nbytes()
-            for tensor in itertools.chain(model.parameters(), model.buffers())
-        }
-        self.parameter_bytes = sum(storages.values())
+        self.parameter_bytes = storage_bytes(itertools.chain(model.parameters(), model.buffers()))
         dtype = model.dtype if own is None else own.dtype
         self.dtype = str(dtype).replace("torch.", "")
-        self.modalities = ""
+        self.modalities, self.quantization = "", case.quantization
         self._inputs: dict[str, Any] = {}
         self._by_position: tuple[Any, ...] = ()
         self.real_tokens: Optional[int] = None
         self.padded_to: Optional[int] = None
+        self.generation: Optional[Generation] = None
         self._optimizer: Any = None
         self._loss: Any = None
 
-    def prepare(self) -> tuple[Call, Optional[int]]:
-        """One forward pass under inference mode, or one training step, on seeded inputs."""
+    @property
+    def module(self) -> Any:
+        """The model itself."""
+        return self._model
+
+    def described_inputs(self) -> tuple[dict[str, Any], Optional[int]]:
+        """The inputs of a forward pass by name, and its tokens; for a class of Transformers."""
         if self._chosen is None:
+            raise Unsupported(f"{self.architecture} is no class of Transformers")
+        tokens = self._prepare_described(self._chosen)
+        return self._inputs, tokens
+
+    def let_go(self) -> None:
+        """Forget the model, whose memory is then free."""
+        self._model = self._inner = self._run = None
+
+    def prepare(self) -> tuple[Call, Optional[int]]:
+        """A forward pass under inference mode, a training step, or a generation; seeded inputs."""
+        if self._chosen is None:
+            if self._case.mode == "generation":
+                raise Unsupported("generation is for models of Transformers, and this one is not")
             tokens = self._prepare_own()
         else:
             tokens = self._prepare_described(self._chosen)
@@ -266,6 +309,11 @@ class TorchModel:
             if self._case.optimizer:
                 self._optimizer = self._torch.optim.AdamW(self._model.parameters(), lr=1e-6)
             return self._step, tokens
+        if self._case.mode == "generation":
+            self.generation = Generation(
+                self._torch, self._model, self._run, self._inputs, self._case, self._marks
+            )
+            return self.generation, None
         return self._inference(), tokens
 
     def _prepare_own(self) -> Optional[int]:
@@ -280,6 +328,8 @@ class TorchModel:
         """Make the inputs that a class of Transformers takes; the tokens of a call."""
         torch, inner = self._torch, self._inner
         read_positions(torch, inner)
+        if self._case.mode == "generation":
+            refuse_padded_prompts(self._case)
         rows = rows_of(inner.config, self._case)
         case = with_length(self._case, rows)
         parameters = inspect.signature(inner.forward).parameters

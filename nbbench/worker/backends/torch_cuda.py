@@ -6,8 +6,8 @@ import os
 from typing import Any, Optional
 
 from .. import nvml
-from ..case import MemoryProfile
 from ..measure import Call
+from ..memory_profile import MemoryProfile
 from ..resident import quick_resident
 from .reference_kernels import torch_layers
 
@@ -24,6 +24,10 @@ class CudaDevice:
         self.gpu_uuid = None if uuid is None else f"GPU-{uuid}"
         self.stopwatch = EventStopwatch(torch)
         self.memory = CudaMemory(torch, index, self.gpu_uuid)
+
+    def marks(self) -> EventMarks:
+        """What notes moments in the GPU's work."""
+        return EventMarks(self._torch)
 
     def reference(self) -> Optional[Call]:
         """Matrix products on the GPU."""
@@ -48,6 +52,26 @@ class EventStopwatch:
         end.record()
         self._cuda.synchronize()
         return float(begin.elapsed_time(end)) / 1e3
+
+
+class EventMarks:
+    """Moments in the work of a GPU: events on the current stream, which wait for nothing."""
+
+    def __init__(self, torch: Any) -> None:
+        self._cuda = torch.cuda
+        self._events: list[Any] = []
+
+    def mark(self) -> None:
+        """Have the GPU note when it has come this far."""
+        event = self._cuda.Event(enable_timing=True)
+        event.record()
+        self._events.append(event)
+
+    def seconds(self) -> list[float]:
+        """The times from each event to the next, once all are over."""
+        self._cuda.synchronize()
+        pairs = zip(self._events, self._events[1:])
+        return [float(begin.elapsed_time(end)) / 1e3 for begin, end in pairs]
 
 
 class CudaMemory:

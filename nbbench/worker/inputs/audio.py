@@ -16,7 +16,10 @@ _BINS = (
 )  # fmt: skip
 """What configurations call the numbers that each frame has."""
 
-_BINS_FIRST = ("clvp", "glmasr_encoder", "voxtral_realtime", "voxtral_realtime_encoder")
+_BINS_FIRST = (
+    "clvp", "dots3_note_audio_encoder", "glmasr_encoder", "voxtral_realtime",
+    "voxtral_realtime_encoder",
+)  # fmt: skip
 """Types that take bins before frames, though they name no number of positions as Whisper does."""
 
 _FRAME = 400
@@ -25,6 +28,9 @@ _FRAME = 400
 
 def audio(asked: Asked) -> list[Input]:
     """One sound for each sample; nothing for a model that has ids to do with."""
+    if asked.needs("audio_input_ids"):  # a step of loudness in each bin of each frame
+        steps = (asked.batch_size, asked.length, asked.named("n_mel_bins", *_BINS))
+        return [Input("audio_input_ids", "ids", steps, asked.named("mel_vocab_size"))]
     if asked.needs("audio_mel"):
         frames, bins = max(asked.length, _FEWEST_FRAMES), asked.named(*_BINS)
         padded = asked.batch_size * (frames * (False,),)
@@ -117,6 +123,9 @@ def _features(asked: Asked) -> list[Input]:
         if asked.needs(name) or (name in asked.parameters and by_processor):
             values = asked.batch_size * (frames * (True,),)
             made.append(Input(name, "given", (asked.batch_size, frames), values=values))
+    if asked.needs("chunk_sample_lengths"):
+        samples = asked.batch_size * (frames * int(asked.named("hop_length") or 1),)
+        made.append(Input("chunk_sample_lengths", "given", (asked.batch_size,), values=samples))
     return made
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..backend import Unsupported
 from .asked import Asked
 from .tensors import Input
 from .text import vocabulary_size
@@ -29,6 +30,21 @@ def _box(token: int, corners: int, scale: int, whole: bool) -> tuple[float, ...]
     if corners == 8:  # all four corners, from the upper left one
         return (left, top, right, top, right, bottom, left, bottom)
     return (left, top, right, bottom)
+
+
+def decisions(asked: Asked) -> list[Input]:
+    """A question with two options, at the end of a prompt; there is one prompt in a batch."""
+    if not asked.takes("marks", "num_options", "question_type_ids"):
+        return []
+    if asked.batch_size > 1:
+        raise Unsupported(
+            f"{asked.model} answers the first prompt of a batch alone; give batch_sizes 1"
+        )
+    return [
+        Input("marks", "given", (1, 1), values=((asked.length - 1,),)),
+        Input("num_options", "given", (1, 1), values=((2,),)),
+        Input("question_type_ids", "ids", (1, 1), 1),
+    ]
 
 
 def features_beside(asked: Asked) -> list[Input]:

@@ -12,9 +12,11 @@ from typing import Any, Optional
 from ..backend import Unsupported
 from .asked import Asked
 from .audio import audio, decoder_audio
-from .beside_text import boxes, features_beside, hidden_states
+from .beside_text import boxes, decisions, features_beside, hidden_states
+from .features import features, patches_of_bytes
 from .images import images
 from .part_features import part_features
+from .proteins import proteins
 from .tensors import Input, Inputs
 from .text import decoder_text, longest_sequence, text
 from .time_series import time_series
@@ -61,8 +63,6 @@ def describe_inputs(
         for tensor in make(asked):
             tensors.setdefault(tensor.name, tensor)
     missing = [name for name in asked.needed if name not in tensors]
-    if asked.takes("input_ids", "patch_embeds"):
-        raise Unsupported(f"{model} takes patches of bytes, which its whole model alone makes")
     if asked.takes("context_input_ids"):
         raise Unsupported(f"{model} takes documents that a retriever finds, which nbbench has not")
     if asked.needs("inference_session"):
@@ -79,6 +79,7 @@ def describe_inputs(
 _KINDS: tuple[Callable[[Asked], list[Input]], ...] = (
     audio, text, boxes, video, images, time_series, part_features, features_beside, hidden_states,
     decoder_text, decoder_audio,
+    patches_of_bytes, decisions, features, proteins,
 )  # fmt: skip
 """What makes inputs, each of one kind; where two make one of a name, the first has it."""
 
@@ -87,7 +88,8 @@ def _refuse(asked: Asked, missing: list[str]) -> None:
     """Raise `Unsupported` with what is missing."""
     if all(each.kind in _ANY for each in asked.parameters.values()):
         raise Unsupported(
-            f"{asked.model} has no forward pass of its own: it is run by its generate method alone"
+            f"{asked.model} has no forward pass of its own: it is run by other methods alone, like "
+            f"generate or encode"
         )
     plain = [n for n, each in asked.parameters.items() if n != "self" and each.kind not in _ANY]
     names = ", ".join(missing or plain)

@@ -10,6 +10,7 @@ from .asked import Asked, parts
 from .tensors import Input
 from .vision_grids import flat_patches, padded_patches
 from .vision_sizes import first_named, pair, timm_size
+from .vision_tiles import padded_tiles
 
 _VISION_PARTS = ("vision_config", "image_config", "vision_encoder_config")
 _SIZES = ("image_size", "input_size", "img_size", "crop_size", "image_resolution")
@@ -35,6 +36,10 @@ def images(asked: Asked) -> list[Input]:
             return [Input(name, "noise", shape)]
     if not asked.takes("pixel_values") or not _sees(asked):
         return []
+    if asked.needs("aspect_ratio_ids"):
+        return list(padded_tiles(asked.config, asked.config, asked.batch_size).tensors)
+    if getattr(asked.config, "model_type", "") in _PATCHES_IN_TIME:
+        return _patches_in_time(asked)
     if asked.needs("pixel_position_ids"):
         return _patches_with_positions(asked)
     if asked.takes("target_sizes"):
@@ -136,6 +141,9 @@ def _vision_first(config: Any) -> Iterator[Any]:
     yield from parts(vision)
     if vision is not config:
         yield config
+    prompts = getattr(config, "prompt_encoder_config", None)
+    if prompts is not None:  # where the tower takes images of any size, boxes and points lie in one
+        yield prompts
 
 
 _PATCHES_OF_A_BATCH = ("paddleocr_vl_vision",)
@@ -143,6 +151,19 @@ _PATCHES_OF_A_BATCH = ("paddleocr_vl_vision",)
 
 _LINEAR_PATCHES = ("molmo2_vision",)
 """Towers that take an image as its patches, each flat, which no configuration says."""
+
+
+_PATCHES_IN_TIME = ("inkling_vision",)
+"""Towers that take each patch with its frames, channels last, which no configuration says."""
+
+
+def _patches_in_time(asked: Asked) -> list[Input]:
+    """The patches of all images behind each other: frames, rows, columns and channels of each."""
+    (height, width), (patch, _) = size_of(asked.config), pair(asked.config.patch_size)
+    patches = asked.batch_size * max(1, height // patch) * max(1, width // patch)
+    frames = int(asked.named("temporal_patch_size") or 1)
+    shape = (patches, frames, patch, patch, channels_of(asked.config))
+    return [Input("pixel_values", "noise", shape)]
 
 
 def _patches_of_a_grid(asked: Asked) -> list[Input]:

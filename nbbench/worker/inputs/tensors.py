@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, make_dataclass
 from typing import Any, Literal, Optional, Union
 
 IGNORED = -100
@@ -17,14 +17,15 @@ class Input:
     ``kind`` is ids below ``bound``, ones, normal ``noise``, or ``uniform`` numbers from 0 to 1;
     ``given`` are ``values``, numbers in tuples nested as the shape is: whole numbers stay so (and
     have a ``bound`` where they are ids), others get the model's dtype, and ``True`` and ``False``
-    are a mask of booleans. Two kinds are no tensors: a ``flag`` is one of ``values`` as it is, and
-    a ``list`` has ``parts``, each a tensor, or several that make a dict by their names. Ids with an
+    are a mask of booleans. Three kinds are no tensors: a ``flag`` is one of ``values`` as it is, a
+    ``list`` has ``parts``, each a tensor, or several that make a dict by their names, and a
+    ``record`` is an object (a dataclass) whose attributes are its ``parts``. Ids with an
     ``end`` have it last in each row, and nowhere else. The first ``media`` of each row of ids are
     positions of images or sounds; of each row of labels, those that no loss counts.
     """
 
     name: str
-    kind: Literal["ids", "ones", "noise", "uniform", "given", "flag", "list"]
+    kind: Literal["ids", "ones", "noise", "uniform", "given", "flag", "list", "record"]
     shape: tuple[int, ...]
     bound: int = 0
     values: Any = ()
@@ -36,6 +37,9 @@ class Input:
         """What the forward method is given, whose tensors ``tensor`` makes."""
         if self.kind == "flag":
             return self.values
+        if self.kind == "record":
+            made = {each.name: tensor(each) for each in self.parts if isinstance(each, Input)}
+            return make_dataclass(self.name, list(made))(**made)
         if self.kind != "list":
             return tensor(self)
         return [

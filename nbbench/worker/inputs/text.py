@@ -31,6 +31,8 @@ def longest_sequence(config: Any, *, decoder: bool = False) -> Optional[int]:
     ``decoder`` asks for those of an encoder-decoder's decoder. What a backend has read from the
     model itself (see `note_positions`) goes before what its configuration lets one expect.
     """
+    if getattr(config, "model_type", "") in _A_CODE_A_POSITION:
+        return int(config.num_codebooks)
     read = getattr(config, _READ, None)
     if read is not None:
         found = read["decoder" if decoder else "encoder"]
@@ -79,7 +81,7 @@ def _longest_of_text(text: Any, model_type: str) -> Optional[int]:
 
 def text(asked: Asked) -> list[Input]:
     """Ids (batch, length), and a mask of ones; nothing for models without ids."""
-    if not asked.takes("input_ids"):
+    if not asked.takes("input_ids") or any(map(asked.takes, _OTHERWISE)):
         return []
     if asked.config.model_type in _EMBEDDED_BEFORE:
         width = int(asked.config.hidden_size)
@@ -159,6 +161,12 @@ def _shape(asked: Asked) -> tuple[int, int]:
 _ALL_CODES_AT_ONCE = ("kyutai_speech_to_text",)
 """Types that take the codes of a position beside its token, though their classes take ids alone."""
 
+_OTHERWISE = ("patch_embeds", "atom_inputs")
+"""What models take whose ids go with other inputs, and are made with these."""
+
+_A_CODE_A_POSITION = ("moshi_depth",)
+"""Types whose ids are one of text and then one of each codebook, so that no more positions are."""
+
 _CODE_POINTS = 0x110000
 
 
@@ -183,9 +191,11 @@ def vocabulary_size(config: Any, *, decoder: bool = False) -> int:
 
 
 def plain_vocabulary_size(config: Any) -> int:
-    """How many tokens may stand for text: those that layers embed once more may be fewer."""
-    per_layer = named(config, "vocab_size_per_layer_input")
-    return min(vocabulary_size(config), int(per_layer or sys.maxsize))
+    """How many tokens may stand anywhere: those that layers embed once more may be fewer."""
+    fewer = named(config, "vocab_size_per_layer_input")
+    if getattr(config, "model_type", "") in _A_CODE_A_POSITION:
+        fewer = config.audio_vocab_size
+    return min(vocabulary_size(config), int(fewer or sys.maxsize))
 
 
 def _decoder_config(config: Any) -> Any:

@@ -59,12 +59,15 @@ def _merged_grid(
     token: int,
     batch_size: int,
 ) -> Media:
-    """One position for each square of merged patches."""
+    """One position for each square of merged patches, and for newlines where a model has them.
+
+    Where a model makes an image, the grid of that one comes behind the grid of the image given.
+    """
     patch = pair(vision.patch_size)[0]
     merge = first_named(vision, "spatial_merge_size", "merge_size") or first_named(
         config, "spatial_merge_size", "merge_size", "projector_merge_size"
     )
-    merge = merge or 1
+    merge = merge or pair(getattr(vision, "merge_kernel_size", None) or 1)[0]
     height, width = image_size(vision, patch * merge)
     rows, columns = height // patch, width // patch
     channels = first_named(vision, "in_channels", "in_chans", "num_channels") or 3
@@ -73,23 +76,42 @@ def _merged_grid(
     shape: tuple[int, ...] = (patches, channels * depth * patch * patch)
     if getattr(vision, "model_type", "") in _PATCHES_AS_IMAGES:
         shape = (patches, channels, patch, patch)
-    grid = batch_size * ((1, rows, columns),)
+    grid = (1, rows, columns)
+    if getattr(vision, "model_type", "") in _MERGED_AS_IMAGES:
+        shape = (patches // merge**2, merge * patch, merge * patch, channels)
+        grid = (1, rows // merge, columns // merge)
+    images = 2 if "images_per_sample" in parameters else 1
     tensors = [
         Input("pixel_values", "noise", shape),
-        Input("image_grid_thw", "given", (batch_size, 3), values=grid),
+        Input(
+            "image_grid_thw",
+            "given",
+            (images * batch_size, 3),
+            values=images * batch_size * (grid,),
+        ),
     ]
+    if images > 1:
+        counts = batch_size * (images,)
+        tensors.append(Input("images_per_sample", "given", (batch_size,), values=counts))
     if "image_merge_sizes" in parameters:
         sizes = batch_size * (merge,)
         tensors.append(Input("image_merge_sizes", "given", (batch_size,), values=sizes))
+    count = rows * columns // merge**2
+    if hasattr(config, "im_newline_id"):  # one behind each row, and one at each end
+        count += rows // merge + 2
     return Media(
         "image",
         tuple(tensors),
         token,
-        rows * columns // merge**2,
-        before=tokens_named(config, "vision_start_token_id", "image_start_token_id"),
-        after=tokens_named(config, "vision_end_token_id", "image_end_token_id"),
+        count,
+        before=tokens_named(config, "vision_start_token_id", "image_start_token_id", "im_start_id"),
+        after=tokens_named(config, "vision_end_token_id", "image_end_token_id", "im_end_id"),
     )
 
+
+_MERGED_AS_IMAGES = ("inkling2_vision",)
+"""Vision parts that take each square of merged patches as a small image, channels last, and count
+grids in these."""
 
 _PATCHES_AS_IMAGES = ("paddleocr_vl_vision", "kimi_k25_vision")
 """Vision parts that take each patch as a small image, which nothing in their configuration says."""

@@ -31,7 +31,7 @@ def tiled_image(
     if vision is None or "pixel_values" not in parameters:
         return None
     if "aspect_ratio_ids" in parameters:
-        return _padded_tiles(config, vision, batch_size)
+        return padded_tiles(config, vision, batch_size)
     if "perceiver_embeddings" in parameters:  # the first Idefics, which has cross attention
         shape = (batch_size, 1, 3, *image_size(vision))
         return Media("image", (Input("pixel_values", "noise", shape),))
@@ -46,8 +46,10 @@ def tiled_image(
     return None
 
 
-def _padded_tiles(config: Any, vision: Any, batch_size: int) -> Media:
+def padded_tiles(config: Any, vision: Any, batch_size: int) -> Media:
     """One tile in a row that is filled up with empty ones; text sees it by cross attention.
+
+    ``config`` is that of the whole model, or of its vision part by itself.
 
     The image has one id, which marks where it stands.
     """

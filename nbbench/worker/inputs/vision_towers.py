@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
-from math import prod
+from math import isqrt, prod
 from typing import Any, Optional
 
 from .placeholders import Media
@@ -121,6 +121,10 @@ def _image_with_sizes(config: Any, vision: Any, token: int, batch_size: int) -> 
 
 def _size_and_count(config: Any, vision: Any) -> tuple[tuple[int, int], Optional[int]]:
     """Height and width of the image, and how many positions it takes; None where unknown."""
+    halvings = _HALVINGS.get(getattr(config, "model_type", ""))
+    if halvings:
+        side = isqrt(first_named(config, "image_seq_length") or 1)
+        return pair(side * 2**halvings), side**2
     size, grid = image_size(vision), patch_grid(vision) if _is_plain(vision) else None
     named = first_named(config, "mm_tokens_per_image", "vision_soft_tokens_per_image")
     named = named or first_named(getattr(config, "encoder", None), "mm_tokens_per_image")
@@ -138,6 +142,9 @@ def _size_and_count(config: Any, vision: Any) -> tuple[tuple[int, int], Optional
         return size, None
     return size, _tower_count(config, vision, *grid)
 
+
+_HALVINGS = {"fast_vlm": 6}
+"""How often the convolutions of these types halve an image, which no configuration says."""
 
 _AS_VIDEOS, _FRAMES = ("instructblipvideo",), 4
 """Types whose images are the frames of a video, and how many the processor has of each."""

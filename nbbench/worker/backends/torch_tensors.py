@@ -1,0 +1,23 @@
+"""What tensors of PyTorch are made of, quantised ones among them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+
+def plain_tensors(tensor: Any) -> Iterator[Any]:
+    """The tensors that hold a tensor's numbers: itself, or what it wraps (codes, scales, …)."""
+    flatten = getattr(tensor, "__tensor_flatten__", None)
+    if flatten is None:
+        yield tensor
+        return
+    for name in flatten()[0]:
+        yield from plain_tensors(getattr(tensor, name))
+
+
+def storage_bytes(tensors: Iterable[Any]) -> int:
+    """Bytes of what these tensors are stored in; what is shared counts once."""
+    plain = (part for tensor in tensors for part in plain_tensors(tensor))
+    storages = (part.untyped_storage() for part in plain)
+    return sum({storage.data_ptr(): storage.nbytes() for storage in storages}.values())
