@@ -91,7 +91,7 @@ def test_a_part_of_a_model_gets_features(model_type, class_name, values, shapes)
          {"input_values": (2, 1, 16 * 320), "input_features": (2, 16, 160)}),
         ("voxtral_realtime", "VoxtralRealtimeModel", {}, {"input_features": (2, 128, 16 * 8)}),
         ("omdet-turbo", "OmDetTurboForObjectDetection",
-         {"use_timm_backbone": False, "image_size": 64,
+         {"use_timm_backbone": False, "backbone": None, "image_size": 64,
           "backbone_config": {"model_type": "swin", "image_size": 64}},
          {"classes_input_ids": (2, 16), "tasks_attention_mask": (2, 16),
           "classes_structure": (2,)}),

@@ -66,6 +66,8 @@ def describe_inputs(
     missing = [name for name in asked.needed if name not in tensors]
     if asked.takes("context_input_ids"):
         raise Unsupported(f"{model} takes documents that a retriever finds, which nbbench has not")
+    if asked.needs("inference_session"):
+        raise Unsupported(f"{model} takes a video under way, which its processor alone begins")
     if missing or not tensors:
         _refuse(asked, missing)
     _check_lengths(asked, tensors)
