@@ -13,7 +13,7 @@ from ..backend import Unsupported
 from .asked import Asked
 from .audio import audio, decoder_audio
 from .beside_text import boxes, decisions, features_beside, hidden_states
-from .features import features, patches_of_bytes
+from .byte_patches import patches_of_bytes
 from .graphs import graphs
 from .images import images
 from .part_features import part_features
@@ -79,7 +79,7 @@ def describe_inputs(
 
 _KINDS: tuple[Callable[[Asked], list[Input]], ...] = (
     audio, text, boxes, video, images, graphs, time_series, part_features, features_beside,
-    hidden_states, decoder_text, decoder_audio, patches_of_bytes, decisions, features, proteins,
+    hidden_states, decoder_text, decoder_audio, patches_of_bytes, decisions, proteins,
 )  # fmt: skip
 """What makes inputs, each of one kind; where two make one of a name, the first has it."""
 
