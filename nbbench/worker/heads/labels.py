@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection
 from typing import Any
 
 from ..backend import Unsupported
@@ -91,11 +91,17 @@ _ASKED_FOR = ("labels", "start_positions", "return_loss", "bool_masked_pos", "fu
 """Parameters of forward methods by which a loss is asked for."""
 
 
+_ACTIONS = {"actions", "noise"}
+"""Of what a robot does, by which a class is trained to take noise away from it."""
+
+
 def labels_of(head: Head) -> tuple[Input, ...]:
     """The labels of one training step, as inputs of the forward method.
 
     Raises `Unsupported` for a class without a loss, and for labels that cannot be made.
     """
+    if head.asks >= _ACTIONS:
+        return series.actions(head)
     asks = asks_for_loss(head.asks)
     if "mc_labels" in head.asks:
         return text.choices(head)
@@ -128,9 +134,9 @@ _BY_ENDING: tuple[tuple[str, Labels], ...] = (
 """The labels of classes that no auto class knows, nor any class with the same ending."""
 
 
-def asks_for_loss(names: Iterable[str]) -> bool:
+def asks_for_loss(names: Collection[str]) -> bool:
     """Whether a forward method that can be given these can be asked for a loss."""
-    return any(
+    return set(names) >= _ACTIONS or any(
         name in _ASKED_FOR or (name.endswith("_labels") and not name.startswith("input_"))
         for name in names
     )  # those of an input say what its points and boxes are

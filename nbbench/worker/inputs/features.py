@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import prod
 from typing import Any, Optional, Union
 
 from .asked import Asked
 from .tensors import Input
 from .text import vocabulary_size
+from .vision_sizes import patch_grid
 
 _Size = Union[str, tuple[str, ...]]
 
@@ -82,3 +84,130 @@ def patches_of_bytes(asked: Asked) -> list[Input]:
         Input("inputs_embeds", "noise", (*shape, config.hidden_size)),
         Input("patch_embeds", "noise", (asked.batch_size, patches, config.hidden_size_global)),
     ]
+
+
+_SIDE = 8
+"""Rows and columns of a map of features, of the coarsest one where there are several."""
+
+_QUERIES = 16
+"""How many objects a decoder looks for, where its configuration names no number."""
+
+
+def features_of_a_part(asked: Asked) -> list[Input]:
+    """Features that belong together, for parts that need all of them."""
+    for names, make in _PARTS:
+        if all(map(asked.needs, names)):
+            return make(asked)
+    if asked.takes("hidden_states", "padding_cache"):
+        return _ends_of_a_codec(asked)
+    return _conditions(asked)
+
+
+def _ends_of_a_codec(asked: Asked) -> list[Input]:
+    """A waveform for a codec's encoder, latents for its decoder, which upsamples."""
+    config = asked.config
+    if hasattr(config, "upsampling_ratios"):
+        return [_noise(asked, "hidden_states", config.hidden_size, asked.length)]
+    samples = asked.length * int(getattr(config, "hop_length", None) or 1)
+    return [_noise(asked, "hidden_states", config.channels, samples)]
+
+
+def _mel_spectrogram(asked: Asked) -> list[Input]:
+    return [_noise(asked, "mel_spectrogram", asked.config.mel_dim, asked.length)]
+
+
+def _denoised_frames(asked: Asked) -> list[Input]:
+    """Mel frames to be denoised, several for each code of speech, and whose voice it is."""
+    config, length = asked.config, asked.length
+    frames = length * int(config.repeats)
+    return [
+        _noise(asked, "hidden_states", frames, config.mel_dim),
+        _noise(asked, "condition_vector", frames, config.mel_dim),
+        _noise(asked, "speaker_embedding", frames, config.enc_emb_dim),
+        Input("quantized_code", "ids", (asked.batch_size, length), int(config.num_embeds)),
+        Input("time_step", "uniform", (asked.batch_size,)),
+    ]
+
+
+def _spoken_codes(asked: Asked) -> list[Input]:
+    """Codes of speech, with the voice that says them and mel frames of that voice."""
+    frames = asked.config.dit_config
+    return [
+        Input("code", "ids", (asked.batch_size, asked.length), int(frames.num_embeds)),
+        _noise(asked, "conditioning", frames.enc_emb_dim),
+        _noise(asked, "reference_mel", asked.length, frames.mel_dim),
+    ]
+
+
+def _unmasked_frames(asked: Asked) -> list[Input]:
+    """Mel frames none of which is padding, as many as make the sequence length."""
+    frames = asked.length * int(getattr(asked.config, "time_reduction", None) or 1)
+    bins = asked.named("input_size", "num_mel_bins", "hidden_size")
+    return [
+        _noise(asked, "hidden_states", frames, bins),
+        Input("mask", "flag", (), values=None),
+    ]
+
+
+def _image_and_text(asked: Asked) -> list[Input]:
+    """Features of an image beside those of a text: maps of it, or the positions of one map."""
+    width = asked.config.hidden_size
+    of_text = _noise(asked, "text_features", asked.length, width)
+    if asked.takes("vision_pos_embeds"):
+        names = ("vision_features", "vision_pos_embeds")
+        return [of_text, *(_maps(asked, name, width, 1) for name in names)]
+    names = ("vision_features", "vision_pos_encoding")
+    return [of_text, *(_noise(asked, name, _SIDE * _SIDE, width) for name in names)]
+
+
+def _queries(asked: Asked) -> list[Input]:
+    """Objects that were found, and maps of the image from the finest to the coarsest."""
+    width = asked.config.hidden_size
+    levels = int(asked.named("num_upsampling_stages") or 1)
+    return [
+        _noise(asked, "decoder_queries", int(asked.named("num_queries") or _QUERIES), width),
+        _maps(asked, "backbone_features", width, levels),
+        _noise(asked, "encoder_hidden_states", _SIDE * _SIDE, width),
+    ]
+
+
+def _patch_embeds(asked: Asked) -> list[Input]:
+    """A map of patches that are embedded."""
+    rows, columns = patch_grid(asked.config) or (_SIDE, _SIDE)
+    return [_noise(asked, "patch_embeds", asked.config.hidden_size, rows, columns)]
+
+
+_PARTS: tuple[tuple[tuple[str, ...], Callable[[Asked], list[Input]]], ...] = (
+    (("mel_spectrogram",), _mel_spectrogram),
+    (("quantized_code", "time_step"), _denoised_frames),
+    (("code", "reference_mel"), _spoken_codes),
+    (("hidden_states", "mask"), _unmasked_frames),
+    (("vision_features", "text_features"), _image_and_text),
+    (("decoder_queries", "backbone_features"), _queries),
+    (("patch_embeds",), _patch_embeds),
+)
+"""What is made for a part that needs all of these inputs."""
+
+
+def _conditions(asked: Asked) -> list[Input]:
+    """What a part cannot do without, though its forward method does not ask for it."""
+    name = _CONDITIONS.get(getattr(asked.config, "model_type", ""))
+    if name is None:
+        return []
+    width = asked.config.hidden_size
+    if name == "encoder_hidden_states":
+        return [_noise(asked, name, asked.length, width)]
+    return [Input(name, "noise", (1, width))]
+
+
+_CONDITIONS = {"t5gemma2_decoder": "encoder_hidden_states", "voxtral_realtime_text": "t_cond"}
+
+
+def _noise(asked: Asked, name: str, *sizes: Any) -> Input:
+    return Input(name, "noise", (asked.batch_size, *map(int, sizes)))
+
+
+def _maps(asked: Asked, name: str, width: int, levels: int) -> Input:
+    """Maps of features, each with half the rows and columns of the one before."""
+    sides = [_SIDE * 2**level for level in reversed(range(levels))]
+    return Input(name, "list", (), parts=tuple(_noise(asked, "", width, s, s) for s in sides))
