@@ -1,13 +1,16 @@
 """Run a tiny model of every type that Transformers has, and count what comes of them.
 
+    python docs/sweep_architectures.py --page --environments PYTHON [PYTHON ...] [--cache FOLDER]
     python docs/sweep_architectures.py --results FILE [--environment PYTHON] [--only TYPE ...]
-    python docs/sweep_architectures.py --page VERSION=FILE [VERSION=FILE ...]
 
 The configurations are made by rule from the defaults of each configuration class: fewer layers,
 heads and experts, the widths divided alike. Each runs through nbbench in both modes. What ends in
-an error is tried without nbbench too: built by Transformers alone, called with the same inputs.
-Results go to a file, one JSON object a line, and a sweep that was cut off goes on where it was; the
-second form writes architectures.md beside this file, the page of one or more such files.
+an error is tried without nbbench too (without_nbbench.py). Results go to a file, one JSON object a
+line, and a sweep that was cut off goes on where it was.
+
+The first form sweeps each environment and writes architectures.md beside this file; it keeps the
+results in the cache, one file for each version of Transformers, and with --again runs once more
+what is in there and was not ok. The second form sweeps one environment into a file of your own.
 """
 
 from __future__ import annotations
@@ -19,11 +22,14 @@ import math
 import re
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 PAGE = Path(__file__).with_name("architectures.md")
+ALONE = Path(__file__).with_name("without_nbbench.py")
+CACHE = Path(tempfile.gettempdir()) / "nbbench-architectures"
 
 BATCH, LENGTH = 2, 16
 ONE_SAMPLE = ("jev", "tvp")
@@ -49,6 +55,7 @@ def configs_of(python: str, only: Iterable[str]) -> dict[str, dict[str, Any]]:
 
 def swept(python: str, only: Iterable[str], results: Path, modes: Iterable[str] = MODES) -> None:
     """Run what is not in the file of results yet, in both modes, and add it there."""
+    write(results, [row for row in read(results) if row["status"] != NOT_RUN])
     done = {(each["type"], each["mode"]) for each in read(results)}
     configs = configs_of(python, only)
     rest = [t for t in configs if (t, "inference") not in done or (t, "training") not in done]
@@ -132,91 +139,33 @@ def _noted(result: Any) -> dict[str, Any]:
 
 
 def tried_alone(python: str, results: Path, configs: Mapping[str, dict[str, Any]]) -> None:
-    """Try each error without nbbench, and add to the results whose it is."""
+    """Try each error without nbbench, and add to the results how far that comes."""
     rows = read(results)
-    errors = [row for row in rows if row["status"] not in _NO_FAULT and "alone" not in row]
-    asked = [[row["type"], row["mode"], configs[row["type"]]] for row in errors]
-    done = subprocess.run(
-        [python, __file__, "--alone"],
-        input="".join(json.dumps(each) + "\n" for each in asked),
-        stdout=subprocess.PIPE,
-        text=True,
-        check=True,
-    )
-    answers = [line for line in done.stdout.splitlines() if line.startswith("{")]
-    for row, line in zip(errors, answers, strict=True):
-        row |= json.loads(line)
-    results.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    left = [row for row in rows if row["status"] not in _NO_FAULT and "alone" not in row]
+    left = [row for row in left if row["type"] in configs]
+    while left:
+        asked = [
+            [row["type"], row["mode"], 1 if row["type"] in ONE_SAMPLE else BATCH, row.get("length"),
+             configs[row["type"]]]
+            for row in left
+        ]  # fmt: skip
+        done = subprocess.run(
+            [python, str(ALONE)],
+            input="".join(json.dumps(each) + "\n" for each in asked),
+            stdout=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+        answers = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+        if len(answers) < len(left):  # the next one ended the process
+            answers.append({"alone": "calling"})
+        for row, answer in zip(left, answers, strict=False):
+            row |= answer
+        left = left[len(answers) :]
+    write(results, rows)
 
 
 _NO_FAULT = ("ok", "unsupported")
-
-
-def alone(model_type: str, mode: str, values: dict[str, Any]) -> str:
-    """What Transformers does by itself with a configuration: "building" or "calling" if it fails.
-
-    The class is the base model, which a configuration without architectures stands for.
-    """
-    import transformers
-
-    if "error" in values:
-        return "building"
-    config_values = {name: value for name, value in values.items() if name != "model_type"}
-    try:
-        config = transformers.AutoConfig.for_model(model_type, **config_values)
-        model = _class_alone(config)._from_config(config).train(mode == "training")
-    except Exception:
-        return "building"
-    try:
-        _called_alone(model, config)
-    except Exception:
-        return "calling"
-    return ""
-
-
-def _class_alone(config: Any) -> Any:
-    """The base model that the auto class has, else the class beside the configuration's own."""
-    from transformers import AutoModel, PreTrainedModel
-
-    from nbbench.worker.backends.model_parts import part_class
-
-    if type(config) not in AutoModel._model_mapping:
-        return part_class(PreTrainedModel, config)
-    found = AutoModel._model_mapping[type(config)]
-    return found[0] if isinstance(found, (list, tuple)) else found
-
-
-def _called_alone(model: Any, config: Any) -> None:
-    """Call a model with the inputs that nbbench would make, but without nbbench's measuring."""
-    import inspect
-
-    import torch
-
-    from nbbench.worker.inputs.describe import describe_inputs
-
-    parameters = inspect.signature(model.forward).parameters
-    described = describe_inputs(
-        parameters, config, model="it", batch_size=BATCH, sequence_length=LENGTH
-    )
-    given = {}
-    for tensor in described.tensors:
-        if tensor.kind == "ids":
-            given[tensor.name] = torch.randint(tensor.bound, tensor.shape)
-        elif tensor.kind == "given":
-            given[tensor.name] = torch.tensor(tensor.values)
-        else:
-            make = torch.ones if tensor.kind == "ones" else torch.randn
-            given[tensor.name] = make(tensor.shape)
-    model(**given)
-
-
-def _without_the_rest_of_nbbench() -> None:
-    """Have nbbench.worker imported by itself, as an environment that measures may lack the rest."""
-    import types
-
-    package = types.ModuleType("nbbench")
-    package.__path__ = [str(PAGE.parents[1] / "nbbench")]
-    sys.modules["nbbench"] = package
 
 
 QUICK: dict[str, Any] = {
@@ -238,6 +187,31 @@ def read(file: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
 
 
+def write(file: Path, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Have a file hold just these results."""
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+
+
+def swept_into(
+    cache: Path, pythons: Iterable[str], only: Iterable[str], again: bool
+) -> dict[str, Path]:
+    """Sweep environments; the file of each one's results, by its version of Transformers."""
+    cache.mkdir(parents=True, exist_ok=True)
+    files: dict[str, Path] = {}
+    for python in pythons:
+        code = "import transformers; print(transformers.__version__)"
+        asked = [python, "-c", code]
+        version = subprocess.run(
+            asked, stdout=subprocess.PIPE, check=True, text=True
+        ).stdout.strip()
+        files[version] = cache / f"{version}.jsonl"
+        if again:
+            kept = ("ok", NO_MODEL)
+            write(files[version], [row for row in read(files[version]) if verdict(row) in kept])
+        swept(python, only, files[version])
+    return files
+
+
 def page(files: Mapping[str, Path]) -> str:
     """The page of results, each file of which is of a version of Transformers."""
     heads = ["transformers", "mode", "types", *_VERDICTS, "ok of those with a model"]
@@ -254,13 +228,14 @@ def page(files: Mapping[str, Path]) -> str:
         for mode in MODES:
             lines += ["", f"## transformers {version}, {mode}: what is not ok", ""]
             rows = [row for row in _of_mode(file, mode) if verdict(row) != "ok"]
-            without = sorted(row["type"] for row in rows if verdict(row) == NO_MODEL)
-            lines += [f"{NO_MODEL.capitalize()}: {', '.join(without) or 'none'}.", ""]
-            lines += ["| type | verdict | reason |", "| --- | --- | --- |"]
+            missing = sorted(row["type"] for row in rows if verdict(row) == NO_MODEL)
+            lines += [f"{NO_MODEL.capitalize()}: {', '.join(missing) or 'none'}.", ""]
+            lines += ["| type | verdict | without nbbench | reason |", "| --- | --- | --- | --- |"]
             for row in rows:
                 if verdict(row) not in (NO_MODEL, NOT_RUN):
                     reason = row["reason"].replace("|", "\\|").replace("<", "\\<")[:200]
-                    lines.append(f"| {row['type']} | {verdict(row)} | {reason} |")
+                    without = _WITHOUT[row.get("alone")]
+                    lines.append(f"| {row['type']} | {verdict(row)} | {without} | {reason} |")
     return "\n".join(lines) + "\n"
 
 
@@ -270,17 +245,23 @@ _VERDICTS = ("ok", NO_MODEL, "unsupported", "error of its own", "error", NOT_RUN
 _HEAD = """# Every model type of Transformers
 
 A tiny model of each type that Transformers has (`CONFIG_MAPPING`), run by nbbench on a CPU in both
-modes: made by `python docs/sweep_architectures.py`, from the defaults of each configuration class,
-with fewer layers, heads and experts; with two samples, or one where a model takes no more. A type
-has no model where Transformers has no class for it alone, as for parts of larger models; in
-training, where it has no class with a loss, or one that refuses to be trained. An error is
-Transformers' own where it cannot build the model from that configuration without nbbench either.
-A case that took more than 30 s, on a machine that had other work to do, counts as an error, too.
+modes: made by `python docs/sweep_architectures.py --page`, from the defaults of each configuration
+class, with fewer layers, heads and experts; with two samples, or one where a model takes no more. A
+type has no model where Transformers has no class for it alone, as for parts of larger models; in
+training, where it has no class that can be trained: none with a loss, or one that refuses to be
+trained. An error is Transformers' own where it cannot build the model from that configuration
+without nbbench either. The column *without nbbench* has what comes of an error's case when
+Transformers alone builds the same class in the same mode and calls it with the same inputs and
+labels. A case that took more than 30 s, on a machine that had other work to do, counts as an error,
+too.
 """
+
+_WITHOUT = {None: "", "building": "cannot be built", "calling": "the call fails", "": "runs"}
 
 _NO_CLASS = re.compile(
     r" has no (PyTorch model|loss to train it by)"
-    r"| cannot be trained like this: .*\bnot (\w+ )?(implemented|support|supported|trainable)\b"
+    r"| cannot be trained like this: .*"
+    r"\bnot (\w+ )?(implemented|support|supported|trainable)\b"
 )
 
 
@@ -304,24 +285,25 @@ def main() -> None:
     parser.add_argument("--environment", default=sys.executable, metavar="PYTHON")
     parser.add_argument("--only", nargs="+", default=[], metavar="TYPE")
     parser.add_argument("--results", type=Path, metavar="FILE")
+    parser.add_argument("--page", action="store_true")
+    parser.add_argument("--environments", nargs="+", default=[sys.executable], metavar="PYTHON")
+    parser.add_argument("--cache", type=Path, default=CACHE, metavar="FOLDER")
+    parser.add_argument("--again", action="store_true")
+    parser.add_argument("--output", type=Path, default=PAGE, metavar="FILE")
     parser.add_argument("--list", nargs="*", metavar="TYPE", help=argparse.SUPPRESS)
-    parser.add_argument("--alone", action="store_true", help=argparse.SUPPRESS)
-    parser.add_argument("--page", nargs="+", metavar="VERSION=FILE")
     given = parser.parse_args()
     if given.list is not None:
         from tiny_configs import tiny_configs  # the file beside this one
 
         for pair in tiny_configs(given.list):
             print(json.dumps(pair))
-    elif given.alone:
-        _without_the_rest_of_nbbench()
-        for line in sys.stdin:
-            print(json.dumps({"alone": alone(*json.loads(line))}), flush=True)
     elif given.page:
-        files = dict(each.split("=", 1) for each in given.page)
-        PAGE.write_text(page({name: Path(file) for name, file in files.items()}), encoding="utf-8")
-    else:
+        files = swept_into(given.cache, given.environments, given.only, given.again)
+        given.output.write_text(page(files), encoding="utf-8")
+    elif given.results:
         swept(given.environment, given.only, given.results)
+    else:
+        parser.error("give --page for the page, or --results FILE for one environment's results")
 
 
 if __name__ == "__main__":

@@ -18,17 +18,23 @@ from typing import Any
 
 _GIVEN = json.loads(Path(__file__).with_suffix(".json").read_text(encoding="utf-8"))
 
-PARTS: dict[str, dict[str, Any]] = _GIVEN["parts"]
-"""The parts of types that are made of any two, and have no default."""
+
+def _given_parts(model_type: str) -> dict[str, Any]:
+    """The parts of types that have no default: of those that are made of any two, and others."""
+    found = [_GIVEN[kind].get(model_type, {}) for kind in _kinds("parts")]
+    return copy.deepcopy({name: part for parts in found for name, part in parts.items()})
+
+
+def _kinds(kind: str) -> list[str]:
+    import transformers
+
+    return [kind] if transformers.__version__ >= "5" else [kind, f"{kind}_before_5"]
 
 
 def _by_hand(model_type: str) -> dict[str, Any]:
     """What a type needs besides; keys of nested configurations are joined by dots."""
-    import transformers
-
-    kinds = ["by_hand"] if transformers.__version__ >= "5" else ["by_hand", "by_hand_before_5"]
     found: dict[str, Any] = {}
-    for kind in kinds:
+    for kind in _kinds("by_hand"):
         for names, values in _GIVEN[kind].items():
             found |= values if model_type in names.split() else {}
     return found
@@ -76,7 +82,7 @@ _IN_STAGES = {
 
 _OMITTED = (
     "transformers_version", "architectures", "id2label", "label2id", "out_features", "out_indices",
-    "stage_names", "per_layer_config",
+    "stage_names", "per_layer_config", "is_encoder_decoder",
 )  # fmt: skip
 
 
@@ -116,7 +122,7 @@ def tiny(model_type: str, config_class: Any) -> dict[str, Any]:
 
     Each part is divided by itself, else all parts alike, else no width is.
     """
-    values = config_class(**copy.deepcopy(PARTS.get(model_type, {}))).to_dict()
+    values = config_class(**_given_parts(model_type)).to_dict()
     values = json.loads(json.dumps(values, default=str))  # names that are numbers, too
     values.pop("is_encoder_decoder", None)  # by default, too; some classes take it but once
     candidates = (

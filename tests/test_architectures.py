@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import json
 import re
+import subprocess
 import sys
 from importlib.metadata import version
 
@@ -70,6 +71,72 @@ def test_a_share_of_the_types_that_transformers_has_runs_in_both_modes(tmp_path)
         models = sum(n for (of, what), n in count.items() if of == mode and what != "no model")
         failed = [row for row in rows if row["mode"] == mode and row["status"] != "ok"]
         assert count[mode, "ok"] >= least * models, json.dumps(failed, indent=1)
+
+
+@pytest.mark.parametrize(
+    ("reason", "verdict"),
+    [
+        ("XForDepth cannot be trained like this: Training is not implemented yet", "no model"),
+        ("X cannot be trained like this: X does not support training for now.", "no model"),
+        ("X cannot be trained like this: Training is not supported at the moment", "no model"),
+        ("X cannot be trained like this: Training is not yet supported", "no model"),
+        ("X cannot be trained like this: SuperGlue is not trainable, no labels", "no model"),
+        ("X has no loss to train it by; give a config", "no model"),
+        ("X has no PyTorch model with a head to train in transformers 5", "no model"),
+        ("X cannot be trained like this: use_weighted_layer_sum wants all", "unsupported"),
+        ("X requires the timm library but it was not found; install it", "unsupported"),
+    ],
+)  # fmt: skip
+def test_what_refuses_to_be_trained_counts_as_a_type_without_a_model(reason, verdict):
+    sweep = script("sweep_architectures")
+    row = {"type": "x", "mode": "training", "status": "unsupported", "phase": "memory"}
+    assert sweep.verdict({**row, "reason": reason}) == verdict
+
+
+def test_the_page_says_what_comes_of_an_error_without_nbbench(tmp_path):
+    sweep, file = script("sweep_architectures"), tmp_path / "results.jsonl"
+    error = {"mode": "training", "status": "error", "phase": "memory", "reason": "X: no"}
+    rows = [{"type": name, **error, "alone": alone} for name, alone in
+            (("a", "calling"), ("b", ""), ("c", "building"))]  # fmt: skip
+    sweep.write(file, [*rows, {"type": "d", **error, "alone": "building", "phase": "building"}])
+    lines = sweep.page({"9.9": file}).splitlines()
+    assert [line for line in lines if line.endswith("| X: no |")] == [
+        "| a | error | the call fails | X: no |",
+        "| b | error | runs | X: no |",
+        "| c | error | cannot be built | X: no |",
+        "| d | error of its own | cannot be built | X: no |",
+    ]
+
+
+@pytest.mark.slow
+def test_an_error_is_tried_without_nbbench_in_its_own_class_and_mode(tmp_path):
+    pytest.importorskip("torch")
+    sweep, file = script("sweep_architectures"), tmp_path / "results.jsonl"
+    configs = {"bert": TINY_BERT, "superpoint": {"model_type": "superpoint"},
+               "vit": {"model_type": "vit", "hidden_size": 7}}  # fmt: skip
+    error = {"status": "error", "phase": "memory", "reason": "X", "length": 16}
+    cases = [("bert", "inference"), ("bert", "training"), ("superpoint", "inference"),
+             ("superpoint", "training"), ("vit", "training")]  # fmt: skip
+    sweep.write(file, [{"type": name, "mode": mode, **error} for name, mode in cases])
+    sweep.tried_alone(sys.executable, file, configs)
+    assert [row["alone"] for row in sweep.read(file)] == ["", "", "", "calling", "building"]
+
+
+@pytest.mark.slow
+def test_one_command_sweeps_environments_and_makes_the_page(tmp_path):
+    pytest.importorskip("torch")
+    sweep = script("sweep_architectures")
+    arguments = ["--page", "--environments", sys.executable, "--only", "bert", "superpoint",
+                 "--cache", str(tmp_path / "cache"),
+                 "--output", str(tmp_path / "page.md")]  # fmt: skip
+    command = [sys.executable, sweep.__file__, *arguments]
+    for _ in range(2):  # the second time all is in the cache
+        subprocess.run(command, check=True)
+    found = version("transformers")
+    assert len(sweep.read(tmp_path / "cache" / f"{found}.jsonl")) == 4
+    page = (tmp_path / "page.md").read_text()
+    assert f"| {found} | inference | 2 | 2 | 0 |" in page
+    assert f"| {found} | training | 2 | 1 | 1 |" in page
 
 
 @pytest.mark.slow

@@ -38,6 +38,7 @@ WAV2VEC2 = {"model_type": "wav2vec2", **TEXT, "conv_dim": [16, 16], "conv_kernel
             "conv_stride": [5, 2], "num_feat_extract_layers": 2, "num_codevectors_per_group": 4,
             "codevector_dim": 8, "proj_codevector_dim": 8, "num_conv_pos_embeddings": 4,
             "num_conv_pos_embedding_groups": 2, "num_negatives": 3}  # fmt: skip
+VISUAL_BERT = {"model_type": "visual_bert", **TEXT, "visual_embedding_dim": 8}
 SMALL_XLM = {"model_type": "xlm", "emb_dim": 32, "n_layers": 1, "n_heads": 2, "n_words": 100}
 
 HEADS = {
@@ -70,6 +71,8 @@ HEADS = {
     "Wav2Vec2ForPreTraining": WAV2VEC2,
     "Wav2Vec2ForSequenceClassification": WAV2VEC2,
     "Wav2Vec2ForAudioFrameClassification": WAV2VEC2,
+    "VisualBertForPreTraining": VISUAL_BERT,
+    "VisualBertForMultipleChoice": VISUAL_BERT,
     "Wav2Vec2ForXVector": {**WAV2VEC2, "tdnn_dim": [16, 16], "tdnn_kernel": [3, 1],
                            "tdnn_dilation": [1, 1], "xvector_output_dim": 8},
 }  # fmt: skip
@@ -171,6 +174,16 @@ def test_a_class_that_is_spelt_otherwise_is_found_and_the_row_says_so():
     assert speed.reason[0].startswith("architecture MPTForCausalLM is not in transformers ")
     assert speed.reason[0].endswith("MptForCausalLM was measured")
     assert "T5WithLMHeadModel" in speed.reason[1]
+
+
+def test_no_model_of_sound_is_trained_as_one_of_text(backend):
+    assert run(backend, WAV2VEC2, model_class="auto").architecture == "Wav2Vec2ForCTC"
+
+
+def test_no_class_of_a_whole_is_taken_for_its_part(backend):
+    pixtral = {"model_type": "pixtral", **TEXT, "image_size": 32, "patch_size": 8}
+    with pytest.raises(Unsupported, match="no PyTorch model with a head to train"):
+        run(backend, pixtral, model_class="auto")
 
 
 def test_an_encoder_alone_is_not_trained_as_half_of_a_pair(backend):

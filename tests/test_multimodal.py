@@ -18,7 +18,7 @@ VISION, AUDIO = CONFIGS["vision"], CONFIGS["audio"]
 FEW = ("llava", "qwen2_vl", "mllama")
 SHORT = {"kosmos-2": 64, "flava": 64}
 """Lengths of those that take no thousand positions."""
-UNTRAINED = {"idefics", "flava"}
+UNTRAINED = {"idefics"}
 """Those whose heads have no labels yet."""
 
 

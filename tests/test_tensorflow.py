@@ -176,6 +176,26 @@ def test_an_error_in_a_graph_is_told_by_what_went_wrong():
     assert report.speed.reason[0] == "ValueError: Label values must be <= vocab_size: 32"
 
 
+LABELS = """
+import json
+import tensorflow
+from nbbench.worker.backends.tensorflow import _ids
+from nbbench.worker.inputs.tensors import Input
+
+generator = tensorflow.random.Generator.from_seed(0)
+labels = Input("labels", "ids", (2, 5), 9, media=3)
+print(json.dumps(_ids(tensorflow, labels, generator).numpy().tolist()))
+"""
+
+
+@pytest.mark.slow
+def test_positions_of_images_have_labels_that_no_loss_counts(interpreter):
+    done = subprocess.run(boot_command(interpreter, LABELS), stdout=subprocess.PIPE, check=True)
+    for row in json.loads(done.stdout):
+        assert row[:3] == [-100] * 3
+        assert all(0 <= label < 9 for label in row[3:])
+
+
 INTERLEAVED = """
 import json, os, statistics, sys, time
 import gc

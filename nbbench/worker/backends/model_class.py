@@ -41,6 +41,9 @@ GENERATING_TASKS = (
 _PAIRED = ("SEQ_TO_SEQ_CAUSAL_LM", "SPEECH_SEQ_2_SEQ")
 """What encoder-decoders are for, though some have a class for their decoder alone."""
 
+_OF_TOKENS, _TOKENS = ("CAUSAL_LM", "MASKED_LM"), {"input_ids", "inputs", "decoder_input_ids"}
+"""What models of text are for, and what they take; one of Wav2Vec2's is for it by name alone."""
+
 _FRAMEWORKS = ("torch", "keras", "tf_keras", "tensorflow")
 """Packages whose classes have a forward method that says nothing of a model's inputs."""
 
@@ -96,15 +99,16 @@ class Library:
 def _takes(model_class: Any, config: Any) -> bool:
     """Whether a class is built from this configuration: some mappings name that of a part alone.
 
-    Qwen3_5ForCausalLM is built from the text_config of what is mapped to it, and what is mapped to
-    Pixtral's tower is built from a configuration that has a text_config, too.
+    Qwen3_5ForCausalLM is built from the text_config of what is mapped to it, and some name the
+    whole for a part: LlavaForConditionalGeneration for Pixtral's encoder.
     """
     taken = getattr(model_class, "config_class", None)
     if taken is None or isinstance(config, taken):
         return True
-    if any(type(part) is taken for part in vars(config).values()):
+    parts = getattr(taken, "sub_configs", None) or {}
+    if any(not hasattr(config, name) for name in parts):
         return False
-    return all(hasattr(config, part) for part in getattr(taken, "sub_configs", None) or ())
+    return not any(type(part) is taken for part in vars(config).values())
 
 
 def choose_class(library: Library, config: Any, case: Case) -> Optional[ModelClass]:
@@ -222,7 +226,7 @@ def _unnamed(library: Library, config: Any, case: Case) -> Optional[Any]:
         likely = ("CAUSAL_LM" if getattr(config, "is_decoder", False) else "MASKED_LM",)
     for task in (*likely, *LIKELY_TASKS, *all_tasks(library.transformers)):
         found = library.class_for(task, config, case.model)
-        if found is None or (task == "MASKED_LM" and not _reads_ids(library, found)):
+        if found is None or (task in _OF_TOKENS and not _asks(library, found) & _TOKENS):
             continue
         if case.mode == "inference" or _has_loss(library, found):
             return found
@@ -241,11 +245,6 @@ def _is_encoder_of_two(library: Library, config: Any) -> bool:
         and encoders is not None
         and type(config) in encoders._model_mapping
     )
-
-
-def _reads_ids(library: Library, model_class: Any) -> bool:
-    """Whether there are ids to be masked: Wav2Vec2ForMaskedLM is called so, and has no loss."""
-    return bool(_asks(library, model_class) & {"input_ids", "inputs"})
 
 
 def _has_loss(library: Library, model_class: Any) -> bool:

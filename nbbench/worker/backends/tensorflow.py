@@ -11,7 +11,7 @@ from ..backend import Device, Unsupported, library_of, refuse_tpu
 from ..case import Case
 from ..heads.describe import describe_case
 from ..heads.head import ModelClass
-from ..inputs.tensors import Input
+from ..inputs.tensors import IGNORED, Input
 from ..measure import Call
 from ..processors import default_threads
 from .cpu import CpuDevice
@@ -222,9 +222,16 @@ class TensorFlowModel:
 
 
 def _ids(tensorflow: Any, spec: Input, generator: Any) -> Any:
-    """Ids below the bound; where they have an end, it is last in each row and nowhere else."""
+    """Ids below the bound; where they have an end, it is last in each row and nowhere else.
+
+    Of labels, those at positions of images or sounds count for no loss.
+    """
     if spec.end is None:
-        return generator.uniform(spec.shape, 0, spec.bound, tensorflow.int32)
+        made = generator.uniform(spec.shape, 0, spec.bound, tensorflow.int32)
+        if not spec.media:
+            return made
+        ignored = tensorflow.fill((*spec.shape[:-1], spec.media), IGNORED)
+        return tensorflow.concat([ignored, made[..., spec.media :]], axis=-1)
     made = generator.uniform(spec.shape, 0, spec.bound - 1, tensorflow.int32)
     made += tensorflow.cast(made >= spec.end, tensorflow.int32)
     last = tensorflow.ones_like(made[..., :1]) * spec.end

@@ -4,26 +4,26 @@ from __future__ import annotations
 
 import inspect
 import itertools
-import re
 from typing import Any, Optional
 
-from ..backend import Device, Unsupported, library_of, refuse_tpu
+from ..backend import Device, Unsupported, library_of
 from ..case import ADAPTER_KEY, MODULES_KEY, Case
 from ..exceptions import opening, text_of
 from ..heads.describe import describe_case
 from ..heads.head import ModelClass
-from ..heads.labels import loss_of, no_loss
+from ..heads.labels import loss_of
 from ..measure import Call, WallMarks
 from ..own_code import OwnCode
 from .adapters import adapted_class, with_adapter
-from .cpu import CpuDevice
+from .kept_tensors import forget_kept_tensors
 from .model_class import Library, choose_class, known_class
 from .own_torch import OwnCalls, build_own, tensors_in
 from .real_inputs import refuse_padded_prompts, refuse_padding, rows_of, with_length, with_padding
-from .reference_kernels import torch_layers
+from .refused_training import refusal
 from .remote_code import remote_class
 from .sentence_models import encoder_class, sentence_architecture, sentence_model
 from .torch_compilation import Compilation, compiled, keep_compiled_in
+from .torch_devices import open_device
 from .torch_generation import Generation
 from .torch_inputs import TorchInputs
 from .torch_positions import read_positions
@@ -44,10 +44,6 @@ REQUIREMENTS = ("torch>=2.4", "transformers>=4.50")
 
 
 _EXECUTIONS = ("eager", "compile", "torchscript")
-
-
-_TRAINING = re.compile(r"\btrain(ing|ed|able)?\b", re.IGNORECASE)
-"""What messages name in which classes refuse to be trained."""
 
 
 _WANTED = {"training": "model with a head to train", "generation": "model that makes tokens"}
@@ -79,6 +75,7 @@ class TorchBackend:
             "framework_version": torch.__version__,
             "transformers_version": self.transformers.__version__,
             "cuda": torch.version.cuda,
+            "rocm": getattr(torch.version, "hip", None),
             "cudnn": cudnn,
             "threads": torch.get_num_threads(),
             "interop_threads": torch.get_num_interop_threads(),
@@ -95,27 +92,10 @@ class TorchBackend:
         self._model_class(make_config(self.transformers, case), case)
 
     def open(self, case: Case) -> Device:
-        """``cpu``, or a CUDA device by its number; ``auto`` takes CUDA where there is one."""
-        wanted = case.device
-        refuse_tpu(wanted)
+        """The device that the case names; ``auto`` takes a GPU where there is one."""
         if case.execution == "compile":  # what it imports is no part of the model's weights
             self.torch.compile(self.torch.nn.Identity())
-        if wanted == "cpu" or (wanted == "auto" and not self.torch.cuda.is_available()):
-            return CpuDevice(lambda: torch_layers(self.torch, "cpu"))
-        if not self.torch.cuda.is_available():
-            built = "sees no CUDA device" if self.torch.version.cuda else "was built without CUDA"
-            raise Unsupported(
-                f"device {wanted} was asked for, but PyTorch here {built}; give device cpu or auto"
-            )
-        from .torch_cuda import CudaDevice
-
-        index = int(wanted.partition(":")[2] or 0)
-        if index >= self.torch.cuda.device_count():
-            count = self.torch.cuda.device_count()
-            raise Unsupported(
-                f"device {wanted} was asked for, but PyTorch sees {count} of them; count from 0"
-            )
-        return CudaDevice(self.torch, index)
+        return open_device(self.torch, case.device)
 
     def build(self, case: Case, device: Device) -> TorchModel:
         """The model in the case's dtype, in evaluation mode, on the device."""
@@ -306,6 +286,7 @@ class TorchModel:
         else:
             tokens = self._prepare_described(self._chosen)
         if self._case.mode == "training":
+            forget_kept_tensors(self._model)
             if self._case.optimizer:
                 self._optimizer = self._torch.optim.AdamW(self._model.parameters(), lr=1e-6)
             return self._step, tokens
@@ -417,20 +398,11 @@ class TorchModel:
         """Run the model to its loss; raises `Unsupported` where it refuses to be trained."""
         try:
             return loss_of(self._run(**self._inputs), self.architecture)
-        except ImportError as error:  # some losses want a package of their own
-            raise Unsupported(
-                f"{_first_sentence(error)}; install it to train {self.architecture}"
-            ) from error
-        except TypeError as error:  # a class without a loss gets that of language models
-            if "Loss() missing" not in text_of(error):
+        except Exception as error:
+            refused = refusal(error, self._inner)
+            if refused is None:
                 raise
-            raise no_loss(self.architecture) from error
-        except (NotImplementedError, ValueError) as error:
-            if _TRAINING.search(text_of(error)) is None:
-                raise
-            raise Unsupported(
-                f"{self.architecture} cannot be trained like this: {_first_sentence(error)}"
-            ) from error
+            raise refused from error
 
     def _backward(self) -> None:
         loss, self._loss = self._loss, None

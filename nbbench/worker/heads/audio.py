@@ -55,34 +55,6 @@ def hidden_frames(head: Head) -> tuple[Input, ...]:
     )
 
 
-def latents_of_speech(head: Head) -> tuple[Input, ...]:
-    """Latents of speech that follow a text, which have as many positions among the ids.
-
-    The ids are given anew: the second half of them is a start and the positions of the frames.
-    """
-    config, (batch, length) = head.config, head.ids.shape
-    frames = max(length // 2, 2)  # of one alone there is no deviation
-    text = max(length - frames - 1, 0)
-    special = {config.audio_latent_token_id, config.audio_bos_token_id}
-    plain = next(each for each in range(head.ids.bound) if each not in special)
-    row = (
-        *(text * (plain,)),
-        config.audio_bos_token_id,
-        *(frames * (config.audio_latent_token_id,)),
-    )
-    shape = (batch, len(row))
-    return (
-        Input("input_ids", "given", shape, head.ids.bound, values=batch * (row,)),
-        Input("labels", "noise", (batch, frames, config.latent_dim)),
-    )
-
-
-def spectrogram(head: Head) -> tuple[Input, ...]:
-    """A spectrogram of as many frames as there are tokens."""
-    batch, length = head.ids.shape
-    return (Input("labels", "noise", (batch, int(head.config.spectrogram_bins), length)),)
-
-
 def _frames(head: Head) -> int:
     """How many frames the model makes of the audio."""
     config = head.config

@@ -35,8 +35,8 @@ def describe_case(
     if case.mode != "training":
         return inputs
     tensors = {tensor.name: tensor for tensor in inputs.tensors}
-    labels = labels_of(Head(model_class, config, tensors))
-    tensors |= {label.name: label for label in labels}
+    for label in labels_of(Head(model_class, config, tensors)):
+        tensors[label.name] = label  # some go with ids of their own
     return dataclasses.replace(inputs, tensors=tuple(tensors.values()))
 
 
@@ -63,7 +63,8 @@ def _question(ids: Input) -> Input:
 
 def _with_choices(tensor: Input) -> Input:
     """The tensor with choices as its second axis: (batch, choices, length)."""
-    if len(tensor.shape) < 2 or tensor.kind not in ("ids", "ones", "given"):
+    is_of_text = tensor.kind in ("ids", "ones", "given") or tensor.name == "visual_embeds"
+    if len(tensor.shape) < 2 or not is_of_text:
         return tensor
     batch, *others = tensor.shape
     values = tuple((row,) * CHOICES for row in tensor.values)

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from ..backend import Unsupported
+from ..inputs.asked import named
 from ..inputs.tensors import Input
 from .head import Head
+from .phrases import phrases
 
 OBJECTS = 3
 """How many objects each image has."""
-
-REGIONS = 36
-"""How many regions of an image a detector of objects gives, conventionally."""
 
 
 def classes_of_pixels(head: Head) -> tuple[Input, ...]:
@@ -33,12 +31,9 @@ def like_pixels(head: Head) -> tuple[Input, ...]:
 
 def objects(head: Head) -> tuple[Input, ...]:
     """The classes and boxes of each image's objects, and their masks where they are segmented."""
-    height, width = _size(head)
     if "text_config" in vars(head.config) and "input_ids" in head.tensors:
-        raise Unsupported(
-            f"{head.architecture} is trained on phrases of its text, which nbbench cannot make; "
-            f"give a config whose architectures name another class with a head"
-        )
+        return phrases(head, OBJECTS)
+    height, width = _size(head)
     box = (0.5, 0.5, 0.25, 0.25)
     parts = [
         Input("class_labels", "ids", (OBJECTS,), head.classes),
@@ -72,28 +67,33 @@ def matches(head: Head) -> tuple[Input, ...]:
     )
 
 
-def regions_and_tokens(head: Head) -> tuple[Input, ...]:
-    """Features of an image's regions, and a token for each token and each region."""
-    batch, length = head.ids.shape
-    regions = (batch, REGIONS)
-    return (
-        Input("visual_embeds", "noise", (*regions, int(head.config.visual_embedding_dim))),
-        Input("visual_attention_mask", "ones", regions),
-        Input("labels", "ids", (batch, length + REGIONS), head.ids.bound),
-    )
-
-
 def hidden_patches(head: Head) -> tuple[Input, ...]:
     """Which patches are hidden: every other one; and what they were, where a model is asked it."""
-    patches = _patches(head)
-    row = tuple(bool(index % 2) for index in range(patches))
-    mask = Input(
-        "bool_masked_pos", "given", (head.batch_size, patches), values=(row,) * head.batch_size
-    )
+    mask = _every_other_patch(head)
     if "labels" not in head.asks:
         return (mask,)
     vocabulary = int(getattr(head.config, "vocab_size", 0)) or head.classes
-    return (mask, Input("labels", "ids", (head.batch_size * sum(row),), vocabulary))
+    hidden = head.batch_size * sum(mask.values[0])
+    return (mask, Input("labels", "ids", (hidden,), vocabulary))
+
+
+def hidden_pairs(head: Head) -> tuple[Input, ...]:
+    """Patches and tokens that are hidden, what they were, and whether image and text belong."""
+    mask = _every_other_patch(head)
+    vocabulary = int(head.config.image_config.vocab_size)
+    return (
+        mask,
+        Input("mim_labels", "ids", mask.shape, vocabulary),
+        Input("mlm_labels", "ids", head.ids.shape, head.ids.bound),
+        Input("itm_labels", "ids", (head.batch_size,), 2),
+        Input("return_loss", "flag", (), values=True),
+    )
+
+
+def _every_other_patch(head: Head) -> Input:
+    row = tuple(bool(index % 2) for index in range(_patches(head)))
+    shape = (head.batch_size, len(row))
+    return Input("bool_masked_pos", "given", shape, values=(row,) * head.batch_size)
 
 
 def _size(head: Head) -> tuple[int, int]:
@@ -107,7 +107,7 @@ def _size(head: Head) -> tuple[int, int]:
 def _patches(head: Head) -> int:
     """How many patches each sample is cut into, over all frames of a video."""
     height, width = _size(head)
-    patch = getattr(head.config, "patch_size", None)
+    patch = named(head.config, "patch_size")
     if patch is None:
         raise head.unknown()
     tall, wide = patch if isinstance(patch, (list, tuple)) else (patch, patch)

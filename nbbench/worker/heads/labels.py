@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection
 from typing import Any
 
 from ..backend import Unsupported
 from ..inputs.tensors import Input
-from . import audio, images, series, text
+from . import audio, images, series, speech, text
 from .head import Head
 
 Labels = Callable[[Head], tuple[Input, ...]]
@@ -22,6 +23,8 @@ def contrast(head: Head) -> tuple[Input, ...]:
 
 def pretraining(head: Head) -> tuple[Input, ...]:
     """What the forward method asks for; nothing where the loss needs nothing."""
+    if "mim_labels" in head.asks:
+        return images.hidden_pairs(head)
     if "bool_masked_pos" in head.asks:
         return images.hidden_patches(head)
     if "mask_time_indices" in head.asks:
@@ -30,8 +33,6 @@ def pretraining(head: Head) -> tuple[Input, ...]:
         return text.answers(head)
     if "pixel_values_mixed" in head.asks:
         return images.matches(head)
-    if "visual_embeds" in head.asks:
-        return images.regions_and_tokens(head)
     if "labels" in head.asks:
         others = {name for name in head.asks if name.endswith(("_label", "_labels"))}
         return text.tokens(head) if others else text.replaced_tokens(head)
@@ -82,6 +83,8 @@ _BY_TASK: dict[str, Labels] = {
         ),
         text.tokens,
     ),
+    "TEXT_TO_WAVEFORM": speech.spoken,
+    "TEXT_TO_SPECTROGRAM": speech.spoken,
     "PRETRAINING": pretraining,
 }  # fmt: skip
 """The labels of each task; of several, the first in this order counts."""
@@ -105,10 +108,8 @@ def labels_of(head: Head) -> tuple[Input, ...]:
     asks = asks_for_loss(head.asks)
     if "mc_labels" in head.asks:
         return text.choices(head)
-    if "labels_mask" in head.asks and hasattr(head.config, "audio_latent_token_id"):
-        return audio.latents_of_speech(head)
-    if "labels" in head.asks and hasattr(head.config, "spectrogram_bins"):
-        return audio.spectrogram(head)
+    if "return_loss" in head.asks and not any("labels" in name for name in head.asks):
+        return contrast(head)
     for task, labels in _BY_TASK.items():
         if task in head.tasks and (asks or task == "PRETRAINING"):
             return labels(head)
@@ -136,10 +137,14 @@ _BY_ENDING: tuple[tuple[str, Labels], ...] = (
 
 def asks_for_loss(names: Collection[str]) -> bool:
     """Whether a forward method that can be given these can be asked for a loss."""
-    return set(names) >= _ACTIONS or any(
-        name in _ASKED_FOR or (name.endswith("_labels") and not name.startswith("input_"))
-        for name in names
-    )  # those of an input say what its points and boxes are
+    asked = {name for name in names if _OF_A_PROMPT.fullmatch(name) is None}
+    return asked >= _ACTIONS or any(
+        name in _ASKED_FOR or name.endswith("_labels") for name in asked
+    )
+
+
+_OF_A_PROMPT = re.compile(r"input_(\w+_)?labels")
+"""Whether points and boxes of a prompt are in an object or not: no labels, whatever the name."""
 
 
 def no_loss(architecture: str) -> Unsupported:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ..inputs.tensors import Input
+from ..inputs.text import codes_beside_text
 from .head import Head
 
 CHOICES = 4
@@ -15,7 +16,11 @@ def tokens(head: Head) -> tuple[Input, ...]:
     An image's or a sound's positions are no tokens to be learnt, in Transformers' own examples too.
     """
     ids = head.ids
-    labels = [Input("labels", "ids", ids.shape, ids.bound, media=ids.media)]
+    shape = ids.shape[:2] if codes_beside_text(head.config) else ids.shape
+    regions = head.input_named("visual_embeds")
+    if regions is not None:  # behind the text, and no tokens either, though they have labels
+        shape = (shape[0], shape[1] + regions.shape[1])
+    labels = [Input("labels", "ids", shape, ids.bound, media=ids.media)]
     for extra in ("next_sentence_label", "sentence_order_label", "matched_label"):
         if extra in head.asks:
             labels.append(Input(extra, "ids", (head.batch_size,), 2))

@@ -56,6 +56,11 @@ def features_beside(asked: Asked) -> list[Input]:
     if asked.takes("visual_feats", "visual_pos"):
         made.append(Input("visual_feats", "noise", (batch_size, 36, config.visual_feat_dim)))
         made.append(Input("visual_pos", "noise", (batch_size, 36, config.visual_pos_dim)))
+    if asked.takes("visual_embeds", "visual_token_type_ids"):
+        regions = (batch_size, 36)
+        made.append(Input("visual_embeds", "noise", (*regions, config.visual_embedding_dim)))
+        made.append(Input("visual_attention_mask", "ones", regions))
+        made.append(Input("visual_token_type_ids", "ones", regions))
     for name in ("query_embeds", "inputs_embeds"):
         width = asked.named("hidden_size", "d_model") if asked.needs(name) else None
         if width is not None:

@@ -69,4 +69,6 @@ class Inputs:
 
 
 _IMAGES = ("pixel_values", "pixel_values_images", "image_pixel_values", "flattened_patches")
-_SOUNDS = ("input_features", "input_values", "audio_input_features", "audio_input_ids")
+_SOUNDS = (
+    "input_features", "input_values", "audio_values", "audio_input_features", "audio_input_ids",
+)  # fmt: skip

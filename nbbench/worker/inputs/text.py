@@ -127,7 +127,7 @@ _CODES_AS_ROWS = ("musicgen_decoder", "musicgen_melody_decoder")
 
 def _codebooks(config: Any) -> tuple[int, ...]:
     """How many tokens each position of a decoder of codes has; empty where it is one."""
-    if getattr(config, "model_type", "") in _ALL_CODES_AT_ONCE:
+    if codes_beside_text(config):
         return (int(config.num_codebooks) + 1,)
     channels = getattr(config, "num_channels", None)
     is_of_text = hasattr(config, "vocab_size") and not hasattr(config, "vision_config")
@@ -156,6 +156,11 @@ def decodes(config: Any) -> bool:
 
 def _shape(asked: Asked) -> tuple[int, int]:
     return asked.batch_size, asked.length
+
+
+def codes_beside_text(config: Any) -> bool:
+    """Whether each position of the ids is a token and the codes of the sound beside it."""
+    return getattr(config, "model_type", "") in _ALL_CODES_AT_ONCE
 
 
 _ALL_CODES_AT_ONCE = ("kyutai_speech_to_text",)

@@ -11,9 +11,8 @@ def time_series(asked: Asked) -> list[Input]:
     """As many past values as the configuration names; nothing for other models."""
     if asked.takes("states", "actions", "returns_to_go"):
         return _episode(asked)
-    if asked.takes("trajectories"):  # states and actions as tokens
-        bound = int(asked.config.vocab_size)
-        return [Input("trajectories", "ids", (asked.batch_size, asked.length), bound)]
+    if asked.takes("trajectories"):
+        return _trajectories(asked)
     if not asked.takes("past_values"):
         return []
     config, batch_size = asked.config, asked.batch_size
@@ -56,6 +55,18 @@ def _with_lags(asked: Asked, length: int) -> list[Input]:
     if numbers:
         made.append(Input("static_real_features", "noise", (batch_size, numbers)))
     return made
+
+
+def _trajectories(asked: Asked) -> list[Input]:
+    """States, actions and rewards as tokens of one sequence."""
+    longest = int(asked.config.block_size)
+    if asked.length > longest:
+        raise Unsupported(
+            f"sequence length {asked.length} is more than {asked.model} takes ({longest}); lower "
+            f"sequence_lengths"
+        )
+    shape = (asked.batch_size, asked.length)
+    return [Input("trajectories", "ids", shape, int(asked.config.vocab_size))]
 
 
 def _episode(asked: Asked) -> list[Input]:
