@@ -246,13 +246,14 @@ _HEAD = """# Every model type of Transformers
 
 A tiny model of each type that Transformers has (`CONFIG_MAPPING`), run by nbbench on a CPU in both
 modes: made by `python docs/sweep_architectures.py --page`, from the defaults of each configuration
-class, with fewer layers, heads and experts. A type has no model where Transformers has no class for
-it alone, as for parts of larger models; in training, where it has no class that can be trained:
-none with a loss, or one that refuses to be trained. An error is Transformers' own where it cannot
-build the model from that configuration without nbbench either. The column *without nbbench* has
-what comes of an error's case when Transformers alone builds the same class in the same mode and
-calls it with the same inputs and labels. A case that took more than 30 s, on a machine that had
-other work to do, counts as an error, too.
+class, with fewer layers, heads and experts; with two samples, or one where a model takes no more. A
+type has no model where Transformers has no class for it alone, as for parts of larger models; in
+training, where it has no class that can be trained: none with a loss, or one that refuses to be
+trained. An error is Transformers' own where it cannot build the model from that configuration
+without nbbench either. The column *without nbbench* has what comes of an error's case when
+Transformers alone builds the same class in the same mode and calls it with the same inputs and
+labels. A case that took more than 30 s, on a machine that had other work to do, counts as an error,
+too.
 """
 
 _WITHOUT = {None: "", "building": "cannot be built", "calling": "the call fails", "": "runs"}

@@ -4,6 +4,7 @@
    little is known. */
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 typedef struct { unsigned pid; unsigned long long used; unsigned gi, ci; } process_t;
@@ -63,6 +64,12 @@ int nvmlDeviceGetClockInfo(void *device, unsigned type, unsigned *mhz) {
     *mhz = type == 2 ? 2619 : 1980; return 0; }
 int nvmlDeviceGetMaxClockInfo(void *device, unsigned type, unsigned *mhz) { *mhz = 2000; return 0; }
 #ifndef OLD
+int nvmlDeviceGetTotalEnergyConsumption(void *device, unsigned long long *millijoules) {
+    struct timespec now; /* a constant 250 W */
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    *millijoules = 250ull * (now.tv_sec * 1000 + now.tv_nsec / 1000000);
+    return 0;
+}
 int nvmlDeviceGetTemperature(void *device, unsigned sensor, unsigned *celsius) { *celsius = sensor ? 0 : 67; return 0; }
 int nvmlDeviceGetPersistenceMode(void *device, unsigned *mode) { *mode = device == &gpus[1]; return 0; }
 int nvmlDeviceGetUtilizationRates(void *device, unsigned *percent) { percent[0] = device == &gpus[0] ? 55 : 0; percent[1] = 1; return 0; }

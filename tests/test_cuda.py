@@ -15,7 +15,7 @@ import pytest
 import nbbench
 from nbbench.worker.backend import Unsupported
 from nbbench.worker.backends.torch import TorchBackend
-from nbbench.worker.backends.torch_cuda import CudaDevice
+from nbbench.worker.backends.torch_gpu import GpuDevice
 from nbbench.worker.case import Case
 from tests.conftest import TINY_BERT
 
@@ -290,7 +290,7 @@ def fake_torch(**cuda):
 
 def test_time_is_between_two_events_read_after_a_synchronize():
     torch = fake_torch()
-    device = CudaDevice(torch, 0)
+    device = GpuDevice(torch, 0)
 
     def call():
         torch.cuda.log.append("call")
@@ -305,7 +305,7 @@ def test_time_is_between_two_events_read_after_a_synchronize():
 
 def test_memory_is_the_allocators_peak_over_the_calls():
     torch = fake_torch()
-    memory = CudaDevice(torch, 0).memory
+    memory = GpuDevice(torch, 0).memory
     memory.before_model()
     torch.cuda.allocate(100 * MIB)
     torch.cuda.allocate(50 * MIB)  # a temporary of building, gone before the calls

@@ -13,7 +13,7 @@ import pytest
 
 import nbbench
 from nbbench.hf import PyTorchBenchmark, PyTorchBenchmarkArguments, TensorFlowBenchmarkArguments
-from nbbench.worker.backends.torch_cuda import CudaDevice
+from nbbench.worker.backends.torch_gpu import GpuDevice
 from tests.conftest import TINY_BERT, wait_until
 from tests.test_cuda import MIB, fake_driver, fake_torch, with_driver  # noqa: F401 - a fixture
 
@@ -40,7 +40,7 @@ def test_1_a_gpus_time_is_the_devices_and_the_median():
             waiting.pop(0)()
 
     cuda.Event, cuda.synchronize = event, synchronize
-    device = CudaDevice(torch, 0)
+    device = GpuDevice(torch, 0)
 
     def call():  # returns at once; the device takes 7 ms
         waiting.append(lambda: setattr(cuda, "now_ms", cuda.now_ms + 7))
@@ -55,7 +55,7 @@ def test_1_a_gpus_time_is_the_devices_and_the_median():
 
 def test_2_a_gpus_peak_is_this_processs_own_and_a_peak(fake_driver):  # noqa: F811
     torch = fake_torch()
-    memory = CudaDevice(torch, 0).memory
+    memory = GpuDevice(torch, 0).memory
     memory.before_model()
     memory.after_model()
     memory.start()

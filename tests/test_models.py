@@ -21,7 +21,10 @@ from nbbench.plan.models import find_model, find_models
 PUBLISHED_MILLIONS = {
     "albert-base-v2": 11.7, "bert-base-uncased": 109.5, "bert-large-uncased": 335.1,
     "bart-base": 139.4, "clip-vit-base-patch32": 151.3, "distilbert-base-uncased": 66.4,
-    "gpt2": 124.4, "gpt2-xl": 1557.6, "llama-3.2-1b": 1235.8, "mistral-7b": 7241.7,
+    "gemma-2-2b": 2614.3, "gemma-3-1b": 999.9, "gpt2": 124.4, "gpt2-xl": 1557.6,
+    "llama-3.1-8b": 8030.3, "ministral-8b": 8019.8, "mistral-7b-v0.3": 7248.0,
+    "phi-3-mini-4k": 3821.1, "qwen2.5-7b": 7615.6, "qwen3-4b": 4022.5, "qwen3-8b": 8190.7,
+    "smollm3-3b": 3075.1, "llama-3.2-1b": 1235.8, "mistral-7b": 7241.7,
     "modernbert-base": 149, "opt-350m": 331.2, "phi-2": 2779.7, "pythia-160m": 162.3,
     "qwen2.5-0.5b": 494.0, "resnet-50": 25.6, "roberta-base": 124.6, "smollm2-135m": 134.5,
     "t5-small": 60.5, "tinyllama-1.1b": 1100.0, "vit-base-patch16-224": 86.6,

@@ -16,6 +16,9 @@ MARKS = {
     "pytorch_and_tensorflow": pytest.mark.slow,
     "before_training": LONG,
     "colab": LONG,
+    "compile_or_not": LONG,
+    "fewer_bits": LONG,
+    "latency_budget": LONG,
     "quickstart": LONG,
     "choosing_a_model": LONG,
     "sharing_a_result": LONG,
@@ -31,6 +34,8 @@ MARKS = {
 )
 def test_the_notebook_runs(path, tmp_path):
     pytest.importorskip("torch")
+    if path.stem == "fewer_bits":
+        pytest.importorskip("torchao")
     notebook = nbformat.read(path, as_version=4)
     resources = {"metadata": {"path": str(tmp_path)}}
     NotebookClient(notebook, timeout=240, resources=resources).execute()

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import importlib
+import json
+import sys
 
 import pytest
 
 from nbbench.worker.backend import Unsupported
 from nbbench.worker.backends.torch import TorchBackend
 from nbbench.worker.case import Case
-from nbbench.worker.heads.labels import loss_of
+from nbbench.worker.heads.head import Head, ModelClass
+from nbbench.worker.heads.labels import labels_of, loss_of
 from tests.test_inputs import described, prepared, script
 
 OMNI = "models.qwen2_5_omni.modeling_qwen2_5_omni.Qwen2_5OmniToken2Wav"
@@ -91,7 +94,7 @@ def test_a_part_of_a_model_gets_features(model_type, class_name, values, shapes)
          {"input_values": (2, 1, 16 * 320), "input_features": (2, 16, 160)}),
         ("voxtral_realtime", "VoxtralRealtimeModel", {}, {"input_features": (2, 128, 16 * 8)}),
         ("omdet-turbo", "OmDetTurboForObjectDetection",
-         {"use_timm_backbone": False, "image_size": 64,
+         {"use_timm_backbone": False, "backbone": None, "image_size": 64,
           "backbone_config": {"model_type": "swin", "image_size": 64}},
          {"classes_input_ids": (2, 16), "tasks_attention_mask": (2, 16),
           "classes_structure": (2,)}),
@@ -133,7 +136,7 @@ def test_an_image_of_a_grid_of_rows_and_columns():
 
 
 def test_a_robot_gets_an_image_a_text_and_actions():
-    known("pi0")
+    transformers = known("pi0")
     inputs, tensors = described("pi0", "PI0Model", length=300)
     assert inputs.modalities == "text+image"
     assert tensors["pixel_values"].shape == (2, 1, 3, 224, 224)
@@ -141,6 +144,10 @@ def test_a_robot_gets_an_image_a_text_and_actions():
     assert tensors["action_embeds"].shape == (2, 51, 1024)
     _, tensors = described("pi0", "PI0ForConditionalGeneration", length=300)
     assert tensors["state"].shape == (2, 32)
+    asks = frozenset({"state", "actions", "noise"})
+    config = transformers.CONFIG_MAPPING["pi0"]()
+    (actions,) = labels_of(Head(ModelClass(None, (), asks), config, tensors))
+    assert actions.shape == (2, 50, 32)
 
 
 SAM3_PART = {"hidden_size": 32, "num_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
@@ -299,3 +306,30 @@ def test_what_transformers_refuses_to_train_counts_as_no_model():
         ("It cannot be trained like this: training wants more labels", "unsupported"),
     ):
         assert verdict({"status": "unsupported", "reason": reason}) == counted
+
+
+def test_a_tiny_model_of_videos_sees_few_frames():
+    transformers = known("vjepa2")
+    tiny = script("tiny_configs").tiny("vjepa2", transformers.CONFIG_MAPPING["vjepa2"])
+    assert tiny["frames_per_clip"] == 8
+    assert "is_encoder_decoder" not in tiny
+
+
+PARTS = (
+    "phi4_multimodal_audio", "pocket_tts", "pocket_tts_audio_tokenizer_decoder", "qwen2_5_omni_dit",
+    "qwen3_omni_moe_talker_text", "sam3_mask_decoder", "slanext", "t5gemma2_decoder", "tvp",
+    "unlimited_ocr_vision_encoder", "uvdoc", "videoprism", "vitmatte", "voxtral",
+    "voxtral_realtime", "xcodec2", "zamba", "zoedepth",
+)  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.newest
+def test_parts_run_in_tiny_form(tmp_path):
+    transformers = pytest.importorskip("transformers")
+    pytest.importorskip("torch")
+    sweep, results = script("sweep_architectures"), tmp_path / "results.jsonl"
+    types = [each for each in PARTS if each in transformers.CONFIG_MAPPING]
+    sweep.swept(sys.executable, types, results, modes=("inference",))
+    failed = [row for row in sweep.read(results) if row["status"] != "ok"]
+    assert not failed, json.dumps(failed, indent=1)

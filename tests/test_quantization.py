@@ -112,6 +112,15 @@ def test_without_torchao_the_row_names_it(backend, monkeypatch):
         built(backend, LLAMA, "int8")
 
 
+def test_a_framework_that_quantises_nothing_says_so(probe):
+    report = nbbench.run(
+        "m", configs=[{"model_type": "probe"}], frameworks=["probe"], quantizations=["int8"],
+        batch_sizes=[1], sequence_lengths=[4], progress=False,
+    )  # fmt: skip
+    assert report.speed.status[0] == "unsupported"
+    assert "framework probe has no quantization int8" in report.speed.reason[0]
+
+
 def test_it_is_an_axis_with_a_verdict_and_the_peak_while_loading_stands_apart():
     report = nbbench.run(
         "m", configs=[LLAMA], quantizations=["none", "int8"], batch_sizes=[1],

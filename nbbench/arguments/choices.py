@@ -9,7 +9,7 @@ from .schema import BenchmarkArguments
 _SIZES = tuple(str(2**power) for power in range(10))
 
 _OPEN_ENDED = {
-    "device": ("auto", "cpu", "cuda", "cuda:0"),
+    "device": ("auto", "cpu", "cuda", "cuda:0", "xpu", "mps"),
     "batch_sizes": _SIZES,
     "sequence_lengths": _SIZES[3:],
     "baseline": ("first",),

@@ -141,6 +141,11 @@ class BenchmarkArguments(BaseModel):
     )
     speed: bool = _option(True, "measure time")
     memory: bool = _option(True, "measure memory")
+    energy: bool = _option(
+        False,
+        "measure energy where the GPU's driver or the processor counts it, in some seconds of "
+        "calls of their own",
+    )
     trace_memory_line_by_line: bool = _option(
         False,
         "show what each line of the model's library adds to memory, in one more call, which takes "
@@ -148,8 +153,9 @@ class BenchmarkArguments(BaseModel):
     )
     device: str = _option(
         "auto",
-        "where to run: cpu, cuda, cuda:N (of those that CUDA_VISIBLE_DEVICES leaves), or auto "
-        "(CUDA where there is a device); tpu is understood, and unsupported",
+        "where to run: cpu, cuda or cuda:N (NVIDIA's and AMD's GPUs, of those that "
+        "CUDA_VISIBLE_DEVICES leaves), xpu or xpu:N (Intel's), mps (Apple's), or auto (a GPU where "
+        "there is one); tpu is understood, and unsupported",
         short="d",
     )
     dtypes: Annotated[list[_DType], _List] = _option(
@@ -342,11 +348,12 @@ class BenchmarkArguments(BaseModel):
     @classmethod
     def _known_device(cls, device: str) -> str:
         kind, _, number = device.partition(":")
-        if device not in ("auto", "cpu", "cuda", "tpu") and not (
-            kind == "cuda" and number.isdecimal()
+        if device not in ("auto", "cpu", "cuda", "xpu", "mps", "tpu") and not (
+            kind in ("cuda", "xpu") and number.isdecimal()
         ):
             raise ValueError(
-                f"device: {quoted(device)} is not one of auto, cpu, cuda, cuda:0, cuda:1, …"
+                f"device: {quoted(device)} is not one of auto, cpu, cuda, cuda:0, cuda:1, …, xpu, "
+                f"xpu:0, …, mps"
             )
         return device
 

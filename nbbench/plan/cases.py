@@ -121,6 +121,7 @@ def expand(
                     threads=arguments.threads,
                     speed=arguments.speed,
                     memory=arguments.memory,
+                    energy=arguments.energy,
                     trace_memory_line_by_line=arguments.trace_memory_line_by_line,
                     min_samples=arguments.min_samples,
                     precision=arguments.precision,

@@ -28,6 +28,7 @@ _MEASURED = (
     "gpu_clock_after_mhz", "gpu_temperature_before_c", "gpu_temperature_after_c", "first_call_s",
     "forward_s", "backward_s", "optimizer_s", "build_s", "export_s", "wall_s", "compile_cold_s",
     "compile_warm_s", "graph_breaks", "recompilations", "break_even_calls",
+    "energy_per_call_j", "energy_per_token_j", "power_w", "idle_power_w", "energy_source",
     # memory
     "peak_mib", "weights_mib", "activations_mib", "baseline_mib", "parameters", "parameters_mib",
     "gradients_mib", "forward_peak_mib", "backward_peak_mib", "optimizer_peak_mib",
@@ -49,7 +50,7 @@ _WHOLE = (
     "gpu_temperature_after_c",
 )  # fmt: skip
 _BOOLEANS = ("noisy", "throttled")
-_NUMBERS = ("_s", "_mib", "drift")
+_NUMBERS = ("_s", "_mib", "_j", "_w", "drift")
 """Endings of the columns that are numbers, missing ones included."""
 
 
@@ -184,7 +185,24 @@ def _speed(result: Result) -> dict[str, Any]:
         "real_tokens_per_s": None if per_second is None or real is None else real * per_second,
         **_of_tokens(result),
         **_of_compiling(timing),
+        **_energy(result),
         **_gpu_states(timing),
+    }
+
+
+def _energy(result: Result) -> dict[str, Any]:
+    """Joules of a call and of each of its tokens (in generation: of those that it makes)."""
+    energy, case = result.outcome.energy, result.case
+    tokens = result.outcome.tokens_per_call
+    if case.new_tokens is not None:
+        tokens = case.batch_size * case.new_tokens
+    call_j = None if energy is None else energy.joules_per_call
+    return {
+        "energy_per_call_j": call_j,
+        "energy_per_token_j": call_j / tokens if call_j is not None and tokens else None,
+        "power_w": None if energy is None else energy.watts,
+        "idle_power_w": None if energy is None else energy.idle_w,
+        "energy_source": "" if energy is None else energy.source,
     }
 
 

@@ -18,6 +18,9 @@ from .environment import EnvironmentFacts
 from .layout import Layout, Table, fit, lines_of
 from .tables import RATES, TEXT_COLUMNS, begun_results, caution, failures, footer, summary
 
+_WRAPPED = ("time", "first token", "each token")
+"""Columns whose cells may be broken between their parts."""
+
 _WIDTH, _GAP = 112, 2
 """Characters, and those that stand for the space between columns: what JupyterLab has room for
 beside its side bar, in a window of 1280 pixels."""
@@ -143,7 +146,7 @@ def page(
 def results_html(results: Sequence[Result], differences: Differences | None = None) -> str:
     """The table, as several where it would be too wide, and why cases failed, a reason once."""
     table = summary(results, differences)
-    wrapped = dataclasses.replace(table, wrapped=("time",))
+    wrapped = dataclasses.replace(table, wrapped=_WRAPPED)
     layout = fit(wrapped, _WIDTH, _GAP) if table.rows else Layout([])
     note = f"<div>{escape(layout.note)}</div>" if layout.note else ""
     rates = [name for name in RATES if name in table.heads]
@@ -176,11 +179,19 @@ def _table_row(result: Result, heads: list[str], cells: list[str], full: list[st
     timing = result.outcome.timing
     doubt = "" if timing is None else _doubt(timing)
     row = "".join(
-        f"<td{doubt if name == 'time' and doubt else _kind(name) + _title(cell, text)}>"
-        f"{_wrappable(cell) if name == 'time' else escape(cell)}</td>"
+        f"<td{_attributes(name, cell, text, doubt)}>"
+        f"{_wrappable(cell) if name in _WRAPPED else escape(cell)}</td>"
         for name, cell, text in zip(heads, cells, full, strict=True)
     )
     return f"<tr{failed}>{row}</tr>"
+
+
+def _attributes(name: str, cell: str, text: str, doubt: str) -> str:
+    if name == "time" and doubt:
+        return doubt
+    if name in _WRAPPED and cell.endswith("noisy"):
+        return ' class="noisy" title="the interval is as wide as the time"'
+    return _kind(name) + _title(cell, text)
 
 
 def _doubt(timing: Timing) -> str:

@@ -222,7 +222,7 @@ def _baseline(result: Result) -> float:
     A GPU's peak is that of the allocator, which has none.
     """
     memory = result.outcome.memory
-    if memory is None or memory.baseline is None or result.outcome.device.startswith("cuda"):
+    if memory is None or memory.baseline is None or not result.outcome.device.startswith("cpu"):
         return 0.0
     return memory.baseline / MIB
 

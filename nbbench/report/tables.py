@@ -142,13 +142,13 @@ def _of_tokens(result: Result) -> dict[str, str]:
 
 
 def _time_of_token(time: TokenTime) -> str:
-    """The median with the wider half of its interval: 4.50 ms ±1.3%."""
+    """The median with the wider half of its interval: 4.50 ms ±1.3%; noisy if that is as wide."""
     unit, scale = time_unit(time.median_s)
     text = f"{rounded(time.median_s / scale)} {unit}"
     if time.ci_low_s is None or time.ci_high_s is None:
         return text
     half = max(time.ci_high_s - time.median_s, time.median_s - time.ci_low_s)
-    return f"{text} ±{half / time.median_s:.1%}"
+    return f"{text} ±{half / time.median_s:.1%}" if half < time.median_s else f"{text} noisy"
 
 
 def _with_verdict(row: dict[str, str], difference: Difference | None) -> dict[str, str]:

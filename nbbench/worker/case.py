@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Optional
 
+from .energy import Energy
 from .memory_profile import LineTrace, MemoryProfile
 from .timing import MIN_SAMPLES, Timing
 
@@ -93,6 +94,7 @@ class Case:
     threads: Optional[int] = None
     speed: bool = True
     memory: bool = True
+    energy: bool = False
     trace_memory_line_by_line: bool = False
     min_samples: int = MIN_SAMPLES
     precision: float = 0.02
@@ -215,6 +217,7 @@ class Outcome:
     modalities: str = ""
     timing: Optional[Timing] = None
     memory: Optional[MemoryProfile] = None
+    energy: Optional[Energy] = None
     lines: Optional[LineTrace] = None
     build_s: Optional[float] = None
     export_s: Optional[float] = None

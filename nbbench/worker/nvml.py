@@ -63,6 +63,21 @@ def uuid_at(pci_bus_id: str) -> Optional[str]:
         return None
 
 
+def energy_joules(gpu_uuid: str) -> Optional[float]:
+    """What the GPU with this UUID has taken since its driver was loaded; None where unknown.
+
+    Counted by the driver since Volta; an instance of a GPU (MIG) has no counter of its own.
+    """
+    with _driver() as library:
+        device = None if library is None else _handle(library, gpu_uuid)
+        if device is None:
+            return None
+        millijoules = ctypes.c_ulonglong()
+        name = "nvmlDeviceGetTotalEnergyConsumption"
+        answer = _called(library, name, device, ctypes.byref(millijoules))
+        return millijoules.value / 1e3 if answer == _SUCCESS else None
+
+
 @contextmanager
 def watched(gpu_uuid: Optional[str]) -> Iterator[Callable[[], Optional[GpuState]]]:
     """A function that reads the state of the GPU with this UUID, while the context is open.

@@ -12,6 +12,7 @@ import mmap
 import os
 import sys
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Optional
@@ -115,11 +116,12 @@ class HighWaterMark:
 
 
 class Polling:
-    """Resident memory read every 5 ms: a peak shorter than that can be missed."""
+    """Memory read every 5 ms, by default what is resident: a shorter peak can be missed."""
 
     method = "polling at 5 ms"
 
-    def __init__(self) -> None:
+    def __init__(self, read: Optional[Callable[[], int]] = None) -> None:
+        self._read = read or (lambda: read_resident().total)
         self._peak = 0
         self._done = threading.Event()
         self._thread: Optional[threading.Thread] = None
@@ -133,7 +135,7 @@ class Polling:
 
     def _poll(self) -> None:
         while True:
-            self._peak = max(self._peak, read_resident().total)
+            self._peak = max(self._peak, self._read())
             if self._done.wait(POLL_EVERY_S):
                 return
 
@@ -142,7 +144,7 @@ class Polling:
         self._done.set()
         if self._thread is not None:
             self._thread.join()
-        return max(self._peak, read_resident().total)
+        return max(self._peak, self._read())
 
 
 def touch(mib: int) -> None:

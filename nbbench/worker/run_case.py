@@ -16,6 +16,7 @@ from . import nvml
 from .backend import COMPILED, Backend, Compiles, Device, Generates, Model, Unsupported
 from .case import Case, Outcome, Phase, Status
 from .deaths import less
+from .energy_counters import energy_of_calls
 from .exceptions import first_line, text_of
 from .line_trace import trace_lines
 from .measure import (
@@ -145,6 +146,12 @@ class _Visit:
             if case.mode in ("training", "generation"):
                 self._enter(Phase.MEMORY)
                 memory, timing = _by_phase(case, device, model, memory, timing)
+            if case.energy:
+                self._enter(Phase.MEMORY)
+                call_s = device.stopwatch(call, 1) if timing is None else timing.median_s
+                self._known["energy"] = energy_of_calls(
+                    device.gpu_uuid, call, device.stopwatch, call_s
+                )
             if case.trace_memory_line_by_line:
                 self._enter(Phase.TRACING)
                 release_free_memory()  # else calls live on what those before have left
@@ -186,6 +193,11 @@ class _Visit:
             self._loading = device.memory.stop(None).peak
         known["architecture"], known["dtype"] = model.architecture, model.dtype
         known["execution"], known["parameter_count"] = model.execution, model.parameter_count
+        if case.quantization not in ("none", getattr(model, "quantization", "none")):
+            raise Unsupported(
+                f"framework {case.framework} has no quantization {case.quantization}; measure it "
+                f"with frameworks pytorch"
+            )
         self._note = getattr(model, "note", "")
         known["export_s"] = getattr(model, "export_s", None)
         if case.trace_memory_line_by_line and model.execution != "eager":

@@ -25,6 +25,7 @@ from ..measure import Call
 from ..own_code import OwnCode
 from ..processors import default_threads
 from .cpu import CpuDevice
+from .keras_quantization import quantize
 from .own_keras import OwnInputsOfKeras, build_own
 from .real_inputs import refuse_padding, rows_of, with_length, with_padding
 from .tensorflow import MIXED, TensorFlowBackend
@@ -325,8 +326,11 @@ class KerasModel:
         self.padded_to: Optional[int] = None
         self.modalities = ""
         self.dtype = str(model.dtype_policy.name)
-        variables = {id(variable): variable for variable in model.variables}.values()
         self.parameter_count = int(model.count_params())
+        self.quantization, self.note = case.quantization, ""
+        if case.quantization != "none":
+            self.note = quantize(model, case)
+        variables = {id(variable): variable for variable in model.variables}.values()
         self.parameter_bytes = sum(_bytes_of(variable) for variable in variables)
 
     def prepare(self) -> tuple[Call, Optional[int]]:

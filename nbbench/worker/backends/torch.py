@@ -6,7 +6,7 @@ import inspect
 import itertools
 from typing import Any, Optional
 
-from ..backend import Device, Unsupported, library_of, refuse_tpu
+from ..backend import Device, Unsupported, library_of
 from ..case import ADAPTER_KEY, MODULES_KEY, Case
 from ..exceptions import opening, text_of
 from ..heads.describe import describe_case
@@ -15,16 +15,15 @@ from ..heads.labels import loss_of
 from ..measure import Call, WallMarks
 from ..own_code import OwnCode
 from .adapters import adapted_class, with_adapter
-from .cpu import CpuDevice
 from .kept_tensors import forget_kept_tensors
 from .model_class import Library, choose_class, known_class
 from .own_torch import OwnCalls, build_own, tensors_in
 from .real_inputs import refuse_padded_prompts, refuse_padding, rows_of, with_length, with_padding
-from .reference_kernels import torch_layers
 from .refused_training import refusal
 from .remote_code import remote_class
 from .sentence_models import encoder_class, sentence_architecture, sentence_model
 from .torch_compilation import Compilation, compiled, keep_compiled_in
+from .torch_devices import open_device
 from .torch_generation import Generation
 from .torch_inputs import TorchInputs
 from .torch_positions import read_positions
@@ -76,6 +75,7 @@ class TorchBackend:
             "framework_version": torch.__version__,
             "transformers_version": self.transformers.__version__,
             "cuda": torch.version.cuda,
+            "rocm": getattr(torch.version, "hip", None),
             "cudnn": cudnn,
             "threads": torch.get_num_threads(),
             "interop_threads": torch.get_num_interop_threads(),
@@ -92,27 +92,10 @@ class TorchBackend:
         self._model_class(make_config(self.transformers, case), case)
 
     def open(self, case: Case) -> Device:
-        """``cpu``, or a CUDA device by its number; ``auto`` takes CUDA where there is one."""
-        wanted = case.device
-        refuse_tpu(wanted)
+        """The device that the case names; ``auto`` takes a GPU where there is one."""
         if case.execution == "compile":  # what it imports is no part of the model's weights
             self.torch.compile(self.torch.nn.Identity())
-        if wanted == "cpu" or (wanted == "auto" and not self.torch.cuda.is_available()):
-            return CpuDevice(lambda: torch_layers(self.torch, "cpu"))
-        if not self.torch.cuda.is_available():
-            built = "sees no CUDA device" if self.torch.version.cuda else "was built without CUDA"
-            raise Unsupported(
-                f"device {wanted} was asked for, but PyTorch here {built}; give device cpu or auto"
-            )
-        from .torch_cuda import CudaDevice
-
-        index = int(wanted.partition(":")[2] or 0)
-        if index >= self.torch.cuda.device_count():
-            count = self.torch.cuda.device_count()
-            raise Unsupported(
-                f"device {wanted} was asked for, but PyTorch sees {count} of them; count from 0"
-            )
-        return CudaDevice(self.torch, index)
+        return open_device(self.torch, case.device)
 
     def build(self, case: Case, device: Device) -> TorchModel:
         """The model in the case's dtype, in evaluation mode, on the device."""
@@ -269,7 +252,7 @@ class TorchModel:
         self.parameter_bytes = storage_bytes(itertools.chain(model.parameters(), model.buffers()))
         dtype = model.dtype if own is None else own.dtype
         self.dtype = str(dtype).replace("torch.", "")
-        self.modalities = ""
+        self.modalities, self.quantization = "", case.quantization
         self._inputs: dict[str, Any] = {}
         self._by_position: tuple[Any, ...] = ()
         self.real_tokens: Optional[int] = None

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import re
+from collections.abc import Callable, Collection
 from typing import Any
 
 from ..backend import Unsupported
@@ -93,11 +94,17 @@ _ASKED_FOR = ("labels", "start_positions", "return_loss", "bool_masked_pos", "fu
 """Parameters of forward methods by which a loss is asked for."""
 
 
+_ACTIONS = {"actions", "noise"}
+"""Of what a robot does, by which a class is trained to take noise away from it."""
+
+
 def labels_of(head: Head) -> tuple[Input, ...]:
     """The labels of one training step, as inputs of the forward method.
 
     Raises `Unsupported` for a class without a loss, and for labels that cannot be made.
     """
+    if head.asks >= _ACTIONS:
+        return series.actions(head)
     asks = asks_for_loss(head.asks)
     if "mc_labels" in head.asks:
         return text.choices(head)
@@ -128,19 +135,19 @@ _BY_ENDING: tuple[tuple[str, Labels], ...] = (
 """The labels of classes that no auto class knows, nor any class with the same ending."""
 
 
-def asks_for_loss(names: Iterable[str]) -> bool:
+def asks_for_loss(names: Collection[str]) -> bool:
     """Whether a forward method that can be given these can be asked for a loss."""
-    return bool(_ways_to_a_loss(names))
+    return set(names) >= _ACTIONS or bool(_ways_to_a_loss(names))
 
 
-def _ways_to_a_loss(names: Iterable[str]) -> set[str]:
+def _ways_to_a_loss(names: Collection[str]) -> set[str]:
     """Those parameters by which a loss is asked for."""
-    asked = set(names) - {_KINDS_OF_POINTS}
+    asked = {name for name in names if _OF_A_PROMPT.fullmatch(name) is None}
     return {name for name in asked if name in _ASKED_FOR or name.endswith("_labels")}
 
 
-_KINDS_OF_POINTS = "input_labels"
-"""Whether points of a prompt are in an object or not: no labels, whatever the name."""
+_OF_A_PROMPT = re.compile(r"input_(\w+_)?labels")
+"""Whether points and boxes of a prompt are in an object or not: no labels, whatever the name."""
 
 
 def no_loss(architecture: str) -> Unsupported:

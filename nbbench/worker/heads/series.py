@@ -22,6 +22,13 @@ def future(head: Head) -> tuple[Input, ...]:
     return tuple(labels)
 
 
+def actions(head: Head) -> tuple[Input, ...]:
+    """As many actions as a robot is to be given at once."""
+    config = head.config
+    shape = (head.batch_size, int(config.chunk_size), int(config.max_action_dim))
+    return (Input("actions", "noise", shape),)
+
+
 def class_of_series(head: Head) -> tuple[Input, ...]:
     """A class for each series."""
     return (Input("target_values", "ids", (head.batch_size,), _targets(head)),)

@@ -13,7 +13,7 @@ from ..backend import Unsupported
 from .asked import Asked
 from .audio import audio, decoder_audio
 from .beside_text import boxes, decisions, features_beside, hidden_states
-from .features import features, patches_of_bytes
+from .byte_patches import patches_of_bytes
 from .graphs import graphs
 from .images import images
 from .part_features import part_features
@@ -66,6 +66,8 @@ def describe_inputs(
     missing = [name for name in asked.needed if name not in tensors]
     if asked.takes("context_input_ids"):
         raise Unsupported(f"{model} takes documents that a retriever finds, which nbbench has not")
+    if asked.needs("inference_session"):
+        raise Unsupported(f"{model} takes a video under way, which its processor alone begins")
     if missing or not tensors:
         _refuse(asked, missing)
     _check_lengths(asked, tensors)
@@ -77,7 +79,7 @@ def describe_inputs(
 
 _KINDS: tuple[Callable[[Asked], list[Input]], ...] = (
     audio, text, boxes, video, images, graphs, time_series, part_features, features_beside,
-    hidden_states, decoder_text, decoder_audio, patches_of_bytes, decisions, features, proteins,
+    hidden_states, decoder_text, decoder_audio, patches_of_bytes, decisions, proteins,
 )  # fmt: skip
 """What makes inputs, each of one kind; where two make one of a name, the first has it."""
 

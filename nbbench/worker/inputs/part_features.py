@@ -3,11 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from math import prod
+from typing import Any, Optional, Union
 
 from .asked import Asked
 from .tensors import Input
 from .vision_sizes import patch_grid
+
+_Size = Union[str, tuple[str, ...]]
+
+_SHAPES: dict[str, tuple[_Size, ...]] = {
+    "context": ("length", "hidden_size"),
+    "context_hidden_states": ("length", ("hidden_size", "target_layer_ids")),
+    "image_features": ("length", ("hidden_size", "vision_feature_layer")),
+    "noise_embeds": ("block_size", "hidden_size"),
+}
+"""The axes behind the batch: the sequence length, or fields of the configuration, multiplied where
+there are several; a list counts for as many as it has entries."""
+
+_POOLED = 4
+"""How many neighbours are pooled, where a model is told which: squares of two by two."""
 
 _SIDE = 8
 """Rows and columns of a map of features, of the coarsest one where there are several."""
@@ -23,7 +38,7 @@ def part_features(asked: Asked) -> list[Input]:
             return make(asked)
     if asked.takes("hidden_states", "padding_cache"):
         return _ends_of_a_codec(asked)
-    return _conditions(asked)
+    return [*_conditions(asked), *_features_by_name(asked)]
 
 
 def _latents(asked: Asked) -> list[Input]:
@@ -140,3 +155,36 @@ def _maps(asked: Asked, name: str, width: int, levels: int) -> Input:
     """Maps of features, each with half the rows and columns of the one before."""
     sides = [_SIDE * 2**level for level in reversed(range(levels))]
     return Input(name, "list", (), parts=tuple(_noise(asked, "", width, s, s) for s in sides))
+
+
+def _features_by_name(asked: Asked) -> list[Input]:
+    """What the whole model would give to this part of it, by the parameters' names alone."""
+    made = []
+    for name, axes in _SHAPES.items():
+        sizes = [_size(asked, axis) for axis in axes] if asked.needs(name) else []
+        shape = tuple(size for size in sizes if size is not None)
+        if sizes and len(shape) == len(sizes):
+            made.append(Input(name, "noise", (asked.batch_size, *shape)))
+    if asked.needs("context") and asked.needs("attention_mask"):
+        made.append(Input("attention_mask", "ones", (asked.batch_size, asked.length)))
+    if asked.needs("pooled_patches_idx"):
+        patches = asked.batch_size * asked.length
+        pooled = (max(1, patches // _POOLED), _POOLED)
+        made.append(Input("pooled_patches_idx", "ids", pooled, patches))
+    if asked.needs("num_patches") and asked.needs("inputs_embeds"):  # before learnt queries
+        made.append(Input("num_patches", "flag", (), values=max(1, asked.length // 2)))
+    hidden = _size(asked, "input_size")
+    if asked.takes("last_hidden_state", "input_ids") and hidden is not None:
+        read = (asked.batch_size, asked.length, hidden)
+        made.append(Input("last_hidden_state", "noise", read))
+    return made
+
+
+def _size(asked: Asked, axis: _Size) -> Optional[int]:
+    """The size of an axis; None where the configuration does not say it."""
+    if axis == "length":
+        return asked.length
+    names = (axis,) if isinstance(axis, str) else axis
+    sizes: list[Any] = [getattr(asked.config, name, None) for name in names]
+    counts = [len(size) if isinstance(size, (list, tuple)) else size for size in sizes]
+    return prod(counts) if all(isinstance(count, int) for count in counts) else None
