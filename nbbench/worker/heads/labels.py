@@ -108,7 +108,7 @@ def labels_of(head: Head) -> tuple[Input, ...]:
     asks = asks_for_loss(head.asks)
     if "mc_labels" in head.asks:
         return text.choices(head)
-    if "return_loss" in head.asks and not any("labels" in name for name in head.asks):
+    if _ways_to_a_loss(head.asks) == {"return_loss"}:
         return contrast(head)
     for task, labels in _BY_TASK.items():
         if task in head.tasks and (asks or task == "PRETRAINING"):
@@ -137,10 +137,13 @@ _BY_ENDING: tuple[tuple[str, Labels], ...] = (
 
 def asks_for_loss(names: Collection[str]) -> bool:
     """Whether a forward method that can be given these can be asked for a loss."""
+    return set(names) >= _ACTIONS or bool(_ways_to_a_loss(names))
+
+
+def _ways_to_a_loss(names: Collection[str]) -> set[str]:
+    """Those parameters by which a loss is asked for."""
     asked = {name for name in names if _OF_A_PROMPT.fullmatch(name) is None}
-    return asked >= _ACTIONS or any(
-        name in _ASKED_FOR or name.endswith("_labels") for name in asked
-    )
+    return {name for name in asked if name in _ASKED_FOR or name.endswith("_labels")}
 
 
 _OF_A_PROMPT = re.compile(r"input_(\w+_)?labels")
