@@ -202,6 +202,16 @@ def test_a_quantized_cache_names_the_packages_that_it_needs(backend, monkeypatch
         prepared(backend, LLAMA, cache="quantized")
 
 
+def test_a_quantized_cache_takes_four_bits_and_what_was_added_last_is_whole(backend):
+    pytest.importorskip("optimum.quanto")
+    _, generation = prepared(backend, LLAMA | {"hidden_size": 256}, cache="quantized",
+                             sequence_length=64)  # fmt: skip
+    whole = numbers_of_pairs(LLAMA | {"hidden_size": 256}, 64)
+    rest = numbers_of_pairs(LLAMA | {"hidden_size": 256}, NEW - 1)
+    scales = 2 * 4 * whole / 64  # a scale and a shift for 64 numbers
+    assert generation.cache_bytes() == pytest.approx(whole / 2 + scales + 4 * rest, rel=0.05)
+
+
 @pytest.fixture(scope="module")
 def report():
     pytest.importorskip("torch")
