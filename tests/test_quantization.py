@@ -12,6 +12,7 @@ from nbbench.worker.case import Case
 from tests.conftest import TINY_BERT
 
 pytest.importorskip("torchao")
+pytestmark = [pytest.mark.slow, pytest.mark.newest]  # Transformers imports it into every worker
 
 LLAMA = {
     "model_type": "llama",
