@@ -26,45 +26,10 @@ from ..errors import ArgumentError, did_you_mean
 from ..machine.processors import too_many_threads
 from ..text import quoted, shortened
 from ..worker.timing import MIN_SAMPLES
-from .given import Unreadable, as_lengths, as_list, as_text, config_as_dict, plain
+from .given import as_lengths, as_list, config_as_dict
 from .own_inputs import inputs_as_dict
-
-
-def _no_bool(value: Any) -> Any:
-    """Refuse True for 1, which pydantic would take."""
-    if isinstance(value, bool):
-        raise Unreadable(f"{quoted(value)} is no number")
-    return value
-
-
-def _as_name(value: Any) -> Any:
-    """Let a number stand for its text: a batch size may be a baseline, too."""
-    is_number = isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**63
-    return str(value) if is_number else value
-
-
-_List = BeforeValidator(as_list)
-_Seconds = Annotated[float, BeforeValidator(_no_bool)]
-_Size = Annotated[int, Field(gt=0, lt=2**31), BeforeValidator(_no_bool)]
-_Part = Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False), BeforeValidator(_no_bool)]
-_Name = Annotated[str, Field(min_length=1), BeforeValidator(as_text)]
-
-
-def _same_as(**meanings: str) -> BeforeValidator:
-    """Take other names for values: ``fp16`` for ``float16``."""
-    return BeforeValidator(
-        lambda value: meanings.get(plain(value), plain(value)) if isinstance(value, str) else value
-    )
-
-
-_DType = Annotated[
-    Literal["float32", "float16", "bfloat16", "float64", "auto"],
-    _same_as(
-        fp16="float16", half="float16", bf16="bfloat16", fp32="float32", float="float32",
-        fp64="float64", double="float64",
-    ),
-]  # fmt: skip
-_Framework = Annotated[str, _same_as(pt="pytorch", torch="pytorch", tf="tensorflow")]
+from .problems import problems_of
+from .value_types import AsList, DType, Framework, Name, Part, Seconds, Size, as_name, no_bool
 
 
 def _option(default: Any, help_text: str, **extra: Any) -> Any:
@@ -84,30 +49,30 @@ class BenchmarkArguments(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    models: Annotated[list[_Name], _List] = _option(
+    models: Annotated[list[Name], AsList] = _option(
         [],
         "models to measure: names of the built-in catalogue, Hugging Face Hub ids, folders with a "
         "config.json, or code of your own as FILE.py:FUNCTION or MODULE:FUNCTION; with configs, a "
         "label for each of them",
     )
-    configs: Annotated[list[dict[str, Any]], _List] = _option(
+    configs: Annotated[list[dict[str, Any]], AsList] = _option(
         [],
         "configurations to measure instead of named ones: dicts with a model_type, or Transformers "
         "config objects, one for each model in the same order",
         flag=False,
     )
-    frameworks: Annotated[list[_Framework], _List] = _option(
+    frameworks: Annotated[list[Framework], AsList] = _option(
         ["pytorch"], "frameworks to measure in", short="f"
     )
-    batch_sizes: Annotated[list[_Size], _List] = _option(
+    batch_sizes: Annotated[list[Size], AsList] = _option(
         [8], "how many samples a call takes", short="b"
     )
-    sequence_lengths: Annotated[list[_Size], _List] = _option(
+    sequence_lengths: Annotated[list[Size], AsList] = _option(
         [8, 32, 128, 512],
         "how many tokens (audio: frames) a sample has; images have none",
         short="s",
     )
-    paddings: Annotated[list[_Part], _List] = _option(
+    paddings: Annotated[list[Part], AsList] = _option(
         [0.0],
         "what part of the tokens of a batch is padding, with a mask of zero: 0.3 is 30 %, spread "
         "over the rows",
@@ -129,10 +94,10 @@ class BenchmarkArguments(BaseModel):
         "measure how a sequence is continued: a prompt of sequence_lengths is put through, then "
         "new_tokens are made one by one, greedily; time to the first token and of each after it",
     )
-    new_tokens: Annotated[list[_Size], _List] = _option(
+    new_tokens: Annotated[list[Size], AsList] = _option(
         [32], "how many tokens generation makes for each sequence"
     )
-    caches: Annotated[list[Literal["dynamic", "static", "quantized"]], _List] = _option(
+    caches: Annotated[list[Literal["dynamic", "static", "quantized"]], AsList] = _option(
         ["dynamic"],
         "what keeps keys and values in generation: dynamic (grows), static (all of its room from "
         "the beginning, as torch.compile likes it) or quantized (in 4 bits, by optimum-quanto or "
@@ -158,13 +123,13 @@ class BenchmarkArguments(BaseModel):
         "there is one); tpu is understood, and unsupported",
         short="d",
     )
-    dtypes: Annotated[list[_DType], _List] = _option(
+    dtypes: Annotated[list[DType], AsList] = _option(
         ["float32"],
         "number format of weights and activations; auto is what the config names",
         also="dtype",
     )
     quantizations: Annotated[
-        list[Literal["none", "int8", "int8-dynamic", "int4", "float8"]], _List
+        list[Literal["none", "int8", "int8-dynamic", "int4", "float8"]], AsList
     ] = _option(
         ["none"],
         "number format of the linear layers' weights: int8, int4 and float8 for the weights alone, "
@@ -172,7 +137,7 @@ class BenchmarkArguments(BaseModel):
         also="quantization",
     )
     attentions: Annotated[
-        list[Literal["default", "eager", "sdpa", "flash_attention_2", "flex_attention"]], _List
+        list[Literal["default", "eager", "sdpa", "flash_attention_2", "flex_attention"]], AsList
     ] = _option(
         ["default"],
         "attention implementation of the model; default is the library's own choice",
@@ -200,33 +165,33 @@ class BenchmarkArguments(BaseModel):
         "run the code that comes in a model's folder (auto_map in its config.json); it may do "
         "whatever you may",
     )
-    precision: Annotated[float, BeforeValidator(_no_bool)] = _option(
+    precision: Annotated[float, BeforeValidator(no_bool)] = _option(
         0.05,
         "half width that the 95 % confidence interval of the time shall have, as a part of it",
     )
-    rounds: Annotated[int | None, Field(gt=0, le=1000), BeforeValidator(_no_bool)] = _option(
+    rounds: Annotated[int | None, Field(gt=0, le=1000), BeforeValidator(no_bool)] = _option(
         None,
         "how many visits a case gets, each in a process of its own, in rounds over all cases; by "
         "default as many as it takes; 1 gives the interval of one process alone",
     )
-    baseline: Annotated[str | None, BeforeValidator(_as_name)] = _option(
+    baseline: Annotated[str | None, BeforeValidator(as_name)] = _option(
         None,
         "what the other cases are compared with: a value of an axis, like eager or "
         "bert-base-uncased, or first; visits then go on until each verdict is sure, or max_time",
     )
-    max_time: _Seconds = _option(
+    max_time: Seconds = _option(
         10.0,
         "the most seconds of calls of a case, precise or not (but never fewer than three visits)",
     )
-    min_samples: Annotated[int, BeforeValidator(_no_bool)] = _option(
+    min_samples: Annotated[int, BeforeValidator(no_bool)] = _option(
         MIN_SAMPLES,
         "the fewest samples of a case that has one visit (3 to 1000), however long they take",
     )
-    timeout: _Seconds = _option(600.0, "seconds that any one phase of a case may take")
-    seed: Annotated[int, BeforeValidator(_no_bool)] = _option(
+    timeout: Seconds = _option(600.0, "seconds that any one phase of a case may take")
+    seed: Annotated[int, BeforeValidator(no_bool)] = _option(
         0, "seed of the random weights and inputs"
     )
-    environments: Annotated[list[_Name], _List] = _option(
+    environments: Annotated[list[Name], AsList] = _option(
         ["auto"],
         "interpreters to run the frameworks in: kernel (this one), a path to a python or to a "
         "virtual environment, requirements that an environment is made from and kept, like "
@@ -237,7 +202,7 @@ class BenchmarkArguments(BaseModel):
     )
     executions: Annotated[
         list[Literal["default", "eager", "graph", "xla", "compile", "torchscript"]],
-        _List,
+        AsList,
     ] = _option(
         ["default"],
         "how calls are executed: eager, graph (tf.function), xla (tf.function compiled by XLA), "
@@ -247,7 +212,7 @@ class BenchmarkArguments(BaseModel):
     )
     compile_modes: Annotated[
         list[Literal["default", "reduce-overhead", "max-autotune", "max-autotune-no-cudagraphs"],],
-        _List,
+        AsList,
     ] = _option(["default"], "modes of torch.compile, for executions compile", also="compile_mode")
     compile_dynamic: bool | None = _option(
         None,
@@ -259,7 +224,7 @@ class BenchmarkArguments(BaseModel):
     )
     eager_mode: bool = _option(False, "TensorFlow: the same as executions eager")
     use_xla: bool = _option(False, "TensorFlow: the same as executions xla")
-    threads: Annotated[int | None, Field(gt=0), BeforeValidator(_no_bool)] = _option(
+    threads: Annotated[int | None, Field(gt=0), BeforeValidator(no_bool)] = _option(
         None,
         "threads that one operation may use on the CPU, no more than can run at a time; by default "
         "PyTorch's own choice, and the same number in the other frameworks",
@@ -274,7 +239,7 @@ class BenchmarkArguments(BaseModel):
         "wait while another benchmark runs on the same device, in whichever kernel or shell of "
         "yours; without, the two disturb each other, and the report says so",
     )
-    idle_limit: _Seconds = _option(300.0, "seconds that an unused worker stays warm")
+    idle_limit: Seconds = _option(300.0, "seconds that an unused worker stays warm")
 
     @classmethod
     def of(cls, models: Sequence[str], values: Mapping[str, Any]) -> BenchmarkArguments:
@@ -286,7 +251,7 @@ class BenchmarkArguments(BaseModel):
         try:
             super().__init__(**values)
         except ValidationError as error:
-            problems = _problems(error)
+            problems = problems_of(error, type(self).model_fields, unknown_argument)
             raise ArgumentError(next(iter(problems.values())), problems) from None
 
     def __getattr__(self, name: str) -> Any:
@@ -545,48 +510,3 @@ def _refuse_twice(name: str, values: Sequence[Any]) -> None:
             raise ValueError(
                 f"{name} has {quoted(value)} twice (numbers {earlier} and {number}); keep one"
             )
-
-
-def _problems(error: ValidationError) -> dict[str, str]:
-    """What pydantic found wrong: for each argument the first of it, in one sentence."""
-    problems: dict[str, str] = {}
-    for found in error.errors():
-        sentence = _sentence(found)
-        name = str(found["loc"][0]) if found["loc"] else sentence.split()[0].rstrip(":")
-        problems.setdefault(name if name in BenchmarkArguments.model_fields else "", sentence)
-    return problems
-
-
-def _sentence(found: Any) -> str:
-    """One thing that pydantic found wrong, in one sentence."""
-    path, kind, value = found["loc"], found["type"], found.get("input")
-    name = str(path[0]) if path else ""
-    if kind == "value_error":
-        error = found["ctx"]["error"]
-        is_named = len(path) < 2 and not isinstance(error, Unreadable)
-        return str(error) if is_named else f"{name}: {error}"
-    if kind == "extra_forbidden":
-        return unknown_argument(name)
-    if name == "paddings":
-        return f"paddings: {quoted(value)} is no part of a batch, from 0 to below 1, like 0.3"
-    wanted = {
-        "greater_than": "a whole number above 0",
-        "less_than_equal": f"a number up to {found.get('ctx', {}).get('le')}",
-        "less_than": "below 2147483648, which is more than any machine takes",
-        "int_parsing": "a whole number",
-        "int_type": "a whole number",
-        "int_from_float": "a whole number",
-        "float_parsing": "a number",
-        "float_type": "a number",
-        "bool_parsing": "true or false",
-        "bool_type": "true or false",
-        "string_type": "text",
-        "string_too_short": "a name",
-        "string_unicode": "text: it holds bytes of another encoding; rename it",
-        "literal_error": "one of " + str(found.get("ctx", {}).get("expected", "")).replace("'", ""),
-    }.get(kind, "")
-    hint = ""
-    if kind == "literal_error" and isinstance(value, str):
-        hint = did_you_mean(value, str(found["ctx"]["expected"]).replace("'", "").split(", "))
-    message = f"is not {wanted}{hint}" if wanted else f"is not taken: {found['msg']}"
-    return f"{name}: {quoted(value)} {message}"
