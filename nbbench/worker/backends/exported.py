@@ -24,7 +24,8 @@ from ..case import Case
 from ..exceptions import first_line
 from ..measure import Call
 from .own_torch import tensors_in
-from .torch import TorchBackend, TorchModel
+from .torch import TorchBackend
+from .torch_model import TorchModel
 
 _TOLERANCE = {"float32": 0.001, "float64": 0.001}
 _OTHER_TOLERANCE = 0.1
