@@ -115,6 +115,46 @@ def test_the_calls_that_make_up_for_compiling_are_counted_from_both_rows(report)
     assert speed_frame([eager, slower]).break_even_calls.isna().all()
 
 
+def test_eager_and_compiled_are_compared_by_their_execution(report):
+    (difference,) = report.compare(by="execution").differences
+    assert difference.other.execution == "eager"
+    assert difference.case.execution == "compile"
+    assert difference.ratio > 0
+
+
+def test_each_mode_is_compared_with_eager_and_told_apart():
+    modes = ["default", "max-autotune"]
+    report = run(
+        "bert", configs=[TINY_BERT], sequence_lengths=[8], executions=["eager", "compile"],
+        compile_modes=modes, compile_backend="aot_eager", baseline="eager",
+    )  # fmt: skip
+    assert [d.case.compile_mode for d in report.compare(by="execution").differences] == modes
+    assert list(report.summary["compile mode"]) == ["", *modes]
+    assert report.summary["verdict"].iloc[1]
+    (between,) = report.compare(by="compile_mode").differences
+    assert between.other.compile_mode == "default"
+
+
+def test_the_compiling_calls_take_no_samples_time(report):
+    timing = report.results[1].outcome.timing
+    assert min(len(visit.samples) for visit in timing.visits) > 3
+    assert max(timing.samples) < timing.first_call_s / 2
+    assert sum(visit.calls_s for visit in timing.visits) < timing.first_call_s + 3
+
+
+def test_the_table_has_what_compiling_took(report):
+    table = summary(report.results)
+    eager, compiled = (row[table.heads.index("compiling")] for row in table.rows)
+    assert eager == ""
+    assert compiled.endswith(" s")
+    assert "warm" in compiled
+
+
+def test_an_axis_in_which_nothing_differs_says_so(report):
+    with pytest.raises(nbbench.ArgumentError, match="have one cache alone"):
+        report.compare(by="cache")
+
+
 def test_modes_are_an_axis():
     arguments = nbbench.BenchmarkArguments(
         models=["m"], executions=["eager", "compile"], compile_modes=["default", "max-autotune"]

@@ -6,6 +6,7 @@ import pytest
 from IPython.core.interactiveshell import InteractiveShell
 
 import nbbench
+from nbbench.arguments.defaults import with_defaults
 from nbbench.cli import main
 
 FLAGS = "--frameworks probe --max-time 0.1 --rounds 1"
@@ -168,3 +169,28 @@ def test_config_lists_every_argument(shell, capsys):
     shown = capsys.readouterr().out
     assert "Nbbench.batch_sizes" in shown
     assert "how many samples a call takes" in shown
+
+
+@pytest.mark.parametrize(
+    ("values", "flags", "used"),
+    [
+        ("--caches static", {}, False),
+        ("--caches static", {"generation": True}, True),
+        ("--new-tokens 4", {"generation": True}, True),
+        ("--compile-backend eager", {}, False),
+        ("--compile-backend eager", {"execution": "compile"}, True),
+        ("--compile-backend eager", {"executions": ["eager", "compile"]}, True),
+        ("--optimizer --training", {"training": False}, False),
+        ("--optimizer --training", {}, True),
+    ],
+)
+def test_a_default_that_belongs_to_another_argument_waits_until_that_is_asked_for(
+    monkeypatch, tmp_path, values, flags, used
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("NBBENCH_DEFAULTS", values)
+    merged, sources = with_defaults({"models": ["m"], **flags})
+    name = values.split()[0].lstrip("-").replace("-", "_")
+    assert (name in merged) == used
+    assert any(name in source.values for source in sources) == used
+    nbbench.BenchmarkArguments(**merged)

@@ -112,6 +112,7 @@ def test_a_run_has_columns_of_energy_that_are_missing_where_nothing_counts():
     else:
         assert math.isnan(row.energy_per_call_j)
         assert math.isnan(row.power_w)
+        assert "energy is missing: neither a GPU's driver nor the processor" in str(report)
 
 
 def test_joules_are_never_less_than_nothing():

@@ -196,6 +196,12 @@ def test_what_cannot_be_generated_says_why(backend, config, values, sentence):
         prepared(backend, config, **values)
 
 
+def test_a_decoders_own_limit_names_the_new_tokens_alone(backend):
+    few = {**WHISPER, "max_target_positions": 4}
+    with pytest.raises(Unsupported, match=r"6 new tokens .* \(4\); lower new_tokens$"):
+        prepared(backend, few, sequence_length=4)
+
+
 def test_a_quantized_cache_names_the_packages_that_it_needs(backend, monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(Unsupported, match="needs optimum-quanto or hqq"):
@@ -266,6 +272,13 @@ def test_a_saved_report_keeps_the_times_by_token(report, tmp_path):
     report.save(tmp_path / "r.json")
     loaded = nbbench.Report.load(tmp_path / "r.json")
     assert loaded.speed.equals(report.speed)
+
+
+def test_decode_speed_is_drawn_and_without_any_a_sentence_says_so(report):
+    axes = report.plot.generation().axes
+    assert axes.get_ylabel().startswith("tokens per second")
+    with pytest.raises(nbbench.ArgumentError, match="no case generates"):
+        type(report.plot)([report.results[0]]).generation()
 
 
 def test_the_table_shows_them(report):

@@ -30,6 +30,16 @@ VARIABLE = "NBBENCH_DEFAULTS"
 _NEVER = ("models", "configs")
 """What is measured is always named; only how it is measured has defaults."""
 
+_BELONGS_TO: dict[str, tuple[str, Any]] = {
+    "optimizer": ("training", True),
+    "new_tokens": ("generation", True),
+    "caches": ("generation", True),
+    "compile_modes": ("executions", "compile"),
+    "compile_dynamic": ("executions", "compile"),
+    "compile_backend": ("executions", "compile"),
+}
+"""Arguments that are a part of what another one asks for; such defaults wait until it is."""
+
 _NOT_BY_A_FOLDER = ("environments", "isolation", "trust_remote_code")
 """They choose which code runs and what is installed: no folder may, only its user."""
 
@@ -64,7 +74,25 @@ def with_defaults(
         values.update(left)
         if left:
             used.append(Defaults(source.source, left))
-    return values, used
+    waiting = {n for n in values if n not in given and not _is_asked_for(n, values)}
+    used = [
+        Defaults(each.source, {n: value for n, value in each.values.items() if n not in waiting})
+        for each in used
+    ]
+    kept = {name: value for name, value in values.items() if name not in waiting}
+    return kept, [each for each in used if each.values]
+
+
+def _is_asked_for(name: str, values: Mapping[str, Any]) -> bool:
+    """Whether what a default belongs to is asked for; true of all that stand by themselves."""
+    whole, part = _BELONGS_TO.get(name, ("", None))
+    if not whole:
+        return True
+    singular = next((also for also, plural in singular_names().items() if plural == whole), whole)
+    value = values.get(whole, values.get(singular))
+    if isinstance(part, str):
+        return part in (value if isinstance(value, (list, tuple)) else str(value).split())
+    return bool(value)
 
 
 def sentence_of(used: Iterable[Defaults]) -> str:
@@ -145,7 +173,10 @@ def checked(source: str, values: Mapping[str, Any]) -> Defaults:
 
 def _check(source: str, name: str, value: Any) -> None:
     """Raise `ArgumentError` for a value that its argument does not take, whatever else is given."""
-    beside = {"optimizer": {"training": True}, "inference": {"training": True}}.get(name, {})
+    beside: dict[str, Any] = {"training": True} if name == "inference" else {}
+    if name in _BELONGS_TO:
+        whole, part = _BELONGS_TO[name]
+        beside = {whole: [part] if isinstance(part, str) else part}
     try:
         BenchmarkArguments(models=["any"], **{**beside, name: value})
     except ArgumentError as error:

@@ -71,7 +71,7 @@ def benchmark_parser(prog: str, description: str, epilog: str = "") -> FlagParse
         options = [f"-{extra['short']}"] if "short" in extra else []
         options.append("--" + name.replace("_", "-"))
         if "also" in extra:
-            options.append(f"--{extra['also']}")
+            options.append(f"--{str(extra['also']).replace('_', '-')}")
         if field.annotation is bool:
             parser.add_argument(
                 *options, action=argparse.BooleanOptionalAction, default=None, help=described

@@ -181,7 +181,8 @@ class BenchmarkArguments(BaseModel):
     )
     max_time: Seconds = _option(
         10.0,
-        "the most seconds of calls of a case, precise or not (but never fewer than three visits)",
+        "the most seconds of calls of a case, precise or not (but three visits, unless what comes "
+        "before their first sample takes longer alone)",
     )
     min_samples: Annotated[int, BeforeValidator(no_bool)] = _option(
         MIN_SAMPLES,
@@ -353,7 +354,9 @@ class BenchmarkArguments(BaseModel):
         if not self.models and not self.configs:
             raise ValueError("no model was named; name at least one, like bert-base-uncased")
         if not self.modes():
-            raise ValueError("inference and training are both off, which leaves nothing to measure")
+            raise ValueError(
+                "inference, training and generation are all off, which leaves nothing to measure"
+            )
         if self.optimizer and not self.training:
             raise ValueError("optimizer is a part of training, which is off; switch training on")
         if not (self.speed or self.memory or self.trace_memory_line_by_line):

@@ -77,10 +77,10 @@ def judge(
         return UNSURE, "cannot tell: nothing was compared"
     worse = [d.case.label for d in compared if _is_slower(d, slower) or _is_larger(d, larger)]
     if worse:
-        return REGRESSION, f"regression: {', '.join(worse)}"
+        return REGRESSION, f"regression: {'; '.join(worse)}"
     unsure = [d.case.label for d in comparison.differences if _may_be_slower(d, slower)]
     if unsure:
-        return UNSURE if fail_unsure else NO_REGRESSION, f"cannot tell: {', '.join(unsure)}"
+        return UNSURE if fail_unsure else NO_REGRESSION, f"cannot tell: {'; '.join(unsure)}"
     judged = slower is not None or larger is not None
     return NO_REGRESSION, "no regression" if judged else ""
 

@@ -23,7 +23,7 @@ from ..report.report import FRAMES, Report
 from ..report.saved_json import has_measured
 from ..text import quoted
 
-_ABOUT = "Measure speed and memory of models: a forward pass or a training step, on random weights."
+_ABOUT = "Measure speed and memory of models with random weights: a pass, a step, or generation."
 
 
 _EPILOG = """\

@@ -119,7 +119,14 @@ def compare_by(
     if not results:
         raise ArgumentError("this report has no case; compare one that has some")
     baseline = None if baseline == FIRST else baseline
+    # cases to which the axis does not apply, as eager ones have no mode of torch.compile
+    results = [r for r in results if r.value(axis) not in ("", None)] or results
     values = list(dict.fromkeys(result.value(axis) for result in results))
+    if len(values) == 1:
+        only = str(values[0]) or "none"
+        raise ArgumentError(
+            f"these cases have one {axis.head} alone ({quoted(only)}); nothing differs by it"
+        )
     if baseline is None:
         baseline = values[0]
     wanted = next((value for value in values if str(value) == str(baseline)), None)
@@ -296,6 +303,8 @@ def _axis(results: Sequence[Result], by: str, baseline: str | None) -> Axis:
             )
         return heads[by]
     varying = [axis for axis in AXES if len({str(r.value(axis)) for r in results}) > 1]
+    if any(axis.name == "execution" for axis in varying) and _one_compile_mode(results):
+        varying = [axis for axis in varying if axis.name != "compile_mode"]
     if baseline not in (None, FIRST):
         varying = [a for a in varying if baseline in {str(r.value(a)) for r in results}]
     if not varying:
@@ -311,15 +320,31 @@ def _axis(results: Sequence[Result], by: str, baseline: str | None) -> Axis:
     return varying[0]
 
 
+def _one_compile_mode(results: Sequence[Result]) -> bool:
+    """Whether all that is compiled is compiled alike, so that the execution says it already."""
+    return len({result.case.compile_mode for result in results} - {""}) <= 1
+
+
+def is_of_axis(results: Sequence[Result], by: str, baseline: str) -> bool:
+    """Whether a baseline is a value of this axis, or stands for the first one of any."""
+    axis = next((axis for axis in AXES if by in (axis.name, axis.head)), None)
+    known = axis is not None and any(str(r.value(axis)) == baseline for r in results)
+    return known or baseline == FIRST
+
+
 def _identity(result: Result, but: Axis) -> tuple[Any, ...]:
     """The case on all other axes; an execution or a dtype goes with its framework's own."""
     skipped = {but.name}
     if but.name == "framework":
-        skipped |= {"environment", "execution"}
+        skipped |= {"environment", "execution", "compile_mode"}
+    if but.name == "execution":
+        skipped.add("compile_mode")  # which one execution alone has
     return tuple(axis.value(result.case) for axis in AXES if axis.name not in skipped)
 
 
-_SETTINGS = ("environment", "dtype", "attention", "execution")
+_SETTINGS = (
+    "environment", "dtype", "quantization", "attention", "execution", "compile_mode", "cache",
+)  # fmt: skip
 """The axes that say how a model is run, and not which, nor on what inputs."""
 
 _NO_DIFFERENCE = ("transformers_version", "_name_or_path")

@@ -16,7 +16,7 @@ from ..text import one_line
 from .differences import Differences
 from .environment import EnvironmentFacts
 from .layout import Layout, Table, fit, lines_of
-from .tables import RATES, TEXT_COLUMNS, begun_results, caution, failures, footer, summary
+from .tables import RATES, TEXT_COLUMNS, begun_results, caution, footer, remarks, summary
 
 _WRAPPED = ("time", "first token", "each token")
 """Columns whose cells may be broken between their parts."""
@@ -153,7 +153,7 @@ def results_html(results: Sequence[Result], differences: Differences | None = No
     if rates:
         note += f'<div class="hidden">{" and ".join(rates)} are in report.summary</div>'
     reasons = "".join(
-        f"<li><b>{escape(label)}</b>: {escape(reason)}</li>" for label, reason in failures(results)
+        f"<li><b>{escape(label)}</b>: {escape(reason)}</li>" for label, reason in remarks(results)
     )
     begun = begun_results(results)
     tables = "".join(_table(part, table, begun) for part in layout.tables)

@@ -9,7 +9,7 @@ from ..plan.cases import Result, Status
 from ..text import one_line
 from .differences import Differences
 from .environment import EnvironmentFacts
-from .tables import EMPTY, TEXT_COLUMNS, caution, failures, footer, summary
+from .tables import EMPTY, TEXT_COLUMNS, caution, failures, footer, remarks, summary
 
 
 def as_markdown(
@@ -23,7 +23,7 @@ def as_markdown(
     table = summary(results, differences)
     lines = [
         f"- **{markdown_text(label)}**: {markdown_text(reason)}"
-        for label, reason in failures(results)
+        for label, reason in remarks(results)
     ]
     parts = [
         markdown_text(caution(facts)),

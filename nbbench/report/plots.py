@@ -154,8 +154,13 @@ class Plots:
 
     def generation(self, ax: Any = None) -> Plot:
         """Tokens made in a second after the first one, with their interval, by prompt length."""
-        axes = _axes(ax)
         made = [result for result in self._results if result.case.mode == "generation"]
+        if not any(_decoded_per_second(result)[0] for result in made):
+            what = "no time between tokens was measured" if made else "no case generates"
+            raise ArgumentError(
+                f"{what} in this report; measure with generation=True, and new_tokens above 1"
+            )
+        axes = _axes(ax)
         _lines(axes, made, "sequence_length", _decoded_per_second)
         _label(axes, "prompt length (tokens)", "tokens per second", "", "Generation")
         return _finished(axes, ax is None)

@@ -16,7 +16,14 @@ from ..text import quoted
 from .atomic_write import write_csv, write_parquet, write_text
 from .comparison import Comparison
 from .dataframes import environment_frame, lines_frame, memory_frame, speed_frame
-from .differences import MATTERS, Differences, compare_by, compare_runs, differences_from
+from .differences import (
+    MATTERS,
+    Differences,
+    compare_by,
+    compare_runs,
+    differences_from,
+    is_of_axis,
+)
 from .environment import EnvironmentFacts, EnvironmentKey, WorkerFacts, merge_facts
 from .html_page import page, report_html
 from .markup import as_latex, as_markdown
@@ -130,8 +137,9 @@ class Report:
             return Comparison(
                 compare_runs(self.results, self.facts, other.results, other.facts, matters)
             )
-        if baseline is None:
-            baseline = self._content.baseline
+        usual = self._content.baseline
+        if baseline is None and usual and (not by or is_of_axis(self.results, by, usual)):
+            baseline = usual
         return Comparison(compare_by(self.results, by, baseline, matters))
 
     @property

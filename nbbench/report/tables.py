@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from ..machine.health import BUSY_CORES, busy_sentence
 from ..plan.cases import AXES, Result, Status, Timing
-from ..text import counted, mebibytes, one_line, printed_width, rounded, time_unit
+from ..text import MIB, counted, mebibytes, one_line, printed_width, rounded, time_unit
 from ..worker.timing import TokenTime
 from .differences import Difference, Differences, ratio_text
 from .environment import EnvironmentFacts
@@ -36,7 +36,7 @@ def as_text(
     if table.rows:
         layout = fit(table, width)
         parts += ["\n\n".join(map(_lines, layout.tables)), layout.note]
-    parts += [f"{label}: {reason}" for label, reason in failures(results)]
+    parts += [f"{label}: {reason}" for label, reason in remarks(results)]
     traced = sum(len(r.outcome.lines.steps) for r in results if r.outcome.lines)
     if traced:
         parts.append(f"memory line by line: {traced:,} rows in report.lines (--csv, --tables)")
@@ -109,7 +109,7 @@ def _row(result: Result) -> dict[str, str]:
 
     values = {axis.head: result.value(axis) for axis in AXES}
     texts = {
-        head: "" if value in (None, "default") else one_line(str(value))
+        head: "" if value in _usual(head) else one_line(str(value))
         for head, value in values.items()
     }
     return {
@@ -119,13 +119,15 @@ def _row(result: Result) -> dict[str, str]:
         "status": outcome.status.value,
         "time": "" if timing is None else _marked_time(timing),
         **_of_tokens(result),
+        "compiling": _compiling(timing),
         "samples/s": rate(case.batch_size),
         "tokens/s": rate(tokens),
         "real tokens/s": rate(real),
         "peak MiB": mebibytes(None if memory is None else memory.peak),
         "weights MiB": mebibytes(None if memory is None else memory.weights),
         "activations MiB": mebibytes(None if memory is None else memory.activations),
-        "KV cache MiB": mebibytes(None if memory is None else memory.cache),
+        "KV cache MiB": "" if memory is None or not memory.cache else rounded(memory.cache / MIB),
+        "J a call": "" if outcome.energy is None else rounded(outcome.energy.joules_per_call),
     }
 
 
@@ -149,6 +151,21 @@ def _time_of_token(time: TokenTime) -> str:
         return text
     half = max(time.ci_high_s - time.median_s, time.median_s - time.ci_low_s)
     return f"{text} ±{half / time.median_s:.1%}" if half < time.median_s else f"{text} noisy"
+
+
+def _usual(head: str) -> tuple[str | None, ...]:
+    """Values that are not shown; a mode of torch.compile is, since other executions have none."""
+    return (None,) if head == "compile mode" else (None, "default")
+
+
+def _compiling(timing: Timing | None) -> str:
+    """What compiling took: cold, and once it was found compiled."""
+    cold_s, warm_s = (
+        None if timing is None else timing.compile_s(kind) for kind in ("cold", "warm")
+    )
+    if cold_s is None:
+        return ""
+    return f"{rounded(cold_s)} s" + ("" if warm_s is None else f", warm {rounded(warm_s)} s")
 
 
 def _with_verdict(row: dict[str, str], difference: Difference | None) -> dict[str, str]:
@@ -199,6 +216,16 @@ def failures(results: Iterable[Result]) -> list[tuple[str, str]]:
         if len(results) > 1:
             label += f" and {len(results) - 1:,} more"
         listed.append((f"{status}: {label}", one_line(reason)))
+    return listed
+
+
+def remarks(results: Sequence[Result]) -> list[tuple[str, str]]:
+    """What is below the table: why cases failed, and what was asked for and could not be had."""
+    asked = [r for r in results if r.case.energy and r.outcome.status is Status.OK]
+    listed = failures(results)
+    if asked and not any(result.outcome.energy for result in asked):
+        what = "neither a GPU's driver nor the processor (RAPL) counts it here"
+        listed.append(("energy is missing", what))
     return listed
 
 

@@ -178,7 +178,7 @@ AXES = (
     Axis("compile_mode", "compile mode", ", mode {}", rank=7.5, usual=""),
     Axis("batch_size", "batch", ", batch {}", rank=3),
     Axis("sequence_length", "length", " × length {}", rank=4),
-    Axis("new_tokens", "new tokens", " + {} tokens", rank=4.2),
+    Axis("new_tokens", "new tokens", " + {} new", rank=4.2),
     Axis("cache", "cache", ", {} cache", rank=4.7, usual=""),
     Axis("padding", "padding", ", {:.3g} padding", rank=4.5, usual=0.0),
 )

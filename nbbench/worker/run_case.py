@@ -42,6 +42,7 @@ _PIP = re.compile(r"\bpip install\b")
 """How Transformers ends a sentence about a package that it wants, of whichever type of error."""
 
 _MAX_PHASE_STEPS = 10
+_MAX_COMPILING_CALLS = 20
 _PHASES_SHARE_OF_TIME = 0.1
 
 _MEMORY_CALLS = 3
@@ -83,7 +84,10 @@ def _explained(
     """What an exception means for its case, in a sentence."""
     line = first_line(error)
     if backend.is_out_of_memory(error):
-        return Status.OOM, f"memory ran out while {phase.value}: {line}; {less(phase)}"
+        hint = less(phase)
+        if case.mode == "generation" and phase is not Phase.BUILDING:
+            hint = hint.replace(" or ", ", ") + " or new_tokens"
+        return Status.OOM, f"memory ran out while {phase.value}: {line}; {hint}"
     raised = f"{type(error).__name__}: {line}"
     own = own_line(error, case)
     if own:
@@ -226,6 +230,10 @@ class _Visit:
     ) -> tuple[Timing, Optional[MemoryProfile]]:
         case, begin = self._case, time.perf_counter()
         first_call_s = device.stopwatch(call, 1)
+        warm_call_s = first_call_s
+        if model.execution in COMPILED:  # whose first calls say nothing of the others
+            warm_call_s = self._compiled_call_s(device, model, call)
+            begin = time.perf_counter() - warm_call_s
         # three visits that cost so much would take longer than the case may, unless the code that
         # this one has compiled is found by the others
         costs_much = build_s + first_call_s > case.max_time / MIN_VISITS
@@ -234,7 +242,7 @@ class _Visit:
         if with_memory:
             device.memory.start()
         share = 1.0 if alone else VISIT_SHARE
-        warm = warm_up(call, device.stopwatch, first_call_s, share * case.max_time)
+        warm = warm_up(call, device.stopwatch, warm_call_s, share * case.max_time)
         reference = _reference(device)
         self._enter(Phase.MEASURING)
         if with_memory and not warm.samples:
@@ -267,6 +275,17 @@ class _Visit:
             **_times_of_tokens(model, calls=len(samples) * block_size(warm.call_s)),
         )
         return summarize(visit, case.precision), memory
+
+    def _compiled_call_s(self, device: Device, model: Model, call: Call) -> float:
+        """Call until nothing more is compiled; the seconds of the last call."""
+        compilation: Optional[Compiles] = getattr(model, "compilation", None)
+        for _ in range(_MAX_COMPILING_CALLS):
+            if compilation is not None:
+                compilation.begin_sampling()
+            call_s = device.stopwatch(call, 1)
+            if compilation is None or not compilation.recompilations:
+                break
+        return call_s
 
     def _compiled(self, model: Model) -> str:
         """Whether the first call has compiled all, or found what a visit before it had."""

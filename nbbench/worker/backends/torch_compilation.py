@@ -21,9 +21,8 @@ def compiled(torch: Any, model: Any, case: Case) -> Any:
 
     Raises `Unsupported` for a backend that this PyTorch has not.
     """
-    known = torch._dynamo.list_backends(exclude_tags=())
-    backend = case.compile_backend or "inductor"
-    if backend not in known:
+    backend, known = case.compile_backend or "inductor", torch._dynamo.list_backends()
+    if backend not in torch._dynamo.list_backends(exclude_tags=()):  # those for debugging, too
         raise Unsupported(
             f"compile_backend {backend} is not one that PyTorch {torch.__version__} has here; give "
             f"one of {', '.join(known)}"

@@ -182,6 +182,11 @@ class Generation:
             raise Unsupported(f"{type(self._model).__name__} is given no token ids to continue")
         prompt = 1 if self._is_pair else int(inputs["input_ids"].shape[1])
         positions = prompt + self._new_tokens - 1  # the last token is put through no more
+        if longest is not None and positions > longest and self._is_pair:
+            raise Unsupported(
+                f"{self._new_tokens} new tokens are more positions than the decoder of "
+                f"{self._case.model} has ({longest}); lower new_tokens"
+            )
         if longest is not None and positions > longest:
             raise Unsupported(
                 f"a prompt of {prompt} and {self._new_tokens} new tokens are more positions than "
