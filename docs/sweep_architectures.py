@@ -253,7 +253,7 @@ trained. An error is Transformers' own where it cannot build the model from that
 without nbbench either. The column *without nbbench* has what comes of an error's case when
 Transformers alone builds the same class in the same mode and calls it with the same inputs and
 labels. A case that took more than 30 s, on a machine that had other work to do, counts as an error,
-too.
+too. The environments had what some types want: torchvision, torchaudio, timm, Pillow and scipy.
 """
 
 _WITHOUT = {None: "", "building": "cannot be built", "calling": "the call fails", "": "runs"}

@@ -121,14 +121,20 @@ def test_several_axes_ask_by_which():
         report.compare()
 
 
-def test_without_visits_nothing_is_called_different():
+@pytest.mark.parametrize(
+    ("factor", "verdict"), [(1.3, "cannot tell"), (5, "slower"), (0.2, "faster")]
+)
+def test_single_processes_are_called_different_only_where_they_lie_far_apart(factor, verdict):
     random = np.random.default_rng(0)
     one = result_of(visits_of(random, 0.01, count=1))
-    other = result_of(visits_of(random, 0.05, count=1), execution="compile")
+    other = result_of(visits_of(random, factor * 0.01, count=1), execution="compile")
     row = report_of(one, other).compare().frame.iloc[0]
-    assert row.verdict == "cannot tell"
-    assert row.ratio == pytest.approx(5, rel=0.1)
+    assert row.verdict == verdict
+    assert row.ratio == pytest.approx(factor, rel=0.1)
     assert "fewer than 3 visits" in row.reason
+    assert math.isnan(row.ratio_low or math.nan) == (verdict == "cannot tell")
+    if verdict != "cannot tell":
+        assert row.ratio_low < factor < row.ratio_high
 
 
 def test_a_failed_case_is_not_compared_and_says_why():

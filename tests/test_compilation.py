@@ -106,11 +106,17 @@ def test_times_with_compiling_amid_their_samples_are_marked(report):
 def test_the_calls_that_make_up_for_compiling_are_counted_from_both_rows(report):
     eager, compiled = report.results
     timing = compiled.outcome.timing
-    fast = replace(timing, median_s=eager.outcome.timing.median_s / 2)
+    half = eager.outcome.timing.median_s / 2
+    fast = replace(timing, median_s=half, ci_low_s=0.9 * half, ci_high_s=1.1 * half)
+    sure = replace(eager.outcome.timing, ci_low_s=1.8 * half, ci_high_s=2.2 * half)
+    eager = Result(eager.case, replace(eager.outcome, timing=sure))
     faster = Result(compiled.case, replace(compiled.outcome, timing=fast))
     row = speed_frame([eager, faster]).iloc[1]
     saved = eager.outcome.timing.median_s / 2
     assert row.break_even_calls == math.ceil((timing.visits[0].first_call_s - saved) / saved)
+    unsure = replace(fast, ci_high_s=1.9 * half)
+    meeting = Result(compiled.case, replace(compiled.outcome, timing=unsure))
+    assert speed_frame([eager, meeting]).break_even_calls.isna().all()
     slower = Result(compiled.case, replace(compiled.outcome, timing=replace(timing, median_s=1e3)))
     assert speed_frame([eager, slower]).break_even_calls.isna().all()
 

@@ -66,7 +66,7 @@ def memory_frame(results: Sequence[Result]) -> pd.DataFrame:
 
 
 def speed_row(
-    result: Result, eager: Mapping[tuple[Any, ...], float] | None = None
+    result: Result, eager: Mapping[tuple[Any, ...], Timing] | None = None
 ) -> dict[str, Any]:
     """A row of `speed_frame`; ``eager`` are the times that compiled cases are compared with."""
     calls = _break_even_calls(result, eager or {})
@@ -216,24 +216,26 @@ def _of_compiling(timing: Timing | None) -> dict[str, Any]:
     }
 
 
-def _break_even_calls(result: Result, eager: Mapping[tuple[Any, ...], float]) -> int | None:
+def _break_even_calls(result: Result, eager: Mapping[tuple[Any, ...], Timing]) -> int | None:
     """After how many calls a compiled case has made up for what compiling it took, cold.
 
     It is compared with the ``eager`` one that is alike but for the execution; None where there is
-    none, or where the compiled one is no faster.
+    none, or where it is not sure that the compiled one is faster: their intervals meet.
     """
     timing = result.outcome.timing
     cold_s = None if timing is None else timing.compile_s("cold")
-    eager_s = eager.get(_but_for_execution(result))
-    if timing is None or cold_s is None or eager_s is None or eager_s <= timing.median_s:
+    other = eager.get(_but_for_execution(result))
+    if timing is None or cold_s is None or other is None:
         return None
-    return math.ceil(cold_s / (eager_s - timing.median_s))
+    if timing.ci_high_s is None or other.ci_low_s is None or timing.ci_high_s >= other.ci_low_s:
+        return None
+    return math.ceil(cold_s / (other.median_s - timing.median_s))
 
 
-def _eager_times(results: Iterable[Result]) -> dict[tuple[Any, ...], float]:
+def _eager_times(results: Iterable[Result]) -> dict[tuple[Any, ...], Timing]:
     """The times of the cases that ran eagerly, by all else that they are."""
     return {
-        _but_for_execution(result): result.outcome.timing.median_s
+        _but_for_execution(result): result.outcome.timing
         for result in results
         if result.outcome.timing is not None and result.outcome.execution == "eager"
     }

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import ArgumentError, did_you_mean
 from ..plan.cases import AXES, Axis, Case, MemoryProfile, Result, Status
 from ..text import quoted, rounded
-from ..worker.timing import MIN_VISITS, Visit
+from ..worker.timing import MIN_VISITS, Timing, Visit
 from .environment import EnvironmentFacts, environment_differences
 from .ratios import paired_ratio, unpaired_ratio
 
@@ -43,6 +43,10 @@ class Verdict(str, Enum):
     SLOWER = "slower"
     SAME = "same"
     UNSURE = "cannot tell"
+
+
+PROCESSES_DIFFER = 1.5
+"""The factor by which two processes that do the same differ at most, as far as was seen."""
 
 
 @dataclass(frozen=True)
@@ -228,12 +232,17 @@ def compare_results(
     estimate = (paired_ratio if paired else unpaired_ratio)(_visits(result), _visits(base))
     memory_ratio, memory = _compare_memory(result, base)
     if estimate is None:
+        verdict, low, high = _by_samples(result.outcome.timing, base.outcome.timing)
         reason = f"fewer than {MIN_VISITS} visits to compare"
+        if verdict is not Verdict.UNSURE:
+            reason += f": by their samples, which are more than {PROCESSES_DIFFER:g} times apart"
         return Difference(
             result.case,
             base.case,
-            Verdict.UNSURE,
+            verdict,
             _plain_ratio(result, base),
+            low,
+            high,
             memory_ratio=memory_ratio,
             memory=memory,
             reason=reason,
@@ -249,6 +258,26 @@ def compare_results(
         memory_ratio,
         memory,
     )
+
+
+def _by_samples(
+    mine: Timing | None, theirs: Timing | None
+) -> tuple[Verdict, float | None, float | None]:
+    """What the samples of one process each say, and the ends of their ratio's interval.
+
+    They say nothing of other processes, and so decide only where they are farther apart than those
+    are; without a verdict there is no interval.
+    """
+    if mine is None or theirs is None:
+        return Verdict.UNSURE, None, None
+    ends = (mine.ci_low_s, mine.ci_high_s, theirs.ci_low_s, theirs.ci_high_s)
+    if None in ends:
+        return Verdict.UNSURE, None, None
+    low = (mine.ci_low_s or 0) / (theirs.ci_high_s or 1) / PROCESSES_DIFFER
+    high = (mine.ci_high_s or 0) / (theirs.ci_low_s or 1) * PROCESSES_DIFFER
+    if low > 1:
+        return Verdict.SLOWER, low, high
+    return (Verdict.FASTER, low, high) if high < 1 else (Verdict.UNSURE, None, None)
 
 
 def verdict_of(low: float, high: float, matters: float) -> Verdict:
