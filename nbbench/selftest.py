@@ -18,8 +18,8 @@ from typing import Any
 from .api import run
 from .execution.worker_process import boot_command
 from .plan.cases import Result, Status
-from .report.differences import Difference, ratio_text
-from .report.differences import Verdict as Compared
+from .report.verdict import Difference, ratio_text
+from .report.verdict import Verdict as Compared
 from .text import rounded, time_unit
 
 WITHIN = 0.02

@@ -111,6 +111,25 @@ def test_what_cannot_be_compared_is_one_sentence(arguments, sentence):
         report.compare(**arguments)
 
 
+def test_the_first_of_several_ways_is_what_the_others_are_compared_with():
+    random = np.random.default_rng(0)
+    ways = [("eager", "none"), ("eager", "int8"), ("compile", "none"), ("compile", "int8")]
+    made = [
+        result_of(visits_of(random, seconds), execution=execution, quantization=quantization,
+                  model=model)
+        for model in ("a", "b")
+        for seconds, (execution, quantization) in zip((0.01, 0.02, 0.005, 0.01), ways, strict=True)
+    ]  # fmt: skip
+    comparison = report_of(*made, baseline="first").compare()
+    found = [(d.case.model, d.other.model, d.verdict.value) for d in comparison.differences]
+    assert [each[:2] for each in found] == [("a", "a")] * 3 + [("b", "b")] * 3
+    assert [each[2] for each in found][:2] == ["slower", "faster"]
+    assert {(d.other.execution, d.other.quantization) for d in comparison.differences} == {
+        ("eager", "none")
+    }
+    assert "against the first of each" in str(comparison)
+
+
 def test_several_axes_ask_by_which():
     random = np.random.default_rng(0)
     report = report_of(

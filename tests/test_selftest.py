@@ -10,8 +10,8 @@ from nbbench import selftest
 from nbbench.cli import main
 from nbbench.cli.selftest import show
 from nbbench.frameworks import backend_names, has_backend
-from nbbench.report.differences import Difference
-from nbbench.report.differences import Verdict as Compared
+from nbbench.report.verdict import Difference
+from nbbench.report.verdict import Verdict as Compared
 from nbbench.selftest import Check, Sizes, Verdict, checks, passed
 from nbbench.worker.backends.selftest import slowed
 from nbbench.worker.case import Case

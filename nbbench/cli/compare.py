@@ -5,8 +5,8 @@ from __future__ import annotations
 from ..arguments.flags import FlagParser
 from ..errors import ArgumentError
 from ..report.comparison import Comparison
-from ..report.differences import Difference, Verdict
 from ..report.report import Report
+from ..report.verdict import Difference, Verdict
 from ..text import quoted
 
 _ABOUT = """\

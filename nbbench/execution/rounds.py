@@ -19,9 +19,10 @@ from dataclasses import dataclass, field, replace
 
 from ..machine.reference_level import keep_levels, level_key, read_levels
 from ..plan.cases import Case, MemoryProfile, Outcome, Result, Status
-from ..report.differences import Verdict, differences_from
+from ..report.differences import differences_from
 from ..report.environment import EnvironmentKey
 from ..report.ratios import LOOKS
+from ..report.verdict import Verdict
 from ..report.visits import is_beyond_visits, summarize_visits
 from ..worker.timing import MIN_VISITS, Visit
 from .events import CaseEnded, CaseVisited, Event

@@ -5,9 +5,10 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from .differences import Difference, Differences, Verdict
+from .differences import Differences
 from .differences_text import differences_html, differences_markdown, differences_text
 from .plots import Plot, forest
+from .verdict import Difference, Verdict
 from .width import output_width
 
 if TYPE_CHECKING:

@@ -1,8 +1,4 @@
-"""What differs between cases, by how much, and how surely.
-
-Two cases of one run are compared visit by visit, cases of two runs by their times at the
-reference's level (`ratios`).
-"""
+"""Which cases are compared with which, of one run or of two, and what comes of it."""
 
 from __future__ import annotations
 
@@ -10,62 +6,20 @@ import math
 import statistics
 from collections.abc import Container, Sequence
 from dataclasses import dataclass
-from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ArgumentError, did_you_mean
-from ..plan.cases import AXES, Axis, Case, MemoryProfile, Result, Status
-from ..text import quoted, rounded
-from ..worker.timing import MIN_VISITS, Timing, Visit
+from ..plan.cases import AXES, Axis, Case, Result
+from ..text import quoted
 from .environment import EnvironmentFacts, environment_differences
-from .ratios import paired_ratio, unpaired_ratio
+from .verdict import MATTERS, Difference, Verdict, compare_results
 
 if TYPE_CHECKING:
     import pandas as pd
 
-MATTERS = 0.02
-"""A difference of time that matters; what surely lies below it is called the same."""
-
 FIRST = "first"
-"""The baseline that is the first value of the first axis in which cases differ."""
-
-MEMORY_MATTERS = 0.05
-"""The same for peak memory, which differs from run to run by the C allocator's chance."""
-
-MEMORY_CHANCE_BYTES = 32 << 20
-"""By which peaks on the CPU differ by chance: 59 to 83 MiB of activations in ten runs of a case."""
-
-
-class Verdict(str, Enum):
-    """What is known of a difference."""
-
-    FASTER = "faster"
-    SLOWER = "slower"
-    SAME = "same"
-    UNSURE = "cannot tell"
-
-
-PROCESSES_DIFFER = 1.5
-"""The factor by which two processes that do the same differ at most, as far as was seen."""
-
-
-@dataclass(frozen=True)
-class Difference:
-    """One case beside another: ``ratio`` is its time over the other's, with a 95 % interval.
-
-    ``memory_ratio`` is that of their peaks, and ``memory`` the verdict on it: "larger", "smaller",
-    "same", or empty where a peak is missing. ``reason`` says why there is no ratio.
-    """
-
-    case: Case
-    other: Case
-    verdict: Verdict
-    ratio: float | None = None
-    low: float | None = None
-    high: float | None = None
-    memory_ratio: float | None = None
-    memory: str = ""
-    reason: str = ""
+"""The baseline that is the first value of the axis in which cases differ, or the first of several
+ways to run each."""
 
 
 @dataclass(frozen=True)
@@ -116,9 +70,13 @@ def compare_by(
     """Compare cases of one run that differ in the axis ``by`` alone with those of its baseline.
 
     ``baseline`` is a value of the axis, by default the first. Without ``by`` it is the axis of
-    which ``baseline`` is a value, or the only one in which cases differ. Raises `ArgumentError`.
+    which ``baseline`` is a value, or the only one in which cases differ; where cases are run in
+    several ways (in more than one framework, execution, dtype, …) and ``baseline`` is "first", each
+    is compared with the first that has the same model and inputs. Raises `ArgumentError`.
     """
     baseline = None if baseline is None else _name(baseline)
+    if baseline == FIRST and not by and len(_ways_that_vary(results)) > 1:
+        return _against_first(results, matters)
     axis = _axis(results, by, baseline)
     if not results:
         raise ArgumentError("this report has no case; compare one that has some")
@@ -219,99 +177,29 @@ def compare_runs(
     )
 
 
-def compare_results(
-    result: Result, base: Result, matters: float = MATTERS, *, paired: bool
-) -> Difference:
-    """One result beside another; ``paired`` where both are of one run, round by round."""
-    for each in (result, base):
-        if each.outcome.status is not Status.OK or each.outcome.timing is None:
-            reason = each.outcome.reason or "no time was taken"
-            if each.case.label != result.case.label:
-                reason = f"{each.case.label}: {reason}"
-            return Difference(result.case, base.case, Verdict.UNSURE, reason=reason)
-    estimate = (paired_ratio if paired else unpaired_ratio)(_visits(result), _visits(base))
-    memory_ratio, memory = _compare_memory(result, base)
-    if estimate is None:
-        verdict, low, high = _by_samples(result.outcome.timing, base.outcome.timing)
-        reason = f"fewer than {MIN_VISITS} visits to compare"
-        if verdict is not Verdict.UNSURE:
-            reason += f": by their samples, which are more than {PROCESSES_DIFFER:g} times apart"
-        return Difference(
-            result.case,
-            base.case,
-            verdict,
-            _plain_ratio(result, base),
-            low,
-            high,
-            memory_ratio=memory_ratio,
-            memory=memory,
-            reason=reason,
-        )
-    low, high = math.exp(estimate.low), math.exp(estimate.high)
-    return Difference(
-        result.case,
-        base.case,
-        verdict_of(low, high, matters),
-        math.exp(estimate.mean),
-        low,
-        high,
-        memory_ratio,
-        memory,
+def _against_first(results: Sequence[Result], matters: float) -> Differences:
+    """Compare each case with the first one of the same model and inputs, however it is run."""
+    ways = {axis.name for axis in AXES if axis.name in _WAYS}
+    bases: dict[tuple[Any, ...], Result] = {}
+    differences = []
+    for result in results:
+        key = tuple(axis.value(result.case) for axis in AXES if axis.name not in ways)
+        base = bases.setdefault(key, result)
+        if base is not result:
+            differences.append(compare_results(result, base, matters, paired=True))
+    titles = {difference.other.label for difference in differences}
+    return Differences(
+        f"against {titles.pop()}" if len(titles) == 1 else "against the first of each",
+        tuple(differences),
+        varying=_varying([result.case for result in results]),
     )
 
 
-def _by_samples(
-    mine: Timing | None, theirs: Timing | None
-) -> tuple[Verdict, float | None, float | None]:
-    """What the samples of one process each say, and the ends of their ratio's interval.
-
-    They say nothing of other processes, and so decide only where they are farther apart than those
-    are; without a verdict there is no interval.
-    """
-    if mine is None or theirs is None:
-        return Verdict.UNSURE, None, None
-    ends = (mine.ci_low_s, mine.ci_high_s, theirs.ci_low_s, theirs.ci_high_s)
-    if None in ends:
-        return Verdict.UNSURE, None, None
-    low = (mine.ci_low_s or 0) / (theirs.ci_high_s or 1) / PROCESSES_DIFFER
-    high = (mine.ci_high_s or 0) / (theirs.ci_low_s or 1) * PROCESSES_DIFFER
-    if low > 1:
-        return Verdict.SLOWER, low, high
-    return (Verdict.FASTER, low, high) if high < 1 else (Verdict.UNSURE, None, None)
-
-
-def verdict_of(low: float, high: float, matters: float) -> Verdict:
-    """What the interval of a ratio of times says."""
-    if low >= 1 / (1 + matters) and high <= 1 + matters:
-        return Verdict.SAME
-    if high < 1:
-        return Verdict.FASTER
-    return Verdict.SLOWER if low > 1 else Verdict.UNSURE
-
-
-def _visits(result: Result) -> tuple[Visit, ...]:
-    timing = result.outcome.timing
-    return () if timing is None else timing.visits
-
-
-def _plain_ratio(result: Result, base: Result) -> float | None:
-    mine, theirs = result.outcome.timing, base.outcome.timing
-    return None if mine is None or theirs is None else mine.median_s / theirs.median_s
-
-
-def _compare_memory(result: Result, base: Result) -> tuple[float | None, str]:
-    """The ratio of peaks, and what it says beyond chance."""
-    mine, theirs = _peak(result.outcome.memory), _peak(base.outcome.memory)
-    if not mine or not theirs:
-        return None, ""
-    chance = MEMORY_CHANCE_BYTES if result.outcome.device == "cpu" else 0
-    if abs(mine - theirs) <= max(MEMORY_MATTERS * theirs, chance):
-        return mine / theirs, "same"
-    return mine / theirs, "larger" if mine > theirs else "smaller"
-
-
-def _peak(memory: MemoryProfile | None) -> int | None:
-    return None if memory is None else memory.peak
+def _ways_that_vary(results: Sequence[Result]) -> list[str]:
+    """The axes of how a model is run in which these differ; a mode goes with its execution."""
+    names = [n for n in _WAYS if n != "compile_mode" or not _one_compile_mode(results)]
+    axes = [axis for axis in AXES if axis.name in names]
+    return [axis.name for axis in axes if len({str(r.value(axis)) for r in results}) > 1]
 
 
 def _name(value: object) -> str:
@@ -371,6 +259,12 @@ def _identity(result: Result, but: Axis) -> tuple[Any, ...]:
     return tuple(axis.value(result.case) for axis in AXES if axis.name not in skipped)
 
 
+_WAYS = (
+    "framework", "environment", "dtype", "quantization", "attention", "execution", "compile_mode",
+    "cache",
+)  # fmt: skip
+"""The axes of how a model is run."""
+
 _SETTINGS = (
     "environment", "dtype", "quantization", "attention", "execution", "compile_mode", "cache",
 )  # fmt: skip
@@ -420,13 +314,3 @@ def _row(difference: Difference) -> dict[str, Any]:
         "memory_verdict": difference.memory,
         "reason": difference.reason,
     }
-
-
-def ratio_text(difference: Difference) -> str:
-    """A ratio as a person reads it: 0.842 [0.83, 0.86]; empty where there is none."""
-    if difference.ratio is None:
-        return ""
-    if difference.low is None or difference.high is None:
-        return rounded(difference.ratio)
-    ends = f"[{rounded(difference.low)}, {rounded(difference.high)}]"
-    return f"{rounded(difference.ratio)} {ends}"

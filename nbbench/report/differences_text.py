@@ -7,9 +7,10 @@ from html import escape
 
 from ..plan.cases import AXES, Outcome
 from ..text import one_line, printed_width
-from .differences import Differences, Verdict, ratio_text
+from .differences import Differences
 from .layout import Table, column_widths, fit
 from .markup import markdown_table, markdown_text
+from .verdict import Verdict, ratio_text
 
 _NOT_BEGUN = Outcome.skipped().reason
 """Cases that were not begun have no row, but one line together."""

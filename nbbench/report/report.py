@@ -16,20 +16,14 @@ from ..text import quoted
 from .atomic_write import write_csv, write_parquet, write_text
 from .comparison import Comparison
 from .dataframes import environment_frame, lines_frame, memory_frame, speed_frame
-from .differences import (
-    MATTERS,
-    Differences,
-    compare_by,
-    compare_runs,
-    differences_from,
-    is_of_axis,
-)
+from .differences import Differences, compare_by, compare_runs, differences_from, is_of_axis
 from .environment import EnvironmentFacts, EnvironmentKey, WorkerFacts, merge_facts
 from .html_page import page, report_html
 from .markup import as_latex, as_markdown
 from .plots import Plots
 from .saved_json import Content, as_values, read_content, write_content
 from .tables import as_text, summary
+from .verdict import MATTERS
 from .width import output_width
 
 if TYPE_CHECKING:

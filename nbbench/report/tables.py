@@ -9,9 +9,10 @@ from ..machine.health import BUSY_CORES, busy_sentence
 from ..plan.cases import AXES, Result, Status, Timing
 from ..text import MIB, counted, mebibytes, one_line, printed_width, rounded, time_unit
 from ..worker.timing import TokenTime
-from .differences import Difference, Differences, ratio_text
+from .differences import Differences
 from .environment import EnvironmentFacts
 from .layout import Table, column_widths, fit
+from .verdict import Difference, ratio_text
 
 _MIN_LOAD = 0.1
 """Cores; less than that is what a system does for itself."""
