@@ -67,7 +67,7 @@ class ExportedBackend:
         self._eager.import_model(case)
 
     def is_out_of_memory(self, error: BaseException) -> bool:
-        """As PyTorch tells of it, or Python."""
+        """As PyTorch says it, or Python."""
         return self._eager.is_out_of_memory(error)
 
     def keep_compiled_in(self, folder: str) -> None:
