@@ -22,7 +22,7 @@ def problems_of(
     problems: dict[str, str] = {}
     for found in error.errors():
         sentence = _sentence(found, unknown)
-        name = str(found["loc"][0]) if found["loc"] else sentence.split()[0].rstrip(":")
+        name = str(found["loc"][0]) if found["loc"] else sentence.split()[0].rstrip(":,")
         problems.setdefault(name if name in known else "", sentence)
     return problems
 
