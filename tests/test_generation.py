@@ -7,6 +7,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import pytest
+from packaging.version import Version
 
 import nbbench
 from nbbench.worker.backend import Unsupported
@@ -49,8 +50,8 @@ LATENT = {
     "v_head_dim": 4,
     "vocab_size": 100,
 }
-LATENT_WIDTH = 4 * (4 + 4 + 4) if version("transformers") < "5.20" else 8 + 4
-"""Of a position in a layer: keys and values of all heads, or since then the latents they are of."""
+LATENT_WIDTH = 4 * (4 + 4 + 4) if Version(version("transformers")) < Version("5.15") else 8 + 4
+"""Of a position in a layer: keys and values of all heads, or the latents that they are of."""
 
 T5 = {
     "model_type": "t5",
