@@ -8,10 +8,13 @@ import signal
 import sys
 import tempfile
 import time
+from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 
 import platformdirs
 import pytest
+from packaging.version import Version
 
 import nbbench
 from nbbench.hf import PyTorchBenchmarkArguments, TensorFlowBenchmarkArguments
@@ -19,6 +22,11 @@ from nbbench.hf import PyTorchBenchmarkArguments, TensorFlowBenchmarkArguments
 HERE = Path(__file__).parent
 WORKER = 3 if sys.platform == "linux" else 1
 """How many processes a worker is that runs no case: itself, and on Linux two guards."""
+
+OLDER = pytest.mark.skipif(
+    find_spec("transformers") is not None and Version(version("transformers")) < Version("5.23"),
+    reason="older versions of Transformers build these types otherwise, or not by themselves",
+)
 
 TINY_BERT = {
     "model_type": "bert",

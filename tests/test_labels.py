@@ -7,6 +7,7 @@ import pytest
 from nbbench.worker.backend import Unsupported
 from nbbench.worker.backends.refused_training import refusal
 from nbbench.worker.heads.labels import asks_for_loss
+from tests.conftest import OLDER
 from tests.test_heads import TEXT, VIT, WAV2VEC2, built, run
 from tests.test_inputs import script
 
@@ -53,6 +54,7 @@ def of_type(backend, model_type, **values):
     return {"model_type": model_type, **CONFIGS.get(model_type, {}), **values}
 
 
+@OLDER
 @pytest.mark.parametrize("model_type", CONFIGS)
 def test_a_model_that_speaks_is_trained_on_the_sound_of_its_text(backend, model_type):
     model, call = built(backend, of_type(backend, model_type), model_class="auto")
@@ -157,6 +159,7 @@ def test_a_model_is_trained_in_a_process_that_has_run_it_before(backend):
         run(backend, BEIT, mode)
 
 
+@OLDER
 def test_a_weighted_sum_over_layers_that_are_dropped_is_unsupported(backend):
     config = {**WAV2VEC2, "num_hidden_layers": 4, "use_weighted_layer_sum": True,
               "architectures": ["Wav2Vec2ForSequenceClassification"]}  # fmt: skip

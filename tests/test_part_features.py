@@ -13,7 +13,10 @@ from nbbench.worker.backends.torch import TorchBackend
 from nbbench.worker.case import Case
 from nbbench.worker.heads.head import Head, ModelClass
 from nbbench.worker.heads.labels import labels_of, loss_of
+from tests.conftest import OLDER
 from tests.test_inputs import described, prepared, script
+
+pytestmark = OLDER
 
 OMNI = "models.qwen2_5_omni.modeling_qwen2_5_omni.Qwen2_5OmniToken2Wav"
 SAM3 = "models.sam3.modeling_sam3.Sam3"

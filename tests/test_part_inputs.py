@@ -6,7 +6,10 @@ import pytest
 
 from nbbench.worker.backend import Unsupported
 from nbbench.worker.case import Case
+from tests.conftest import OLDER
 from tests.test_inputs import CONFIG, described, script
+
+pytestmark = OLDER
 
 HEADS = {"num_attention_heads": 2, "num_key_value_heads": 2, "head_dim": 16}
 VISION = {**CONFIG, "patch_size": 8, "spatial_merge_size": 2}
