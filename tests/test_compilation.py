@@ -117,7 +117,12 @@ def test_the_calls_that_make_up_for_compiling_are_counted_from_both_rows(report)
     unsure = replace(fast, ci_high_s=1.9 * half)
     meeting = Result(compiled.case, replace(compiled.outcome, timing=unsure))
     assert speed_frame([eager, meeting]).break_even_calls.isna().all()
-    slower = Result(compiled.case, replace(compiled.outcome, timing=replace(timing, median_s=1e3)))
+    slower = Result(
+        compiled.case,
+        replace(
+            compiled.outcome, timing=replace(timing, median_s=1e3, ci_low_s=9e2, ci_high_s=1.1e3)
+        ),
+    )
     assert speed_frame([eager, slower]).break_even_calls.isna().all()
 
 
