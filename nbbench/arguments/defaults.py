@@ -18,7 +18,7 @@ from typing import Any
 from ..errors import ArgumentError, did_you_mean
 from ..text import one_line, quoted
 from .flags import benchmark_parser
-from .schema import BenchmarkArguments, singular_names
+from .schema import BELONGS_TO, BenchmarkArguments, singular_names
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -29,16 +29,6 @@ VARIABLE = "NBBENCH_DEFAULTS"
 
 _NEVER = ("models", "configs")
 """What is measured is always named; only how it is measured has defaults."""
-
-_BELONGS_TO: dict[str, tuple[str, Any]] = {
-    "optimizer": ("training", True),
-    "new_tokens": ("generation", True),
-    "caches": ("generation", True),
-    "compile_modes": ("executions", "compile"),
-    "compile_dynamic": ("executions", "compile"),
-    "compile_backend": ("executions", "compile"),
-}
-"""Arguments that are a part of what another one asks for; such defaults wait until it is."""
 
 _NOT_BY_A_FOLDER = ("environments", "isolation", "trust_remote_code")
 """They choose which code runs and what is installed: no folder may, only its user."""
@@ -85,7 +75,7 @@ def with_defaults(
 
 def _is_asked_for(name: str, values: Mapping[str, Any]) -> bool:
     """Whether what a default belongs to is asked for; true of all that stand by themselves."""
-    whole, part = _BELONGS_TO.get(name, ("", None))
+    whole, part = BELONGS_TO.get(name, ("", None))
     if not whole:
         return True
     singular = next((also for also, plural in singular_names().items() if plural == whole), whole)
@@ -174,8 +164,8 @@ def checked(source: str, values: Mapping[str, Any]) -> Defaults:
 def _check(source: str, name: str, value: Any) -> None:
     """Raise `ArgumentError` for a value that its argument does not take, whatever else is given."""
     beside: dict[str, Any] = {"training": True} if name == "inference" else {}
-    if name in _BELONGS_TO:
-        whole, part = _BELONGS_TO[name]
+    if name in BELONGS_TO:
+        whole, part = BELONGS_TO[name]
         beside = {whole: [part] if isinstance(part, str) else part}
     try:
         BenchmarkArguments(models=["any"], **{**beside, name: value})

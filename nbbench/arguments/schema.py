@@ -31,6 +31,16 @@ from .own_inputs import inputs_as_dict
 from .problems import problems_of
 from .value_types import AsList, DType, Framework, Name, Part, Seconds, Size, as_name, no_bool
 
+BELONGS_TO: dict[str, tuple[str, Any]] = {
+    "optimizer": ("training", True),
+    "new_tokens": ("generation", True),
+    "caches": ("generation", True),
+    "compile_modes": ("executions", "compile"),
+    "compile_dynamic": ("executions", "compile"),
+    "compile_backend": ("executions", "compile"),
+}
+"""Arguments that are a part of what another one asks for, with its name and what it must have."""
+
 
 def _option(default: Any, help_text: str, **extra: Any) -> Any:
     """A field with its help, and what a front end needs to know besides."""
@@ -357,8 +367,6 @@ class BenchmarkArguments(BaseModel):
             raise ValueError(
                 "inference, training and generation are all off, which leaves nothing to measure"
             )
-        if self.optimizer and not self.training:
-            raise ValueError("optimizer is a part of training, which is off; switch training on")
         if not (self.speed or self.memory or self.trace_memory_line_by_line):
             raise ValueError("speed and memory are both off, which leaves nothing to measure")
         return self
@@ -389,21 +397,14 @@ class BenchmarkArguments(BaseModel):
         return self
 
     @model_validator(mode="after")
-    def _generation_is_on(self) -> BenchmarkArguments:
-        if not self.generation:
-            for name in ("new_tokens", "caches"):
-                if getattr(self, name) != _usual(name):
-                    raise ValueError(
-                        f"{name} is a part of generation, which is off; switch generation on"
-                    )
-        return self
-
-    @model_validator(mode="after")
-    def _compile_is_asked_for(self) -> BenchmarkArguments:
-        if "compile" not in self.executions:
-            for name in ("compile_modes", "compile_dynamic", "compile_backend"):
-                if getattr(self, name) != _usual(name):
-                    raise ValueError(f"{name} is for executions compile; add it to executions")
+    def _parts_are_asked_for(self) -> BenchmarkArguments:
+        for name, (whole, part) in BELONGS_TO.items():
+            if getattr(self, name) == _usual(name):
+                continue
+            if part is True and not getattr(self, whole):
+                raise ValueError(f"{name} is a part of {whole}, which is off; switch {whole} on")
+            if part is not True and part not in getattr(self, whole):
+                raise ValueError(f"{name} is for {whole} {part}; add it to {whole}")
         return self
 
     @model_validator(mode="after")

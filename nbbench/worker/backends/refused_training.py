@@ -6,8 +6,9 @@ import re
 from typing import Any, Optional
 
 from ..backend import Unsupported
-from ..exceptions import opening, text_of
+from ..exceptions import text_of
 from ..heads.labels import no_loss
+from .torch_errors import first_sentence
 
 _TRAINING = re.compile(r"\btrain(ing|ed|able)?\b", re.IGNORECASE)
 """What messages name in which classes refuse to be trained."""
@@ -22,7 +23,7 @@ _SIZES = re.compile(r"must match|non-empty TensorList")
 
 def refusal(error: Exception, model: Any) -> Optional[Unsupported]:
     """What to raise instead where the model refuses to be trained; None for any other exception."""
-    name, sentence = type(model).__name__, opening(error).partition(". ")[0]
+    name, sentence = type(model).__name__, first_sentence(error)
     if isinstance(error, ImportError):  # some losses want a package of their own
         return Unsupported(f"{sentence}; install it to train {name}")
     if type(error) is NameError and _is_raised_in_transformers(error):
