@@ -26,7 +26,7 @@ HEAVY = {
 LEVELS = (
     {"masked_urls", "text"},
     {"worker", "errors", "_version"},
-    {"frameworks", "machine"},
+    {"frameworks", "machine", "units"},
     {"arguments", "environments"},
     {"plan"},
     {"report"},
