@@ -7,12 +7,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..arguments.flags import FlagParser
 from ..errors import ArgumentError, did_you_mean
 from ..plan.cases import AXES, Axis, Result
 from ..text import one_line, quoted, shortened
 from .quantities import LIMITS, NAMES
 
 _BY = "throughput"
+
+WITHIN_HELP = (
+    "what the best has to keep to: limits like latency=50ms memory=4GB ttft=200ms tpot=20ms, and "
+    "which cases are meant, like mode=inference sequence_length=128"
+)
 
 _PAIR = re.compile(r"\s*(\w+)\s*=\s*(.*?)\s*,?\s*(?=\w+\s*=|$)", re.DOTALL)
 """A name and its value in a text of several, parted by commas or blanks."""
@@ -54,6 +60,12 @@ class Budget:
         return cls(by, read, texts, dict(where))
 
     @property
+    def flags(self) -> list[str]:
+        """The flags that ask for it."""
+        pairs = [f"{name}={value}" for name, value in {**self.texts, **self.where}.items()]
+        return ["--best", self.by, *(["--within", *pairs] if pairs else [])]
+
+    @property
     def title(self) -> str:
         """The limits in a line; empty without any."""
         return ", ".join(f"{name} {text}" for name, text in self.texts.items())
@@ -77,6 +89,26 @@ def budget_of_texts(by: str | None, within: Sequence[str]) -> Budget | None:
     limits = {name: value for name, value in pairs.items() if name in LIMITS}
     where = {name: value for name, value in pairs.items() if name not in LIMITS}
     return Budget.of(_BY if by is None else by, limits, where)
+
+
+def add_flags(parser: FlagParser) -> None:
+    """Add the flags ``--best`` and ``--within`` to a run's."""
+    parser.add_argument(
+        "--best",
+        metavar="QUANTITY",
+        help=f"show below the table which case is best by this: {', '.join(NAMES)}",
+    )
+    parser.add_argument("--within", nargs="+", action="extend", metavar="LIMIT", help=WITHIN_HELP)
+
+
+def take_budget(values: dict[str, Any]) -> Budget | None:
+    """The budget that the flags of `add_flags` have, taken from the values; None without them.
+
+    Raises `ArgumentError`, before anything is measured.
+    """
+    budget = budget_of_texts(values.pop("best", None), values.pop("within", []))
+    check_before_run(budget)
+    return budget
 
 
 def check_before_run(budget: Budget | None) -> None:

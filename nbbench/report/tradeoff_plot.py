@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from ..errors import ArgumentError
@@ -24,6 +25,26 @@ _UNITS = {
 }
 """What an axis is named, its unit, and what a value is divided by."""
 
+
+@dataclass(frozen=True)
+class _Point:
+    """A case's point, in the units of the axes."""
+
+    across: Estimate
+    up: Estimate
+    choice: str
+
+    @property
+    def at(self) -> tuple[float, float]:
+        """Its middle."""
+        return self.across.value, self.up.value
+
+    @property
+    def whisker(self) -> list[tuple[float, float]]:
+        """The ends of its horizontal interval."""
+        return [(self.across.low, self.up.value), (self.across.high, self.up.value)]
+
+
 _SIZE = 8
 _POINT_PX = 5
 """Pixels about a point that no label covers."""
@@ -43,7 +64,7 @@ def draw_tradeoff(results: Sequence[Result], added: Added, x: str, y: str, ax: A
     every = _measured(results, front.quantities)
     chosen = {id(row.result): row.choice for row in front}
     axes = new_axes(ax)
-    points = []
+    points: list[_Point] = []
     for result, estimates in every:
         across, up = (
             estimate.times(1 / _axis(name)[2])
@@ -51,10 +72,10 @@ def draw_tradeoff(results: Sequence[Result], added: Added, x: str, y: str, ax: A
         )
         choice = chosen.get(id(result), "")
         _draw_point(axes, across, up, choice)
-        points.append((across.value, up.value, choice))
-    line = sorted((px, py) for px, py, choice in points if choice == "front")
+        points.append(_Point(across, up, choice))
+    line = sorted(point.at for point in points if point.choice == "front")
     axes.plot(*zip(*line, strict=True), color="C0", linewidth=1.2, alpha=0.6, zorder=1)
-    for side, values in (("x", [p[0] for p in points]), ("y", [p[1] for p in points])):
+    for side, values in (("x", [p.at[0] for p in points]), ("y", [p.at[1] for p in points])):
         scale_values(axes, values, side)
     axes.set(xlabel=_label(axes, x, "x"), ylabel=_label(axes, y, "y"), title=_title())
     plot = finished(axes, ax is None)
@@ -112,7 +133,7 @@ def _labels(results: Sequence[Result]) -> list[str]:
     ]
 
 
-def _place_labels(axes: Any, points: Sequence[tuple[float, float, str]], texts: list[str]) -> None:
+def _place_labels(axes: Any, points: Sequence[_Point], texts: list[str]) -> None:
     """Label the front first; a label goes where it covers neither a label nor a point."""
     from matplotlib.text import Text
     from matplotlib.transforms import Bbox
@@ -121,15 +142,13 @@ def _place_labels(axes: Any, points: Sequence[tuple[float, float, str]], texts: 
     figure = getattr(axes.figure, "figure", axes.figure)  # of a subfigure, the whole one
     figure.draw_without_rendering()  # which sets where everything is, and how large texts are
     frame = axes.get_window_extent()
-    taken = [
-        Bbox.from_bounds(x - _POINT_PX, y - _POINT_PX, 2 * _POINT_PX, 2 * _POINT_PX)
-        for x, y in (axes.transData.transform(point[:2]) for point in points)
-    ]
-    order = sorted(range(len(points)), key=lambda number: points[number][2] != "front")
+    taken = [Bbox(axes.transData.transform(each.whisker)).padded(_POINT_PX) for each in points]
+    order = sorted(range(len(points)), key=lambda number: points[number].choice != "front")
     unlabelled = len(points)
     for number in order[:_MAX_TRIED]:
         for offset in _offsets():
-            label = _annotated(axes, texts[number], points[number][:2], *offset)
+            label = _annotated(axes, texts[number], points[number].at, *offset)
+            label.get_window_extent()  # which lets it find its position
             box = Text.get_window_extent(label)  # without the line to its point
             inside = frame.x0 <= box.x0 and box.x1 <= frame.x1
             inside = inside and frame.y0 <= box.y0 and box.y1 <= frame.y1
