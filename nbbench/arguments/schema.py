@@ -194,6 +194,13 @@ class BenchmarkArguments(BaseModel):
         "what the other cases are compared with: a value of an axis, like eager or "
         "bert-base-uncased, or first; visits then go on until each verdict is sure, or max_time",
     )
+    price_per_hour: Annotated[
+        float | None, Field(gt=0, allow_inf_nan=False), BeforeValidator(no_bool)
+    ] = _option(
+        None,
+        "what an hour of the machine costs, in whatever money: the report then says what a million "
+        "tokens and a thousand samples cost",
+    )
     max_time: Seconds = _option(
         10.0,
         "the most seconds of calls of a case, precise or not (but three visits, unless what comes "

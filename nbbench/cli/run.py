@@ -17,6 +17,7 @@ from ..errors import ArgumentError, OutputError
 from ..hf.tables import former_tables
 from ..plan.cases import Result, Status
 from ..report.atomic_write import check_apart, check_writable
+from ..report.budget import add_flags, take_budget
 from ..report.dataframes import memory_row, speed_row
 from ..report.growing_csv import GrowingCsv
 from ..report.report import FRAMES, Report
@@ -37,13 +38,14 @@ def command(argv: list[str]) -> int:
     parser.add_argument("--csv", metavar="FOLDER", help="write the three tables here, as CSV")
     for flag, (help_text, _) in _FORMS.items():
         parser.add_argument(f"--{flag}", action="store_true", default=None, help=help_text)
+    add_flags(parser)
     parser.add_argument("--log", metavar="FILE", help="append what is printed to this file")
     if "-h" in argv or "--help" in argv:
         parser.print_help()
         return 0
     values = parser.read(argv)
     save, csv, log = (values.pop(name, None) for name in ("save", "csv", "log"))
-    write = _form(values)
+    write, budget = _form(values), take_budget(values)
     values, used = with_defaults(values)
     if used:
         print(sentence_of(used), file=sys.stderr)
@@ -53,12 +55,12 @@ def command(argv: list[str]) -> int:
             check_writable(file, folder=False)
     if csv is not None:
         check_writable(csv, folder=True)  # last, since it makes the folder
-    rows = None if csv is None else _CsvRows(csv)
     arguments = BenchmarkArguments(**values)
+    rows = None if csv is None else _CsvRows(csv, arguments.price_per_hour)
     job = start(arguments, on_result=None if rows is None else rows.add, save=save)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # the problem is an error below
-        report = watched(job)
+        report = watched(job).with_best(budget)
     text = write(report)
     outputs: list[Callable[[], object]] = []
     if rows is not None:
@@ -136,15 +138,15 @@ def exit_code(report: Report) -> int:
 class _CsvRows:
     """speed.csv and memory.csv, a row at a time, so that a crash loses none."""
 
-    def __init__(self, folder: str) -> None:
-        self._folder = Path(folder)
+    def __init__(self, folder: str, price_per_hour: float | None) -> None:
+        self._folder, self._price = Path(folder), price_per_hour
         self._files: list[GrowingCsv] = []
 
     def add(self, result: Result) -> None:
         """Write a result's row to each; nothing until something was measured."""
         if not self._files and not has_measured([result]):
             return
-        rows = {"speed": speed_row(result), "memory": memory_row(result)}
+        rows = {"speed": speed_row(result, None, self._price), "memory": memory_row(result)}
         if not self._files:
             self._folder.mkdir(parents=True, exist_ok=True)
             self._files = [

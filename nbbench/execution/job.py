@@ -61,7 +61,9 @@ class Job:
         self._measure = measure
         self._turn = Turn(plan.arguments.device, plan.arguments.wait)
         self._is_measured_here = plan.arguments.isolation == "none"
-        self._recorder = Recorder(plan.cases, plan.arguments.baseline)
+        self._recorder = Recorder(
+            plan.cases, plan.arguments.baseline, plan.arguments.price_per_hour
+        )
         self._autosave = None if save is None else Autosave(self._recorder, save)
         self._listeners: list[Listener] = [self._recorder]
         if self._autosave is not None:

@@ -13,6 +13,7 @@ from ..machine.health import busy_sentence
 from ..machine.machine import LoadWatch, MachineFacts
 from ..plan.cases import Case, Result, Status
 from ..report.environment import EnvironmentKey, WorkerFacts
+from ..report.own_columns import Added
 from ..report.report import Report
 from ..report.saved_json import Content, GrowingFile, has_measured
 from .events import CaseEnded, CaseVisited, Event
@@ -39,9 +40,15 @@ class Recorder:
 
     name = "recording"
 
-    def __init__(self, cases: list[Case], baseline: str | None = None) -> None:
+    def __init__(
+        self,
+        cases: list[Case],
+        baseline: str | None = None,
+        price_per_hour: float | None = None,
+    ) -> None:
         self._cases = cases
         self._baseline = baseline
+        self._added = Added(price_per_hour=price_per_hour)
         self._results: dict[Case, Result] = {}
         self._workers: dict[EnvironmentKey, WorkerFacts] = {}
         self.machine = MachineFacts()
@@ -62,7 +69,7 @@ class Recorder:
 
     def head(self) -> Content:
         """What is known beside the results."""
-        return Content((), self.machine, dict(self._workers), self._baseline)
+        return Content((), self.machine, dict(self._workers), self._baseline, self._added)
 
     def content(self) -> Content:
         """What was measured so far, in the cases' order."""
@@ -71,8 +78,7 @@ class Recorder:
 
     def report(self) -> Report:
         """The report of what was measured so far."""
-        content = self.content()
-        return Report(content.results, content.machine, content.workers, content.baseline)
+        return Report.of(self.content())
 
 
 class WatchLoad:

@@ -57,6 +57,7 @@ def suggestions(text: str, line: int, column: int) -> Suggestions | None:
 
 def _on_line(text: str) -> Suggestions:
     """What may follow on the magic's line, of which ``text`` is left of the cursor."""
+    from ..report.quantities import LIMITS, NAMES
     from .magic_flags import magic_parser
 
     parser = magic_parser()
@@ -76,6 +77,11 @@ def _on_line(text: str) -> Suggestions:
     if action.dest == "baseline":
         given_texts = [word for word in argv if not word.startswith("-")]
         return _begins_with(begun, _distinct([*_values("baseline"), *given_texts]))
+    if action.dest == "best":
+        return _begins_with(begun, NAMES)
+    if action.dest == "within":
+        limits = [f"{name}=" for name in LIMITS if not any(w.startswith(f"{name}=") for w in argv)]
+        return _begins_with(begun, limits)
     if action.dest in ("against", "environments"):
         return _begins_with(begun, _values(action.dest), files=True)
     return _begins_with(begun, [value for value in _values(action.dest) if value not in argv])

@@ -18,9 +18,11 @@ from ..execution.job import Job
 from ..execution.listeners import recent_results
 from ..plan.estimate import estimate
 from ..plan.models import find_here
+from ..report.budget import Budget
 from ..report.report import Report
 from ..report.width import in_notebook
 from ..text import counted, duration, quoted
+from .budget_fields import BudgetFields
 from .cell import as_cell, is_variable
 from .config import own_defaults
 from .fields import BoolField, Field, make_field, row_label
@@ -39,7 +41,9 @@ class Form:
     with; raises `ArgumentError` for one that is none.
     """
 
-    def __init__(self, out: str = "report", **defaults: Any) -> None:
+    def __init__(
+        self, out: str = "report", *, budget: Budget | None = None, **defaults: Any
+    ) -> None:
         if _name_problem(out):
             raise ArgumentError(_name_problem(out))
         defaults = with_plural_names(defaults)
@@ -55,6 +59,8 @@ class Form:
         self._fields: dict[str, Field] = {}
         for name, value in given.items():
             self._fields[name] = make_field(name, value, self._check)
+        self._budget = BudgetFields(budget, self._check)
+        self._ran_within: Budget | None = None
         self._make_controls(out)
         self._check()
 
@@ -72,7 +78,7 @@ class Form:
         if self._running:
             return
         try:
-            arguments = self.arguments()
+            arguments, self._ran_within = self.arguments(), self._budget.read()
         except ArgumentError:
             self._check()
             return
@@ -89,7 +95,8 @@ class Form:
 
     def cell(self) -> str:
         """The ``%%tfbench`` cell that does the same."""
-        return as_cell(self._changed_values(), self._configs, self._out.value.strip())
+        out = self._out.value.strip()
+        return as_cell(self._changed_values(), self._configs, out, self._budget.read())
 
     def _ipython_display_(self) -> None:
         if not in_notebook():
@@ -98,7 +105,7 @@ class Form:
         display(self.box)
         self._results.append(LiveResults())
         if self._job is not None and not self._running:
-            self._results[-1].end(self._job)
+            self._results[-1].end(self._job, self._ran_within)
 
     def _make_controls(self, out: str) -> None:
         button = widgets.Layout(width="auto", min_width="max-content")
@@ -157,6 +164,7 @@ class Form:
             [
                 *(self._fields[name].box for name in _FIRST),
                 self._modes_in_a_row(),
+                self._budget.box,
                 fold,
                 options,
                 self._estimate,
@@ -205,7 +213,8 @@ class Form:
             field.show_message(problems.get(name, ""))
         name_told = _name_problem(self._out.value.strip())
         self._out_message.value = escaped_note(name_told)
-        wrong = bool(problems or name_told)
+        can_choose = self._budget.check()
+        wrong = bool(problems or name_told) or not can_choose
         self._run_button.disabled = wrong or self._running
 
     def _set_running(self, running: bool) -> None:
@@ -221,8 +230,8 @@ class Form:
             if self._cancelled:
                 job.cancel()
             self._status.value = ""  # the results below say how it goes
-            watch(job, self._results)
-            self._keep(job.report())
+            watch(job, self._results, self._ran_within)
+            self._keep(job.report().with_best(self._ran_within))
         except NbbenchError as error:
             self._status.value = escaped_note(str(error))
         except Exception as error:

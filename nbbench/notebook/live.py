@@ -10,7 +10,8 @@ from IPython.display import display
 
 from ..display.cell_output import Shown
 from ..execution.job import Job
-from ..report.html_page import live_html, report_html
+from ..report.budget import Budget
+from ..report.html_page import live_html
 
 _REFRESH_S = 0.25
 """At most so often is anything shown anew."""
@@ -50,13 +51,11 @@ class LiveResults:
         html = live_html(line, progress.share, progress.latest_rows(), self._plots, rows)
         self._handle.update(Shown(line, html))
 
-    def end(self, job: Job) -> None:
-        """Show the report, and how it went."""
-        report = job.report()
+    def end(self, job: Job, budget: Budget | None = None) -> None:
+        """Show the report, the best within a budget, and how it went."""
+        report = job.report().with_best(budget)
         summary = job.progress.with_warnings(job.progress.summary())
-        html = live_html(summary, None, []) + report_html(
-            report.results, report.facts, report.plot.pngs()
-        )
+        html = live_html(summary, None, []) + report.to_fragment(report.plot.pngs())
         self._handle.update(Shown(f"{summary}\n{report!r}", html))
 
     def fail(self, error: Exception) -> None:
@@ -64,7 +63,7 @@ class LiveResults:
         self._handle.update(Shown(str(error), live_html(str(error), None, [])))
 
 
-def watch(job: Job, outputs: Sequence[LiveResults]) -> None:
+def watch(job: Job, outputs: Sequence[LiveResults], budget: Budget | None = None) -> None:
     """Show a job until it ends, in those outputs too that are added meanwhile.
 
     Raises what broke the job.
@@ -73,15 +72,15 @@ def watch(job: Job, outputs: Sequence[LiveResults]) -> None:
         for output in outputs:
             output.show(job)
     for output in outputs:
-        output.end(job)
+        output.end(job, budget)
 
 
-def follow(job: Job, output: LiveResults) -> None:
+def follow(job: Job, output: LiveResults, budget: Budget | None = None) -> None:
     """Show a job until it ends; does not wait."""
 
     def watching() -> None:
         try:
-            watch(job, [output])
+            watch(job, [output], budget)
         except Exception as error:
             output.fail(error)
 

@@ -16,6 +16,7 @@ from .silence import SilencedCells, ends_with_semicolon, without_semicolon
 
 if TYPE_CHECKING:
     from ..execution.job import Job
+    from ..report.budget import Budget
     from ..report.report import Report
     from .form import Form
 
@@ -58,11 +59,13 @@ class _Call:
     is_form: bool
     is_background: bool
     is_quiet: bool
+    budget: Budget | None
 
 
 def _read(ipython: Any, config: Any, line: str, cell: str | None) -> _Call | None:
     """What is asked for, defaults included; None if it was help, which is shown."""
     from ..arguments.defaults import sentence_of, with_defaults
+    from ..report.budget import take_budget
     from .cell import is_variable
     from .config import defaults_of
 
@@ -72,6 +75,7 @@ def _read(ipython: Any, config: Any, line: str, cell: str | None) -> _Call | Non
         return None
     values = magic_parser().read(argv)
     out, against = values.pop("out", None), values.pop("against", None)
+    budget = take_budget(values)
     is_form, is_background, is_quiet = (
         values.pop(name, False) for name in ("form", "background", "quiet")
     )
@@ -93,7 +97,7 @@ def _read(ipython: Any, config: Any, line: str, cell: str | None) -> _Call | Non
     values, used = with_defaults(values, defaults_of(config))
     if used and not is_quiet:
         print(sentence_of(used))
-    return _Call(values, out, against, is_form, is_background, is_quiet)
+    return _Call(values, out, against, is_form, is_background, is_quiet, budget)
 
 
 def _carry_out(ipython: Any, call: _Call) -> Report | Job | Form:
@@ -102,11 +106,11 @@ def _carry_out(ipython: Any, call: _Call) -> Report | Job | Form:
     if call.is_form:
         from .form import Form
 
-        return Form(call.out or "report", **call.values)
+        return Form(call.out or "report", budget=call.budget, **call.values)
     if call.is_background:
         return _begin(ipython, call)
     earlier = None if call.against is None else _load(call.against)
-    report = run(progress=not call.is_quiet, **call.values)
+    report = run(progress=not call.is_quiet, **call.values).with_best(call.budget)
     if earlier is not None:
         _show(report.compare(earlier))
     if call.out is not None:
@@ -135,13 +139,13 @@ def _begin(ipython: Any, call: _Call) -> Job:
 
     def keep(report: Report) -> None:
         if call.out is not None:
-            ipython.push({call.out: report})
+            ipython.push({call.out: report.with_best(call.budget)})
 
     job = start(BenchmarkArguments(**call.values), on_end=keep)
     if in_notebook() and not call.is_quiet:
         from .live import LiveResults, follow
 
-        follow(job, LiveResults())
+        follow(job, LiveResults(), call.budget)
     return job
 
 

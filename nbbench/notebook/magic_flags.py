@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ..arguments.flags import FlagParser, benchmark_parser
+from ..report.budget import add_flags
 
 _ABOUT = """\
 Measure speed and memory of models, and return the report.
@@ -36,4 +37,5 @@ def magic_parser() -> FlagParser:
         ),
     ):
         parser.add_argument(*flags, action="store_true", default=None, help=help_text)
+    add_flags(parser)
     return parser

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from .differences import Differences
 from .differences_text import differences_html, differences_markdown, differences_text
-from .plots import Plot, forest
+from .drawing import Plot
+from .plots import forest
 from .verdict import Difference, Verdict
 from .width import output_width
 

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 from ..plan.cases import AXES, LineTrace, Result, Timing
 from ..text import MIB
 from .environment import EnvironmentFacts
+from .estimates import cost_per_million_tokens, cost_per_thousand_samples
+from .own_columns import NOTHING, Added
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,6 +25,7 @@ _MEASURED = (
     "latency_s", "ttft_s", "ttft_ci_low_s", "ttft_ci_high_s", "tpot_s", "tpot_ci_low_s",
     "tpot_ci_high_s", "between_tokens_p50_s", "between_tokens_p90_s", "between_tokens_p99_s",
     "prefill_tokens_per_s", "decode_tokens_per_s",
+    "cost_per_million_tokens", "cost_per_thousand_samples",
     "min_s", "mean_s", "std_s", "p90_s", "p99_s", "n", "visits", "interval", "between_s",
     "within_s", "drift", "throttled", "throttle_reasons", "gpu_clock_before_mhz",
     "gpu_clock_after_mhz", "gpu_temperature_before_c", "gpu_temperature_after_c", "first_call_s",
@@ -51,27 +54,33 @@ _WHOLE = (
     "gpu_temperature_after_c",
 )  # fmt: skip
 _BOOLEANS = ("noisy", "throttled")
-_NUMBERS = ("_s", "_mib", "_j", "_w", "drift")
+_NUMBERS = (
+    "_s", "_mib", "_j", "_w", "drift", "cost_per_million_tokens", "cost_per_thousand_samples",
+)  # fmt: skip
 """Endings of the columns that are numbers, missing ones included."""
 
 
-def speed_frame(results: Sequence[Result]) -> pd.DataFrame:
+def speed_frame(results: Sequence[Result], added: Added = NOTHING) -> pd.DataFrame:
     """Time of each case, in seconds."""
     eager = _eager_times(results)
-    return _frame([speed_row(result, eager) for result in results])
+    rows = [speed_row(result, eager, added.price_per_hour) for result in results]
+    return added.in_frame(_frame(rows), results)
 
 
-def memory_frame(results: Sequence[Result]) -> pd.DataFrame:
+def memory_frame(results: Sequence[Result], added: Added = NOTHING) -> pd.DataFrame:
     """Memory of each case, in MiB."""
-    return _frame([memory_row(result) for result in results])
+    return added.in_frame(_frame([memory_row(result) for result in results]), results)
 
 
 def speed_row(
-    result: Result, eager: Mapping[tuple[Any, ...], Timing] | None = None
+    result: Result,
+    eager: Mapping[tuple[Any, ...], Timing] | None = None,
+    price_per_hour: float | None = None,
 ) -> dict[str, Any]:
     """A row of `speed_frame`; ``eager`` are the times that compiled cases are compared with."""
     calls = _break_even_calls(result, eager or {})
-    return _ordered({**_identity(result), **_speed(result), "break_even_calls": calls})
+    costs = _costs(result, price_per_hour)
+    return _ordered({**_identity(result), **_speed(result), **costs, "break_even_calls": calls})
 
 
 def memory_row(result: Result) -> dict[str, Any]:
@@ -189,6 +198,15 @@ def _speed(result: Result) -> dict[str, Any]:
         **_energy(result),
         **_gpu_states(timing),
     }
+
+
+def _costs(result: Result, price_per_hour: float | None) -> dict[str, float | None]:
+    """Money for tokens and for samples, by the machine's price."""
+    costs = {
+        "cost_per_million_tokens": cost_per_million_tokens(result, price_per_hour),
+        "cost_per_thousand_samples": cost_per_thousand_samples(result, price_per_hour),
+    }
+    return {name: None if cost is None else cost.value for name, cost in costs.items()}
 
 
 def _energy(result: Result) -> dict[str, Any]:

@@ -23,11 +23,11 @@ def differences_text(differences: Differences, width: int | None = None) -> str:
     layout = fit(table(differences), width, gap=2)
     parts = [*_before(differences)]
     if layout.tables[0].rows:
-        parts += ["\n\n".join(map(_lines, layout.tables)), layout.note]
+        parts += ["\n\n".join(map(left_aligned, layout.tables)), layout.note]
     return "\n".join([*filter(None, parts), *_after(differences)])
 
 
-def _lines(shown: Table) -> str:
+def left_aligned(shown: Table) -> str:
     """A table as lines, its columns at the left."""
     widths = column_widths(shown)
     return "\n".join(

@@ -16,6 +16,7 @@ from ..text import one_line
 from .differences import Differences
 from .environment import EnvironmentFacts
 from .layout import Layout, Table, fit, lines_of
+from .own_columns import NOTHING, Added
 from .tables import RATES, TEXT_COLUMNS, begun_results, caution, footer, remarks, summary
 
 _WRAPPED = ("time", "first token", "each token")
@@ -73,14 +74,20 @@ def report_html(
     facts: Sequence[EnvironmentFacts],
     plots: Sequence[bytes] = (),
     differences: Differences | None = None,
+    added: Added = NOTHING,
+    below: str = "",
 ) -> str:
-    """A report for a notebook; ``plots`` are PNG images to stand below the table."""
+    """A report for a notebook; ``plots`` are PNG images to stand below the table.
+
+    ``below`` is HTML that stands right below the table.
+    """
     if not results:
         return "<p>an empty report: no case was run</p>"
     above = caution(facts)
     return _wrapped(
         (f'<div role="note">{escape(above)}</div>' if above else "")
-        + results_html(results, differences)
+        + results_html(results, differences, added)
+        + below
         + "".join(map(_image, plots))
         + f"<details><summary>{escape(footer(facts))}</summary>{_facts_table(facts)}</details>"
     )
@@ -137,15 +144,19 @@ def page(
     plots: Sequence[bytes],
     title: str,
     differences: Differences | None = None,
+    added: Added = NOTHING,
+    below: str = "",
 ) -> str:
     """A page of its own, for sharing: nothing is loaded from elsewhere."""
-    body = report_html(results, facts, plots, differences)
+    body = report_html(results, facts, plots, differences, added, below)
     return _PAGE.format(title=escape(one_line(title)), body=body)
 
 
-def results_html(results: Sequence[Result], differences: Differences | None = None) -> str:
+def results_html(
+    results: Sequence[Result], differences: Differences | None = None, added: Added = NOTHING
+) -> str:
     """The table, as several where it would be too wide, and why cases failed, a reason once."""
-    table = summary(results, differences)
+    table = summary(results, differences, added)
     wrapped = dataclasses.replace(table, wrapped=_WRAPPED)
     layout = fit(wrapped, _WIDTH, _GAP) if table.rows else Layout([])
     note = f"<div>{escape(layout.note)}</div>" if layout.note else ""

@@ -9,6 +9,7 @@ from ..plan.cases import Result, Status
 from ..text import one_line
 from .differences import Differences
 from .environment import EnvironmentFacts
+from .own_columns import NOTHING, Added
 from .tables import EMPTY, TEXT_COLUMNS, caution, failures, footer, remarks, summary
 
 
@@ -16,11 +17,12 @@ def as_markdown(
     results: Sequence[Result],
     facts: Sequence[EnvironmentFacts],
     differences: Differences | None = None,
+    added: Added = NOTHING,
 ) -> str:
     """The report as a Markdown table, with what failed below it."""
     if not results:
         return EMPTY
-    table = summary(results, differences)
+    table = summary(results, differences, added)
     lines = [
         f"- **{markdown_text(label)}**: {markdown_text(reason)}"
         for label, reason in remarks(results)
@@ -52,11 +54,11 @@ def markdown_text(text: str) -> str:
     return _MARKS.sub(lambda found: _ENTITIES.get(found[0], rf"\{found[0]}"), one_line(text))
 
 
-def as_latex(results: Sequence[Result]) -> str:
+def as_latex(results: Sequence[Result], added: Added = NOTHING) -> str:
     """The report as a LaTeX table, for the package booktabs."""
     if not results:
         return EMPTY
-    table = summary(results)
+    table = summary(results, added=added)
     rest = failures(r for r in results if r.outcome.status is Status.SKIPPED)
     below = [f"{line}\n" for line in map(_latex, map(": ".join, rest))]
     if not table.rows:

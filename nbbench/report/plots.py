@@ -2,98 +2,43 @@
 
 from __future__ import annotations
 
-import io
 import math
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
-from ..errors import ArgumentError, NbbenchError, OutputError
+from ..errors import ArgumentError
 from ..plan.cases import Result, Status
-from ..text import MIB, one_line, quoted, rounded
-from ..worker.case import varying_axes
-from .atomic_write import as_path, cannot_write, check_writable
-from .layout import short_labels
+from ..text import MIB, rounded
+from .drawing import (
+    MAX_LABELS,
+    MissingPlots,
+    Plot,
+    case_names,
+    finished,
+    literals,
+    new_axes,
+    say_nothing_was_measured,
+    scale_values,
+)
+from .own_columns import NOTHING, Added
 from .tables import begun_results
+from .tradeoff_plot import draw_tradeoff
 
 _MAX_SERIES = 10
 """More lines than that, and than there are colours, nobody can distinguish."""
 
-_NAMES_INSIDE = 4
-"""More series than that are named beside the plot, where they hide no line."""
-
-_MAX_LABEL = 32
-"""Longer names of models lose their middle, else they leave no room for what is drawn."""
-
-_MAX_LABELS = 12
-"""Numbers beside an axis."""
-
-_MIN_TICKS = 4
-_MIN_RATIO = 3
-"""Between the smallest and the largest value on a logarithmic axis."""
-
-_SUBS = ((1,), (1, 3), (1, 2, 5), (1, 2, 3, 5, 7), (1, 1.5, 2, 3, 4, 5, 6, 8))
-"""Numbers between two powers of ten that are written, from few to many."""
-
 _DPI_IN_PAGE = 90
+_MIN_POINTS = 3
+"""Fewer cases make no front worth a picture in a page."""
+
 _MAX_BARS = 20
 """Cases whose memory is shown as bars by what holds it; more are shown as lines."""
 
 
-class MissingPlots(NbbenchError, ImportError):
-    """Matplotlib is not installed."""
-
-
-class Plot:
-    """What was drawn, shown by a notebook: ``axes`` and ``figure`` are Matplotlib's."""
-
-    def __init__(self, axes: Any) -> None:
-        self.axes = axes
-        self.figure = axes.figure
-
-    def save(self, file: str | Path, **options: Any) -> None:
-        """Write it, in the format that the file's name ends with; ``options`` are ``savefig``'s.
-
-        Raises `OutputError`.
-        """
-        path = as_path(file)
-        check_writable(path, folder=False)
-        try:
-            self.figure.savefig(path, **options)
-        except OSError as error:
-            raise cannot_write(path, error) from None
-        except ValueError as error:  # a format that Matplotlib does not know, which says so
-            raise OutputError(f"{quoted(str(path))} cannot be written: {error}") from None
-
-    def png(self, dpi: int = 100) -> bytes:
-        """It as a PNG image."""
-        file = io.BytesIO()
-        self.figure.savefig(file, format="png", dpi=dpi)
-        return file.getvalue()
-
-    def _repr_png_(self) -> bytes:
-        return self.png()
-
-
-def literal(text: str) -> str:
-    """Text that Matplotlib draws as it is: a dollar sign would begin mathematics.
-
-    And an underscore at its beginning would keep a series out of the legend.
-    """
-    text = one_line(text).replace("$", r"\$")
-    return f" {text}" if text.startswith("_") else text
-
-
-def literals(labels: Sequence[str]) -> list[str]:
-    """Labels short enough to leave room for what is drawn, and each as it is."""
-    short = short_labels([one_line(label) for label in labels], _MAX_LABEL)
-    return [literal(short[one_line(label)]) for label in labels]
-
-
 def forest(differences: Sequence[tuple[str, float, float, float]], ax: Any = None) -> Plot:
     """Ratios with their intervals, a line each, about 1; labels, ratios, lower and upper ends."""
-    axes = _axes(ax)
+    axes = new_axes(ax)
     for position, (_, ratio, low, high) in enumerate(differences):
         color = "C2" if high < 1 else "C3" if low > 1 else "0.4"
         axes.errorbar(
@@ -104,7 +49,7 @@ def forest(differences: Sequence[tuple[str, float, float, float]], ax: Any = Non
     axes.set_yticks(range(len(differences)), literals([label for label, *_ in differences]))
     axes.invert_yaxis()
     axes.set(xlabel="time ratio (below 1 is faster)", title="Comparison")
-    return _finished(axes, ax is None)
+    return finished(axes, ax is None)
 
 
 class Plots:
@@ -113,19 +58,19 @@ class Plots:
     Raises `MissingPlots` where Matplotlib is not installed.
     """
 
-    def __init__(self, results: Sequence[Result]) -> None:
-        self._results = begun_results(results)
+    def __init__(self, results: Sequence[Result], added: Added = NOTHING) -> None:
+        self._results, self._added = begun_results(results), added
 
     def latency(self, ax: Any = None) -> Plot:
         """Median time of a call, with its 95 % interval, by length (or else by batch size).
 
         Cases that failed are crosses at the top, by their status.
         """
-        axes = _axes(ax)
+        axes = new_axes(ax)
         by = "sequence_length" if _varies(self._results, "sequence_length") else "batch_size"
         _lines(axes, self._results, by, _milliseconds)
         _label(axes, _LABELS[by], "median time of a call", "ms", "Latency")
-        return _finished(axes, ax is None)
+        return finished(axes, ax is None)
 
     def memory(self, ax: Any = None) -> Plot:
         """What the model adds to memory at the peak: bars, or lines where there are many cases.
@@ -133,7 +78,7 @@ class Plots:
         On a CPU the process holds much before it has a model, Python and the framework, which would
         make all models look alike. A note says how much; behind a bar stands the whole peak.
         """
-        axes = _axes(ax)
+        axes = new_axes(ax)
         known = [r for r in self._results if _peak(r) is not None]
         if len(known) <= _MAX_BARS:
             _memory_bars(axes, known)
@@ -143,14 +88,14 @@ class Plots:
             _lines(axes, known, by, lambda r: (_added(r), None))
             _label(axes, _LABELS[by], "memory that the model adds", "MiB", "")
         axes.set_title("\n".join(["Memory", *_without_baseline(known)]), fontsize=10)
-        return _finished(axes, ax is None)
+        return finished(axes, ax is None)
 
     def scaling(self, ax: Any = None) -> Plot:
         """Samples per second, with their interval, by batch size: how far batching pays."""
-        axes = _axes(ax)
+        axes = new_axes(ax)
         _lines(axes, self._results, "batch_size", _samples_per_second)
         _label(axes, _LABELS["batch_size"], "samples per second", "", "Scaling")
-        return _finished(axes, ax is None)
+        return finished(axes, ax is None)
 
     def generation(self, ax: Any = None) -> Plot:
         """Tokens made in a second after the first one, with their interval, by prompt length."""
@@ -160,10 +105,28 @@ class Plots:
             raise ArgumentError(
                 f"{what} in this report; measure with generation=True, and new_tokens above 1"
             )
-        axes = _axes(ax)
+        axes = new_axes(ax)
         _lines(axes, made, "sequence_length", _decoded_per_second)
         _label(axes, "prompt length (tokens)", "tokens per second", "", "Generation")
-        return _finished(axes, ax is None)
+        return finished(axes, ax is None)
+
+    def tradeoff(self, x: str = "latency", y: str = "memory", ax: Any = None) -> Plot:
+        """What one quantity costs in another, a point a case, with a line along the front.
+
+        The front are the cases that no other one beats; ``x`` and ``y`` are quantities of
+        ``report.best``. A point that has no room for its label has none, and a note counts them.
+        """
+        return draw_tradeoff(self._results, self._added, x, y, ax)
+
+    def tradeoff_pngs(self) -> list[bytes]:
+        """The trade-off as a PNG image, for a page; none where there is nothing to trade off."""
+        both = [r for r in self._results if r.outcome.timing is not None and _peak(r) is not None]
+        if len(both) < _MIN_POINTS:
+            return []
+        try:
+            return [self.tradeoff().png(_DPI_IN_PAGE)]
+        except MissingPlots:
+            return []
 
     def pngs(self) -> list[bytes]:
         """The latency and the memory plots as PNG images, for a page that can do without.
@@ -257,7 +220,7 @@ def _label(axes: Any, x: str, y: str, unit: str, title: str) -> None:
 def _lines(axes: Any, results: Sequence[Result], by: str, value: _Value) -> None:
     """One line for each series of cases that differ in ``by`` alone."""
     series: dict[str, list[Result]] = defaultdict(list)
-    for name, result in zip(_names(results, by), results, strict=True):
+    for name, result in zip(case_names(results, by), results, strict=True):
         series[name].append(result)
     drawn_series = list(series.items())[:_MAX_SERIES]
     if len(series) > len(drawn_series):
@@ -287,9 +250,9 @@ def _lines(axes: Any, results: Sequence[Result], by: str, value: _Value) -> None
     named = _apart(values)
     axes.set_xticks(named, [str(number) for number in named])
     if axes.get_legend_handles_labels()[0]:
-        _scale_values(axes, [y for r in results for y in [value(r)[0]] if y is not None])
+        scale_values(axes, [y for r in results for y in [value(r)[0]] if y is not None])
     else:
-        _say_nothing_was_measured(axes)
+        say_nothing_was_measured(axes)
     axes.xaxis.minorticks_off()
 
 
@@ -306,9 +269,9 @@ def _cross(axes: Any, x: int | None, status: str, color: str) -> None:
 
 def _apart(values: Sequence[int]) -> list[int]:
     """Those of the values, in order, that have room for their label on a logarithmic axis."""
-    if len(values) <= _MAX_LABELS:
+    if len(values) <= MAX_LABELS:
         return list(values)
-    step = math.log(values[-1] / values[0]) / _MAX_LABELS
+    step = math.log(values[-1] / values[0]) / MAX_LABELS
     apart = [values[0]]
     for value in values:
         if math.log(value / apart[-1]) >= step:
@@ -316,42 +279,12 @@ def _apart(values: Sequence[int]) -> list[int]:
     return apart
 
 
-def _say_nothing_was_measured(axes: Any) -> None:
-    axes.set_yticks([])
-    axes.text(0.5, 0.5, "nothing was measured", transform=axes.transAxes, ha="center")
-
-
-def _scale_values(axes: Any, values: Sequence[float]) -> None:
-    """A logarithmic axis that looks like one, or a plain one from zero where values are alike.
-
-    Numbers are written as 0.5, 2, 30 rather than as powers; four of them at least, and lines
-    between them that grow narrower, so that the axis does not read as a plain one.
-    """
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
-
-    if max(values) < _MIN_RATIO * min(values):
-        axes.set_ylim(0, 1.25 * max(values))
-        return
-    axes.set_yscale("log")
-    low, high = axes.get_ylim()
-    tens = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    for subs in _SUBS:
-        if sum(low <= sub * 10.0**ten <= high for ten in tens for sub in subs) >= _MIN_TICKS:
-            break
-    axes.yaxis.set_major_locator(LogLocator(subs=subs, numticks=_MAX_LABELS))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda number, _: f"{number:,.10g}"))
-    fine = [number / 5 for number in range(5, 50)] if high < 20 * low else range(1, 10)
-    axes.yaxis.set_minor_locator(LogLocator(subs=fine, numticks=100))
-    axes.yaxis.set_minor_formatter(NullFormatter())
-    axes.grid(which="minor", axis="y", alpha=0.12)
-
-
 def _memory_bars(axes: Any, results: Sequence[Result]) -> None:
     """A bar a case: weights, and what the call needed on top; behind it the whole peak."""
     if not results:
-        _say_nothing_was_measured(axes)
+        say_nothing_was_measured(axes)
         return
-    names = _names(results, "")
+    names = case_names(results, "")
     positions = list(range(len(results)))
     left = [0.0] * len(results)
     for number, (part, label) in enumerate(
@@ -370,50 +303,5 @@ def _memory_bars(axes: Any, results: Sequence[Result]) -> None:
     axes.invert_yaxis()
 
 
-def _names(results: Sequence[Result], by: str) -> list[str]:
-    """What distinguishes each case from the others, but for ``by``."""
-    axes = [
-        axis for axis in varying_axes(r.case for r in results) if axis.name not in ("model", by)
-    ]
-    models = short_labels([one_line(result.case.model) for result in results], _MAX_LABEL)
-    return [
-        literal(", ".join([model, *filter(None, (axis.alone(result.case) for axis in axes))]))
-        for result in results
-        for model in [models[one_line(result.case.model)]]
-    ]
-
-
 def _varies(results: Sequence[Result], name: str) -> bool:
     return len({getattr(result.case, name) for result in results}) > 1
-
-
-def _axes(given: Any) -> Any:
-    if callable(getattr(given, "errorbar", None)):
-        return given
-    if given is not None:
-        raise ArgumentError(f"ax: {quoted(given)} is no Axes of Matplotlib; give one, or omit it")
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise MissingPlots(
-            'plots need Matplotlib; pip install "nbbench[plot]", or matplotlib itself'
-        ) from None
-    return Figure(figsize=(7, 4), layout="constrained").add_subplot()
-
-
-def _finished(axes: Any, own_figure: bool) -> Plot:
-    """The plot with its grid and legend; a figure of our own grows by a legend of long names."""
-    axes.grid(alpha=0.3, axis="x" if axes.patches else "both")  # no line through a bar's text
-    handles, labels = axes.get_legend_handles_labels()
-    longest = max(map(len, labels), default=0)
-    few = len(handles) <= _NAMES_INSIDE and longest <= _MAX_LABEL
-    if not few and not axes.patches and axes.figure.get_layout_engine() is not None:
-        beside = longest <= _MAX_LABEL
-        if own_figure and not beside:
-            axes.figure.set_figheight(axes.figure.get_figheight() + 0.19 * len(handles))
-        where = "outside right upper" if beside else "outside lower center"
-        axes.figure.legend(fontsize=8, frameon=False, loc=where)
-    elif handles:
-        below = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.14), "ncols": 3}
-        axes.legend(fontsize=8, frameon=False, **(below if axes.patches else {}))
-    return Plot(axes)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from html import escape
 from importlib.metadata import EntryPoint
 from numbers import Number
 from pathlib import Path
@@ -14,13 +15,18 @@ from ..machine.machine import MachineFacts
 from ..plan.cases import Result, Status
 from ..text import quoted
 from .atomic_write import write_csv, write_parquet, write_text
+from .best import best, pareto
+from .budget import Budget
+from .choice import COLUMNS, Choice
 from .comparison import Comparison
 from .dataframes import environment_frame, lines_frame, memory_frame, speed_frame
 from .differences import Differences, compare_by, compare_runs, differences_from, is_of_axis
 from .environment import EnvironmentFacts, EnvironmentKey, WorkerFacts, merge_facts
 from .html_page import page, report_html
-from .markup import as_latex, as_markdown
+from .markup import as_latex, as_markdown, markdown_text
+from .own_columns import NOTHING, Added, columns_of, own_column, price_of
 from .plots import Plots
+from .quantities import LIMITS, NAMES
 from .saved_json import Content, as_values, read_content, write_content
 from .tables import as_text, summary
 from .verdict import MATTERS
@@ -31,6 +37,9 @@ if TYPE_CHECKING:
 
 _FORMER_TABLES = EntryPoint("former", "nbbench.hf.tables:former_tables", "nbbench.tables")
 """The layout of Transformers' former benchmark; found by name, as backends are."""
+
+RESERVED = {*NAMES, *LIMITS, *COLUMNS, "ratio", "verdict"}
+"""Names of columns that no report has in its frames, but a table or a choice."""
 
 FRAMES = ("speed", "memory", "environment", "lines")
 """What a report has a table file of, each under its name."""
@@ -50,10 +59,19 @@ class Report:
         machine: MachineFacts,
         workers: Mapping[EnvironmentKey, WorkerFacts],
         baseline: str | None = None,
+        added: Added = NOTHING,
     ) -> None:
         self.results = tuple(results)
-        self._content = Content(self.results, machine, dict(workers), baseline)
+        self._content = Content(self.results, machine, dict(workers), baseline, added)
+        self._budget: Budget | None = None
         self.facts: tuple[EnvironmentFacts, ...] = merge_facts(self.results, machine, workers)
+
+    @classmethod
+    def of(cls, content: Content) -> Report:
+        """The report of all that one keeps."""
+        return cls(
+            content.results, content.machine, content.workers, content.baseline, content.added
+        )
 
     @property
     def summary(self) -> pd.DataFrame:
@@ -63,18 +81,18 @@ class Report:
         """
         import pandas as pd
 
-        table = summary(self.results, self._differences())
+        table = summary(self.results, self._differences(), self._content.added)
         return pd.DataFrame(table.rows, columns=table.heads)
 
     @property
     def speed(self) -> pd.DataFrame:
         """Time of each case: median with its 95 % interval, spread, and throughput."""
-        return speed_frame(self.results)
+        return speed_frame(self.results, self._content.added)
 
     @property
     def memory(self) -> pd.DataFrame:
         """Memory of each case in MiB; ``method`` names how the peak was read."""
-        return memory_frame(self.results)
+        return memory_frame(self.results, self._content.added)
 
     @property
     def lines(self) -> pd.DataFrame:
@@ -136,10 +154,102 @@ class Report:
             baseline = usual
         return Comparison(compare_by(self.results, by, baseline, matters))
 
+    def best(
+        self,
+        *,
+        by: str = "throughput",
+        latency: object = None,
+        memory: object = None,
+        ttft: object = None,
+        tpot: object = None,
+        **where: Any,
+    ) -> Choice:
+        """Say which case to take: the best within limits, and what ties with it.
+
+        Parameters
+        ----------
+        by
+            What is best: ``throughput`` (samples per second), ``latency``, ``memory`` (the peak),
+            ``ttft``, ``tpot``, ``decode_tokens_per_s``, ``cost_per_million_tokens``,
+            ``cost_per_thousand_samples``, or a column that `with_column` has added.
+        latency
+            The longest that a call may take, like ``"50 ms"``; in generation the whole call. A
+            number is seconds.
+        memory
+            The highest peak, like ``"4 GB"`` (4 × 10^9 bytes) or ``"4 GiB"``.
+        ttft, tpot
+            The longest time to the first token, and of each after it.
+        **where
+            Values of axes that a case must have, like ``mode="inference", sequence_length=128``.
+
+        A case whose interval meets the best one's is a tie with it. Raises `ArgumentError` for what
+        is not one of these, or was not measured.
+        """
+        limits = {"latency": latency, "memory": memory, "ttft": ttft, "tpot": tpot}
+        return self.best_within(Budget.of(by, limits, where))
+
+    def best_within(self, budget: Budget) -> Choice:
+        """`best` for what was read from flags or a form."""
+        return best(self.results, self._content.added, budget)
+
+    def pareto(self, *names: str, x: str = "latency", y: str = "memory", **where: Any) -> Choice:
+        """The cases that no other one beats in all of these quantities at once.
+
+        ``names`` are two quantities of `best` or more; without them they are ``x`` and ``y``. One
+        case beats another if it is no worse in any, and surely better in one.
+        """
+        return pareto(self.results, self._content.added, names or (x, y), Budget.of("", {}, where))
+
+    def with_column(
+        self, name: str, values: Mapping[str, Any], *, higher_is_better: bool = True
+    ) -> Report:
+        """A report with a column of yours: numbers or texts by the model's name.
+
+        Say ``higher_is_better=False`` where less is better; `best`, `pareto` and
+        ``plot.tradeoff`` go by it. Models without a value have none. A column of the same name is
+        replaced. Raises `ArgumentError`, also for a model that the report does not have.
+        """
+        models = [result.case.model for result in self.results]
+        bare = Report.of(dataclasses.replace(self._content, added=NOTHING))
+        taken = {*bare.speed.columns, *bare.memory.columns, *bare.lines.columns, *RESERVED}
+        column = own_column(name, values, models, higher_is_better, taken)
+        return self._with(self._content.added.with_column(column))
+
+    def join(self, other: Any, name: str = "quality", *, higher_is_better: bool = True) -> Report:
+        """A report with the columns of a DataFrame, a Series or a mapping, by the model's name.
+
+        A DataFrame has the models in its column ``model``, or as its index, and each other column
+        becomes one. ``name`` is for a mapping, or a Series without one. Rows of models that the
+        report does not have are left out with a warning. Raises `ArgumentError`.
+        """
+        report, models = self, [result.case.model for result in self.results]
+        for head, values in columns_of(other, name, models).items():
+            report = report.with_column(head, values, higher_is_better=higher_is_better)
+        return report
+
+    def with_price(self, per_hour: float) -> Report:
+        """A report with what an hour of the machine costs, in whatever money."""
+        added = self._content.added
+        return self._with(Added(added.columns, price_of(per_hour)))
+
+    def with_best(self, budget: Budget | None) -> Report:
+        """A report that shows the best within a budget below its table; it is not saved."""
+        report = self._with(self._content.added)
+        report._budget = budget
+        return report
+
+    def _with(self, added: Added) -> Report:
+        report = Report.of(dataclasses.replace(self._content, added=added))
+        report._budget = self._budget
+        return report
+
     @property
     def plot(self) -> Plots:
-        """Plots, with Matplotlib: ``latency()``, ``memory()``, ``scaling()``, ``generation()``."""
-        return Plots(self.results)
+        """Plots, with Matplotlib.
+
+        ``latency()``, ``memory()``, ``scaling()``, ``generation()`` and ``tradeoff()``.
+        """
+        return Plots(self.results, self._content.added)
 
     def print_tables(self) -> None:
         """Print the report in the layout of Transformers' former benchmark."""
@@ -150,8 +260,11 @@ class Report:
 
         Without Matplotlib the page has no plots. Raises `OutputError`.
         """
-        plots, differences = self.plot.pngs(), self._differences()
-        return write_text(file, page(self.results, self.facts, plots, title, differences))
+        plots = [*self.plot.pngs(), *self.plot.tradeoff_pngs()]
+        differences, added = self._differences(), self._content.added
+        below = self._best_html()
+        text = page(self.results, self.facts, plots, title, differences, added, below)
+        return write_text(file, text)
 
     def to_csv(self, folder: str | Path) -> list[Path]:
         """Write speed.csv, memory.csv and environment.csv into a folder, made if need be.
@@ -173,7 +286,8 @@ class Report:
 
         Raises `OutputError`.
         """
-        text = as_markdown(self.results, self.facts, self._differences())
+        text = as_markdown(self.results, self.facts, self._differences(), self._content.added)
+        text = "\n\n".join(filter(None, [text, self._best_as(Choice.to_markdown, markdown_text)]))
         if file is not None:
             write_text(file, f"{text}\n")
         return text
@@ -197,24 +311,42 @@ class Report:
     @classmethod
     def load(cls, file: str | Path) -> Report:
         """Read a report that `save` wrote; raises `OutputError` for any other file."""
-        content = read_content(file)
-        return cls(content.results, content.machine, content.workers, content.baseline)
+        return cls.of(read_content(file))
 
     def _differences(self) -> Differences | None:
         """What differs from the baseline that the run was given; None without one."""
         return differences_from(self.results, self._content.baseline)
 
     def __repr__(self) -> str:
-        return as_text(self.results, self.facts, self._differences(), output_width())
+        added = self._content.added
+        text = as_text(self.results, self.facts, self._differences(), output_width(), added)
+        return "\n\n".join(filter(None, [text, self._best_as(repr, str)]))
 
     def _repr_html_(self) -> str:
-        return report_html(self.results, self.facts, differences=self._differences())
+        return self.to_fragment()
+
+    def to_fragment(self, plots: Sequence[bytes] = ()) -> str:
+        """The report as HTML for a notebook, with PNG images below its table."""
+        added, below = self._content.added, self._best_html()
+        return report_html(self.results, self.facts, plots, self._differences(), added, below)
+
+    def _best_html(self) -> str:
+        return self._best_as(Choice._repr_html_, lambda text: f"<div>{escape(text)}</div>")
+
+    def _best_as(self, form: Callable[[Choice], str], plain: Callable[[str], str]) -> str:
+        """The best within the budget that was asked for, or why there is none; empty without."""
+        if self._budget is None or not self.results:
+            return ""
+        try:
+            return form(self.best_within(self._budget))
+        except ArgumentError as error:
+            return plain(f"no best: {error}")
 
     def _repr_markdown_(self) -> str:
         return self.to_markdown()
 
     def _repr_latex_(self) -> str:
-        return as_latex(self.results)
+        return as_latex(self.results, self._content.added)
 
     def __eq__(self, other: object) -> bool:
         """Equal results, raw samples included, and equal facts; tracebacks do not count."""

@@ -19,6 +19,7 @@ from ..text import counted, error_text, quoted
 from ..worker.checked import checked
 from .atomic_write import as_path, cannot_write, is_special, write_text
 from .environment import EnvironmentKey, WorkerFacts
+from .own_columns import NOTHING, Added
 
 _FORMAT, _VERSION = "nbbench report", 2
 
@@ -36,6 +37,7 @@ class Content:
     machine: MachineFacts
     workers: dict[EnvironmentKey, WorkerFacts]
     baseline: str | None = None
+    added: Added = NOTHING
 
 
 def as_values(content: Content) -> dict[str, Any]:
@@ -55,6 +57,8 @@ def _lines(content: Content) -> Iterator[str]:
         "version": _VERSION,
         "machine": dataclasses.asdict(content.machine),
         "baseline": content.baseline,
+        "price_per_hour": content.added.price_per_hour,
+        "columns": [dataclasses.asdict(column) for column in content.added.columns],
         "environments": [
             {
                 "framework": framework,
@@ -203,6 +207,13 @@ def _read_version_2(content: Mapping[str, Any]) -> Content:
             )
         },
         checked(str | None, content.get("baseline"), "baseline"),
+        checked(
+            Added,
+            {
+                "columns": content.get("columns", []),
+                "price_per_hour": content.get("price_per_hour"),
+            },
+        ),
     )
 
 

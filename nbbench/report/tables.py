@@ -12,6 +12,7 @@ from ..worker.timing import TokenTime
 from .differences import Differences
 from .environment import EnvironmentFacts
 from .layout import Table, column_widths, fit
+from .own_columns import NOTHING, Added
 from .verdict import Difference, ratio_text
 
 _MIN_LOAD = 0.1
@@ -28,11 +29,12 @@ def as_text(
     facts: Sequence[EnvironmentFacts],
     differences: Differences | None = None,
     width: int | None = None,
+    added: Added = NOTHING,
 ) -> str:
     """The report for a terminal, its tables at most ``width`` wide; None is no limit."""
     if not results:
         return EMPTY
-    table = summary(results, differences)
+    table = summary(results, differences, added)
     parts = [caution(facts)]
     if table.rows:
         layout = fit(table, width)
@@ -62,10 +64,12 @@ def begun_results(results: Sequence[Result]) -> list[Result]:
     return [result for result in results if result.outcome.status is not Status.SKIPPED]
 
 
-def summary(results: Sequence[Result], differences: Differences | None = None) -> Table:
+def summary(
+    results: Sequence[Result], differences: Differences | None = None, added: Added = NOTHING
+) -> Table:
     """The columns that matter of the cases that were begun; what is the same for all stays out."""
     begun = begun_results(results)
-    rows = [_row(result) for result in begun]
+    rows = [{**_row(result), **added.cells(result)} for result in begun]
     if not rows:
         return Table([], [])
     if differences is not None:

@@ -1,0 +1,142 @@
+"""The quantities that cases are chosen by: what they are of a result, and how they read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+from ..errors import ArgumentError, did_you_mean
+from ..plan.cases import Result
+from ..text import MIB, quoted, rounded, time_unit
+from ..units import bytes_of, seconds_of
+from . import estimates
+from .estimates import Estimate, Estimator, exactly
+from .own_columns import Added, OwnColumn
+
+LIMITS: dict[str, Callable[[object], float]] = {
+    "latency": seconds_of,
+    "memory": bytes_of,
+    "ttft": seconds_of,
+    "tpot": seconds_of,
+}
+"""The quantities that may have a limit, each with what reads it."""
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """Something that a case has more or less of.
+
+    ``column`` is the name of its column in a frame, of which ``{}`` is where the interval's ends
+    are named, and ``scale`` what a value is divided by there. ``missing`` says why no case has it.
+    """
+
+    name: str
+    estimate: Estimator
+    column: str
+    text: Callable[[float], str]
+    missing: str
+    higher_is_better: bool = False
+    scale: float = 1.0
+    is_exact: bool = False
+
+    def goodness(self, estimate: Estimate) -> Estimate:
+        """The estimate turned so that less is better."""
+        return (
+            Estimate(-estimate.value, -estimate.high, -estimate.low)
+            if self.higher_is_better
+            else estimate
+        )
+
+    def shown(self, estimate: Estimate | None) -> str:
+        """The value with its interval, as a cell of a table."""
+        if estimate is None:
+            return ""
+        value, low, high = map(self.text, (estimate.value, estimate.low, estimate.high))
+        return value if low == high else f"{value} [{low}, {high}]"
+
+
+def _time_text(seconds: float) -> str:
+    unit, scale = time_unit(seconds)
+    return f"{rounded(seconds / scale)} {unit}"
+
+
+def _mib_text(size: float) -> str:
+    return f"{size / MIB:,.1f} MiB"
+
+
+def _rate_text(rate: float) -> str:
+    return f"{rounded(rate)}/s"
+
+
+_NO_TIME = "no time was measured; measure with speed=True"
+_NO_TOKENS = "no case generates; measure with generation=True, and new_tokens above 1 for tpot"
+_NO_PRICE = "there is no price, or no time; give price_per_hour"
+
+_MEASURED = (
+    Quantity("latency", estimates.latency, "latency{}_s", _time_text, _NO_TIME),
+    Quantity("throughput", estimates.throughput, "samples{}_per_s", _rate_text, _NO_TIME, True),
+    Quantity(
+        "memory",
+        estimates.memory,
+        "peak{}_mib",
+        _mib_text,
+        "no memory was measured; measure with memory=True",
+        scale=MIB,
+    ),
+    Quantity("ttft", estimates.first_token, "ttft{}_s", _time_text, _NO_TOKENS),
+    Quantity("tpot", estimates.each_token, "tpot{}_s", _time_text, _NO_TOKENS),
+    Quantity(
+        "decode_tokens_per_s",
+        estimates.decoded_per_second,
+        "decode_tokens{}_per_s",
+        _rate_text,
+        _NO_TOKENS,
+        True,
+    ),
+)
+
+_COSTS = {
+    "cost_per_million_tokens": estimates.cost_per_million_tokens,
+    "cost_per_thousand_samples": estimates.cost_per_thousand_samples,
+}
+
+NAMES = (*(each.name for each in _MEASURED), *_COSTS)
+"""The quantities that every report may have; a user's own columns come on top."""
+
+
+def quantity(name: object, added: Added) -> Quantity:
+    """A quantity by its name; raises `ArgumentError` for one that there is not."""
+    own = {each.name: each for each in added.columns}
+    if name in own:
+        return _own(own[str(name)])
+    for each in _MEASURED:
+        if name == each.name:
+            return each
+    if isinstance(name, str) and name in _COSTS:
+        estimate = partial(_COSTS[name], price_per_hour=added.price_per_hour)
+        return Quantity(name, estimate, f"{name}{{}}", rounded, _NO_PRICE)
+    known = [*NAMES, *own]
+    raise ArgumentError(
+        f"{quoted(name)} is nothing to choose by; it is one of {', '.join(known)}, or a column "
+        f"that with_column adds{did_you_mean(str(name), known)}"
+    )
+
+
+def _own(column: OwnColumn) -> Quantity:
+    if not column.is_number:
+        raise ArgumentError(f"{column.name} has texts, of which none is best; give numbers")
+
+    def estimate(result: Result) -> Estimate | None:
+        value = column.values.get(result.case.model)
+        return None if value is None else exactly(float(value))
+
+    return Quantity(
+        column.name,
+        estimate,
+        f"{column.name}{{}}",
+        lambda value: f"{value:,.6g}",
+        f"no case has a value of {column.name}",
+        column.higher_is_better,
+        is_exact=True,
+    )
