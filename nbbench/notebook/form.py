@@ -18,7 +18,7 @@ from ..execution.job import Job
 from ..execution.listeners import recent_results
 from ..plan.estimate import estimate
 from ..plan.models import find_here
-from ..report.budget import Budget
+from ..report.budget import Budget, check_before_run
 from ..report.report import Report
 from ..report.width import in_notebook
 from ..text import counted, duration, quoted
@@ -46,6 +46,7 @@ class Form:
     ) -> None:
         if _name_problem(out):
             raise ArgumentError(_name_problem(out))
+        check_before_run(budget)
         defaults = with_plural_names(defaults)
         self._configs = defaults.pop("configs", [])
         self._defaults = _defaults()

@@ -38,7 +38,7 @@ def best(results: Sequence[Result], added: Added, budget: Budget) -> Choice:
     that may be better are named, too. Where none keeps to them, the one that comes nearest: whose
     largest excess, as a part of the limit, is the smallest. Raises `ArgumentError`.
     """
-    asked = [quantity(name, added) for name in dict.fromkeys([budget.by, *budget.limits])]
+    asked = _asked([budget.by, *budget.limits], added)
     meant, notes = _considered(results, budget, asked)
     candidates = [_candidate(result, asked, budget) for result in meant]
     varying = tuple(axis.name for axis in varying_axes(each.result.case for each in candidates))
@@ -74,7 +74,7 @@ def pareto(results: Sequence[Result], added: Added, names: Sequence[str], budget
     One beats another if it is no worse in any of them, and surely better in one: their intervals
     do not meet. Those that are beaten, but not surely, are ties. Raises `ArgumentError`.
     """
-    asked = [quantity(name, added) for name in dict.fromkeys(names)]
+    asked = _asked(names, added)
     if len(asked) < 2:
         raise ArgumentError("a trade-off is between two quantities or more, like latency, memory")
     meant, notes = _considered(results, budget, asked)
@@ -95,6 +95,11 @@ def pareto(results: Sequence[Result], added: Added, names: Sequence[str], budget
     title = f"not beaten by any other in {listed}{budget.meant}"
     varying = tuple(axis.name for axis in varying_axes(result.case for result in meant))
     return Choice(title, tuple(row for _, row in kept), tuple(asked), varying, notes)
+
+
+def _asked(names: Sequence[str], added: Added) -> list[Quantity]:
+    """The quantities, each once."""
+    return list({each.name: each for each in (quantity(name, added) for name in names)}.values())
 
 
 def _considered(

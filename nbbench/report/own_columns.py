@@ -17,6 +17,9 @@ from .estimates import cost_per_million_tokens, cost_per_thousand_samples
 if TYPE_CHECKING:
     import pandas as pd
 
+COST_HEADS = ("cost/1M tokens", "cost/1k samples")
+"""Heads of the table's columns where a price is known."""
+
 _BEHIND = 3
 """Columns that stand before a user's own: model, batch and length."""
 
@@ -59,10 +62,11 @@ class Added:
         """The texts that a table has for it, by their heads."""
         priced: dict[str, str] = {}
         if self.price_per_hour is not None:
-            for head, cost in (
-                ("cost/1M tokens", cost_per_million_tokens(result, self.price_per_hour)),
-                ("cost/1k samples", cost_per_thousand_samples(result, self.price_per_hour)),
-            ):
+            costs = (
+                cost_per_million_tokens(result, self.price_per_hour),
+                cost_per_thousand_samples(result, self.price_per_hour),
+            )
+            for head, cost in zip(COST_HEADS, costs, strict=True):
                 priced[head] = "" if cost is None else rounded(cost.value)
         return {**priced, **{one_line(each.name): each.text(result) for each in self.columns}}
 
@@ -195,8 +199,10 @@ def _known_rows(column: pd.Series[Any], models: Sequence[str]) -> dict[Any, Any]
     index = list(column.index)
     found = [model for model in index if model in models]
     unknown = [model for model in index if model not in models]
+    if not index:
+        raise ArgumentError(f"{column.name} has no rows; give one for each model")
     if not found:
-        raise ArgumentError(f"{column.name}: {_unknown_models(unknown or ['nothing'], models)}")
+        raise ArgumentError(f"{column.name}: {_unknown_models(unknown, models)}")
     if len(set(found)) < len(found):
         twice = next(model for model in found if found.count(model) > 1)
         raise ArgumentError(f"{column.name}: {quoted(twice)} stands there twice; keep one row")

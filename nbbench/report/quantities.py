@@ -108,8 +108,8 @@ NAMES = (*(each.name for each in _MEASURED), *_COSTS)
 def quantity(name: object, added: Added) -> Quantity:
     """A quantity by its name; raises `ArgumentError` for one that there is not."""
     own = {each.name: each for each in added.columns}
-    if name in own:
-        return _own(own[str(name)])
+    if isinstance(name, str) and name in own:
+        return _own(own[name])
     for each in _MEASURED:
         if name == each.name:
             return each

@@ -19,16 +19,23 @@ from .best import best, pareto
 from .budget import Budget
 from .choice import COLUMNS, Choice
 from .comparison import Comparison
-from .dataframes import environment_frame, lines_frame, memory_frame, speed_frame
+from .dataframes import (
+    environment_frame,
+    lines_frame,
+    memory_frame,
+    memory_row,
+    speed_frame,
+    speed_row,
+)
 from .differences import Differences, compare_by, compare_runs, differences_from, is_of_axis
 from .environment import EnvironmentFacts, EnvironmentKey, WorkerFacts, merge_facts
 from .html_page import page, report_html
 from .markup import as_latex, as_markdown, markdown_text
-from .own_columns import NOTHING, Added, columns_of, own_column, price_of
+from .own_columns import COST_HEADS, NOTHING, Added, columns_of, own_column, price_of
 from .plots import Plots
 from .quantities import LIMITS, NAMES
 from .saved_json import Content, as_values, read_content, write_content
-from .tables import as_text, summary
+from .tables import as_text, row_of_texts, summary
 from .verdict import MATTERS
 from .width import output_width
 
@@ -38,7 +45,7 @@ if TYPE_CHECKING:
 _FORMER_TABLES = EntryPoint("former", "nbbench.hf.tables:former_tables", "nbbench.tables")
 """The layout of Transformers' former benchmark; found by name, as backends are."""
 
-RESERVED = {*NAMES, *LIMITS, *COLUMNS, "ratio", "verdict"}
+RESERVED = {*NAMES, *LIMITS, *COLUMNS, *COST_HEADS, "ratio", "verdict"}
 """Names of columns that no report has in its frames, but a table or a choice."""
 
 FRAMES = ("speed", "memory", "environment", "lines")
@@ -210,8 +217,9 @@ class Report:
         replaced. Raises `ArgumentError`, also for a model that the report does not have.
         """
         models = [result.case.model for result in self.results]
-        bare = Report.of(dataclasses.replace(self._content, added=NOTHING))
-        taken = {*bare.speed.columns, *bare.memory.columns, *bare.lines.columns, *RESERVED}
+        taken = set(RESERVED)
+        for result in self.results[:1]:
+            taken |= {*speed_row(result), *memory_row(result), *row_of_texts(result)}
         column = own_column(name, values, models, higher_is_better, taken)
         return self._with(self._content.added.with_column(column))
 

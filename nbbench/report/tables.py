@@ -69,7 +69,7 @@ def summary(
 ) -> Table:
     """The columns that matter of the cases that were begun; what is the same for all stays out."""
     begun = begun_results(results)
-    rows = [{**_row(result), **added.cells(result)} for result in begun]
+    rows = [{**row_of_texts(result), **added.cells(result)} for result in begun]
     if not rows:
         return Table([], [])
     if differences is not None:
@@ -104,7 +104,8 @@ TEXT_COLUMNS = ("model", *_VARYING, "status")
 """Columns of text, which stand at the left."""
 
 
-def _row(result: Result) -> dict[str, str]:
+def row_of_texts(result: Result) -> dict[str, str]:
+    """Every column of the table for a result, those included that are not shown."""
     case, outcome = result.case, result.outcome
     timing, memory = outcome.timing, outcome.memory
     tokens, real = outcome.tokens_per_call, outcome.real_tokens_per_call
