@@ -23,7 +23,7 @@ _PARTS = {
     "weights": "weights", "gradients": "gradients", "optimizer": "optimizer",
     "KV cache": "cache", "activations": "activations",
 }  # fmt: skip
-"""The head of each part's column, and its field of a prediction."""
+"""The head of each part's column in a table, and its field of a prediction."""
 
 _IDENTITY = ("model", "batch_size", "sequence_length")
 
@@ -130,7 +130,7 @@ def _shown_axes(results: Sequence[Result]) -> list[Axis]:
 
 def _columns(prediction: Prediction | None, memory: DeviceMemory | None) -> dict[str, Any]:
     """A prediction as numbers; all missing where there is none."""
-    sizes = {f"{name}_mib": name for name in (*_PARTS.values(), "inputs")}
+    sizes = {f"{_column(head)}_mib": name for head, name in {**_PARTS, "inputs": "inputs"}.items()}
     call = None if prediction is None else prediction.call
     row: dict[str, Any] = {"predicted_peak_mib": None if call is None else call.peak / MIB}
     if memory is not None:
@@ -146,6 +146,10 @@ def _columns(prediction: Prediction | None, memory: DeviceMemory | None) -> dict
     row["moved_mib"] = None if call is None else call.moved / MIB
     row["predicting_s"] = None if prediction is None else prediction.seconds
     return row
+
+
+def _column(head: str) -> str:
+    return head.lower().replace(" ", "_")
 
 
 def _cells(prediction: Prediction, memory: DeviceMemory | None) -> dict[str, str]:
