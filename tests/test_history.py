@@ -209,6 +209,24 @@ def test_what_is_old_is_pruned(file):
         assert connection.execute(f"SELECT count(*) FROM {table}").fetchone() == (0,)
 
 
+def test_a_case_is_drawn_over_time_with_what_changed(file):
+    pytest.importorskip("matplotlib")
+    report = run(1)
+    run(1)
+    with sqlite3.connect(file) as connection:
+        connection.execute("UPDATE runs SET machine = json_set(machine, '$.cpu', 'Z80') WHERE id=2")
+    plot = report.plot.history()
+    assert len(plot.axes.containers[0].lines[0].get_xdata()) == 2
+    assert [text.get_text() for text in plot.axes.texts] == ["Z80"]
+
+
+def test_what_was_never_kept_cannot_be_drawn(file):
+    pytest.importorskip("matplotlib")
+    report = run(1, history=False)
+    with pytest.raises(ArgumentError, match="none of these cases"):
+        report.plot.history()
+
+
 def test_no_text_of_the_users_is_kept(file):
     run(1)
     kept = open_history(file).execute("SELECT content FROM cases").fetchall()
