@@ -11,6 +11,7 @@ from ..own_code import OwnCode
 from .adapters import adapted_class, with_adapter
 from .model_class import Library, choose_class, known_class
 from .own_torch import OwnCalls, build_own
+from .quantised_models import build_quantised
 from .remote_code import remote_class
 from .sentence_models import encoder_class, sentence_architecture, sentence_model
 from .torch_compilation import keep_compiled_in
@@ -116,16 +117,31 @@ class TorchBackend:
             name_padding(config)
         if case.execution == "torchscript":
             config.use_cache = False  # a trace gives tensors and no cache object
+        if getattr(config, "quantization_config", None):
+            return self._built_quantised(config, case, device, chosen)
         model = self._built(chosen.type, config, case)
         return self._completed(model, case, device, chosen)
+
+    def _built_quantised(
+        self, config: Any, case: Case, device: Device, chosen: ModelClass
+    ) -> TorchModel:
+        """The model of a configuration that is quantised itself, as its library loads it."""
+        options = _attention_options(case)
+        made = build_quantised(
+            self.torch, case, device.name, chosen.type, config, options,
+            lambda: self._built(chosen.type, config, case),
+        )  # fmt: skip
+        model = TorchModel(self.torch, made.model.eval(), case, device, chosen, note=made.note)
+        model.parameter_count = made.parameter_count
+        model.parameter_bytes = made.parameter_bytes
+        return model
 
     def _built(self, model_class: Any, config: Any, case: Case) -> Any:
         """The model with random weights; raises `Unsupported` for attention that it has not."""
         asked = case.attention != "default"
-        options = {"attn_implementation": case.attention} if asked else {}
         try:
             with repeating_draws(self.torch):
-                return model_class._from_config(config, **options)
+                return model_class._from_config(config, **_attention_options(case))
         except (ValueError, ImportError) as error:
             sentence = first_sentence(error)
             if asked:  # this model has no such attention, or its package is missing
@@ -205,3 +221,8 @@ class TorchBackend:
         name = "dtype" if (int(version[0]), int(version[1])) >= (4, 56) else "torch_dtype"
         for part in every:
             setattr(part, name, getattr(self.torch, dtype))
+
+
+def _attention_options(case: Case) -> dict[str, str]:
+    """What Transformers is given to build a model with the attention that a case asks for."""
+    return {} if case.attention == "default" else {"attn_implementation": case.attention}

@@ -21,7 +21,7 @@ from .torch_errors import first_sentence, is_out_of_memory
 from .torch_generation import Generation
 from .torch_inputs import TorchInputs
 from .torch_positions import read_positions
-from .torch_tensors import storage_bytes
+from .torch_tensors import no_gradients, storage_bytes
 
 
 class TorchModel:
@@ -139,7 +139,7 @@ class TorchModel:
         torch, inputs, by_position = self._torch, self._inputs, self._by_position
 
         def forward() -> object:
-            with torch.inference_mode():
+            with no_gradients(torch, self._inner):
                 return self._run(*by_position, **inputs)
 
         def traced() -> object:

@@ -63,7 +63,7 @@ def quantize(torch: Any, model: Any, case: Case, device: str) -> str:
             f"torchao has no quantization {case.quantization} here ({first_line(error)}); give "
             f"another"
         ) from error
-    return _summary(model, case.quantization, [name for names in found.values() for name in names])
+    return summary(model, case.quantization, [name for names in found.values() for name in names])
 
 
 def _group_of(module: Any) -> Optional[int]:
@@ -98,7 +98,7 @@ def _why_not(torch: Any, model: Any, in_groups: bool) -> str:
     return ""
 
 
-def _summary(model: Any, kind: str, quantised: list[str]) -> str:
+def summary(model: Any, kind: str, quantised: list[str]) -> str:
     """How many layers were quantised, and whose weights stay as they are."""
     others = [
         name.rpartition(".")[2]
