@@ -84,6 +84,8 @@ def test_its_library_quantises_it_and_the_bytes_are_those_of_the_format(
     pytest.importorskip(package)
     if package == "hqq" and int(backend.transformers.__version__.partition(".")[0]) >= 5:
         pytest.skip("Transformers 5 has no quantiser for it yet")
+    if (quantised["quant_method"], name) == ("gptq", "bert"):
+        pytest.skip("optimum knows no blocks of it")
     model, config = built(backend, quantised, MODELS[name]), MODELS[name]
     expected = bytes_as_the_format_has_them(backend, config, model.note, bits, group, numbers)
     assert model.parameter_bytes == pytest.approx(expected, rel=0.05)
@@ -100,7 +102,7 @@ def without_accelerate(monkeypatch):
     for module in ("bitnet", "finegrained_fp8"):
         name = f"transformers.quantizers.quantizer_{module}.is_accelerate_available"
         monkeypatch.setattr(name, lambda: True)
-    monkeypatch.setattr(quantised_configs, "_version", lambda _: "1.0")
+    monkeypatch.setattr(quantised_configs, "_version", lambda name: "1.0" if name else None)
 
 
 @pytest.mark.newest

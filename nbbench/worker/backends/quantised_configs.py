@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Optional
@@ -36,6 +38,9 @@ OF_THE_HUB = (
     "whose kernels, which the packages kernels and triton load, are code of the Hub, and nbbench "
     "runs no code of the Hub"
 )
+
+_MODULES = {"optimum-quanto": "optimum.quanto", "fbgemm-gpu": "fbgemm_gpu", "amd-quark": "quark"}
+"""What is imported, where it is named otherwise than the package."""
 
 _NOT_RUN = {
     "gguf": "whose weights are made only from a file",
@@ -84,6 +89,19 @@ def library_of_method(method: str) -> str:
     package = (_packages(method) or ("",))[-1]
     found = None if package == "accelerate" else _version(package)
     return f"{package} {found}" if found else f"transformers {_version('transformers')}"
+
+
+def import_library(case: Case) -> None:
+    """Import what quantises, so that its memory is no part of a model's; building reports errors.
+
+    Some start threads as they are imported, so this is for the process of one case.
+    """
+    package = (_packages(method_of(case.config.get(ENTRY))) or ("",))[-1]
+    if not package:
+        return
+    with contextlib.suppress(Exception):
+        importlib.import_module("transformers.quantizers.auto")
+        importlib.import_module(_MODULES.get(package, package.replace("-", "_")))
 
 
 def check_quantised(case: Case) -> None:

@@ -11,6 +11,7 @@ from ..own_code import OwnCode
 from .adapters import adapted_class, with_adapter
 from .model_class import Library, choose_class, known_class
 from .own_torch import OwnCalls, build_own
+from .quantised_configs import import_library
 from .quantised_models import build_quantised
 from .remote_code import remote_class
 from .sentence_models import encoder_class, sentence_architecture, sentence_model
@@ -85,6 +86,7 @@ class TorchBackend:
         """The device that the case names; ``auto`` takes a GPU where there is one."""
         if case.execution == "compile":  # what it imports is no part of the model's weights
             self.torch.compile(self.torch.nn.Identity())
+        import_library(case)
         return open_device(self.torch, case.device)
 
     def build(self, case: Case, device: Device) -> TorchModel:
