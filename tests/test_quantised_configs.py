@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 
 import nbbench
@@ -131,6 +133,47 @@ def test_the_same_seed_gives_the_same_codes(backend):
     assert (first.weight == second.weight).all()
 
 
+@pytest.mark.newest
+@pytest.mark.usefixtures("without_accelerate")
+def test_layers_whose_weights_stay_dense_are_named_as_such(backend):
+    offline = {**BITNET, "linear_class": "autobitlinear"}
+    assert "stored as dense numbers" in built(backend, offline).note
+    assert "dense" not in built(backend, BITNET).note
+
+
+@pytest.mark.newest
+@pytest.mark.usefixtures("without_accelerate")
+def test_experts_that_no_quantiser_knows_are_named(backend):
+    mixtral = {**LLAMA, "model_type": "mixtral", "num_key_value_heads": 4, "num_local_experts": 2}
+    assert "experts" in built(backend, BITNET, mixtral).note.partition("not quantised")[2]
+
+
+@pytest.mark.slow
+@pytest.mark.newest
+def test_what_the_library_cannot_do_for_a_layer_is_in_the_sentence(backend, monkeypatch):
+    quantization = pytest.importorskip("torchao.quantization")
+
+    def fail(*_, **__):
+        raise ImportError("it needs a package for GPUs")
+
+    monkeypatch.setattr(quantization, "quantize_", fail)
+    int8 = {"quant_method": "torchao", "quant_type": {"default": INT8}}
+    assert "it needs a package for GPUs" in sentence_of(backend, int8)
+
+
+def test_the_library_loads_no_kernels_of_the_hub(backend, monkeypatch, tmp_path):
+    """`bitsandbytes` stands for a library that asks for them as it is imported."""
+    (tmp_path / "kernels.py").write_text("")
+    (tmp_path / "bitsandbytes.py").write_text(
+        "try:\n    import kernels\nexcept ImportError:\n    kernels = None\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "bitsandbytes", raising=False)
+    quantised_configs.import_library(case_of({"load_in_4bit": True}))
+    assert sys.modules.pop("bitsandbytes").kernels is None
+    assert "kernels" not in sys.modules
+
+
 @pytest.mark.parametrize(
     ("quantised", "package"),
     [
@@ -166,6 +209,7 @@ def test_awq_needs_another_package_since_transformers_5(backend, monkeypatch, ve
         ({"quant_method": "mxfp4"}, {}, "no code of the Hub"),
         ({"quant_method": "gguf"}, {}, "made only from a file"),
         ({"quant_method": "nothing-known"}, {}, "does not know"),
+        ({"quant_method": "bitsandbytes"}, {}, "neither load_in_4bit nor load_in_8bit"),
         ({"bits": 4}, {}, "only with a quant_method"),
         ({"quant_method": ["gptq"]}, {}, "only with a quant_method"),
         ("gptq", {}, "only with a quant_method"),

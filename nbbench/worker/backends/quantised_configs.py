@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterator, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Optional
 
@@ -99,9 +100,23 @@ def import_library(case: Case) -> None:
     package = (_packages(method_of(case.config.get(ENTRY))) or ("",))[-1]
     if not package:
         return
-    with contextlib.suppress(Exception):
+    with contextlib.suppress(Exception), _no_kernels_of_the_hub():
         importlib.import_module("transformers.quantizers.auto")
         importlib.import_module(_MODULES.get(package, package.replace("-", "_")))
+
+
+@contextlib.contextmanager
+def _no_kernels_of_the_hub() -> Iterator[None]:
+    """Have the package that loads them be missing, which bitsandbytes asks as it is imported."""
+    name, missing = "kernels", object()
+    before = sys.modules.get(name, missing)
+    sys.modules[name] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        del sys.modules[name]
+        if before is not missing:
+            sys.modules[name] = before  # type: ignore[assignment]
 
 
 def check_quantised(case: Case) -> None:
@@ -119,6 +134,8 @@ def check_quantised(case: Case) -> None:
         raise refused(case, "which is not measured with an adapter or sentence-transformers' parts")
     if method in _NOT_RUN:
         raise refused(case, _NOT_RUN[method])
+    if method == "bitsandbytes" and label_of(case.config[ENTRY]) == method:
+        raise refused(case, "and has neither load_in_4bit nor load_in_8bit")
     if method == "torchao" and _is_old():
         raise refused(case, "which is run with transformers 5 and newer")
     missing = [name for name in _packages(method) if _version(name) is None]

@@ -10,8 +10,9 @@ import copy
 import importlib
 import itertools
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Optional
+from typing import Any, NamedTuple, Optional
 
 from ..backend import Unsupported
 from ..case import Case
@@ -75,15 +76,18 @@ def build_quantised(
     values = values if isinstance(values, dict) else values.to_dict()
     del config.quantization_config
     building = _Building(torch, case, values, model_class, config, options, _map(torch, device))
+    if device == "mps" and method_of(values) == "bitsandbytes":
+        raise refused(case, OF_THE_HUB)
     quantizer = _reported(building, lambda: _quantizer(building))
     layers, count, state = _prepared(building, quantizer, build_dense)
-    model = _reported(building, lambda: _loaded(building, quantizer.pre_quantized, state))
+    with _first_error_raised(type(quantizer)) as raising:
+        model = _reported(building, lambda: raising(lambda: _loaded(building, quantizer, state)))
     return _described(building, model, layers, count)
 
 
 def _prepared(
     building: _Building, quantizer: Any, build_dense: Callable[[], Any]
-) -> tuple[dict[str, Any], int, dict[str, Any]]:
+) -> tuple[dict[str, _Layer], int, dict[str, Any]]:
     """The layers of the dense model, the number of its parameters, and the tensors to load."""
     if not quantizer.pre_quantized:
         dense = build_dense()
@@ -155,12 +159,50 @@ def _refuse_dense(building: _Building, config: Any) -> None:
         raise refused(building.case, "which Transformers would run with dense weights here")
 
 
-def _loaded(building: _Building, from_files_alone: bool, state: dict[str, Any]) -> Any:
+@contextmanager
+def _first_error_raised(kind: Any) -> Iterator[Callable[[Callable[[], Any]], Any]]:
+    """Call something so that what a quantiser raises comes out of it.
+
+    Transformers 5 goes on to the next layer, out of memory or not, and says only that some failed.
+    """
+    errors: list[Exception] = []
+    make_operation = getattr(kind, "get_quantize_ops", None)
+
+    def watched(quantizer: Any) -> Any:
+        operation = make_operation(quantizer)  # type: ignore[misc]
+        convert = operation.convert
+
+        def converted(*values: Any, **named: Any) -> Any:
+            try:
+                return convert(*values, **named)
+            except Exception as error:
+                errors.append(error)
+                raise
+
+        operation.convert = converted
+        return operation
+
+    def raising(call: Callable[[], Any]) -> Any:
+        try:
+            return call()
+        except RuntimeError as error:
+            raise (errors[0] if errors else error) from error
+
+    if make_operation is not None:
+        kind.get_quantize_ops = watched
+    try:
+        yield raising
+    finally:
+        if make_operation is not None:
+            kind.get_quantize_ops = make_operation
+
+
+def _loaded(building: _Building, quantizer: Any, state: dict[str, Any]) -> Any:
     """The model as Transformers loads it from a file's tensors."""
     auto = importlib.import_module("transformers.quantizers.auto")
     values, config = copy.deepcopy(dict(building.values)), copy.deepcopy(building.config)
     options = dict(building.options)
-    if from_files_alone:
+    if quantizer.pre_quantized:
         config.quantization_config = values
     else:
         options["quantization_config"] = auto.AutoQuantizationConfig.from_dict(values)
@@ -186,7 +228,7 @@ def _refuse_decompressed(building: _Building, model: Any) -> None:
 
 
 def _random_state(
-    building: _Building, quantizer: Any, skeleton: Any, layers: Mapping[str, Any]
+    building: _Building, quantizer: Any, skeleton: Any, layers: Mapping[str, _Layer]
 ) -> dict[str, Any]:
     """Random tensors for the layers that a quantiser exchanges in a model without memory."""
     torch = building.torch
@@ -252,19 +294,26 @@ def _form(module: Any) -> tuple[Any, ...]:
     return (type(module), *sorted((name, stored(tensor)) for name, tensor in _own(module)))
 
 
-def _layers(model: Any) -> dict[str, tuple[Any, ...]]:
-    """The layers of a dense model that have weights which may be quantised, in their form."""
+class _Layer(NamedTuple):
+    """A layer of a dense model: its form, and how many numbers its tensors have."""
+
+    form: tuple[Any, ...]
+    size: int
+
+
+def _layers(model: Any) -> dict[str, _Layer]:
+    """The layers of a dense model that have weights which may be quantised."""
     return {
-        name: _form(module)
+        name: _Layer(_form(module), sum(tensor.numel() for _, tensor in _own(module)))
         for name, module in model.named_modules()
         if any(tensor.dim() > 1 for _, tensor in module.named_parameters(recurse=False))
     }
 
 
-def _quantised(model: Any, layers: Mapping[str, tuple[Any, ...]]) -> list[str]:
+def _quantised(model: Any, layers: Mapping[str, _Layer]) -> list[str]:
     """The names of the layers whose form is another than in the dense model."""
     modules = dict(model.named_modules())
-    return [name for name, form in layers.items() if _form(modules[name]) != form]
+    return [name for name, layer in layers.items() if _form(modules[name]) != layer.form]
 
 
 def _count(model: Any) -> int:
@@ -272,16 +321,24 @@ def _count(model: Any) -> int:
 
 
 def _described(
-    building: _Building, model: Any, layers: Mapping[str, Any], count: int
+    building: _Building, model: Any, layers: Mapping[str, _Layer], count: int
 ) -> QuantisedModel:
     names, modules = _quantised(model, layers), dict(model.named_modules())
     library = library_of_method(method_of(building.values))
     if not names:
         raise refused(building.case, f"and {library} has quantised none of its layers")
-    kept = (tensor for name in names for tensor in _beside(building.torch, modules[name], _DEPTH))
-    tensors = itertools.chain(model.parameters(), model.buffers(), kept)
+    stored = [
+        tensor
+        for name in names
+        for tensor in (
+            *dict(_own(modules[name])).values(), *_beside(building.torch, modules[name], _DEPTH)
+        )
+    ]  # fmt: skip
     note = summary(model, f"{label_of(building.values)} by {library}", names)
-    return QuantisedModel(model, note, count, storage_bytes(tensors))
+    if storage_bytes(stored) >= building.dtype.itemsize * sum(layers[name].size for name in names):
+        note += "; their weights are stored as dense numbers"
+    total = storage_bytes(itertools.chain(model.parameters(), model.buffers(), stored))
+    return QuantisedModel(model, note, count, total)
 
 
 def _beside(torch: Any, value: Any, depth: int) -> Iterator[Any]:

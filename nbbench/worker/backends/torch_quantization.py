@@ -103,9 +103,7 @@ def summary(model: Any, kind: str, quantised: list[str]) -> str:
     others = [
         name.rpartition(".")[2]
         for name, module in model.named_modules()
-        if name not in quantised
-        and getattr(module, "weight", None) is not None
-        and module.weight.dim() > 1
+        if name not in quantised and any(p.dim() > 1 for p in module.parameters(recurse=False))
     ]
     kept = list(dict.fromkeys(others))
     named = ", ".join(kept[:_MAX_NAMED]) + (" and others" if kept[_MAX_NAMED:] else "")
