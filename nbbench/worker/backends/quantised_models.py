@@ -156,7 +156,7 @@ def _kernels_of_8_bits() -> Any:
 
 def _refuse_dense(building: _Building, config: Any) -> None:
     if getattr(config, "dequantize", False):
-        raise refused(building.case, "which Transformers would run with dense weights here")
+        raise refused(building.case, "which Transformers would run with dense weights")
 
 
 @contextmanager
