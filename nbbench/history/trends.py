@@ -49,7 +49,7 @@ def draw_trends(results: Sequence[Result], ax: Any = None) -> Plot:
     if len(shown) > _MAX_CASES:
         title += f"\n{counted(len(shown) - _MAX_CASES, 'more case')} not shown"
     axes.set(ylabel="median time of a call (ms)", title=title)
-    axes.figure.autofmt_xdate() if ax is None else None
+    _date_axis(axes, [row[0] for rows in points for row in rows])
     return finished(axes, ax is None)
 
 
@@ -64,6 +64,19 @@ def _points(keys: Sequence[str]) -> list[list[tuple[Any, ...]]]:
         raise OutputError(f"the history cannot be read: {error}") from None
     finally:
         connection.close()
+
+
+def _date_axis(axes: Any, moments: Sequence[float]) -> None:
+    """Dates in few words; a single moment is not drawn amid years."""
+    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+
+    locator = AutoDateLocator()
+    axes.xaxis.set_major_locator(locator)
+    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
+    around = max((max(moments) - min(moments)) / 20, 1800.0)
+    axes.set_xlim(
+        *(datetime.fromtimestamp(at) for at in (min(moments) - around, max(moments) + around))
+    )
 
 
 def _draw(axes: Any, name: str, rows: Sequence[tuple[Any, ...]]) -> None:
