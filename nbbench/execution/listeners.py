@@ -14,7 +14,7 @@ from ..history.store import HistoryStore
 from ..machine.health import busy_sentence
 from ..machine.machine import LoadWatch, MachineFacts
 from ..plan.cases import Case, Result, Status
-from ..report.environment import EnvironmentKey, WorkerFacts
+from ..report.environment import EnvironmentKey, WorkerFacts, environment_key
 from ..report.own_columns import Added
 from ..report.report import Report
 from ..report.saved_json import Content, GrowingFile, has_measured
@@ -62,7 +62,8 @@ class Recorder:
             return
         result = Result(event.case, event.outcome)
         if event.worker is not None:
-            self._workers[event.case.framework, event.case.environment] = event.worker
+            key = environment_key(event.case, event.outcome.node)
+            self._workers[key] = event.worker
         self._results[event.case] = result
         if isinstance(event, CaseEnded):
             recent_results.append(result)

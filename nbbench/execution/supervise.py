@@ -125,7 +125,15 @@ class Supervisor:
             self._worker = None
         is_first = is_first and worker.serves_many
         start_s = self._building_since - begin if is_first and self._building_since else 0.0
-        return replace(outcome, wall_s=time.monotonic() - begin, start_s=start_s)
+        device_name = self._device_name(outcome.device)
+        wall_s = time.monotonic() - begin
+        return replace(outcome, wall_s=wall_s, start_s=start_s, device_name=device_name)
+
+    def _device_name(self, device: str) -> str:
+        """The name of the processor or the GPU that a case ran on; empty where it ran on none."""
+        if not device:
+            return ""
+        return self.processor if device == "cpu" else self._gpu.gpu or device
 
     def close(self) -> None:
         """Give the worker back, or end it with the case that it still runs."""

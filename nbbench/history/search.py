@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import ArgumentError, OutputError
 from ..machine.machine import MachineFacts
-from ..report.environment import EnvironmentKey, WorkerFacts
+from ..report.environment import EnvironmentKey, WorkerFacts, environment_key
 from ..report.report import Report
 from ..text import counted, quoted
 from ..worker.checked import checked
@@ -185,7 +185,7 @@ def _report(cases: list[tuple[str, str | None, bytes]]) -> Report:
         result = read_result(content)
         results.append(result)
         if environment is not None:
-            key = result.case.framework, result.case.environment
+            key = environment_key(result.case, result.outcome.node)
             workers[key] = checked(WorkerFacts, json.loads(environment), "environment")
     return Report(results, machine, workers)
 

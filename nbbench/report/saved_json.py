@@ -65,6 +65,7 @@ def _lines(content: Content) -> Iterator[str]:
                 "environment": label,
                 "values": dict(worker.values),
                 "gpu": dataclasses.asdict(worker.gpu),
+                "machine": None if worker.machine is None else dataclasses.asdict(worker.machine),
             }
             for (framework, label), worker in content.workers.items()
         ],
@@ -197,7 +198,12 @@ def _read_version_2(content: Mapping[str, Any]) -> Content:
         checked(MachineFacts, content["machine"], "machine"),
         {
             (str(entry["framework"]), str(entry["environment"])): checked(
-                WorkerFacts, {"values": entry["values"], "gpu": entry["gpu"]}
+                WorkerFacts,
+                {
+                    "values": entry["values"],
+                    "gpu": entry["gpu"],
+                    "machine": entry.get("machine"),
+                },
             )
             for entry in checked(
                 tuple[dict[str, Any], ...], content["environments"], "environments"
