@@ -143,7 +143,7 @@ class Choice:
             if any(cells):
                 heads.append(head)
                 rows = [[*row, cell] for row, cell in zip(rows, cells, strict=True)]
-        return Table(heads, rows, keys)
+        return Table(heads, rows, ("choice", *keys))
 
 
 def _text(value: Any) -> str:
