@@ -28,6 +28,8 @@ _HOMES = {
     "close_workers": "execution.fork_server",
     "form": "notebook.form",
     "latest": "execution.job",
+    "Predictions": "report.predictions",
+    "predict": "api",
     "run": "api",
     "submit": "api",
 }
@@ -37,6 +39,7 @@ __all__ = [*sorted(_HOMES), "__version__"]
 if _typing.TYPE_CHECKING:
     from .api import arun as arun
     from .api import compare as compare
+    from .api import predict as predict
     from .api import run as run
     from .api import submit as submit
     from .arguments.schema import BenchmarkArguments as BenchmarkArguments
@@ -55,6 +58,7 @@ if _typing.TYPE_CHECKING:
     from .plan.cases import Status as Status
     from .plan.catalogue import catalogue as catalogue
     from .report.comparison import Comparison as Comparison
+    from .report.predictions import Predictions as Predictions
     from .report.report import Report as Report
 
 

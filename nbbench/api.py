@@ -11,11 +11,13 @@ from typing import Any
 from .arguments.schema import BenchmarkArguments
 from .display.choose_display import display_for
 from .execution.job import Job
-from .execution.measure import measure
+from .execution.measure import measure, predict_cases
 from .plan.cases import Result
 from .plan.plan import Plan
 from .report.atomic_write import check_writable
 from .report.comparison import Comparison
+from .report.fit import DeviceMemory
+from .report.predictions import Predictions
 from .report.report import Report
 
 OnResult = Callable[[Result], None]
@@ -74,6 +76,30 @@ def watched(job: Job, progress: bool = True) -> Report:
             except KeyboardInterrupt:  # a second one must not lose what the first has saved
                 job.cancel()
     return job.report()
+
+
+def predict(
+    *models: str, device_memory: str | None = None, progress: bool = True, **arguments: Any
+) -> Predictions:
+    """Say what cases will hold and do, before any of them runs, and whether they fit.
+
+    It takes a second or two for each, neither the model's memory nor its GPU. ``device_memory`` is
+    what they shall fit in: a size like ``"16 GB"``, or a card like ``"T4"``. The other parameters
+    are those of `run`. Raises `ArgumentError` and `ModelNotFound` as `run` does; what cannot be
+    predicted is a row with its reason.
+    """
+    memory = None if device_memory is None else DeviceMemory.of(device_memory)
+    asked = BenchmarkArguments.of(models, {**arguments, "wait": False})
+    return predict_arguments(asked, memory, progress)
+
+
+def predict_arguments(
+    arguments: BenchmarkArguments, memory: DeviceMemory | None = None, progress: bool = True
+) -> Predictions:
+    """`predict` for arguments that are one object already."""
+    plan = Plan.of(arguments)
+    job = Job(plan, partial(predict_cases, plan))
+    return Predictions(watched(job, progress).results, memory)
 
 
 async def arun(

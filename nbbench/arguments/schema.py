@@ -116,6 +116,11 @@ class BenchmarkArguments(BaseModel):
     )
     speed: bool = _option(True, "measure time")
     memory: bool = _option(True, "measure memory")
+    predict: bool | None = _option(
+        None,
+        "predict what each case holds, too, on tensors without memory (predicted_peak_mib); by "
+        "default where all of a run's cases can be predicted in about a second",
+    )
     energy: bool = _option(
         False,
         "measure energy where the GPU's driver or the processor counts it, in some seconds of "

@@ -16,7 +16,7 @@ _USAGE = """\
 usage: nbbench COMMAND …
 
   run      measure models: nbbench run bert-base-uncased -b 1 8 -s 32 128
-  best     which case of a saved report to take, within limits of time and memory
+_COMMANDS = ("run", "plan", "best", "compare", "doctor", "selftest", "hf", "models", "env")
   compare  what differs between two saved reports, and a gate for CI
   doctor   what makes numbers unsteady on this machine, and what to do
   selftest check on this machine that nbbench measures right
@@ -26,7 +26,7 @@ usage: nbbench COMMAND …
 
 nbbench COMMAND --help shows more; nbbench --version the version."""
 
-_COMMANDS = ("run", "best", "compare", "doctor", "selftest", "hf", "models", "env")
+_COMMANDS = ("run", "plan", "best", "compare", "doctor", "selftest", "hf", "models", "env")
 """Each is a module of this package, with a function ``command``."""
 
 

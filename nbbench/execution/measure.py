@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import groupby, repeat
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -19,14 +20,33 @@ from ..report.environment import EnvironmentKey
 from .events import CaseEnded, Event
 from .fork_server import ForkServers
 from .fresh_process import FreshProcesses
+from .predictions import run_predictions, seconds_to_predict
 from .rounds import run_rounds
 from .supervise import Supervisor
 from .this_kernel import ThisKernelAlone
 from .worker import Workers
 
+Run = Callable[
+    [Sequence[Case], Mapping[EnvironmentKey, Supervisor], Callable[[], bool]], Iterator[Event]
+]
+"""Carries out cases whose environments are ready; is given what says whether to stop."""
+
 
 def measure(plan: Plan, cancelled: Callable[[], bool]) -> Iterator[Event]:
     """Run every case of a plan; yields what happens, and the end of each case."""
+    asked = plan.arguments
+    predict_s = seconds_to_predict(asked.predict, len(plan.cases))
+    run = partial(run_rounds, baseline=asked.baseline, predict_s=predict_s)
+    return _carry_out(plan, cancelled, run)
+
+
+def predict_cases(plan: Plan, cancelled: Callable[[], bool]) -> Iterator[Event]:
+    """Predict every case of a plan; yields what happens, and the end of each case."""
+    return _carry_out(plan, cancelled, run_predictions)
+
+
+def _carry_out(plan: Plan, cancelled: Callable[[], bool], run: Run) -> Iterator[Event]:
+    """Make every environment ready, and carry out the cases of all."""
     supervisors: dict[EnvironmentKey, Supervisor] = {}
     runnable: list[Case] = []
     processor = describe_processor()
@@ -46,7 +66,7 @@ def measure(plan: Plan, cancelled: Callable[[], bool]) -> Iterator[Event]:
                 workers, timeout, cancelled, processor, Path(compiled.name)
             )
             runnable += cases
-        yield from run_rounds(runnable, supervisors, plan.arguments.baseline, cancelled)
+        yield from run(runnable, supervisors, cancelled)
     finally:
         for supervisor in supervisors.values():
             supervisor.close()

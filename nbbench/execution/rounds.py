@@ -113,14 +113,17 @@ class _Visited:
 def run_rounds(
     cases: Sequence[Case],
     supervisors: Mapping[EnvironmentKey, Supervisor],
-    baseline: str | None,
     cancelled: Callable[[], bool],
+    *,
+    baseline: str | None,
+    predict_s: float = 0.0,
 ) -> Iterator[Event]:
     """Yield the events of every visit, and the end of every case.
 
     With a ``baseline`` visits go on until it is sure how each case differs from its own, as far as
     ``max_time`` allows. Once ``cancelled()`` is true the running visit is dropped; cases that were
-    visited end with what was measured, and the others as ``skipped``.
+    visited end with what was measured, and the others as ``skipped``. Cases that can be predicted
+    in ``predict_s`` are.
     """
     known = [_Visited(case, supervisors[case.framework, case.environment]) for case in cases]
     active, levels = list(known), read_levels()
@@ -128,7 +131,7 @@ def run_rounds(
     number, unsure = 0, set() if baseline is None else set(cases)
     while active:
         for visited in active:
-            yield from _visit(visited, number, levels, baseline is None, cancelled)
+            yield from _visit(visited, number, levels, baseline is None, predict_s, cancelled)
         active = [visited for visited in active if not visited.ended]
         number += 1
         if number in LOOKS:
@@ -157,6 +160,7 @@ def _visit(
     number: int,
     levels: Mapping[str, float],
     by_itself: bool,
+    predict_s: float,
     cancelled: Callable[[], bool],
 ) -> Iterator[Event]:
     """One visit of a case, and its end if that was the last; ``by_itself``: nothing is compared."""
@@ -164,7 +168,7 @@ def _visit(
     if cancelled():
         yield visited.end(Outcome.skipped())
         return
-    outcome = yield from visited.supervisor.visit(case, number, visited.alone)
+    outcome = yield from visited.supervisor.visit(case, number, visited.alone, predict_s)
     if outcome.status is Status.OK:
         merged = visited.add(outcome, levels)
         if visited.is_exhausted or (visited.is_precise and by_itself):

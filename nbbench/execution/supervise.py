@@ -20,6 +20,7 @@ from ..worker.messages import (
     CaseFinished,
     DeviceOpened,
     PhaseChanged,
+    PredictCase,
     RunCase,
     WorkerFailed,
     WorkerReady,
@@ -71,8 +72,20 @@ class Supervisor:
             return None
         return WorkerFacts({**self._facts, **self._workers.facts}, self._gpu)
 
-    def visit(self, case: Case, number: int, alone: bool) -> Generator[Event, None, Outcome]:
+    def visit(
+        self, case: Case, number: int, alone: bool, predict_s: float = 0.0
+    ) -> Generator[Event, None, Outcome]:
         """Yield the events of one visit of a case; its outcome."""
+        request = RunCase(case, number, alone, self._folder_of(case), predict_s)
+        return (yield from self._carry_out(request, is_first=number == 0))
+
+    def predict(self, case: Case) -> Generator[Event, None, Outcome]:
+        """Yield the events of predicting a case; the outcome, which has the prediction."""
+        return (yield from self._carry_out(PredictCase(case), is_first=True))
+
+    def _carry_out(
+        self, request: RunCase | PredictCase, is_first: bool
+    ) -> Generator[Event, None, Outcome]:
         begin, self._building_since = time.monotonic(), None
         try:
             worker = self._ready_worker()
@@ -85,7 +98,6 @@ class Supervisor:
             )
         if self._failure is not None:  # trying again for every case would be of no use
             return self._failure
-        request = RunCase(case, number, alone, self._folder_of(case))
         outcome = yield from self._follow(request, worker)
         worker = self._worker or worker
         if outcome.status in (Status.CRASHED, Status.OOM) and not outcome.detail:
@@ -94,7 +106,7 @@ class Supervisor:
         if not worker.serves_many or not worker.alive:
             worker.close()
             self._worker = None
-        is_first = number == 0 and worker.serves_many
+        is_first = is_first and worker.serves_many
         start_s = self._building_since - begin if is_first and self._building_since else 0.0
         return replace(outcome, wall_s=time.monotonic() - begin, start_s=start_s)
 
@@ -115,7 +127,9 @@ class Supervisor:
             self._worker = self._workers.take()
         return self._worker
 
-    def _follow(self, request: RunCase, worker: Worker) -> Generator[Event, None, Outcome]:
+    def _follow(
+        self, request: RunCase | PredictCase, worker: Worker
+    ) -> Generator[Event, None, Outcome]:
         """Follow one case until it ends, is stopped, or takes too long; its outcome."""
         case, fresh, answered = request.case, not worker.facts, False
         phase, entered = Phase.STARTING if fresh else Phase.IMPORTING, time.monotonic()

@@ -20,8 +20,10 @@ from ..worker.messages import (
     CaseFinished,
     CaseStarted,
     Event,
+    PredictCase,
     Request,
     RunCase,
+    StopCase,
     WorkerFailed,
     WorkerReady,
 )
@@ -54,7 +56,7 @@ class ThisKernel:
 
     def send(self, request: Request) -> None:
         """Begin a case."""
-        if isinstance(request, RunCase):
+        if not isinstance(request, StopCase):
             self._thread = threading.Thread(
                 target=_run,
                 args=(self._backend, request, self._events),
@@ -102,8 +104,11 @@ class ThisKernelAlone:
         """Nothing: this process goes on."""
 
 
-def _run(backend_file: BackendFile, request: RunCase, events: queue.Queue[Event]) -> None:
+def _run(
+    backend_file: BackendFile, request: RunCase | PredictCase, events: queue.Queue[Event]
+) -> None:
     from ..worker.load import load_backend
+    from ..worker.predict_case import predict_case
     from ..worker.run_case import run_case
 
     found = backend_file
@@ -119,7 +124,13 @@ def _run(backend_file: BackendFile, request: RunCase, events: queue.Queue[Event]
     events.put(ready())
     events.put(CaseStarted(os.getpid()))
     try:
-        outcome = run_case(backend, request.case, events.put, request.round, request.alone)
+        if isinstance(request, PredictCase):
+            outcome = predict_case(backend, request.case, events.put)
+        else:
+            outcome = run_case(
+                backend, request.case, events.put, request.round, request.alone,
+                predict_s=request.predict_s,
+            )  # fmt: skip
     except BaseException as error:  # an interrupt that came when the case itself was over
         outcome = Outcome(Status.ERROR, f"{type(error).__name__}: {error}")
     events.put(ready())  # a case may set threads, which stay set in this process

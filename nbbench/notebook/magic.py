@@ -17,6 +17,8 @@ from .silence import SilencedCells, ends_with_semicolon, without_semicolon
 if TYPE_CHECKING:
     from ..execution.job import Job
     from ..report.budget import Budget
+    from ..report.fit import DeviceMemory
+    from ..report.predictions import Predictions
     from ..report.report import Report
     from .form import Form
 
@@ -29,7 +31,7 @@ def register(ipython: Any) -> None:
     config = add_config(ipython)
     silence = SilencedCells(ipython)
 
-    def tfbench(line: str, cell: str | None = None) -> Report | Job | Form | None:
+    def tfbench(line: str, cell: str | None = None) -> Report | Predictions | Job | Form | None:
         line, is_silent = without_semicolon(line)
         is_silent = is_silent or (cell is not None and ends_with_semicolon(cell))
         try:
@@ -59,13 +61,16 @@ class _Call:
     is_form: bool
     is_background: bool
     is_quiet: bool
+    is_plan: bool
     budget: Budget | None
+    memory: DeviceMemory | None
 
 
 def _read(ipython: Any, config: Any, line: str, cell: str | None) -> _Call | None:
     """What is asked for, defaults included; None if it was help, which is shown."""
     from ..arguments.defaults import sentence_of, with_defaults
     from ..report.budget import take_budget
+    from ..report.fit import DeviceMemory
     from .cell import is_variable
     from .config import defaults_of
 
@@ -76,16 +81,22 @@ def _read(ipython: Any, config: Any, line: str, cell: str | None) -> _Call | Non
     values = magic_parser().read(argv)
     out, against = values.pop("out", None), values.pop("against", None)
     budget = take_budget(values)
-    is_form, is_background, is_quiet = (
-        values.pop(name, False) for name in ("form", "background", "quiet")
+    is_form, is_background, is_quiet, is_plan = (
+        values.pop(name, False) for name in ("form", "background", "quiet", "plan")
     )
+    memory = values.pop("device_memory", None)
+    if is_plan and budget is not None:
+        raise ArgumentError("--plan measures nothing that --best could choose from; keep one")
+    if memory is not None and not is_plan:
+        raise ArgumentError("--device-memory is what a plan shall fit in; give --plan, too")
     if out is not None and not is_variable(out):
         raise ArgumentError(f"--out: {quoted(out)} is no name for a variable")
     for one, other in (
         ("form", "against"), ("form", "background"), ("form", "quiet"), ("background", "against"),
+        ("plan", "against"), ("plan", "background"), ("plan", "form"),
     ):  # fmt: skip
         asked = {"form": is_form, "background": is_background, "quiet": is_quiet}
-        asked["against"] = against is not None
+        asked |= {"plan": is_plan, "against": against is not None}
         if asked[one] and asked[other]:
             raise ArgumentError(f"--{one} and --{other} do not go together; keep one")
     if cell is not None:
@@ -97,12 +108,17 @@ def _read(ipython: Any, config: Any, line: str, cell: str | None) -> _Call | Non
     values, used = with_defaults(values, defaults_of(config))
     if used and not is_quiet:
         print(sentence_of(used))
-    return _Call(values, out, against, is_form, is_background, is_quiet, budget)
+    return _Call(
+        values, out, against, is_form, is_background, is_quiet, is_plan, budget,
+        None if memory is None else DeviceMemory.of(memory),
+    )  # fmt: skip
 
 
-def _carry_out(ipython: Any, call: _Call) -> Report | Job | Form:
+def _carry_out(ipython: Any, call: _Call) -> Report | Predictions | Job | Form:
     from ..api import run
 
+    if call.is_plan:
+        return _predicted(ipython, call)
     if call.is_form:
         from .form import Form
 
@@ -116,6 +132,17 @@ def _carry_out(ipython: Any, call: _Call) -> Report | Job | Form:
     if call.out is not None:
         ipython.push({call.out: report})
     return report
+
+
+def _predicted(ipython: Any, call: _Call) -> Predictions:
+    from ..api import predict_arguments
+    from ..arguments.schema import BenchmarkArguments
+
+    arguments = BenchmarkArguments(**{**call.values, "wait": False})
+    predictions = predict_arguments(arguments, call.memory, progress=not call.is_quiet)
+    if call.out is not None:
+        ipython.push({call.out: predictions})
+    return predictions
 
 
 def _load(file: str) -> Report:

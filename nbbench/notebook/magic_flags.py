@@ -28,7 +28,13 @@ def magic_parser() -> FlagParser:
     parser = benchmark_parser("%tfbench", _ABOUT, _EPILOG)
     parser.add_argument("-v", "--out", metavar="NAME", help="variable to put the report in, too")
     parser.add_argument("--against", metavar="FILE", help="a saved report to compare with")
+    parser.add_argument(
+        "--device-memory",
+        metavar="SIZE",
+        help="with --plan: what the cases shall fit in, a size like 16GB or a card like T4",
+    )
     for flags, help_text in (
+        (["--plan"], "predict what the cases need and whether they fit, and measure nothing"),
         (["-q", "--quiet"], "show neither progress nor the report"),
         (["--form"], "show a form that begins with these arguments, and run nothing yet"),
         (

@@ -36,6 +36,7 @@ _MEASURED = (
     "peak_mib", "weights_mib", "activations_mib", "baseline_mib", "parameters", "parameters_mib",
     "gradients_mib", "forward_peak_mib", "backward_peak_mib", "optimizer_peak_mib",
     "kv_cache_mib", "load_peak_mib", "prefill_peak_mib", "decode_peak_mib",
+    "tensors_peak_mib", "predicted_peak_mib",
     "reserved_mib", "process_mib", "traced_s", "method",
     # memory line by line
     "step", "file", "line_number", "cpu_mib", "gpu_mib", "held_cpu_mib", "held_gpu_mib", "line",
@@ -305,6 +306,9 @@ def _memory(result: Result) -> dict[str, Any]:
         taken[f"{name}_peak"] = None if memory is None else memory.phases.get(name)
     taken["kv_cache"] = None if memory is None else memory.cache
     taken["load_peak"] = None if memory is None else memory.loading
+    count, prediction = result.outcome.count, result.outcome.prediction
+    taken["tensors_peak"] = None if count is None else count.peak
+    taken["predicted_peak"] = None if prediction is None else prediction.call.peak
     return {
         **{f"{name}_mib": None if size is None else size / MIB for name, size in taken.items()},
         "parameters": result.outcome.parameter_count,

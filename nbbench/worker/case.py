@@ -16,6 +16,7 @@ from typing import Any, Optional
 
 from .energy import Energy
 from .memory_profile import LineTrace, MemoryProfile
+from .prediction import CallCount, Prediction
 from .timing import MIN_SAMPLES, Timing
 
 OWN_MODEL = "own code"
@@ -51,6 +52,7 @@ class Phase(str, Enum):
     MEASURING = "measuring"
     MEMORY = "memory"
     TRACING = "tracing"
+    PREDICTING = "predicting"
 
 
 @dataclass(frozen=True)
@@ -201,7 +203,8 @@ class Outcome:
     in, like "text+image". ``tokens_per_call`` is batch × length, or None for a model without ids;
     ``real_tokens_per_call`` are those that are no padding; ``prompt_tokens`` those that generation
     begins with. ``export_s`` is what of building went into the model's export to another runtime.
-    ``sequence_length`` is what texts were padded to, where the case names no length.
+    ``sequence_length`` is what texts were padded to, where the case names no length. ``count`` is
+    what a call did by its tensors, and ``prediction`` what was predicted of it.
     ``detail`` is a traceback or the end of the worker's log, for the person at the keyboard; it
     is never saved. ``wall_s`` is the whole case, from request to outcome, and
     ``start_s`` what of it a new worker took to start and to import what later visits find imported.
@@ -226,6 +229,8 @@ class Outcome:
     real_tokens_per_call: Optional[int] = None
     prompt_tokens: Optional[int] = None
     sequence_length: Optional[int] = None
+    count: Optional[CallCount] = None
+    prediction: Optional[Prediction] = None
     wall_s: float = 0.0
     detail: str = ""
     start_s: float = 0.0

@@ -16,7 +16,7 @@ from typing import Any, BinaryIO, Optional, Union, get_args
 from .case import Case, Outcome, Phase, Status
 from .checked import checked
 
-PROTOCOL = 2
+PROTOCOL = 3
 
 MAX_MESSAGE_BYTES = 256 << 20
 """Longer than any that a case can mean: a thousand samples are 20 kB."""
@@ -28,13 +28,22 @@ class RunCase:
 
     A case of which ``alone`` is true gets this visit alone, which then samples until it is precise.
     ``compiled_folder`` is where its visits keep what they compile, empty before the first; with ""
-    it is kept where the framework does by itself.
+    it is kept where the framework does by itself. The case is predicted, too, where that is
+    expected to take no more than ``predict_s``.
     """
 
     case: Case
     round: int = 0
     alone: bool = True
     compiled_folder: str = ""
+    predict_s: float = 0.0
+
+
+@dataclass(frozen=True)
+class PredictCase:
+    """Request: predict what this case will hold and do, without its memory."""
+
+    case: Case
 
 
 @dataclass(frozen=True)
@@ -100,7 +109,7 @@ class CaseFinished:
     outcome: Outcome
 
 
-Request = Union[RunCase, StopCase]
+Request = Union[RunCase, PredictCase, StopCase]
 OfCase = Union[PhaseChanged, DeviceOpened, SamplingProgress, CaseFinished]
 """Events that the process of a case may send to its server."""
 Event = Union[WorkerReady, WorkerFailed, CaseStarted, OfCase]

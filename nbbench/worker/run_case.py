@@ -33,6 +33,7 @@ from .measure import (
 from .memory_profile import MemoryProfile
 from .messages import DeviceOpened, Event, PhaseChanged
 from .own_code import OwnCodeError, own_line
+from .predict_case import expected_seconds
 from .resident import release_free_memory
 from .runnable import ComputingShare
 from .summarize import summarize
@@ -57,19 +58,21 @@ def run_case(
     round_number: int = 0,
     alone: bool = True,
     compiled_folder: str = "",
+    predict_s: float = 0.0,
 ) -> Outcome:
     """Visit one case in this process; every failure comes back as an outcome.
 
     ``emit`` gets the phases and the progress of sampling. ``round_number`` counts the case's visits
     from 0; one that is ``alone`` samples until it is precise. What is compiled is kept in
-    ``compiled_folder``, if there is one, and found there by later visits.
+    ``compiled_folder``, if there is one, and found there by later visits. What the case holds is
+    predicted, too, where that is expected to take ``predict_s`` at most.
     """
     keep_compiled_in = getattr(backend, "keep_compiled_in", None)
     if compiled_folder and keep_compiled_in is not None:
         keep_compiled_in(compiled_folder)
     visit = _Visit(backend, case, emit, round_number, alone, bool(compiled_folder))
     try:
-        return visit.measured()
+        return visit.predicted(visit.measured(), predict_s)
     except Unsupported as error:
         return visit.failed(Status.UNSUPPORTED, str(error))
     except OwnCodeError as error:
@@ -156,6 +159,10 @@ class _Visit:
                 self._known["energy"] = energy_of_calls(
                     device.gpu_uuid, call, device.stopwatch, call_s
                 )
+            if case.memory:
+                self._enter(Phase.MEMORY)
+                count = getattr(model, "count", None)
+                self._known["count"] = None if count is None else count(call)
             if case.trace_memory_line_by_line:
                 self._enter(Phase.TRACING)
                 release_free_memory()  # else calls live on what those before have left
@@ -165,6 +172,19 @@ class _Visit:
         return Outcome(
             Status.OK, self._note, timing=timing, memory=memory, lines=lines, **self._known
         )
+
+    def predicted(self, outcome: Outcome, predict_s: float) -> Outcome:
+        """The outcome with what is predicted of its case, where that takes no longer than so."""
+        predict = getattr(self._backend, "predict", None)
+        if self._round or not predict_s or predict is None:
+            return outcome
+        if expected_seconds(self._case, outcome.count) > predict_s:
+            return outcome
+        self._enter(Phase.PREDICTING)
+        try:
+            return replace(outcome, prediction=predict(self._case))
+        except Exception:  # what was measured stays, whatever a model does without memory
+            return outcome
 
     def failed(self, status: Status, reason: str, error: Optional[BaseException] = None) -> Outcome:
         """The outcome of a visit that went wrong where it is."""

@@ -21,7 +21,7 @@ import threading
 import time
 import traceback
 from dataclasses import dataclass
-from typing import Any, BinaryIO, Optional
+from typing import Any, BinaryIO, Optional, Union
 
 from .backend import Backend
 from .case import Outcome, Phase, Status
@@ -35,6 +35,7 @@ from .messages import (
     Lines,
     OfCase,
     PhaseChanged,
+    PredictCase,
     ProtocolError,
     Request,
     RunCase,
@@ -45,6 +46,7 @@ from .messages import (
     encode,
     write_all,
 )
+from .predict_case import predict_case
 from .resident import high_water_mark_works
 from .run_case import run_case
 from .variables import describe_variables
@@ -116,7 +118,7 @@ class Server:
         idle_since = math.inf  # it was started for a case, which has yet to come
         while self._open and time.monotonic() - idle_since < self._idle_limit:
             for request in self._requests(_LOOK_EVERY_S):
-                if isinstance(request, RunCase):
+                if isinstance(request, (RunCase, PredictCase)):
                     self._run(request)
                     idle_since = time.monotonic()
 
@@ -138,7 +140,7 @@ class Server:
             _send(self._events, _refusal(error))
             return []
 
-    def _run(self, request: RunCase) -> None:
+    def _run(self, request: Union[RunCase, PredictCase]) -> None:
         if not request.case.runs_foreign_code:  # which may be another by the next case
             with contextlib.suppress(BaseException):  # the child meets it again, and reports it
                 self._backend.import_model(request.case)
@@ -200,7 +202,7 @@ class Server:
                 _kill_group(child, signal.SIGKILL)
                 return phase, CaseFinished(_damaged(error, phase))
 
-    def _be_the_child(self, request: RunCase, events: BinaryIO) -> None:
+    def _be_the_child(self, request: Union[RunCase, PredictCase], events: BinaryIO) -> None:
         """Run the case and end the process, in a group of its own that dies with the server."""
         try:
             gc.enable()
@@ -209,14 +211,7 @@ class Server:
             _be_first_out_of_memory()
             os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
             self._events.close()
-            outcome = run_case(
-                self._backend,
-                request.case,
-                lambda event: _send(events, event),
-                request.round,
-                request.alone,
-                request.compiled_folder,
-            )
+            outcome = _outcome(self._backend, request, events)
             _send(events, CaseFinished(outcome))
         except BaseException:
             traceback.print_exc()
@@ -235,7 +230,7 @@ def _serve_one(backend: Backend, events: BinaryIO) -> None:
     except ProtocolError as error:
         _send(events, _refusal(error))
         return
-    if not isinstance(request, RunCase):
+    if isinstance(request, StopCase):
         return
     if sys.platform == "linux":
         _be_first_out_of_memory()
@@ -243,13 +238,23 @@ def _serve_one(backend: Backend, events: BinaryIO) -> None:
     else:  # where there are no guards
         threading.Thread(target=_exit_at_end_of_stdin, daemon=True).start()
     _send(events, CaseStarted(os.getpid()))
-    outcome = run_case(
-        backend, request.case, lambda event: _send(events, event), request.round, request.alone,
-        request.compiled_folder,
-    )  # fmt: skip
-    _send(events, CaseFinished(outcome))
+    _send(events, CaseFinished(_outcome(backend, request, events)))
     sys.stderr.flush()
     os._exit(0)
+
+
+def _outcome(backend: Backend, request: Union[RunCase, PredictCase], events: BinaryIO) -> Outcome:
+    """What comes of a request about a case, carried out in this process."""
+
+    def emit(event: Event) -> None:
+        _send(events, event)
+
+    if isinstance(request, PredictCase):
+        return predict_case(backend, request.case, emit)
+    return run_case(
+        backend, request.case, emit, request.round, request.alone, request.compiled_folder,
+        request.predict_s,
+    )  # fmt: skip
 
 
 def _exit_at_end_of_stdin() -> None:

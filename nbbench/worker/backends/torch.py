@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from ..backend import Device, Unsupported, library_of
 from ..case import ADAPTER_KEY, MODULES_KEY, Case
 from ..heads.head import ModelClass
 from ..own_code import OwnCode
+from ..prediction import Prediction
 from .adapters import adapted_class, with_adapter
 from .model_class import Library, choose_class, known_class
 from .own_torch import OwnCalls, build_own
@@ -17,6 +19,7 @@ from .torch_compilation import keep_compiled_in
 from .torch_devices import open_device
 from .torch_errors import first_sentence, is_out_of_memory
 from .torch_model import TorchModel
+from .torch_prediction import predict
 from .torch_quantization import quantize
 from .torch_weights import repeating_draws
 from .transformers_models import (
@@ -102,7 +105,7 @@ class TorchBackend:
             torch.set_num_threads(case.threads or self._threads)
         torch.manual_seed(case.seed)
         if case.is_own:
-            model = build_own(torch, self._own, case).to(device.name)
+            model = _on_device(torch, build_own(torch, self._own, case), device)
             calls = OwnCalls(torch, model, self._own, case)
             calls.complete(device.name)
             chosen = self._own_class(model) if calls.is_of_transformers else None
@@ -116,7 +119,8 @@ class TorchBackend:
             name_padding(config)
         if case.execution == "torchscript":
             config.use_cache = False  # a trace gives tensors and no cache object
-        model = self._built(chosen.type, config, case)
+        with getattr(device, "draws", partial(repeating_draws, torch))():
+            model = self._built(chosen.type, config, case)
         return self._completed(model, case, device, chosen)
 
     def _built(self, model_class: Any, config: Any, case: Case) -> Any:
@@ -124,8 +128,7 @@ class TorchBackend:
         asked = case.attention != "default"
         options = {"attn_implementation": case.attention} if asked else {}
         try:
-            with repeating_draws(self.torch):
-                return model_class._from_config(config, **options)
+            return model_class._from_config(config, **options)
         except (ValueError, ImportError) as error:
             sentence = first_sentence(error)
             if asked:  # this model has no such attention, or its package is missing
@@ -150,7 +153,7 @@ class TorchBackend:
         if MODULES_KEY in case.config:
             architecture = sentence_architecture(model, case)
             inner = model = sentence_model(torch, model, case)
-        model = model.train(case.mode == "training").to(device.name)
+        model = _on_device(torch, model.train(case.mode == "training"), device)
         note = self._quantised(model, case, device)
         made = TorchModel(torch, model, case, device, chosen, inner=inner, note=note)
         made.architecture, made.library = architecture, library
@@ -166,6 +169,10 @@ class TorchBackend:
         """What is known of the class of a user's model that is one of Transformers."""
         library = Library(self.transformers, self.transformers.PreTrainedModel)
         return known_class(library, type(model))
+
+    def predict(self, case: Case) -> Prediction:
+        """What the case will hold and do, without its memory; `Unsupported` where it cannot be."""
+        return predict(self, case)
 
     def keep_compiled_in(self, folder: str) -> None:
         """Have what torch.compile makes be kept in a folder, and found there."""
@@ -205,3 +212,10 @@ class TorchBackend:
         name = "dtype" if (int(version[0]), int(version[1])) >= (4, 56) else "torch_dtype"
         for part in every:
             setattr(part, name, getattr(self.torch, dtype))
+
+
+def _on_device(torch: Any, model: Any, device: Device) -> Any:
+    """The model on a device; fake tensors cannot be moved, and are there already."""
+    wanted = torch.device(device.name)
+    tensors = (*model.parameters(), *model.buffers())
+    return model if all(t.device == wanted for t in tensors) else model.to(wanted)

@@ -86,8 +86,13 @@ def cache_bytes(torch: Any, cache: Any) -> int:
 
     Counters of positions, of one number each, are not counted.
     """
-    held = _tensors(torch, cache, {})
+    held = tensors_of(torch, cache)
     return sum(t.numel() * t.element_size() for t in held if t.dim() > 1)
+
+
+def tensors_of(torch: Any, cache: Any) -> Iterator[Any]:
+    """The tensors that a cache holds, each once."""
+    return _tensors(torch, cache, {})
 
 
 def _tensors(torch: Any, value: Any, seen: dict[int, Any]) -> Iterator[Any]:

@@ -18,7 +18,7 @@ from ..case import Case
 from ..exceptions import first_line, text_of
 from ..inputs.text import longest_sequence
 from ..measure import Call, Marks
-from .torch_caches import cache_bytes, cache_parameter, make_cache, refuse_cache
+from .torch_caches import cache_bytes, cache_parameter, make_cache, refuse_cache, tensors_of
 
 _OF_ENCODER_ALONE = ("decoder_input_ids", "decoder_attention_mask", "decoder_input_values")
 """Inputs of a decoder's, which generation begins with its start token instead."""
@@ -33,7 +33,8 @@ class Generation:
 
     ``run`` is the model as it is executed, ``marks`` makes what notes moments in the device's work.
     Raises `Unsupported` for a model that keeps no cache that this knows, and for more positions
-    than it has. ``tokens`` are those of the last call: (batch, 1) each.
+    than it has. ``tokens`` are those of the last call: (batch, 1) each; ``is_pair`` says whether an
+    encoder is given the prompt, and its decoder a start token.
     """
 
     def __init__(
@@ -51,7 +52,7 @@ class Generation:
         self._parameter = cache_parameter(self._parameters, type(model).__name__)
         refuse_cache(case.cache, model.config, self._parameter, type(model).__name__)
         self._new_marks, self._marked = marks, list[Marks]()
-        self._is_pair = bool(getattr(model.config, "is_encoder_decoder", False))
+        self.is_pair = bool(getattr(model.config, "is_encoder_decoder", False))
         self._prompt = self._as_prompt(inputs)
         self._static: Any = None
         self.tokens: list[Any] = []
@@ -68,7 +69,7 @@ class Generation:
         """Make all tokens of a batch; the moments at which each was made are kept."""
         marks = self._new_marks()
         self._marked.append(marks)
-        self.tokens = []
+        self.tokens, self._state = [], (None, None)  # else two calls' caches are there at a time
         marks.mark()
         with self._torch.inference_mode():
             cache, token = self._prefill()
@@ -92,6 +93,22 @@ class Generation:
         """Bytes of the tensors that the last call's cache holds."""
         return cache_bytes(self._torch, self._state[0])
 
+    def cache_tensors(self) -> list[Any]:
+        """The tensors that the last call's cache holds; none before any call."""
+        return list(tensors_of(self._torch, self._state[0]))
+
+    def decode_once(self) -> None:
+        """Put the last token through, and draw the next one."""
+        with self._torch.inference_mode():
+            self._state = self._next(*self._state)
+
+    def put_through(self, tokens: int) -> None:
+        """Put a prompt through; an encoder-decoder's decoder is given so many tokens at once."""
+        if self.is_pair:
+            start = self._prompt["decoder_input_ids"]
+            self._prompt["decoder_input_ids"] = start.expand(-1, tokens)
+        self._keep_prefill()
+
     def _keep_prefill(self) -> None:
         self._state = (None, None)
         with self._torch.inference_mode():
@@ -107,6 +124,7 @@ class Generation:
     def _prefill(self) -> tuple[Any, Any]:
         """Put the prompt through: the cache, and the first token of each sequence."""
         given = dict(self._prompt)
+        self._repeated.pop("encoder_outputs", None)
         if self._case.cache != "dynamic":
             given[self._parameter] = self._made_cache()
         try:
@@ -123,7 +141,7 @@ class Generation:
     def _next(self, cache: Any, token: Any) -> tuple[Any, Any]:
         """Put the last token through: the cache, and the next token."""
         given = dict(self._repeated)
-        given["decoder_input_ids" if self._is_pair else "input_ids"] = token
+        given["decoder_input_ids" if self.is_pair else "input_ids"] = token
         given[self._parameter] = cache
         try:
             output = self._run(**given)
@@ -135,7 +153,7 @@ class Generation:
         return self._after(output)
 
     def _after(self, output: Any) -> tuple[Any, Any]:
-        if self._is_pair and "encoder_outputs" not in self._repeated:
+        if self.is_pair and "encoder_outputs" not in self._repeated:
             outputs = importlib.import_module("transformers.modeling_outputs")
             self._repeated["encoder_outputs"] = outputs.BaseModelOutput(
                 last_hidden_state=output.encoder_last_hidden_state
@@ -151,7 +169,7 @@ class Generation:
             prompt["use_cache"] = self._repeated["use_cache"] = True
         if "logits_to_keep" in self._parameters:
             prompt["logits_to_keep"] = 1
-        if self._is_pair:
+        if self.is_pair:
             first = next(each for each in prompt.values() if hasattr(each, "shape"))
             start = self._torch.full(
                 (first.shape[0], 1), _start_token(self._model.config), device=first.device
@@ -171,18 +189,18 @@ class Generation:
 
     def _prompt_positions(self) -> int:
         """How many positions of each sequence the decoder sees of the prompt."""
-        if not self._is_pair:
+        if not self.is_pair:
             return int(self._prompt["input_ids"].shape[1])
         return int(self._model(**self._prompt).encoder_last_hidden_state.shape[1])
 
     def _check_positions(self, inputs: dict[str, Any]) -> None:
         """Raise `Unsupported` where the prompt and what is made are more than the model takes."""
-        longest = longest_sequence(self._model.config, decoder=self._is_pair)
-        if not self._is_pair and "input_ids" not in inputs:
+        longest = longest_sequence(self._model.config, decoder=self.is_pair)
+        if not self.is_pair and "input_ids" not in inputs:
             raise Unsupported(f"{type(self._model).__name__} is given no token ids to continue")
-        prompt = 1 if self._is_pair else int(inputs["input_ids"].shape[1])
+        prompt = 1 if self.is_pair else int(inputs["input_ids"].shape[1])
         positions = prompt + self._new_tokens - 1  # the last token is put through no more
-        if longest is not None and positions > longest and self._is_pair:
+        if longest is not None and positions > longest and self.is_pair:
             raise Unsupported(
                 f"{self._new_tokens} new tokens are more positions than the decoder of "
                 f"{self._case.model} has ({longest}); lower new_tokens"

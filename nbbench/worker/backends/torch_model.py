@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import itertools
+from collections.abc import Iterator
 from typing import Any, Optional
 
 from ..backend import Device, Unsupported, library_of
@@ -12,7 +13,9 @@ from ..heads.describe import describe_case
 from ..heads.head import ModelClass
 from ..heads.labels import loss_of
 from ..measure import Call, WallMarks
+from ..prediction import CallCount
 from .kept_tensors import forget_kept_tensors
+from .live_tensors import CUDA_BLOCK, LiveTensors
 from .own_torch import OwnCalls, tensors_in
 from .real_inputs import refuse_padded_prompts, refuse_padding, rows_of, with_length, with_padding
 from .refused_training import refusal
@@ -182,8 +185,50 @@ class TorchModel:
 
     def gradient_bytes(self) -> Optional[int]:
         """Bytes of the gradients that the parameters hold."""
-        gradients = (p.grad for p in self._model.parameters() if p.grad is not None)
-        return int(sum(g.numel() * g.element_size() for g in gradients))
+        return int(sum(g.numel() * g.element_size() for g in self.gradients()))
+
+    def gradients(self) -> Iterator[Any]:
+        """The gradients that the parameters hold."""
+        return (p.grad for p in self._model.parameters() if p.grad is not None)
+
+    def make_optimizer_state(self) -> list[Any]:
+        """Have the optimizer make what its first step makes, without a step before it."""
+        if self._optimizer is None:
+            return []
+        for parameter in self._model.parameters():
+            if parameter.requires_grad:
+                parameter.grad = self._torch.empty_like(parameter)
+        self._optimizer.step()
+        self._model.zero_grad(set_to_none=True)
+        return self._optimizer_state()
+
+    def _optimizer_state(self) -> list[Any]:
+        if self._optimizer is None:
+            return []
+        states = (value for each in self._optimizer.state.values() for value in each.values())
+        return list(tensors_in(self._torch, list(states)))
+
+    def input_tensors(self) -> list[Any]:
+        """The tensors that a call is given."""
+        return list(tensors_in(self._torch, [*self._by_position, *self._inputs.values()]))
+
+    def held_tensors(self) -> list[Any]:
+        """The tensors that are there before a call, and stay."""
+        cached = [] if self.generation is None else self.generation.cache_tensors()
+        return [
+            *self._model.parameters(), *self._model.buffers(), *self.input_tensors(),
+            *self._optimizer_state(), *cached,
+        ]  # fmt: skip
+
+    def count(self, call: Call) -> Optional[CallCount]:
+        """What one call does and holds by its tensors; None where its operations are not seen."""
+        if self.execution != "eager" or self.quantization != "none":
+            return None
+        block = CUDA_BLOCK if self._device.startswith("cuda") else 1
+        live = LiveTensors(self._torch, self.held_tensors(), block)
+        with live.counting():
+            call()
+        return live.count()
 
     def _step(self) -> None:
         self._forward()

@@ -20,4 +20,4 @@ def storage_bytes(tensors: Iterable[Any]) -> int:
     """Bytes of what these tensors are stored in; what is shared counts once."""
     plain = (part for tensor in tensors for part in plain_tensors(tensor))
     storages = (part.untyped_storage() for part in plain)
-    return sum({storage.data_ptr(): storage.nbytes() for storage in storages}.values())
+    return sum({storage._cdata: storage.nbytes() for storage in storages}.values())

@@ -1,0 +1,35 @@
+"""Cases that are predicted: before a run, or beside it where that costs little."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+from ..plan.cases import Case, Outcome
+from ..report.environment import EnvironmentKey
+from .events import CaseEnded, Event
+from .supervise import Supervisor
+
+_USUAL_S = 1.0
+"""What all predictions of a run may take together, where nobody has asked for them."""
+
+
+def run_predictions(
+    cases: Sequence[Case],
+    supervisors: Mapping[EnvironmentKey, Supervisor],
+    cancelled: Callable[[], bool],
+) -> Iterator[Event]:
+    """Yield the events of predicting each case, and its end."""
+    for case in cases:
+        supervisor = supervisors[case.framework, case.environment]
+        outcome = Outcome.skipped()
+        if not cancelled():
+            outcome = yield from supervisor.predict(case)
+        yield CaseEnded(case, outcome, supervisor.facts)
+
+
+def seconds_to_predict(asked: bool | None, count: int) -> float:
+    """The most seconds that predicting each of so many cases may take beside their run."""
+    if asked is None:
+        return _USUAL_S / max(count, 1)
+    return math.inf if asked else 0.0

@@ -1,0 +1,85 @@
+"""Whether what is predicted fits in a memory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+from ..errors import ArgumentError, did_you_mean
+from ..machine.gpu_models import GIB, GPUS, GpuModel, gpu_named
+from ..text import quoted
+from ..units import bytes_of
+from ..worker.prediction import Prediction
+
+MARGIN = 0.1
+"""What an allocator may hold beside the tensors, as a part of them: holes, rounding."""
+
+AROUND = 600 << 20
+"""Bytes that a process holds beside tensors: CUDA's context and libraries, or PyTorch's own."""
+
+
+class Fit(str, Enum):
+    """Whether a case fits: with a margin for what is no tensor, only without it, or not at all."""
+
+    FITS = "fits"
+    MARGIN = "within the margin"
+    NOT = "does not fit"
+
+
+@dataclass(frozen=True)
+class DeviceMemory:
+    """A memory that cases shall fit in, and the card that has it, where one was named."""
+
+    size: int
+    gpu: GpuModel | None = None
+
+    @classmethod
+    def of(cls, given: object) -> DeviceMemory:
+        """The memory of a size like ``"16 GB"``, or of a card like ``"T4"``.
+
+        Raises `ArgumentError` for what is neither.
+        """
+        gpu = gpu_named(given) if isinstance(given, str) else None
+        if gpu is not None:
+            return cls(gpu.memory, gpu)
+        try:
+            return cls(bytes_of(given))
+        except ArgumentError:
+            names = [gpu.name for gpu in GPUS]
+            hint = did_you_mean(given, names) if isinstance(given, str) else ""
+            raise ArgumentError(
+                f"device_memory: {quoted(given)} is neither a size like '16 GB' nor one of "
+                f"{', '.join(names)}{hint}"
+            ) from None
+
+    @property
+    def sentence(self) -> str:
+        """What the memory is, and what fitting in it means."""
+        name = "" if self.gpu is None else f"{self.gpu.name}, "
+        return (
+            f"fit in {name}{self.size / GIB:.3g} GiB: with {MARGIN:.0%} and {AROUND >> 20} MiB for "
+            f"what is no tensor; within the margin: without these"
+        )
+
+    def at_least_s(self, prediction: Prediction) -> float | None:
+        """The roofline's bound of a call: by its operations, or by the weights that it reads.
+
+        None where no card was named. (Williams, Waterman and Patterson, *Roofline: an insightful
+        visual performance model*, CACM 52/4, 2009.)
+        """
+        if self.gpu is None:
+            return None
+        call = prediction.call
+        computing_s = call.flops / self.gpu.flops_per_s(prediction.dtype)
+        return max(computing_s, call.read / self.gpu.bytes_per_s)
+
+    def fit(self, tensors: int) -> Fit:
+        """Whether so many bytes of tensors fit."""
+        if tensors > self.size:
+            return Fit.NOT
+        return Fit.FITS if needed(tensors) <= self.size else Fit.MARGIN
+
+
+def needed(tensors: int) -> int:
+    """The bytes that surely hold so many bytes of tensors, and what is around them."""
+    return round(tensors * (1 + MARGIN)) + AROUND

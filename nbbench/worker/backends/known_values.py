@@ -1,0 +1,168 @@
+"""Fake tensors whose values are known where they follow from a model's inputs alone.
+
+A fake tensor of PyTorch has a shape, a dtype and a device, and no numbers. Some models ask for
+numbers all the same: whether a mask is all ones, where a text has its image. They follow from
+masks, ids and positions, which are small, so that these are computed beside the fake ones. What
+follows from weights is not known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+MAX_NUMBERS, MAX_REAL_NUMBERS = 1 << 20, 1 << 16
+"""Larger tensors are not known: of whole numbers or truth values, and of real numbers."""
+
+_WITHOUT_VALUES = ("empty", "empty_like", "empty_strided", "new_empty", "new_empty_strided")
+
+
+@contextmanager
+def fake_tensors(torch: Any) -> Iterator[None]:
+    """Have every tensor that is made meanwhile be a fake one."""
+    from torch._subclasses.fake_tensor import FakeTensorMode
+
+    fake = FakeTensorMode(allow_non_fake_inputs=True)
+    with fake, _dispatch_mode(_KnownValues(torch, fake)):
+        yield
+
+
+class _KnownValues:
+    """Runs operations on fake tensors, and on what is known of them."""
+
+    def __init__(self, torch: Any, fake: Any) -> None:
+        from torch._subclasses import fake_tensor
+        from torch.utils._python_dispatch import _disable_current_modes
+
+        self._torch, self._fake = torch, fake
+        self._fake_class = fake_tensor.FakeTensor
+        self._depends_on_values = (
+            fake_tensor.DataDependentOutputException,
+            fake_tensor.DynamicOutputShapeException,
+        )
+        self._without_modes: Callable[[], Any] = _disable_current_modes
+
+    def run(self, operation: Any, arguments: tuple[Any, ...], named: dict[str, Any]) -> Any:
+        """The operation's result: fake, and known where its arguments are."""
+        known = self._known_arguments(operation, arguments, named)
+        try:
+            result = operation(*arguments, **named)
+        except self._depends_on_values:
+            if known is None:
+                return self._by_positions(operation, arguments, named)
+            return self._as_fake(self._computed(operation, *known))
+        if known is not None and self._is_small(result):
+            self._keep(result, self._computed(operation, *known))
+        else:
+            self._forget(operation, arguments, named)
+        return result
+
+    def _known_arguments(
+        self, operation: Any, arguments: tuple[Any, ...], named: dict[str, Any]
+    ) -> Any:
+        """The arguments with known values in place of fake tensors; None where one is not known."""
+        if operation.overloadpacket.__name__ in _WITHOUT_VALUES:
+            return None
+        try:
+            return (
+                tuple(self._known(each) for each in arguments),
+                {name: self._known(each) for name, each in named.items()},
+            )
+        except KeyError:
+            return None
+
+    def _known(self, value: Any) -> Any:
+        if isinstance(value, self._fake_class):
+            return value.__dict__["known_values"]
+        if isinstance(value, (list, tuple)):
+            return type(value)(self._known(each) for each in value)
+        return value
+
+    def _is_small(self, result: Any) -> bool:
+        """Whether a result is small enough to be computed, and not drawn from real numbers."""
+        for tensor in self._fakes_in(result):
+            is_real = tensor.is_floating_point() or tensor.is_complex()
+            if tensor.numel() > (MAX_REAL_NUMBERS if is_real else MAX_NUMBERS):
+                return False
+        return True
+
+    def _computed(self, operation: Any, arguments: tuple[Any, ...], named: dict[str, Any]) -> Any:
+        if named.get("device") is not None:
+            named = {**named, "device": self._torch.device("cpu")}
+        with self._without_modes():
+            return operation(*arguments, **named)
+
+    def _keep(self, result: Any, values: Any) -> None:
+        """Keep the values of a result, which has the same structure."""
+        if isinstance(result, self._fake_class):
+            result.__dict__["known_values"] = values
+        elif isinstance(result, (list, tuple)):
+            for each, its in zip(result, values):
+                self._keep(each, its)
+
+    def _forget(self, operation: Any, arguments: tuple[Any, ...], named: dict[str, Any]) -> None:
+        """Forget the values of tensors that an operation has written into."""
+        if not operation._schema.is_mutable:
+            return
+        for parameter, value in zip(operation._schema.arguments, arguments):
+            if parameter.alias_info is not None and parameter.alias_info.is_write:
+                for tensor in self._fakes_in(value):
+                    tensor.__dict__.pop("known_values", None)
+
+    def _by_positions(
+        self, operation: Any, arguments: tuple[Any, ...], named: dict[str, Any]
+    ) -> Any:
+        """Select by masks that are known from a tensor that is not: by their positions."""
+        name = operation.overloadpacket.__name__
+        if name == "masked_select":
+            tensor, mask = self._torch.broadcast_tensors(*arguments[:2])
+            return tensor[self._positions(mask)]
+        if name == "index":
+            tensor, indices = arguments[:2]
+            found: list[Any] = []
+            for each in indices:
+                is_mask = each is not None and each.dtype is self._torch.bool
+                found += self._positions(each) if is_mask else [each]
+            return operation(tensor, found)
+        return operation(*arguments, **named)  # which raises again
+
+    def _positions(self, mask: Any) -> Any:
+        """Where a known mask is true, a tensor for each dimension."""
+        try:
+            values = self._known(mask)
+        except KeyError:
+            return mask.nonzero(as_tuple=True)  # which raises
+        with self._without_modes():
+            found = values.nonzero(as_tuple=True)
+        return self._as_fake(found)
+
+    def _as_fake(self, values: Any) -> Any:
+        """Fake tensors of known values; what is no tensor stays as it is."""
+        if isinstance(values, self._torch.Tensor):
+            fake = self._fake.from_tensor(values)
+            fake.__dict__["known_values"] = values
+            return fake
+        if isinstance(values, (list, tuple)):
+            return type(values)(self._as_fake(each) for each in values)
+        return values
+
+    def _fakes_in(self, value: Any) -> Iterator[Any]:
+        if isinstance(value, self._fake_class):
+            yield value
+        elif isinstance(value, (list, tuple)):
+            for each in value:
+                yield from self._fakes_in(each)
+
+
+def _dispatch_mode(known: _KnownValues) -> Any:
+    """A mode in which every operation of PyTorch is run by these."""
+    from torch.utils._python_dispatch import TorchDispatchMode
+
+    class Mode(TorchDispatchMode):  # type: ignore[misc]
+        def __torch_dispatch__(
+            self, operation: Any, types: Any, arguments: Any = (), named: Any = None
+        ) -> Any:
+            return known.run(operation, arguments, named or {})
+
+    return Mode()

@@ -1,0 +1,42 @@
+"""Floating point operations of PyTorch's operations, by PyTorch's own formulas.
+
+They are those of `torch.utils.flop_counter`, which knows matrix products, convolutions and fused
+attention on GPUs; attention that is fused for the CPU is counted in the same way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any, Optional
+
+_FOR_CPU = "_scaled_dot_product_flash_attention_for_cpu"
+
+
+def flops_of(operation: Any, arguments: tuple[Any, ...], named: dict[str, Any], result: Any) -> int:
+    """Floating point operations of one call; 0 for what moves or compares numbers alone."""
+    formula = formula_of(operation)
+    return 0 if formula is None else int(formula(*arguments, **named, out_val=result))
+
+
+@cache
+def formula_of(operation: Any) -> Optional[Callable[..., Any]]:
+    """What counts an operation; None where nothing does."""
+    from torch.utils import flop_counter
+
+    packet = operation.overloadpacket
+    if packet.__name__ == _FOR_CPU:
+        return _attention(flop_counter.sdpa_flop_count, 0)
+    if packet.__name__ == f"{_FOR_CPU}_backward":
+        return _attention(flop_counter.sdpa_backward_flop_count, 1)
+    found: Optional[Callable[..., Any]] = flop_counter.flop_registry.get(packet)
+    return found
+
+
+def _attention(count: Callable[..., int], before: int) -> Callable[..., int]:
+    """A formula of attention's shapes, with ``before`` arguments before the query."""
+
+    def counted(*arguments: Any, out_val: Any = None, **_: Any) -> int:
+        return count(*(tensor.shape for tensor in arguments[: before + 3]))
+
+    return counted

@@ -1,0 +1,226 @@
+"""What a case will hold and do in PyTorch, from its model's own code on fake tensors.
+
+The case is built and called as it is when it is measured, but for its tensors, which have no
+memory. So it costs a second or two, whatever the model's size, and needs neither its memory nor
+its GPU.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, Protocol
+
+from ..backend import Unsupported
+from ..case import Case
+from ..measure import Call
+from ..prediction import CallCount, Prediction
+from .known_values import fake_tensors
+from .live_tensors import CUDA_BLOCK, LiveTensors
+from .torch_errors import first_sentence
+from .torch_generation import Generation
+from .torch_model import TorchModel
+from .torch_tensors import storage_bytes
+
+
+class Builds(Protocol):
+    """What makes a case's model."""
+
+    torch: Any
+
+    def build(self, case: Case, device: Any) -> TorchModel:
+        """The model on a device."""
+
+
+@dataclass(frozen=True)
+class FakeDevice:
+    """A device of which no more than the name is needed; nothing is drawn for its weights."""
+
+    name: str
+    draws: Callable[[], AbstractContextManager[Any]]
+
+
+def predict(backend: Builds, case: Case) -> Prediction:
+    """Predict a case as it is executed eagerly.
+
+    Raises `Unsupported` where it cannot be: where weights are quantised, and where the model asks
+    for numbers that follow from weights, as of which expert a token goes to.
+    """
+    if case.quantization != "none":
+        raise Unsupported(
+            f"what quantization {case.quantization} needs cannot be predicted; give none"
+        )
+    begin = time.perf_counter()
+    case = replace(case, execution="eager", threads=None)
+    name, block = _device(backend.torch, case.device)
+    predictor = _Predictor(
+        backend, FakeDevice(name, partial(_without_drawing, backend.torch, name)), block
+    )
+    with _explained(backend.torch), fake_tensors(backend.torch):
+        if case.mode == "generation":
+            found = predictor.of_generation(case)
+        elif case.mode == "training":
+            found = predictor.of_training(case)
+        else:
+            found = predictor.of_inference(case)
+    return replace(found, seconds=time.perf_counter() - begin)
+
+
+def _device(torch: Any, wanted: str) -> tuple[str, int]:
+    """The device of the fake tensors, and what its allocator rounds sizes up to.
+
+    PyTorch has fake tensors on the devices that it was built for; those of others are the CPU's.
+    """
+    is_gpu = wanted.startswith("cuda") or (wanted == "auto" and torch.cuda.is_available())
+    built = bool(torch.version.cuda or getattr(torch.version, "hip", None))
+    return ("cuda:0" if is_gpu and built else "cpu"), (CUDA_BLOCK if is_gpu else 1)
+
+
+@contextmanager
+def _explained(torch: Any) -> Iterator[None]:
+    """Raise `Unsupported` for what fake tensors cannot do."""
+    from torch._subclasses import fake_tensor
+
+    try:
+        yield
+    except (
+        fake_tensor.DataDependentOutputException,
+        fake_tensor.DynamicOutputShapeException,
+    ) as error:
+        raise Unsupported(
+            f"it cannot be predicted, since what it does depends on numbers that follow from its "
+            f"weights ({first_sentence(error)}); measure it"
+        ) from error
+    except fake_tensor.UnsupportedFakeTensorException as error:
+        raise Unsupported(
+            f"it cannot be predicted, since an operation of it has no form without memory "
+            f"({first_sentence(error)}); measure it"
+        ) from error
+
+
+@contextmanager
+def _without_drawing(torch: Any, device: str) -> Iterator[None]:
+    """Have weights be made on a device; what looks at the numbers that it draws draws none."""
+    draw = torch.nn.init._no_grad_trunc_normal_
+    torch.nn.init._no_grad_trunc_normal_ = lambda tensor, *_, **__: tensor
+    try:
+        with torch.device(device):
+            yield
+    finally:
+        torch.nn.init._no_grad_trunc_normal_ = draw
+
+
+class _Predictor:
+    """Predicts cases of each mode under fake tensors."""
+
+    def __init__(self, backend: Builds, device: FakeDevice, block: int) -> None:
+        self._backend, self._device, self._block = backend, device, block
+
+    def of_inference(self, case: Case) -> Prediction:
+        """One forward pass."""
+        model = self._backend.build(case, self._device)
+        call, _ = model.prepare()
+        live = self._counted(model, [("forward", call)])
+        return self._prediction(model, [live], live.count())
+
+    def of_training(self, case: Case) -> Prediction:
+        """One step, with an optimizer that has its state already."""
+        model = self._backend.build(case, self._device)
+        model.prepare()
+        state = model.make_optimizer_state()
+        live = self._counted(model, model.training_phases())
+        gradients = list(model.gradients())
+        found = self._prediction(model, [live], live.count(), gradients)
+        return replace(
+            found,
+            gradients=storage_bytes(gradients),
+            optimizer=storage_bytes(state) if case.optimizer else None,
+        )
+
+    def of_generation(self, case: Case) -> Prediction:
+        """A prompt, and the first and the last of the tokens after it: between them all grows."""
+        model = self._backend.build(case, self._device)
+        model.prepare()
+        generation, later = _generation_of(model), int(case.new_tokens or 1) - 1
+        steps = [self._counted(model, generation.phases()[:1])]
+        count = steps[0].count()
+        if later:
+            steps.append(self._counted(model, [("decode", generation.decode_once)]))
+            if later > 1 and case.cache != "static":
+                model = self._before_last_token(case, later, generation.is_pair)
+                generation = _generation_of(model)
+            steps.append(self._counted(model, [("decode", generation.decode_once)]))
+            count = _whole_count([each.count() for each in steps], later)
+        cache = generation.cache_tensors()
+        found = self._prediction(model, steps, count, cache)
+        return replace(found, cache=generation.cache_bytes())
+
+    def _before_last_token(self, case: Case, later: int, is_pair: bool) -> TorchModel:
+        """The model with its cache as it is before the last of these tokens is put through.
+
+        A cache is the same whether its positions came with the prompt or one by one.
+        """
+        prompt = case.sequence_length
+        longer = prompt if is_pair or prompt is None else prompt + later - 1
+        late = replace(case, sequence_length=longer, new_tokens=1)
+        model = self._backend.build(late, self._device)
+        model.prepare()
+        generation = _generation_of(model)
+        generation.put_through(later)
+        return model
+
+    def _counted(self, model: TorchModel, parts: Iterable[tuple[str, Call]]) -> LiveTensors:
+        """What is counted while these parts of a call run, by their names."""
+        live = LiveTensors(self._backend.torch, model.held_tensors(), self._block)
+        with live.counting():
+            for live.phase, part in parts:
+                result = part()  # which is there until its part has ended
+                del result
+        return live
+
+    def _prediction(
+        self,
+        model: TorchModel,
+        counted: list[LiveTensors],
+        call: CallCount,
+        kept: Iterable[Any] = (),
+    ) -> Prediction:
+        """What was counted in parts of a call, with ``kept`` what stays beside activations."""
+        left = list(kept)
+        highest = max(counted, key=lambda live: live.peak().bytes)
+        peak = highest.peak()
+        return Prediction(
+            call=replace(call, peak=peak.bytes),
+            weights=model.parameter_bytes,
+            inputs=storage_bytes(model.input_tensors()),
+            activations=max(
+                live.peak(but=live.at_first | live.numbers_of(left)).bytes for live in counted
+            ),
+            parameter_count=model.parameter_count,
+            architecture=model.architecture,
+            dtype=model.dtype,
+            peak_phase=peak.phase,
+            peak_operation=peak.operation,
+        )
+
+
+def _generation_of(model: TorchModel) -> Generation:
+    assert model.generation is not None  # a model that is prepared for it has one
+    return model.generation
+
+
+def _whole_count(counted: list[CallCount], later: int) -> CallCount:
+    """The count of a generation whose work for each token grows evenly from the first to the last.
+
+    ``counted`` are the prompt's, the first token's and the last one's.
+    """
+    prefill, first, last = counted
+
+    def whole(name: str) -> int:
+        each = (getattr(first, name) + getattr(last, name)) / 2
+        return int(getattr(prefill, name) + later * each)
+
+    return CallCount(0, whole("operations"), whole("flops"), whole("moved"), whole("read"))
