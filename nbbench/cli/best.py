@@ -78,7 +78,7 @@ def _completed(report: Report, values: dict[str, Any]) -> Report:
         try:
             report = report.with_price(float(text))
         except ValueError:  # ArgumentError is one
-            raise ArgumentError(f"--price-per-hour: {quoted(text)} is no number above 0") from None
+            raise ArgumentError(f"--price-per-hour: {quoted(text)} is no price above 0") from None
     return report.join(_table(values["join"])) if "join" in values else report
 
 
@@ -86,7 +86,7 @@ def _table(file: str) -> pd.DataFrame:
     import pandas as pd
 
     try:
-        frame = pd.read_csv(file)
+        frame = pd.read_csv(file, dtype={"model": str})
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise OutputError(f"{quoted(file)} cannot be read as a table: {reason}") from None

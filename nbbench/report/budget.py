@@ -20,8 +20,8 @@ WITHIN_HELP = (
     "which cases are meant, like mode=inference sequence_length=128"
 )
 
-_PAIR = re.compile(r"\s*(\w+)\s*=\s*(.*?)\s*,?\s*(?=\w+\s*=|$)", re.DOTALL)
-"""A name and its value in a text of several, parted by commas or blanks."""
+_PAIR = re.compile(r"[, ]?(\w+) ?=(?!=) ?(.*?)[, ]*(?=\b\w+ ?=(?!=)|$)")
+"""A name and its value in a text of several, parted by commas or blanks; a value may have ==."""
 
 _MAX_TEXT = 2000
 
@@ -123,8 +123,8 @@ def check_before_run(budget: Budget | None) -> None:
 def _pairs(text: str) -> dict[str, str]:
     """Names with their values; raises `ArgumentError` for anything else, or a name twice."""
     pairs: dict[str, str] = {}
-    position = 0
-    while position < len(text.rstrip()) and len(text) <= _MAX_TEXT:
+    position, text = 0, " ".join(text.split()).rstrip(", ")
+    while position < len(text) and len(text) <= _MAX_TEXT:
         found = _PAIR.match(text, position)
         if found is None:
             break

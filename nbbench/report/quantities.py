@@ -27,21 +27,26 @@ LIMITS: dict[str, Callable[[object], float]] = {
 class Quantity:
     """Something that a case has more or less of.
 
-    ``column`` is the name of its column in a frame, of which ``{}`` is where the interval's ends
-    are named, and ``scale`` what a value is divided by there. ``unit`` is that which a value reads
-    best in, with its size, and ``number`` writes a value in it. ``missing`` says why no case has
-    any.
+    ``column`` is the name of its column in a frame: what stands before and behind the end of the
+    interval, where it is one's. ``scale`` is what a value is divided by there. ``unit`` is that
+    which a value reads best in, with its size, and ``number`` writes a value in it. ``missing``
+    says why no case has any.
     """
 
     name: str
     estimate: Estimator
-    column: str
+    column: tuple[str, str]
     unit: Callable[[float], tuple[str, float]]
     missing: str
     higher_is_better: bool = False
     scale: float = 1.0
     is_exact: bool = False
     number: Callable[[float], str] = rounded
+
+    def columns(self) -> tuple[str, str, str]:
+        """The names of a frame's columns for the value and the ends of its interval."""
+        stem, end = self.column
+        return f"{stem}{end}", f"{stem}_ci_low{end}", f"{stem}_ci_high{end}"
 
     def goodness(self, estimate: Estimate) -> Estimate:
         """The estimate turned so that less is better."""
@@ -84,23 +89,23 @@ _NO_TOKENS = "no case generates; measure with generation=True, and new_tokens ab
 _NO_PRICE = "there is no price, or no time; give price_per_hour"
 
 _MEASURED = (
-    Quantity("latency", estimates.latency, "latency{}_s", _time_unit, _NO_TIME),
-    Quantity("throughput", estimates.throughput, "samples{}_per_s", _of("/s"), _NO_TIME, True),
+    Quantity("latency", estimates.latency, ("latency", "_s"), _time_unit, _NO_TIME),
+    Quantity("throughput", estimates.throughput, ("samples", "_per_s"), _of("/s"), _NO_TIME, True),
     Quantity(
         "memory",
         estimates.memory,
-        "peak{}_mib",
+        ("peak", "_mib"),
         _of(" MiB", MIB),
         "no memory was measured; measure with memory=True",
         scale=MIB,
         number=_one_decimal,
     ),
-    Quantity("ttft", estimates.first_token, "ttft{}_s", _time_unit, _NO_TOKENS),
-    Quantity("tpot", estimates.each_token, "tpot{}_s", _time_unit, _NO_TOKENS),
+    Quantity("ttft", estimates.first_token, ("ttft", "_s"), _time_unit, _NO_TOKENS),
+    Quantity("tpot", estimates.each_token, ("tpot", "_s"), _time_unit, _NO_TOKENS),
     Quantity(
         "decode_tokens_per_s",
         estimates.decoded_per_second,
-        "decode_tokens{}_per_s",
+        ("decode_tokens", "_per_s"),
         _of("/s"),
         _NO_TOKENS,
         True,
@@ -116,6 +121,12 @@ NAMES = (*(each.name for each in _MEASURED), *_COSTS)
 """The quantities that every report may have; a user's own columns come on top."""
 
 
+FRAME_COLUMNS = {name for each in _MEASURED for name in each.columns()} | {
+    f"{name}{end}" for name in _COSTS for end in ("", "_ci_low", "_ci_high")
+}
+"""The names of columns that a choice's frame may have for these."""
+
+
 def quantity(name: object, added: Added) -> Quantity:
     """A quantity by its name; raises `ArgumentError` for one that there is not."""
     own = {each.name: each for each in added.columns}
@@ -126,7 +137,7 @@ def quantity(name: object, added: Added) -> Quantity:
             return each
     if isinstance(name, str) and name in _COSTS:
         estimate = partial(_COSTS[name], price_per_hour=added.price_per_hour)
-        return Quantity(name, estimate, f"{name}{{}}", _of(""), _NO_PRICE)
+        return Quantity(name, estimate, (name, ""), _of(""), _NO_PRICE)
     known = [*NAMES, *own]
     raise ArgumentError(
         f"{quoted(name)} is nothing to choose by; it is one of {', '.join(known)}, or a column "
@@ -145,7 +156,7 @@ def _own(column: OwnColumn) -> Quantity:
     return Quantity(
         column.name,
         estimate,
-        f"{column.name}{{}}",
+        (column.name, ""),
         _of(""),
         f"no case has a value of {column.name}",
         column.higher_is_better,

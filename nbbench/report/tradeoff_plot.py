@@ -8,10 +8,10 @@ from typing import Any
 
 from ..errors import ArgumentError
 from ..plan.cases import Result, varying_axes
-from ..text import MIB, counted, one_line
+from ..text import MIB, counted
 from .best import pareto
 from .budget import Budget
-from .drawing import Plot, finished, literals, new_axes, scale_values
+from .drawing import Plot, finished, literal, literals, new_axes, scale_values
 from .estimates import Estimate
 from .own_columns import Added
 
@@ -96,7 +96,7 @@ def _measured(
 
 
 def _axis(name: str) -> tuple[str, str, float]:
-    return _UNITS.get(name, (one_line(name), "", 1.0))
+    return _UNITS.get(name, (literal(name), "", 1.0))
 
 
 def _label(axes: Any, name: str, side: str) -> str:
