@@ -102,7 +102,7 @@ def price_of(given: object) -> float:
         price = math.inf
     if not 0 < price <= MAX_PRICE:
         raise ArgumentError(
-            f"price_per_hour: {quoted(given)} is no price; give a number above 0, to 10^9, like 0.35"
+            f"price_per_hour: {quoted(given)} is no price; give a number above 0 (to 10^9)"
         )
     return price
 
