@@ -113,6 +113,11 @@ def take_budget(values: dict[str, Any]) -> Budget | None:
 
 def check_before_run(budget: Budget | None) -> None:
     """Raise `ArgumentError` for a quantity that no run has, before anything is measured."""
+    if budget is not None and "=" in budget.by:
+        raise ArgumentError(
+            f"best: {quoted(budget.by)} has a limit; give the quantity alone, and limits with "
+            "--within, like --best throughput --within latency=50ms"
+        )
     if budget is not None and budget.by not in NAMES:
         raise ArgumentError(
             f"best: {quoted(budget.by)} is nothing that a run measures; give one of "
