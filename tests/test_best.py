@@ -136,6 +136,8 @@ def test_axes_choose_which_cases_are_meant_and_other_work_is_noted():
     assert "cases differ in sequence_length" in " ".join(both.best(by="latency").notes)
     choice = both.best(by="latency", sequence_length=128, mode="inference")
     assert choice.frame.sequence_length.tolist() == [128]
+    for written in (128, 128.0, "128", "128.0"):
+        assert both.best(sequence_length=written, padding=0).results == choice.results
     assert choice.notes == ()
     assert "sequence_length 128" in choice.title
 

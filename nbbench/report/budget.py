@@ -164,10 +164,24 @@ def chosen(results: Sequence[Result], where: Mapping[str, Any]) -> list[Result]:
     left = list(results)
     for name, wanted in where.items():
         axis = axis_named(name)
-        matching = [r for r in left if str(wanted) in (str(r.value(axis)), str(axis.value(r.case)))]
+        matching = [
+            result
+            for result in left
+            if _is(result.value(axis), wanted) or _is(axis.value(result.case), wanted)
+        ]
         if not matching:
             values = dict.fromkeys(str(result.value(axis)) for result in left)
             listed = shortened(one_line(", ".join(values)), 200)
             raise ArgumentError(f"no case has {name} {quoted(wanted)}; there are {listed}")
         left = matching
     return left
+
+
+def _is(value: Any, wanted: Any) -> bool:
+    """Whether a case's value is the one that a user writes: 0.0 may be written as 0."""
+    if str(value) == str(wanted):
+        return True
+    try:
+        return isinstance(value, int | float) and float(value) == float(wanted)
+    except (TypeError, ValueError, OverflowError):
+        return False
