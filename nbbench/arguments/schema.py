@@ -257,6 +257,16 @@ class BenchmarkArguments(BaseModel):
         "what a case runs in: a fork of a warm server, a fresh process, auto (fork on Linux), or "
         "none (this very process, for debugging: memory then counts all that it holds)",
     )
+    history: bool = _option(
+        True,
+        "keep each case, as it ends, in the history of this machine (nbbench history); "
+        "NBBENCH_HISTORY=off keeps none at all",
+    )
+    resume: bool = _option(
+        False,
+        "measure only what no earlier run has measured: the same case with the same versions and "
+        "settings on this machine; what timed out or crashed is measured again",
+    )
     wait: bool = _option(
         True,
         "wait while another benchmark runs on the same device, in whichever kernel or shell of "

@@ -9,6 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
+from ..history.database import history_file
+from ..history.store import HistoryStore
 from ..machine.health import busy_sentence
 from ..machine.machine import LoadWatch, MachineFacts
 from ..plan.cases import Case, Result, Status
@@ -125,6 +127,37 @@ class Autosave:
         if has_measured(content.results) or not self._path.exists():
             self._file.write(content)
         self._file.close()
+
+
+class KeepHistory:
+    """Has every case that has ended in the history; one that was found there stays as it is."""
+
+    name = "keeping the history"
+
+    def __init__(self, recorder: Recorder) -> None:
+        self._recorder = recorder
+        self._store: HistoryStore | None = None
+        self._failed = False
+
+    def on_event(self, event: Event) -> None:
+        """Add a case that has ended, until one cannot be added."""
+        if not isinstance(event, CaseEnded) or self._failed or event.is_old:
+            return
+        if event.outcome.status is Status.SKIPPED:
+            return
+        self._failed = True
+        if self._store is None:
+            file = history_file()
+            if file is None:
+                return
+            self._store = HistoryStore(file, self._recorder.machine)
+        self._store.add(Result(event.case, event.outcome), event.worker)
+        self._failed = False
+
+    def close(self) -> None:
+        """Let go of the database."""
+        if self._store is not None:
+            self._store.close()
 
 
 class OnResult:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import queue
 import time
 from collections.abc import Callable, Generator, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -71,6 +72,22 @@ class Supervisor:
         if not self._facts:
             return None
         return WorkerFacts({**self._facts, **self._workers.facts}, self._gpu)
+
+    def introduced(self) -> WorkerFacts | None:
+        """What a worker reports of itself before it is asked for a case; None where it does not."""
+        with suppress(OSError):
+            worker, begin = self._ready_worker(), time.monotonic()
+            while not worker.facts and time.monotonic() - begin < self._timeout:
+                if not worker.introduces_itself or self._cancelled():
+                    break
+                with suppress(queue.Empty):
+                    event = worker.receive(_RECEIVE_S)
+                    if isinstance(event, WorkerReady):
+                        worker.facts = event.facts
+                    elif event is None or isinstance(event, WorkerFailed):
+                        break
+            self._facts = worker.facts or self._facts
+        return self.facts
 
     def visit(
         self, case: Case, number: int, alone: bool, predict_s: float = 0.0

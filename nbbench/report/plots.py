@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from importlib.metadata import EntryPoint
 from typing import Any
 
 from ..errors import ArgumentError
@@ -27,6 +28,9 @@ from .tradeoff_plot import draw_tradeoff
 
 _MAX_SERIES = 10
 """More lines than that, and than there are colours, nobody can distinguish."""
+
+_TRENDS = EntryPoint("trends", "nbbench.history.trends:draw_trends", "nbbench.plots")
+"""What draws the history, which is above this; found by name, as backends are."""
 
 _DPI_IN_PAGE = 90
 _MIN_POINTS = 3
@@ -120,6 +124,11 @@ class Plots:
         ``report.best``. A point that has no room for its label has none, and a note counts them.
         """
         return draw_tradeoff(self._results, self._added, x, y, ax)
+
+    def history(self, ax: Any = None) -> Plot:
+        """The time of each case whenever it was measured here, with changes of versions marked."""
+        plot: Plot = _TRENDS.load()(self._results, ax)
+        return plot
 
     def tradeoff_pngs(self) -> list[bytes]:
         """The trade-off as a PNG image, for a page; none where there is nothing to trade off."""
