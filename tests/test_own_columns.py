@@ -83,6 +83,7 @@ def test_rows_of_other_models_are_left_out_with_a_warning():
         ("mmlu", {"small": 1, "large": "much"}, "mmlu has numbers and texts; give one kind"),
         ("", MMLU, "'' is no name of a column"),
         ("a\nb", MMLU, "is no name of a column"),
+        ("x" * 101, MMLU, "is no name of a column"),
         (3, MMLU, "3 is no name of a column"),
         ("median_s", MMLU, "'median_s' is the name of a column that a report has by itself"),
         ("peak_mib", MMLU, "is the name of a column that a report has by itself"),

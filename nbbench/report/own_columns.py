@@ -22,6 +22,9 @@ COST_HEADS = ("cost/1M tokens", "cost/1k samples")
 
 MAX_PRICE = 1e9
 
+_MAX_NAME = 100
+"""Letters of a column's name."""
+
 _BEHIND = 3
 """Columns that stand before a user's own: model, batch and length."""
 
@@ -118,8 +121,11 @@ def own_column(
 
     ``taken`` are the names of columns that a report has by itself.
     """
-    if not isinstance(name, str) or not name.strip() or name != one_line(name):
-        raise ArgumentError(f"{quoted(name)} is no name of a column; give a text like 'quality'")
+    is_name = isinstance(name, str) and 0 < len(name.strip()) <= len(name) <= _MAX_NAME
+    if not isinstance(name, str) or not is_name or name != one_line(name):
+        raise ArgumentError(
+            f"{quoted(name)} is no name of a column; give a short text like 'quality'"
+        )
     if name in taken or name in {axis.head for axis in AXES}:
         raise ArgumentError(
             f"{quoted(name)} is the name of a column that a report has by itself; give another"
