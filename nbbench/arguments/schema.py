@@ -195,7 +195,7 @@ class BenchmarkArguments(BaseModel):
         "bert-base-uncased, or first; visits then go on until each verdict is sure, or max_time",
     )
     price_per_hour: Annotated[
-        float | None, Field(gt=0, allow_inf_nan=False), BeforeValidator(no_bool)
+        float | None, Field(gt=0, le=1e9, allow_inf_nan=False), BeforeValidator(no_bool)
     ] = _option(
         None,
         "what an hour of the machine costs, in whatever money: the report then says what a million "

@@ -36,6 +36,9 @@ _DPI_IN_PAGE = 90
 _MIN_POINTS = 3
 """Fewer cases make no front worth a picture in a page."""
 
+_MAX_POINTS = 500
+"""More of them take long to draw, and cover each other."""
+
 _MAX_BARS = 20
 """Cases whose memory is shown as bars by what holds it; more are shown as lines."""
 
@@ -130,7 +133,7 @@ class Plots:
     def tradeoff_pngs(self) -> list[bytes]:
         """The trade-off as a PNG image, for a page; none where there is nothing to trade off."""
         both = [r for r in self._results if r.outcome.timing is not None and _peak(r) is not None]
-        if len(both) < _MIN_POINTS:
+        if not _MIN_POINTS <= len(both) <= _MAX_POINTS:
             return []
         try:
             return [self.tradeoff().png(_DPI_IN_PAGE)]

@@ -8,10 +8,10 @@ from typing import Any
 
 from ..errors import ArgumentError
 from ..plan.cases import Result, varying_axes
-from ..text import MIB, counted, one_line
+from ..text import MIB, counted
 from .best import pareto
 from .budget import Budget
-from .drawing import Plot, finished, literals, new_axes, scale_values
+from .drawing import Plot, finished, literal, literals, new_axes, scale_values
 from .estimates import Estimate
 from .own_columns import Added
 
@@ -70,9 +70,9 @@ def draw_tradeoff(results: Sequence[Result], added: Added, x: str, y: str, ax: A
             estimate.times(1 / _axis(name)[2])
             for name, estimate in zip((x, y), estimates, strict=True)
         )
-        choice = chosen.get(id(result), "")
-        _draw_point(axes, across, up, choice)
-        points.append(_Point(across, up, choice))
+        points.append(_Point(across, up, chosen.get(id(result), "")))
+    for choice in ("", "tie", "front"):
+        _draw_points(axes, [point for point in points if point.choice == choice], choice)
     line = sorted(point.at for point in points if point.choice == "front")
     axes.plot(*zip(*line, strict=True), color="C0", linewidth=1.2, alpha=0.6, zorder=1)
     for side, values in (("x", [p.at[0] for p in points]), ("y", [p.at[1] for p in points])):
@@ -96,7 +96,7 @@ def _measured(
 
 
 def _axis(name: str) -> tuple[str, str, float]:
-    return _UNITS.get(name, (one_line(name), "", 1.0))
+    return _UNITS.get(name, (literal(name), "", 1.0))
 
 
 def _label(axes: Any, name: str, side: str) -> str:
@@ -112,12 +112,16 @@ def _title(unlabelled: int = 0) -> str:
     return f"Trade-off\nalong the line: cases that no other one beats{note}"
 
 
-def _draw_point(axes: Any, across: Estimate, up: Estimate, choice: str) -> None:
-    color = {"front": "C0", "tie": "C0"}.get(choice, "0.55")
+def _draw_points(axes: Any, points: Sequence[_Point], choice: str) -> None:
+    """Points of one choice, with their intervals along the axis."""
+    if not points:
+        return
+    color = "C0" if choice else "0.55"
+    across = [point.across for point in points]
     axes.errorbar(
-        across.value, up.value,
-        xerr=[[across.value - across.low], [across.high - across.value]],
-        color=color, marker="o", markersize=5, capsize=2, linewidth=1, elinewidth=0.8,
+        [point.at[0] for point in points], [point.at[1] for point in points],
+        xerr=[[e.value - e.low for e in across], [e.high - e.value for e in across]],
+        color=color, marker="o", markersize=5, capsize=2, linestyle="none", elinewidth=0.8,
         markerfacecolor="white" if choice == "tie" else color, zorder=2,
     )  # fmt: skip
 
@@ -135,7 +139,6 @@ def _labels(results: Sequence[Result]) -> list[str]:
 
 def _place_labels(axes: Any, points: Sequence[_Point], texts: list[str]) -> None:
     """Label the front first; a label goes where it covers neither a label nor a point."""
-    from matplotlib.text import Text
     from matplotlib.transforms import Bbox
 
     axes.title.set_fontsize(9)
@@ -146,24 +149,35 @@ def _place_labels(axes: Any, points: Sequence[_Point], texts: list[str]) -> None
     order = sorted(range(len(points)), key=lambda number: points[number].choice != "front")
     unlabelled = len(points)
     for number in order[:_MAX_TRIED]:
+        probe = axes.text(0, 0, texts[number], fontsize=_SIZE, transform=axes.transAxes)
+        size = probe.get_window_extent()
+        probe.remove()
         for offset in _offsets():
-            label = _annotated(axes, texts[number], points[number].at, *offset)
-            label.get_window_extent()  # which lets it find its position
-            box = Text.get_window_extent(label)  # without the line to its point
+            at = axes.transData.transform(points[number].at)
+            box = _box(at, size, figure.dpi / 72, *offset)
             inside = frame.x0 <= box.x0 and box.x1 <= frame.x1
             inside = inside and frame.y0 <= box.y0 and box.y1 <= frame.y1
             if inside and not any(box.overlaps(other) for other in taken):
-                taken.append(box.padded(1))
+                _annotate(axes, texts[number], points[number].at, *offset)
+                taken.append(box)
                 unlabelled -= 1
                 break
-            label.remove()
     axes.set_title(_title(unlabelled), fontsize=9)
 
 
-def _annotated(
+def _box(at: Any, size: Any, pixels: float, dx: int, dy: int, across: str, up: str) -> Any:
+    """Where a label of this size would stand, in pixels, with a margin of one."""
+    from matplotlib.transforms import Bbox
+
+    left = at[0] + dx * pixels - {"left": 0, "center": 0.5, "right": 1}[across] * size.width
+    bottom = at[1] + dy * pixels - {"bottom": 0, "center": 0.5, "top": 1}[up] * size.height
+    return Bbox.from_bounds(left, bottom, size.width, size.height).padded(1)
+
+
+def _annotate(
     axes: Any, text: str, point: tuple[float, float], dx: int, dy: int, across: str, up: str
-) -> Any:
-    """A label at a distance from its point; a thin line joins the two where it is far."""
+) -> None:
+    """Write a label at a distance from its point; a thin line joins the two where it is far."""
     far = max(abs(dx), abs(dy)) > _DISTANCES[0]
     line = {"arrowstyle": "-", "linewidth": 0.5, "color": "0.6"}
     label = axes.annotate(
@@ -171,7 +185,6 @@ def _annotated(
         fontsize=_SIZE, annotation_clip=False, arrowprops=line if far else None,
     )  # fmt: skip
     label.set_in_layout(False)  # else the axes would move for it
-    return label
 
 
 def _offsets() -> Iterator[tuple[int, int, str, str]]:
