@@ -10,8 +10,9 @@ from typing import Any
 
 from .arguments.schema import BenchmarkArguments
 from .display.choose_display import display_for
+from .execution.executors import EXECUTORS
 from .execution.job import Job
-from .execution.measure import measure, predict_cases
+from .execution.measure import predict_cases
 from .plan.cases import Result
 from .plan.plan import Plan
 from .report.atomic_write import check_writable
@@ -154,7 +155,7 @@ def start(
     if save is not None:
         check_writable(save, folder=False)
     plan = Plan.of(arguments)
-    return Job(plan, partial(measure, plan), on_result, save, on_end)
+    return Job(plan, partial(EXECUTORS[arguments.executor], plan), on_result, save, on_end)
 
 
 def compare(old: str | Path | Report, new: str | Path | Report) -> Comparison:

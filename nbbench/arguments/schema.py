@@ -26,7 +26,7 @@ from ..errors import ArgumentError, did_you_mean
 from ..machine.processors import too_many_threads
 from ..text import quoted, shortened
 from ..worker.timing import MIN_SAMPLES
-from .given import as_lengths, as_list, config_as_dict
+from .given import as_amounts, as_lengths, as_list, config_as_dict
 from .own_inputs import inputs_as_dict
 from .problems import problems_of
 from .value_types import AsList, DType, Framework, Name, Part, Seconds, Size, as_name, no_bool
@@ -38,6 +38,11 @@ BELONGS_TO: dict[str, tuple[str, Any]] = {
     "compile_modes": ("executions", "compile"),
     "compile_dynamic": ("executions", "compile"),
     "compile_backend": ("executions", "compile"),
+    "address": ("executor", "ray"),
+    "num_cpus": ("executor", "ray"),
+    "num_gpus": ("executor", "ray"),
+    "accelerator_type": ("executor", "ray"),
+    "resources": ("executor", "ray"),
 }
 """Arguments that are a part of what another one asks for, with its name and what it must have."""
 
@@ -251,6 +256,31 @@ class BenchmarkArguments(BaseModel):
         None,
         "threads that one operation may use on the CPU, no more than can run at a time; by default "
         "PyTorch's own choice, and the same number in the other frameworks",
+    )
+    executor: Literal["local", "ray"] = _option(
+        "local", "where cases run: on this machine (local), or on the nodes of a Ray cluster (ray)"
+    )
+    address: Annotated[str | None, Field(min_length=1)] = _option(
+        None,
+        "the cluster for executor ray, as ray start prints it, or auto; by default the one that "
+        "this process is connected to or RAY_ADDRESS names, else one of this machine alone",
+    )
+    num_cpus: Annotated[float | None, Field(gt=0), BeforeValidator(no_bool)] = _option(
+        None,
+        "processors of a node that cases have for themselves, for executor ray; by default all of "
+        "the smallest node's",
+    )
+    num_gpus: Annotated[float, Field(ge=0), BeforeValidator(no_bool)] = _option(
+        0.0, "GPUs of a node that cases have for themselves, for executor ray"
+    )
+    accelerator_type: Annotated[str | None, Field(min_length=1)] = _option(
+        None,
+        "the kind of GPU that a node shall have, as Ray names it (like A100), for executor ray",
+    )
+    resources: Annotated[dict[str, float], BeforeValidator(as_amounts)] = _option(
+        {},
+        'resources of your own that a node shall have, for executor ray, like {"fast_disk": 1}; as '
+        "a flag in JSON",
     )
     isolation: Literal["auto", "fork", "process", "none"] = _option(
         "auto",

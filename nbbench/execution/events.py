@@ -41,7 +41,14 @@ class CaseEnded:
     is_old: bool = False
 
 
-Event: TypeAlias = EnvironmentProgress | CaseEvent | CaseVisited | CaseEnded
+@dataclass(frozen=True)
+class Notice:
+    """Something that a person should know happened, which is of no one case."""
+
+    text: str
+
+
+Event: TypeAlias = EnvironmentProgress | CaseEvent | CaseVisited | CaseEnded | Notice
 
 
 def cancelled_while(phase: Phase) -> Outcome:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import dataclasses
+import os
 import sys
 import threading
 import warnings
@@ -67,7 +68,9 @@ class Job:
         self.problem = ""
         self._count = len(plan.cases)
         self._measure = measure
-        self._turn = Turn(plan.arguments.device, plan.arguments.wait)
+        elsewhere = plan.arguments.executor != "local"
+        device = f"cluster {os.getpid()}" if elsewhere else plan.arguments.device
+        self._turn = Turn(device, plan.arguments.wait)
         self._is_measured_here = plan.arguments.isolation == "none"
         self._recorder = Recorder(
             plan.cases, plan.arguments.baseline, plan.arguments.price_per_hour

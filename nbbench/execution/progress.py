@@ -13,7 +13,7 @@ from ..plan.estimate import USUAL_VISITS, KnownCosts
 from ..text import counted, duration, one_line
 from ..worker.messages import Event as WorkerEvent
 from ..worker.messages import PhaseChanged, SamplingProgress
-from .events import CaseEnded, CaseVisited, Event
+from .events import CaseEnded, CaseVisited, Event, Notice
 
 _LEARN_EVERY = 0.2
 """Estimates of what waits are made anew when there are so many results more, as a part of all."""
@@ -82,6 +82,8 @@ class Progress:
         if isinstance(event, EnvironmentProgress):
             self.notices.append(f"environment {event.label}: {event.text}")
             self.phase = self.notices[-1]
+        elif isinstance(event, Notice):
+            self.warn([event.text])
         elif isinstance(event, CaseVisited):
             self._keep_visits(event.case, event.outcome)
             self.current, self.phase = None, ""

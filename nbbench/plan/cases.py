@@ -51,6 +51,7 @@ class Result:
         ran_with: dict[str, Any] = {
             "dtype": self.outcome.dtype,
             "execution": self.outcome.execution,
+            "quantization": self.outcome.quantization,
             "device_name": self.outcome.device_name,
         }
         if self.case.sequence_length is None:

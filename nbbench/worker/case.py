@@ -204,7 +204,7 @@ class Outcome:
 
     ``reason`` says why it is not ok, or how the class of an ok one was chosen, where that is not
     the one that its configuration names. ``device``, ``dtype``, ``architecture`` (the model's
-    class) and ``execution`` are what it ran with, once that is known; ``modalities`` is what went
+    class), ``execution`` and ``quantization`` are what it ran with, once that is known; ``modalities`` is what went
     in, like "text+image". ``tokens_per_call`` is batch × length, or None for a model without ids;
     ``real_tokens_per_call`` are those that are no padding; ``prompt_tokens`` those that generation
     begins with. ``export_s`` is what of building went into the model's export to another runtime.
@@ -224,6 +224,7 @@ class Outcome:
     dtype: str = ""
     architecture: str = ""
     execution: str = ""
+    quantization: str = ""
     modalities: str = ""
     timing: Optional[Timing] = None
     memory: Optional[MemoryProfile] = None

@@ -46,6 +46,9 @@ _MAX_PHASE_STEPS = 10
 _MAX_COMPILING_CALLS = 20
 _PHASES_SHARE_OF_TIME = 0.1
 
+_COUNTED_PART = 0.5
+"""A call that takes more of ``max_time`` is not made once more to be counted."""
+
 _MEMORY_CALLS = 3
 _POLLED_SECONDS = 0.1
 """Polling at 5 ms wants calls for at least this long."""
@@ -159,7 +162,7 @@ class _Visit:
                 self._known["energy"] = energy_of_calls(
                     device.gpu_uuid, call, device.stopwatch, call_s
                 )
-            if case.memory:
+            if case.memory and (timing is None or timing.median_s < _COUNTED_PART * case.max_time):
                 self._enter(Phase.MEMORY)
                 count = getattr(model, "count", None)
                 self._known["count"] = None if count is None else count(call)
@@ -217,6 +220,7 @@ class _Visit:
             self._loading = device.memory.stop(None).peak
         known["architecture"], known["dtype"] = model.architecture, model.dtype
         known["execution"], known["parameter_count"] = model.execution, model.parameter_count
+        known["quantization"] = getattr(model, "quantization", "")
         if case.quantization not in ("none", getattr(model, "quantization", "none")):
             raise Unsupported(
                 f"framework {case.framework} has no quantization {case.quantization}; measure it "

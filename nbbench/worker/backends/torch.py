@@ -137,7 +137,7 @@ class TorchBackend:
             lambda: self._built(chosen.type, config, case, device),
         )  # fmt: skip
         model = TorchModel(self.torch, made.model.eval(), case, device, chosen, note=made.note)
-        model.parameter_count = made.parameter_count
+        model.parameter_count, model.quantization = made.parameter_count, made.label
         model.parameter_bytes = made.parameter_bytes
         return model
 
