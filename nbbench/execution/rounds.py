@@ -18,13 +18,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from ..machine.reference_level import keep_levels, level_key, read_levels
-from ..plan.cases import Case, MemoryProfile, Outcome, Result, Status
+from ..plan.cases import Case, Ceilings, MemoryProfile, Outcome, Result, Status
 from ..report.differences import differences_from
 from ..report.environment import EnvironmentKey
 from ..report.ratios import LOOKS
 from ..report.verdict import Verdict
 from ..report.visits import is_beyond_visits, summarize_visits
 from ..worker.timing import MIN_VISITS, Visit
+from .ceilings import CeilingsOfRun
 from .events import CaseEnded, CaseVisited, Event
 from .supervise import Supervisor
 
@@ -81,6 +82,13 @@ class _Visited:
         self.merged = _merged(self.case, self.outcomes, self.visits, levels.get(self.key))
         return self.merged
 
+    def add_ceilings(self, found: Ceilings | None) -> Outcome:
+        """Note what the device can do, with the first visit; the outcome of all so far."""
+        self.outcomes[0] = replace(self.outcomes[0], ceilings=found)
+        assert self.merged is not None  # a visit was added before
+        self.merged = replace(self.merged, ceilings=found)
+        return self.merged
+
     def end(self, otherwise: Outcome | None = None) -> CaseEnded:
         """End with what was measured, or ``otherwise`` where nothing was."""
         self.ended = True
@@ -117,21 +125,25 @@ def run_rounds(
     *,
     baseline: str | None,
     predict_s: float = 0.0,
+    ceilings: bool = False,
 ) -> Iterator[Event]:
     """Yield the events of every visit, and the end of every case.
 
     With a ``baseline`` visits go on until it is sure how each case differs from its own, as far as
     ``max_time`` allows. Once ``cancelled()`` is true the running visit is dropped; cases that were
     visited end with what was measured, and the others as ``skipped``. Cases that can be predicted
-    in ``predict_s`` are.
+    in ``predict_s`` are, and with ``ceilings`` what their devices can do is measured, too.
     """
     known = [_Visited(case, supervisors[case.framework, case.environment]) for case in cases]
     active, levels = list(known), read_levels()
     order = random.Random(cases[0].seed if cases else 0)
+    of_run = CeilingsOfRun() if ceilings else None
     number, unsure = 0, set() if baseline is None else set(cases)
     while active:
         for visited in active:
-            yield from _visit(visited, number, levels, baseline is None, predict_s, cancelled)
+            yield from _visit(
+                visited, number, levels, baseline is None, predict_s, of_run, cancelled
+            )
         active = [visited for visited in active if not visited.ended]
         number += 1
         if number in LOOKS:
@@ -161,6 +173,7 @@ def _visit(
     levels: Mapping[str, float],
     by_itself: bool,
     predict_s: float,
+    ceilings: CeilingsOfRun | None,
     cancelled: Callable[[], bool],
 ) -> Iterator[Event]:
     """One visit of a case, and its end if that was the last; ``by_itself``: nothing is compared."""
@@ -171,6 +184,9 @@ def _visit(
     outcome = yield from visited.supervisor.visit(case, number, visited.alone, predict_s)
     if outcome.status is Status.OK:
         merged = visited.add(outcome, levels)
+        if ceilings is not None and number == 0:
+            found = yield from ceilings.of(case, outcome, visited.key, visited.supervisor)
+            merged = visited.add_ceilings(found)
         if visited.is_exhausted or (visited.is_precise and by_itself):
             yield visited.end()
         else:
