@@ -36,9 +36,7 @@ def measure(plan: Plan, cancelled: Callable[[], bool]) -> Iterator[Event]:
     """Run every case of a plan; yields what happens, and the end of each case."""
     asked = plan.arguments
     predict_s = seconds_to_predict(asked.predict, len(plan.cases))
-    run = partial(
-        run_rounds, baseline=asked.baseline, predict_s=predict_s, ceilings=asked.ceilings
-    )
+    run = partial(run_rounds, baseline=asked.baseline, predict_s=predict_s, ceilings=asked.ceilings)
     return _carry_out(plan, cancelled, run)
 
 

@@ -89,9 +89,7 @@ class Supervisor:
         """Yield the events of measuring what a case's device can do; the outcome, which has it."""
         return (yield from self._carry_out(MeasureCeilings(case, dtype), is_first=False))
 
-    def _carry_out(
-        self, request: OfOneCase, is_first: bool
-    ) -> Generator[Event, None, Outcome]:
+    def _carry_out(self, request: OfOneCase, is_first: bool) -> Generator[Event, None, Outcome]:
         begin, self._building_since = time.monotonic(), None
         try:
             worker = self._ready_worker()

@@ -15,7 +15,7 @@ from filelock import FileLock, Timeout
 from pydantic import TypeAdapter
 from pydantic.dataclasses import dataclass
 
-from ..worker.case import Ceilings
+from ..worker.ceilings import Ceilings
 from .reference_level import cache_folder
 
 _LOCK_S = 2.0

@@ -11,7 +11,8 @@ from typing import Any
 from ..arguments.schema import BenchmarkArguments
 from ..errors import ArgumentError
 from ..text import quoted
-from ..worker.case import AXES, Axis, Case, Ceilings, Outcome, Phase, Status, varying_axes
+from ..worker.case import AXES, Axis, Case, Outcome, Phase, Status, varying_axes
+from ..worker.ceilings import Ceilings
 from ..worker.memory_profile import LineTrace, MemoryProfile
 from ..worker.timing import Timing
 from .models import ModelConfig
