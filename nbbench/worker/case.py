@@ -167,7 +167,7 @@ class Axis:
     def alone(self, case: Case) -> str:
         """The value where it stands by itself; empty where there is none."""
         value = self.value(case)
-        return "" if value is None else self.text.format(value).lstrip(" ,×")
+        return "" if value in (None, "") else self.text.format(value).lstrip(" ,×")
 
 
 AXES = (
