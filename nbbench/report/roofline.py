@@ -73,8 +73,8 @@ class Share:
     def of_ceiling(self) -> float | None:
         """The part of the roofline that is reached.
 
-        It is the larger of both parts; of products alone where bytes come faster than memory gives
-        them, and of no roof where nothing was counted to be done.
+        It is the larger of both parts, and that of products alone where bytes come faster than
+        memory gives them; None without ceilings, or where nothing was counted to be done.
         """
         parts = self._parts()
         if parts is None:
@@ -84,7 +84,7 @@ class Share:
 
     @property
     def bound_by(self) -> str:
-        """What bounds the case; empty where there are no ceilings."""
+        """What bounds the case; empty where `of_ceiling` is None."""
         parts = self._parts()
         if parts is None:
             return ""
@@ -96,7 +96,7 @@ class Share:
         return COMPUTE if of_products >= of_memory else MEMORY
 
     def _parts(self) -> tuple[float, float] | None:
-        if self.ceilings is None:
+        if self.ceilings is None or not (self.count.flops or self.count.moved):
             return None
         rates = self.count.flops / self.median_s, self.count.moved / self.median_s
         return rates[0] / self.ceilings.flops_per_s, rates[1] / self.ceilings.bytes_per_s
