@@ -7,18 +7,20 @@ which nothing else got in the way.
 from __future__ import annotations
 
 import gc
+import math
 import os
 import time
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import Any, Optional, Protocol
 
 from .backend import Backend, Device, Unsupported
 from .case import Case, Outcome, Phase, Status
 from .ceilings import Ceilings
 from .exceptions import first_line
-from .measure import Call, Stopwatch, block_size
+from .measure import Call, Stopwatch
 from .messages import Event, PhaseChanged
 
 _SIZES = (256, 384, 512, 768, 1024, 1536, 2048, 3072, 4096, 6144, 8192)
@@ -27,11 +29,14 @@ _SIZES = (256, 384, 512, 768, 1024, 1536, 2048, 3072, 4096, 6144, 8192)
 _NO_BETTER, _BETTER = 2, 1.02
 """...so many in a row are not faster by as much."""
 
-_LEAST_S, _LIMIT_S = 0.1, 2.0
+_LEAST_S, _LIMIT_S = 0.1, 3.0
 """For how many seconds each kind of work is sampled: at least, and where it is not yet..."""
 
-_ALIKE, _AGREEING, _MIN_SAMPLES = 1.03, 3, 10
+_ALIKE, _AGREEING, _MIN_SAMPLES = 1.03, 3, 30
 """...confirmed: by so many of the samples that the shortest was no chance."""
+
+_CPU_SAMPLE_S, _GPU_SAMPLE_S = 1e-4, 2e-3
+"""Samples are as short as a clock allows: between what else runs there is room for short ones."""
 
 _WARM_UP = 3
 
@@ -88,26 +93,31 @@ def ceilings_of(device: Device, works: Works, dtype: str) -> Ceilings:
     """A device's ceilings: of each kind of work the best."""
     on_cpu, gc_was_on = device.name == "cpu", gc.isenabled()
     buffer = _buffer_bytes() if on_cpu else _MAX_BUFFER
+    shortest_s = partial(
+        _shortest_s,
+        stopwatch=device.stopwatch,
+        sample_s=_CPU_SAMPLE_S if on_cpu else _GPU_SAMPLE_S,
+    )
     gc.disable()
     try:
-        flops = _best_product(works, device.stopwatch)
+        flops = _best_product(works, shortest_s)
         moves = works.moves(buffer, _CPU_PART if on_cpu else _GPU_PART)
-        moved = max(amount / _shortest_s(call, device.stopwatch) for call, amount in moves)
+        moved = max(amount / shortest_s(call) for call, amount in moves)
         tiny, count = works.tiny()
-        operation_s = _shortest_s(tiny, device.stopwatch) / count
+        operation_s = shortest_s(tiny) / count
         reference = getattr(device, "reference", lambda: None)()
-        level = None if reference is None else _shortest_s(reference, device.stopwatch)
+        level = None if reference is None else shortest_s(reference)
     finally:
         if gc_was_on:
             gc.enable()
     return Ceilings(dtype, flops, moved, operation_s, level)
 
 
-def _best_product(works: Works, stopwatch: Stopwatch) -> float:
+def _best_product(works: Works, shortest_s: Callable[[Call], float]) -> float:
     """Operations in a second of the fastest product; small ones do not keep a large device busy."""
     best, no_better = 0.0, 0
     for size in _SIZES:
-        rate = 2.0 * size**3 / _shortest_s(works.product(size), stopwatch)
+        rate = 2.0 * size**3 / shortest_s(works.product(size))
         no_better = 0 if rate > _BETTER * best else no_better + 1
         best = max(best, rate)
         if no_better == _NO_BETTER:
@@ -115,9 +125,10 @@ def _best_product(works: Works, stopwatch: Stopwatch) -> float:
     return best
 
 
-def _shortest_s(call: Call, stopwatch: Stopwatch) -> float:
+def _shortest_s(call: Call, stopwatch: Stopwatch, sample_s: float) -> float:
     """The shortest time of a call that several samples agree on."""
-    times = block_size(min(stopwatch(call, 1) for _ in range(_WARM_UP)))
+    call_s = min(stopwatch(call, 1) for _ in range(_WARM_UP))
+    times = max(1, math.ceil(sample_s / max(call_s, 1e-9)))
     taken: list[float] = []
     begin = time.perf_counter()
     while True:
