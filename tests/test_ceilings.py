@@ -142,14 +142,25 @@ def test_a_folder_that_cannot_be_written_is_no_problem(cache):
     assert kept_ceilings.read_ceilings() == {}
 
 
-@pytest.mark.parametrize("how", ["raise", "die"])
-def test_where_they_cannot_be_measured_the_case_stays(probe, cache, tmp_path, how):
+@pytest.mark.parametrize(
+    ("how", "reason"),
+    [
+        ("raise", "cannot be measured (RuntimeError: no such product)"),
+        ("die", "exited with code 3"),
+    ],
+)
+def test_where_they_cannot_be_measured_the_case_stays_and_says_why(
+    probe, cache, tmp_path, how, reason
+):
     report = probe_run(tmp_path / "log", ceilings=how)
     row = report.speed.iloc[0]
     assert row.status == "ok"
     assert row.median_s > 0
     assert row.flops == 2 * TERA
     assert report.speed.of_ceiling.isna().all()
+    assert reason in row.reason
+    assert "ceilings are missing" in repr(report)
+    assert reason in " ".join(repr(report).split())
     assert kept_ceilings.read_ceilings() == {}
 
 
@@ -162,6 +173,7 @@ def test_they_are_measured_only_where_they_are_asked_for_and_of_use(probe, cache
     assert not log.exists()
     assert uncounted.speed[["flops", "tflops", "of_ceiling"]].isna().all(axis=None)
     assert uncounted.speed.bound_by.tolist() == [""]
+    assert "what a call does is not counted" in uncounted.speed.reason[0]
 
 
 def test_a_real_model_has_all_columns_and_they_survive_a_file(bert, cache, tmp_path):
@@ -171,6 +183,9 @@ def test_a_real_model_has_all_columns_and_they_survive_a_file(bert, cache, tmp_p
     assert 0.1 < row.ceiling_gib_per_s < 10_000
     assert row.tflops < row.ceiling_tflops
     assert row.bound_by
+    assert report.summary["of ceiling"].tolist() == [
+        f"{100 * row.of_ceiling:.2g} %, {row.bound_by}"
+    ]
     report.save(tmp_path / "x.json")
     assert nbbench.Report.load(tmp_path / "x.json").speed.equals(report.speed)
 

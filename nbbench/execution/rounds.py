@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from ..machine.reference_level import keep_levels, level_key, read_levels
-from ..plan.cases import Case, Ceilings, MemoryProfile, Outcome, Result, Status
+from ..plan.cases import Case, MemoryProfile, Outcome, Result, Status
 from ..report.differences import differences_from
 from ..report.environment import EnvironmentKey
 from ..report.ratios import LOOKS
@@ -82,13 +82,6 @@ class _Visited:
         self.merged = _merged(self.case, self.outcomes, self.visits, levels.get(self.key))
         return self.merged
 
-    def add_ceilings(self, found: Ceilings | None) -> Outcome:
-        """Note what the device can do, with the first visit; the outcome of all so far."""
-        self.outcomes[0] = replace(self.outcomes[0], ceilings=found)
-        assert self.merged is not None  # a visit was added before
-        self.merged = replace(self.merged, ceilings=found)
-        return self.merged
-
     def end(self, otherwise: Outcome | None = None) -> CaseEnded:
         """End with what was measured, or ``otherwise`` where nothing was."""
         self.ended = True
@@ -107,9 +100,13 @@ class _Visited:
     @property
     def key(self) -> str:
         """What the reference kernel's level depends on."""
+        return self.key_of(self.outcomes[0] if self.outcomes else None)
+
+    def key_of(self, first: Outcome | None) -> str:
+        """The key, where ``first`` is the outcome of the first visit."""
         facts = self.supervisor.facts
         values = {} if facts is None else facts.values
-        device = self.outcomes[0].device if self.outcomes else ""
+        device = "" if first is None else first.device
         gpu = None if facts is None or device == "cpu" else facts.gpu.gpu
         threads = self.case.threads or values.get("threads")
         version = values.get("framework_version")
@@ -183,10 +180,10 @@ def _visit(
         return
     outcome = yield from visited.supervisor.visit(case, number, visited.alone, predict_s)
     if outcome.status is Status.OK:
-        merged = visited.add(outcome, levels)
         if ceilings is not None and number == 0:
-            found = yield from ceilings.of(case, outcome, visited.key, visited.supervisor)
-            merged = visited.add_ceilings(found)
+            key = visited.key_of(outcome)
+            outcome = yield from ceilings.of(case, outcome, key, visited.supervisor)
+        merged = visited.add(outcome, levels)
         if visited.is_exhausted or (visited.is_precise and by_itself):
             yield visited.end()
         else:

@@ -26,6 +26,9 @@ _MOST_ON_GPU = 0.8
 
 _GIB = 2**30
 
+NO_CEILINGS = "no ceilings: "
+"""What a reason begins with that says why they are missing."""
+
 
 @dataclass(frozen=True)
 class Share:

@@ -85,7 +85,7 @@ def measure_ceilings(
         return Outcome(Status.UNSUPPORTED, str(error), Phase.CEILINGS)
     except BaseException as error:
         status = Status.OOM if backend.is_out_of_memory(error) else Status.ERROR
-        reason = f"ceilings cannot be measured ({type(error).__name__}: {first_line(error)})"
+        reason = f"they cannot be measured ({type(error).__name__}: {first_line(error)})"
         return Outcome(status, reason, Phase.CEILINGS, detail=traceback.format_exc())
 
 
