@@ -84,3 +84,27 @@ def test_counted_in_a_real_run_they_are_the_same(backend):
     assert row.gib_per_s == pytest.approx(inference.outcome.count.moved / row.median_s / 2**30)
     assert row[["ceiling_tflops", "ceiling_gib_per_s", "of_ceiling"]].isna().all()
     assert row.bound_by == ""
+
+
+def moved(torch, call, held=()):
+    from nbbench.worker.backends.live_tensors import LiveTensors
+
+    live = LiveTensors(torch, held)
+    with live.counting():
+        call()
+    return live.count().moved
+
+
+def test_of_a_table_that_is_looked_up_in_the_rows_alone_are_moved(backend):
+    torch = backend.torch
+    table, ids = torch.ones(1000, 16), torch.arange(8)
+    rows = 8 * 16 * 4
+    with torch.inference_mode():
+        found = moved(torch, lambda: torch.nn.functional.embedding(ids, table))
+        assert found == 2 * rows + 8 * 8
+        assert moved(torch, lambda: table.index_select(0, ids)) == 2 * rows + 8 * 8
+        assert moved(torch, lambda: table[ids]) == 2 * rows + 8 * 8
+        assert moved(torch, lambda: table.gather(0, ids[:, None])) == 2 * 8 * 4 + 8 * 8
+        replaced = moved(torch, lambda: table.index_copy_(0, ids, torch.ones(8, 16)))
+        assert replaced == 2 * rows + 8 * 8 + rows  # the last for making what is copied
+        assert moved(torch, lambda: table.add(1)) == 2 * 1000 * 16 * 4
