@@ -212,7 +212,9 @@ def share(median_s=1.0, asking_s=None, ceilings=None, **count):
         ({"flops": TERA, "moved": 40 * GIB}, 0.1, "caches"),
         ({"flops": 7 * TERA, "moved": 40 * GIB}, 0.7, "compute"),
         ({"operations": 6000}, 0.2, "launches"),
-        ({"operations": 4000}, 0.2, "compute"),
+        ({"operations": 4000, "flops": 5 * TERA}, 0.5, "compute"),
+        ({"operations": 4000}, 0.2, "launches"),  # the largest part that is known of
+        ({"operations": 1000}, 0.2, "compute"),
         ({"operations": 6000, "asking_s": 0.5}, 0.2, "compute"),  # a GPU works meanwhile
         ({"operations": 10, "asking_s": 0.95}, 0.2, "launches"),
     ],

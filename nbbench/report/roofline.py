@@ -92,7 +92,7 @@ class Share:
         if parts is None:
             return ""
         of_products, of_memory = parts
-        if self._is_bound_by_launches():
+        if self._is_bound_by_launches(max(of_products, min(of_memory, 1.0))):
             return LAUNCHES
         if of_memory > REPEATS_WITHIN:
             return COMPUTE if of_products >= _MOST_ON_CPU else CACHES
@@ -104,13 +104,13 @@ class Share:
         rates = self.count.flops / self.median_s, self.count.moved / self.median_s
         return rates[0] / self.ceilings.flops_per_s, rates[1] / self.ceilings.bytes_per_s
 
-    def _is_bound_by_launches(self) -> bool:
-        """Whether asking for the operations takes most of the call."""
+    def _is_bound_by_launches(self, of_roof: float) -> bool:
+        """Whether asking for the operations takes most of the call, or most of what is known of."""
         if self.asking_s is not None:
             return self.asking_s >= _MOST_ON_GPU * self.median_s
         assert self.ceilings is not None  # it is asked for with them alone
         asking_s = self.count.operations * self.ceilings.operation_s
-        return asking_s > _MOST_ON_CPU * self.median_s
+        return asking_s > min(_MOST_ON_CPU, of_roof) * self.median_s
 
 
 def share_row(result: Result) -> dict[str, float | int | str | None]:
