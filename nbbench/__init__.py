@@ -27,6 +27,8 @@ _HOMES = {
     "compare": "api",
     "close_workers": "execution.fork_server",
     "form": "notebook.form",
+    "History": "history.search",
+    "history": "history.search",
     "latest": "execution.job",
     "Predictions": "report.predictions",
     "predict": "api",
@@ -51,6 +53,8 @@ if _typing.TYPE_CHECKING:
     from .execution.job import Job as Job
     from .execution.job import cancel as cancel
     from .execution.job import latest as latest
+    from .history.search import History as History
+    from .history.search import history as history
     from .notebook.form import form as form
     from .plan.cases import Case as Case
     from .plan.cases import Outcome as Outcome

@@ -89,15 +89,14 @@ def predict(
     predicted is a row with its reason.
     """
     memory = None if device_memory is None else DeviceMemory.of(device_memory)
-    asked = BenchmarkArguments.of(models, {**arguments, "wait": False})
-    return predict_arguments(asked, memory, progress)
+    return predict_arguments(BenchmarkArguments.of(models, arguments), memory, progress)
 
 
 def predict_arguments(
     arguments: BenchmarkArguments, memory: DeviceMemory | None = None, progress: bool = True
 ) -> Predictions:
     """`predict` for arguments that are one object already."""
-    plan = Plan.of(arguments)
+    plan = Plan.of(arguments.model_copy(update={"wait": False, "history": False}))
     job = Job(plan, partial(predict_cases, plan))
     return Predictions(watched(job, progress).results, memory)
 

@@ -49,6 +49,7 @@ def pytest_configure(config):
     runtime = tempfile.TemporaryDirectory()  # tests beside these have turns of their own
     os.environ["XDG_RUNTIME_DIR"] = runtime.name
     config.add_cleanup(runtime.cleanup)
+    os.environ["NBBENCH_HISTORY"] = "off"  # tests of the history name files of their own
     # Environments stay from one run of the tests to the next; the user's own cache is not theirs.
     os.environ.setdefault("NBBENCH_CACHE", platformdirs.user_cache_dir("nbbench-tests"))
 

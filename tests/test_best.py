@@ -136,6 +136,8 @@ def test_axes_choose_which_cases_are_meant_and_other_work_is_noted():
     assert "cases differ in sequence_length" in " ".join(both.best(by="latency").notes)
     choice = both.best(by="latency", sequence_length=128, mode="inference")
     assert choice.frame.sequence_length.tolist() == [128]
+    for written in (128, 128.0, "128", "128.0"):
+        assert both.best(sequence_length=written, padding=0).results == choice.results
     assert choice.notes == ()
     assert "sequence_length 128" in choice.title
 
@@ -200,6 +202,8 @@ def test_pareto_takes_more_than_two_and_columns_of_ones_own():
         THREE.pareto("latency")
     with pytest.raises(ArgumentError, match="between two quantities or more"):
         THREE.pareto("latency", "latency")
+    with pytest.raises(ArgumentError, match="keep one"):
+        THREE.pareto("latency", "memory", x="ttft")
 
 
 numbers = st.integers(1, 12)
@@ -322,7 +326,7 @@ def test_in_generation_the_tokens_that_are_made_are_paid():
     assert made.speed.cost_per_thousand_samples.tolist() == pytest.approx([1.0 / 2 * 1000])
 
 
-@pytest.mark.parametrize("wrong", [0, -1, "0.35", None, True, float("nan"), 10**400])
+@pytest.mark.parametrize("wrong", [0, -1, "0.35", None, True, float("nan"), 10**400, 1e10])
 def test_what_is_no_price_is_refused(wrong):
     with pytest.raises(ArgumentError, match=r"price_per_hour: .* is no price; give a number"):
         THREE.with_price(wrong)
@@ -348,6 +352,8 @@ def test_a_price_is_kept_and_is_no_part_of_a_case(tmp_path):
             {},
             {"mode": "inference", "sequence_length": "8"},
         ),
+        (["environment=torch==2.5 numpy<3"], {}, {"environment": "torch==2.5 numpy<3"}),
+        (["latency=50ms" + " " * 1900 + ","], {"latency": 0.05}, {}),
         ([], {}, {}),
     ],
 )
@@ -398,7 +404,7 @@ def test_the_shell_chooses_from_a_saved_report(tmp_path, capsys):
         (["FILE", "FILE"], "takes one saved report, and 2 were given"),
         (["missing.json"], "there is no report 'missing.json'"),
         (["FILE", "--by", "speed"], "'speed' is nothing to choose by"),
-        (["FILE", "--price-per-hour", "free"], "--price-per-hour: 'free' is no number above 0"),
+        (["FILE", "--price-per-hour", "free"], "--price-per-hour: 'free' is no price above 0"),
         (["FILE", "--by", "latency", "--pareto", "latency", "memory"], "keep one"),
         (["FILE", "--pareto", "latency", "memory", "--within", "memory=4GB"], "has no limits"),
         (["FILE", "--join", "missing.csv"], "'missing.csv' cannot be read as a table"),

@@ -15,6 +15,7 @@ LONG = (pytest.mark.slow, pytest.mark.newest)
 MARKS = {
     "pytorch_and_tensorflow": pytest.mark.slow,
     "before_training": LONG,
+    "choosing_under_a_budget": pytest.mark.slow,
     "colab": LONG,
     "compile_or_not": LONG,
     "fewer_bits": pytest.mark.slow,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from importlib.util import find_spec
 
 import pandas as pd
 import pytest
@@ -82,12 +83,15 @@ def test_rows_of_other_models_are_left_out_with_a_warning():
         ("mmlu", {"small": 1, "large": "much"}, "mmlu has numbers and texts; give one kind"),
         ("", MMLU, "'' is no name of a column"),
         ("a\nb", MMLU, "is no name of a column"),
+        ("x" * 101, MMLU, "is no name of a column"),
         (3, MMLU, "3 is no name of a column"),
         ("median_s", MMLU, "'median_s' is the name of a column that a report has by itself"),
         ("peak_mib", MMLU, "is the name of a column that a report has by itself"),
         ("latency", MMLU, "is the name of a column that a report has by itself"),
         ("batch", MMLU, "is the name of a column that a report has by itself"),
         ("time", MMLU, "is the name of a column that a report has by itself"),
+        ("latency_ci_low_s", MMLU, "is the name of a column that a report has by itself"),
+        ("cost/1M tokens", MMLU, "is the name of a column that a report has by itself"),
         ("choice", MMLU, "is the name of a column that a report has by itself"),
     ],
 )
@@ -130,6 +134,16 @@ def test_a_column_of_texts_is_no_formula_and_no_markup(tmp_path):
     page = hostile._repr_html_()
     assert "<script>" not in page
     assert "<b>" not in page.split("</style>")[1].replace("<li><b>", "")
+
+
+@pytest.mark.parametrize("name", ["a{b}", "{}", "$x^$", r"$\\bad{$", "_under", "ü × 漢"])
+def test_any_name_is_shown_as_it_is(name):
+    mine = THREE.with_column(name, MMLU)
+    choice = mine.best(by=name)
+    assert choice.frame[name].tolist() == [60]
+    assert name in repr(choice)
+    if find_spec("matplotlib") is not None:
+        assert mine.plot.tradeoff(y=name).png()
 
 
 def test_a_damaged_file_is_one_sentence(tmp_path):

@@ -20,7 +20,7 @@ REFUSED = {
     ("t5-encoder", "training"): "T5EncoderModel has no loss to train it by",
     ("deit", "training"): "DeiTForImageClassificationWithTeacher has no loss to train it by",
     ("dpt", "training"): "cannot be trained like this: Training is not implemented yet",
-    **{(name, mode): "which nbbench does not measure yet; to measure it dense"
+    **{(name, mode): "; to measure it dense, give its configuration"
        for name in QUANTISED for mode in MODES},
 }  # fmt: skip
 """What cannot be measured, and why."""

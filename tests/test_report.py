@@ -72,6 +72,7 @@ def test_what_was_measured_comes_after_the_case_and_constants_last(report):
         {
             *IDENTITY,
             "environment",
+            "device_name",
             "attention",
             "execution",
             "modalities",

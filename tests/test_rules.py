@@ -30,6 +30,7 @@ LEVELS = (
     {"arguments", "environments"},
     {"plan"},
     {"report"},
+    {"history"},
     {"execution"},
     {"display"},
     {"api"},

@@ -200,7 +200,7 @@ class BenchmarkArguments(BaseModel):
         "bert-base-uncased, or first; visits then go on until each verdict is sure, or max_time",
     )
     price_per_hour: Annotated[
-        float | None, Field(gt=0, allow_inf_nan=False), BeforeValidator(no_bool)
+        float | None, Field(gt=0, le=1e9, allow_inf_nan=False), BeforeValidator(no_bool)
     ] = _option(
         None,
         "what an hour of the machine costs, in whatever money: the report then says what a million "
@@ -261,6 +261,16 @@ class BenchmarkArguments(BaseModel):
         "auto",
         "what a case runs in: a fork of a warm server, a fresh process, auto (fork on Linux), or "
         "none (this very process, for debugging: memory then counts all that it holds)",
+    )
+    history: bool = _option(
+        True,
+        "keep each case, as it ends, in the history of this machine (nbbench history); "
+        "NBBENCH_HISTORY=off keeps none at all",
+    )
+    resume: bool = _option(
+        False,
+        "measure only what no earlier run has measured: the same case with the same versions and "
+        "settings on this machine; what timed out or crashed is measured again",
     )
     wait: bool = _option(
         True,

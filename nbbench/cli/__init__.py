@@ -16,8 +16,10 @@ _USAGE = """\
 usage: nbbench COMMAND …
 
   run      measure models: nbbench run bert-base-uncased -b 1 8 -s 32 128
-_COMMANDS = ("run", "plan", "best", "compare", "doctor", "selftest", "hf", "models", "env")
+  plan     predict what models need, and whether they fit, before anything runs
+  best     which case of saved reports is best within limits
   compare  what differs between two saved reports, and a gate for CI
+  history  what was measured on this machine before: list, export, import, prune
   doctor   what makes numbers unsteady on this machine, and what to do
   selftest check on this machine that nbbench measures right
   hf       the same with the arguments, tables and files of Transformers' former benchmark
@@ -26,7 +28,9 @@ _COMMANDS = ("run", "plan", "best", "compare", "doctor", "selftest", "hf", "mode
 
 nbbench COMMAND --help shows more; nbbench --version the version."""
 
-_COMMANDS = ("run", "plan", "best", "compare", "doctor", "selftest", "hf", "models", "env")
+_COMMANDS = (
+    "run", "plan", "best", "compare", "history", "doctor", "selftest", "hf", "models", "env",
+)  # fmt: skip
 """Each is a module of this package, with a function ``command``."""
 
 

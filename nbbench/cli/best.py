@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 _ABOUT = """\
 Say which case of a saved report to take: the best within limits, and what ties with it.
 
-    nbbench run bert-tiny bert-mini -b 1 8 --save models.nbbench.json
+    nbbench run bert-tiny all-MiniLM-L6-v2 -b 1 8 --save models.nbbench.json
     nbbench best models.nbbench.json --by throughput --within latency=50ms memory=4GB
 
 Exit code 0: a case keeps to the limits; 1: none does, and the nearest is shown; 2: bad usage."""
@@ -78,7 +78,7 @@ def _completed(report: Report, values: dict[str, Any]) -> Report:
         try:
             report = report.with_price(float(text))
         except ValueError:  # ArgumentError is one
-            raise ArgumentError(f"--price-per-hour: {quoted(text)} is no number above 0") from None
+            raise ArgumentError(f"--price-per-hour: {quoted(text)} is no price above 0") from None
     return report.join(_table(values["join"])) if "join" in values else report
 
 
@@ -86,7 +86,7 @@ def _table(file: str) -> pd.DataFrame:
     import pandas as pd
 
     try:
-        frame = pd.read_csv(file)
+        frame = pd.read_csv(file, dtype={"model": str})
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise OutputError(f"{quoted(file)} cannot be read as a table: {reason}") from None

@@ -33,6 +33,6 @@ def command(argv: list[str]) -> int:
     given, markdown = values.pop("device_memory", None), values.pop("markdown", False)
     memory = None if given is None else DeviceMemory.of(given)
     values, _ = with_defaults(values)
-    predictions = predict_arguments(BenchmarkArguments(**{**values, "wait": False}), memory)
+    predictions = predict_arguments(BenchmarkArguments(**values), memory)
     print(predictions.to_markdown() if markdown else repr(predictions))
     return int(any_unfit(predictions, memory))

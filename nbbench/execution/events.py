@@ -30,11 +30,15 @@ class CaseVisited:
 
 @dataclass(frozen=True)
 class CaseEnded:
-    """A case is over; ``worker`` is what its worker reported of itself, None if none came up."""
+    """A case is over; ``worker`` is what its worker reported of itself, None if none came up.
+
+    One that ``is_old`` was not measured now: an earlier run has its outcome.
+    """
 
     case: Case
     outcome: Outcome
     worker: WorkerFacts | None = None
+    is_old: bool = False
 
 
 Event: TypeAlias = EnvironmentProgress | CaseEvent | CaseVisited | CaseEnded

@@ -25,6 +25,7 @@ class ForkServer(WorkerProcess):
 
     isolation = "fork"
     serves_many = True
+    introduces_itself = True
 
     def stop(self) -> None:
         """Have the server end its child; the server stays."""

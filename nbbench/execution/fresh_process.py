@@ -15,6 +15,7 @@ class FreshProcess(WorkerProcess):
 
     isolation = "process"
     serves_many = False
+    introduces_itself = True
 
     def stop(self) -> None:
         """End the process, which is the case."""

@@ -23,7 +23,15 @@ from ..plan.plan import Plan
 from ..report.report import Report
 from ..text import counted
 from .events import Event
-from .listeners import Autosave, Listener, OnResult, Recorder, WatchLoad, recent_results
+from .listeners import (
+    Autosave,
+    KeepHistory,
+    Listener,
+    OnResult,
+    Recorder,
+    WatchLoad,
+    recent_results,
+)
 from .progress import Progress
 from .turn import Turn
 
@@ -68,6 +76,9 @@ class Job:
         self._listeners: list[Listener] = [self._recorder]
         if self._autosave is not None:
             self._listeners.append(self._autosave)
+        self._history = KeepHistory(self._recorder) if plan.arguments.history else None
+        if self._history is not None:
+            self._listeners.append(self._history)
         if on_result is not None:
             self._listeners.append(OnResult(on_result))
         self._listeners.append(self.progress)  # last: what is shown is on the disk
@@ -123,6 +134,8 @@ class Job:
                     other_load_cores=load.cores(),
                     own_load_cores=None if self._is_measured_here else load.own_cores(),
                 )
+                if self._history is not None:
+                    self._history.close()
                 if self._autosave is not None:
                     self._guarded(self._autosave.save, self._autosave.name)
         except Exception as error:

@@ -9,10 +9,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
+from ..history.database import history_file
+from ..history.store import HistoryStore
 from ..machine.health import busy_sentence
 from ..machine.machine import LoadWatch, MachineFacts
 from ..plan.cases import Case, Result, Status
-from ..report.environment import EnvironmentKey, WorkerFacts
+from ..report.environment import EnvironmentKey, WorkerFacts, environment_key
 from ..report.own_columns import Added
 from ..report.report import Report
 from ..report.saved_json import Content, GrowingFile, has_measured
@@ -60,7 +62,8 @@ class Recorder:
             return
         result = Result(event.case, event.outcome)
         if event.worker is not None:
-            self._workers[event.case.framework, event.case.environment] = event.worker
+            key = environment_key(event.case, event.outcome.node)
+            self._workers[key] = event.worker
         self._results[event.case] = result
         if isinstance(event, CaseEnded):
             recent_results.append(result)
@@ -125,6 +128,37 @@ class Autosave:
         if has_measured(content.results) or not self._path.exists():
             self._file.write(content)
         self._file.close()
+
+
+class KeepHistory:
+    """Has every case that has ended in the history; one that was found there stays as it is."""
+
+    name = "keeping the history"
+
+    def __init__(self, recorder: Recorder) -> None:
+        self._recorder = recorder
+        self._store: HistoryStore | None = None
+        self._failed = False
+
+    def on_event(self, event: Event) -> None:
+        """Add a case that has ended, until one cannot be added."""
+        if not isinstance(event, CaseEnded) or self._failed or event.is_old:
+            return
+        if event.outcome.status is Status.SKIPPED:
+            return
+        self._failed = True
+        if self._store is None:
+            file = history_file()
+            if file is None:
+                return
+            self._store = HistoryStore(file, self._recorder.machine)
+        self._store.add(Result(event.case, event.outcome), event.worker)
+        self._failed = False
+
+    def close(self) -> None:
+        """Let go of the database."""
+        if self._store is not None:
+            self._store.close()
 
 
 class OnResult:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator
 from functools import partial
 from itertools import groupby, repeat
 from pathlib import Path
@@ -21,22 +21,22 @@ from .events import CaseEnded, Event
 from .fork_server import ForkServers
 from .fresh_process import FreshProcesses
 from .predictions import run_predictions, seconds_to_predict
+from .resume import Run, run_missing
 from .rounds import run_rounds
 from .supervise import Supervisor
 from .this_kernel import ThisKernelAlone
 from .worker import Workers
-
-Run = Callable[
-    [Sequence[Case], Mapping[EnvironmentKey, Supervisor], Callable[[], bool]], Iterator[Event]
-]
-"""Carries out cases whose environments are ready; is given what says whether to stop."""
 
 
 def measure(plan: Plan, cancelled: Callable[[], bool]) -> Iterator[Event]:
     """Run every case of a plan; yields what happens, and the end of each case."""
     asked = plan.arguments
     predict_s = seconds_to_predict(asked.predict, len(plan.cases))
-    run = partial(run_rounds, baseline=asked.baseline, predict_s=predict_s, ceilings=asked.ceilings)
+    run: Run = partial(
+        run_rounds, baseline=asked.baseline, predict_s=predict_s, ceilings=asked.ceilings
+    )
+    if asked.resume:
+        run = partial(run_missing, run)
     return _carry_out(plan, cancelled, run)
 
 

@@ -36,6 +36,7 @@ class Progress:
         self.cases = cases
         self.results: list[Result] = []
         self.notices: list[str] = []
+        self._old = 0
         self.warnings: list[str] = []
         self.current: Case | None = None
         self.phase = "waiting for the benchmark before it (nbbench.cancel() ends all)"
@@ -86,6 +87,7 @@ class Progress:
             self.current, self.phase = None, ""
         elif isinstance(event, CaseEnded):
             self._keep_visits(event.case, None)
+            self._old += event.is_old
             self.results.append(self._keep_row(event.case, event.outcome))
             self._learn()
             self.current, self.phase = None, ""
@@ -188,7 +190,8 @@ class Progress:
         """How it went, in one line."""
         counts = Counter(result.outcome.status.value for result in self.results)
         listed = ", ".join(f"{count} {status}" for status, count in counts.most_common())
-        return f"{counted(len(self.results), 'case')} in {duration(self.seconds)}: {listed}"
+        old = f", {self._old} of them measured before" if self._old else ""
+        return f"{counted(len(self.results), 'case')} in {duration(self.seconds)}: {listed}{old}"
 
 
 def _part(visits: int) -> float:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import queue
 import time
 from collections.abc import Callable, Generator, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -74,6 +75,22 @@ class Supervisor:
             return None
         return WorkerFacts({**self._facts, **self._workers.facts}, self._gpu)
 
+    def introduced(self) -> WorkerFacts | None:
+        """What a worker reports of itself before it is asked for a case; None where it does not."""
+        with suppress(OSError):
+            worker, begin = self._ready_worker(), time.monotonic()
+            while not worker.facts and time.monotonic() - begin < self._timeout:
+                if not worker.introduces_itself or self._cancelled():
+                    break
+                with suppress(queue.Empty):
+                    event = worker.receive(_RECEIVE_S)
+                    if isinstance(event, WorkerReady):
+                        worker.facts = event.facts
+                    elif event is None or isinstance(event, WorkerFailed):
+                        break
+            self._facts = worker.facts or self._facts
+        return self.facts
+
     def visit(
         self, case: Case, number: int, alone: bool, predict_s: float = 0.0
     ) -> Generator[Event, None, Outcome]:
@@ -112,7 +129,15 @@ class Supervisor:
             self._worker = None
         is_first = is_first and worker.serves_many
         start_s = self._building_since - begin if is_first and self._building_since else 0.0
-        return replace(outcome, wall_s=time.monotonic() - begin, start_s=start_s)
+        device_name = self._device_name(outcome.device)
+        wall_s = time.monotonic() - begin
+        return replace(outcome, wall_s=wall_s, start_s=start_s, device_name=device_name)
+
+    def _device_name(self, device: str) -> str:
+        """The name of the processor or the GPU that a case ran on; empty where it ran on none."""
+        if not device:
+            return ""
+        return self.processor if device == "cpu" else self._gpu.gpu or device
 
     def close(self) -> None:
         """Give the worker back, or end it with the case that it still runs."""

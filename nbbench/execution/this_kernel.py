@@ -44,6 +44,7 @@ class ThisKernel:
     where = "this process, where isolation none runs it"
     alive = True
     serves_many = True
+    introduces_itself = False
 
     def __init__(self, backend: BackendFile) -> None:
         self.facts: Mapping[str, Any] = {}

@@ -13,12 +13,14 @@ class Worker(Protocol):
     """Something that measures cases, one at a time.
 
     ``facts`` is what it reported of itself when it was ready, empty before; ``where`` names its
-    interpreter in messages, and ``serves_many`` says whether it takes more than one case.
+    interpreter in messages, ``serves_many`` says whether it takes more than one case, and
+    ``introduces_itself`` whether it reports before it is asked for anything.
     """
 
     facts: Mapping[str, Any]
     where: str
     serves_many: bool
+    introduces_itself: bool
 
     @property
     def alive(self) -> bool:

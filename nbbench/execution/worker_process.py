@@ -79,6 +79,7 @@ class WorkerProcess:
 
     isolation: ClassVar[str]
     serves_many: bool
+    introduces_itself: bool
 
     def __init__(
         self,

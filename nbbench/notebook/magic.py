@@ -138,7 +138,7 @@ def _predicted(ipython: Any, call: _Call) -> Predictions:
     from ..api import predict_arguments
     from ..arguments.schema import BenchmarkArguments
 
-    arguments = BenchmarkArguments(**{**call.values, "wait": False})
+    arguments = BenchmarkArguments(**call.values)
     predictions = predict_arguments(arguments, call.memory, progress=not call.is_quiet)
     if call.out is not None:
         ipython.push({call.out: predictions})

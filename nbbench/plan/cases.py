@@ -53,6 +53,7 @@ class Result:
         ran_with: dict[str, Any] = {
             "dtype": self.outcome.dtype,
             "execution": self.outcome.execution,
+            "device_name": self.outcome.device_name,
         }
         if self.case.sequence_length is None:
             ran_with["sequence_length"] = self.outcome.sequence_length

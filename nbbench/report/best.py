@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from enum import Enum
 
 from ..errors import ArgumentError
 from ..plan.cases import AXES, Result, Status, varying_axes
@@ -84,12 +85,13 @@ def pareto(results: Sequence[Result], added: Added, names: Sequence[str], budget
         for estimates in measured
     ]
     kept = []
-    for result, estimates, point in zip(meant, measured, points, strict=True):
-        no_worse = [p for p in points if _no_worse(p, point)]
-        if any(_surely_better_in_one(p, point) for p in no_worse):
-            continue
-        is_tie = any(_values(p) != _values(point) for p in no_worse)
-        kept.append((_values(point), Chosen(result, "tie" if is_tie else "front", estimates)))
+    for result, estimates, point, beaten in zip(
+        meant, measured, points, _beaten(points), strict=True
+    ):
+        if beaten is not _Beaten.SURELY:
+            choice = "tie" if beaten is _Beaten.PERHAPS else "front"
+            values = tuple(each.value for each in point)
+            kept.append((values, Chosen(result, choice, estimates)))
     kept.sort(key=lambda each: each[0])
     listed = " and ".join(one_line(each.name) for each in asked)
     title = f"not beaten by any other in {listed}{budget.meant}"
@@ -136,7 +138,7 @@ def _workloads(results: Sequence[Result]) -> list[str]:
     if not named:
         return []
     listed = " and ".join(name for name, _ in named)
-    example = f"{named[0][0]}={named[0][1][0]}"
+    example = f"{named[0][0]}={next(value for value in named[0][1] if value is not None)}"
     return [f"cases differ in {listed}, so they do not do the same work; choose, like {example}"]
 
 
@@ -179,13 +181,26 @@ def _surely_worse(one: _Candidate, other: _Candidate, by: Quantity) -> bool:
     return by.goodness(one.estimates[0]).low > by.goodness(other.estimates[0]).high
 
 
-def _values(point: Sequence[Estimate]) -> tuple[float, ...]:
-    return tuple(each.value for each in point)
+class _Beaten(Enum):
+    """Whether another point is no worse in any quantity, and better in one."""
+
+    NOT = 0
+    PERHAPS = 1
+    SURELY = 2
 
 
-def _no_worse(one: Sequence[Estimate], other: Sequence[Estimate]) -> bool:
-    return all(a.value <= b.value for a, b in zip(one, other, strict=True))
+def _beaten(points: Sequence[Sequence[Estimate]]) -> Iterator[_Beaten]:
+    """For each point, of quantities of which less is better, whether another one beats it."""
+    import numpy as np
 
-
-def _surely_better_in_one(one: Sequence[Estimate], other: Sequence[Estimate]) -> bool:
-    return any(a.high < b.low for a, b in zip(one, other, strict=True))
+    values, lows, highs = (
+        np.array([[getattr(each, end) for each in point] for point in points])
+        for end in ("value", "low", "high")
+    )
+    for value, low in zip(values, lows, strict=True):
+        no_worse = (values <= value).all(axis=1)
+        if (no_worse & (highs < low).any(axis=1)).any():
+            yield _Beaten.SURELY
+        else:
+            differs = (values != value).any(axis=1)
+            yield _Beaten.PERHAPS if (no_worse & differs).any() else _Beaten.NOT

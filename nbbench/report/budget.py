@@ -20,8 +20,8 @@ WITHIN_HELP = (
     "which cases are meant, like mode=inference sequence_length=128"
 )
 
-_PAIR = re.compile(r"\s*(\w+)\s*=\s*(.*?)\s*,?\s*(?=\w+\s*=|$)", re.DOTALL)
-"""A name and its value in a text of several, parted by commas or blanks."""
+_PAIR = re.compile(r"[, ]?(\w+) ?=(?!=) ?(.*?)[, ]*(?=\b\w+ ?=(?!=)|$)")
+"""A name and its value in a text of several, parted by commas or blanks; a value may have ==."""
 
 _MAX_TEXT = 2000
 
@@ -113,6 +113,11 @@ def take_budget(values: dict[str, Any]) -> Budget | None:
 
 def check_before_run(budget: Budget | None) -> None:
     """Raise `ArgumentError` for a quantity that no run has, before anything is measured."""
+    if budget is not None and "=" in budget.by:
+        raise ArgumentError(
+            f"best: {quoted(budget.by)} has a limit; give the quantity alone, and limits with "
+            "--within, like --best throughput --within latency=50ms"
+        )
     if budget is not None and budget.by not in NAMES:
         raise ArgumentError(
             f"best: {quoted(budget.by)} is nothing that a run measures; give one of "
@@ -123,8 +128,8 @@ def check_before_run(budget: Budget | None) -> None:
 def _pairs(text: str) -> dict[str, str]:
     """Names with their values; raises `ArgumentError` for anything else, or a name twice."""
     pairs: dict[str, str] = {}
-    position = 0
-    while position < len(text.rstrip()) and len(text) <= _MAX_TEXT:
+    position, text = 0, " ".join(text.split()).rstrip(", ")
+    while position < len(text) and len(text) <= _MAX_TEXT:
         found = _PAIR.match(text, position)
         if found is None:
             break
@@ -159,10 +164,24 @@ def chosen(results: Sequence[Result], where: Mapping[str, Any]) -> list[Result]:
     left = list(results)
     for name, wanted in where.items():
         axis = axis_named(name)
-        matching = [r for r in left if str(wanted) in (str(r.value(axis)), str(axis.value(r.case)))]
+        matching = [
+            result
+            for result in left
+            if _is(result.value(axis), wanted) or _is(axis.value(result.case), wanted)
+        ]
         if not matching:
             values = dict.fromkeys(str(result.value(axis)) for result in left)
             listed = shortened(one_line(", ".join(values)), 200)
             raise ArgumentError(f"no case has {name} {quoted(wanted)}; there are {listed}")
         left = matching
     return left
+
+
+def _is(value: Any, wanted: Any) -> bool:
+    """Whether a case's value is the one that a user writes: 0.0 may be written as 0."""
+    if str(value) == str(wanted):
+        return True
+    try:
+        return isinstance(value, int | float) and float(value) == float(wanted)
+    except (TypeError, ValueError, OverflowError):
+        return False

@@ -143,7 +143,7 @@ class Choice:
             if any(cells):
                 heads.append(head)
                 rows = [[*row, cell] for row, cell in zip(rows, cells, strict=True)]
-        return Table(heads, rows, keys)
+        return Table(heads, rows, ("choice", *keys))
 
 
 def _text(value: Any) -> str:
@@ -152,10 +152,7 @@ def _text(value: Any) -> str:
 
 def _columns(quantity: Quantity, estimate: Estimate | None) -> dict[str, float | None]:
     """The value and the ends of its interval, by their columns; without ends for exact ones."""
-    value = None if estimate is None else estimate.value / quantity.scale
-    record = {quantity.column.format(""): value}
-    if not quantity.is_exact:
-        low, high = (None, None) if estimate is None else (estimate.low, estimate.high)
-        record[quantity.column.format("_ci_low")] = None if low is None else low / quantity.scale
-        record[quantity.column.format("_ci_high")] = None if high is None else high / quantity.scale
-    return record
+    ends = (None,) * 3 if estimate is None else (estimate.value, estimate.low, estimate.high)
+    values = [None if each is None else each / quantity.scale for each in ends]
+    record = dict(zip(quantity.columns(), values, strict=True))
+    return dict(list(record.items())[:1]) if quantity.is_exact else record

@@ -107,7 +107,8 @@ def compare_by(
         if base is None:
             unmatched.append(result.case.label)
         else:
-            differences.append(compare_results(result, base, matters, paired=True))
+            one_machine = axis.name != "device_name"
+            differences.append(compare_results(result, base, matters, paired=one_machine))
     return Differences(
         f"by {axis.head}, against {wanted}",
         tuple(differences),

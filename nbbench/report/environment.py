@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 from ..machine.gpus import GpuFacts
 from ..machine.machine import MachineFacts
-from ..plan.cases import Result
+from ..plan.cases import Case, Result
 
 EnvironmentKey: TypeAlias = tuple[str, str]
 """A framework, and the label of an environment that it ran in."""
@@ -20,10 +20,20 @@ _OF_THE_WORKER = ("settings", "preloaded")
 
 @dataclass(frozen=True)
 class WorkerFacts:
-    """What a worker reported of itself: ``values`` by name, and the GPU that its cases ran on."""
+    """What a worker reported of itself: ``values`` by name, and the GPU that its cases ran on.
+
+    ``machine`` is where it ran, if that is another one than the report's.
+    """
 
     values: Mapping[str, Any] = field(default_factory=dict)
     gpu: GpuFacts = field(default_factory=GpuFacts)
+    machine: MachineFacts | None = None
+
+
+def environment_key(case: Case, node: str) -> EnvironmentKey:
+    """The framework, and its environment by its label; with the node, where there are several."""
+    label = f"{case.environment} on {node}" if node else case.environment
+    return case.framework, label
 
 
 @dataclass(frozen=True)
@@ -59,6 +69,7 @@ class EnvironmentFacts:
         outcomes = [result.outcome for result in results]
         sources = {case.model: case.config_source for case in cases if case.config_source}
         threads = [case.threads for case in cases if case.threads is not None]
+        machine = worker.machine or machine
         own = {name: worker.values[name] for name in _OF_THE_WORKER if name in worker.values}
         return cls(
             *key,
@@ -121,7 +132,7 @@ def merge_facts(
     """The facts of every environment that the results' cases were to run in, in their order."""
     by_key: dict[EnvironmentKey, list[Result]] = {}
     for result in results:
-        key = result.case.framework, result.case.environment
+        key = environment_key(result.case, result.outcome.node)
         by_key.setdefault(key, []).append(result)
     return tuple(
         EnvironmentFacts.merged(key, machine, workers.get(key, WorkerFacts()), members)

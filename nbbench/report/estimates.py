@@ -54,7 +54,7 @@ def throughput(result: Result) -> Estimate | None:
 def memory(result: Result) -> Estimate | None:
     """Bytes at the peak; on the CPU, where peaks differ by chance, by so much."""
     profile = result.outcome.memory
-    if profile is None or not profile.peak:
+    if profile is None or profile.peak is None or profile.peak <= 0:
         return None
     chance = MEMORY_CHANCE_BYTES / 2 if result.outcome.device.startswith("cpu") else 0.0
     return Estimate(profile.peak, max(profile.peak - chance, 0.0), profile.peak + chance)
@@ -101,6 +101,6 @@ def _cost(time: Estimate, calls: float, price_per_hour: float | None) -> Estimat
 def _time(time: Timing | TokenTime) -> Estimate:
     """A time with its interval; without one it is known as far as processes are alike."""
     median_s, low, high = time.median_s, time.ci_low_s, time.ci_high_s
-    if low is None or high is None:
+    if low is None or high is None or low <= 0:
         return Estimate(median_s, median_s / PROCESSES_DIFFER, median_s * PROCESSES_DIFFER)
     return Estimate(median_s, min(low, median_s), max(high, median_s))

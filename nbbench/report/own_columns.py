@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from numbers import Real
 from typing import TYPE_CHECKING, Any
@@ -19,6 +19,11 @@ if TYPE_CHECKING:
 
 COST_HEADS = ("cost/1M tokens", "cost/1k samples")
 """Heads of the table's columns where a price is known."""
+
+MAX_PRICE = 1e9
+
+_MAX_NAME = 100
+"""Letters of a column's name."""
 
 _BEHIND = 3
 """Columns that stand before a user's own: model, batch and length."""
@@ -55,7 +60,7 @@ class Added:
     def __post_init__(self) -> None:
         names = {column.name for column in self.columns}
         price = 1.0 if self.price_per_hour is None else self.price_per_hour
-        if len(names) < len(self.columns) or not 0 < price < math.inf:
+        if len(names) < len(self.columns) or not 0 < price <= MAX_PRICE:
             raise ValueError("columns of one name, or a price that is none")
 
     def cells(self, result: Result) -> dict[str, str]:
@@ -98,9 +103,9 @@ def price_of(given: object) -> float:
         price = float(given) if isinstance(given, Real) and is_number else math.nan
     except OverflowError:
         price = math.inf
-    if not 0 < price < math.inf:
+    if not 0 < price <= MAX_PRICE:
         raise ArgumentError(
-            f"price_per_hour: {quoted(given)} is no price; give a number above 0, like 0.35"
+            f"price_per_hour: {quoted(given)} is no price; give a number above 0 (to 10^9)"
         )
     return price
 
@@ -116,7 +121,8 @@ def own_column(
 
     ``taken`` are the names of columns that a report has by itself.
     """
-    if not isinstance(name, str) or not name.strip() or name != one_line(name):
+    is_name = isinstance(name, str) and 0 < len(name.strip()) <= len(name) <= _MAX_NAME
+    if not isinstance(name, str) or not is_name or name != one_line(name):
         raise ArgumentError(f"{quoted(name)} is no name of a column; give a text like 'quality'")
     if name in taken or name in {axis.head for axis in AXES}:
         raise ArgumentError(
@@ -177,7 +183,7 @@ def columns_of(given: object, name: str, models: Iterable[str]) -> dict[str, dic
 
     if isinstance(given, pd.DataFrame):
         frame = given.set_index("model") if "model" in given.columns else given
-        series = {str(head): frame[head] for head in frame.columns}
+        series = {str(head): column for head, column in frame.items()}
     elif isinstance(given, pd.Series):
         series = {str(name if given.name is None else given.name): given}
     elif isinstance(given, Mapping):
@@ -194,11 +200,11 @@ def columns_of(given: object, name: str, models: Iterable[str]) -> dict[str, dic
     }
 
 
-def _known_rows(column: pd.Series[Any], models: Sequence[str]) -> dict[Any, Any]:
+def _known_rows(column: pd.Series[Any], models: Collection[str]) -> dict[Any, Any]:
     """The values of the report's models."""
     index = list(column.index)
-    found = [model for model in index if model in models]
-    unknown = [model for model in index if model not in models]
+    found = [model for model in index if isinstance(model, str) and model in models]
+    unknown = [model for model in index if not isinstance(model, str) or model not in models]
     if not index:
         raise ArgumentError(f"{column.name} has no rows; give one for each model")
     if not found:
@@ -211,4 +217,8 @@ def _known_rows(column: pd.Series[Any], models: Sequence[str]) -> dict[Any, Any]
         warnings.warn(
             f"{left} of {column.name} left out: {_unknown_models(unknown, models)}", stacklevel=5
         )
-    return {model: value for model, value in column.items() if model in models}
+    return {
+        model: value
+        for model, value in zip(index, column.tolist(), strict=True)
+        if isinstance(model, str) and model in models
+    }

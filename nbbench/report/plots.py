@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from importlib.metadata import EntryPoint
 from typing import Any
 
 from ..errors import ArgumentError
@@ -29,9 +30,15 @@ from .tradeoff_plot import draw_tradeoff
 _MAX_SERIES = 10
 """More lines than that, and than there are colours, nobody can distinguish."""
 
+_TRENDS = EntryPoint("trends", "nbbench.history.trends:draw_trends", "nbbench.plots")
+"""What draws the history, which is above this; found by name, as backends are."""
+
 _DPI_IN_PAGE = 90
 _MIN_POINTS = 3
 """Fewer cases make no front worth a picture in a page."""
+
+_MAX_POINTS = 500
+"""More of them take long to draw, and cover each other."""
 
 _MAX_BARS = 20
 """Cases whose memory is shown as bars by what holds it; more are shown as lines."""
@@ -126,10 +133,15 @@ class Plots:
         """
         return draw_roofline(self._results, ax)
 
+    def history(self, ax: Any = None) -> Plot:
+        """The time of each case whenever it was measured here, with changes of versions marked."""
+        plot: Plot = _TRENDS.load()(self._results, ax)
+        return plot
+
     def tradeoff_pngs(self) -> list[bytes]:
         """The trade-off as a PNG image, for a page; none where there is nothing to trade off."""
         both = [r for r in self._results if r.outcome.timing is not None and _peak(r) is not None]
-        if len(both) < _MIN_POINTS:
+        if not _MIN_POINTS <= len(both) <= _MAX_POINTS:
             return []
         try:
             return [self.tradeoff().png(_DPI_IN_PAGE)]

@@ -44,7 +44,6 @@ def place_labels(axes: Any, points: Iterable[LabelledPoint]) -> int:
 
     What else is drawn has its final size: nothing may move afterwards.
     """
-    from matplotlib.text import Text
     from matplotlib.transforms import Bbox
 
     figure = getattr(axes.figure, "figure", axes.figure)  # of a subfigure, the whole one
@@ -53,24 +52,35 @@ def place_labels(axes: Any, points: Iterable[LabelledPoint]) -> int:
     taken = [Bbox(axes.transData.transform(each.ends)).padded(_POINT_PX) for each in every]
     unlabelled = len(every)
     for point in every[:_MAX_TRIED]:
+        probe = axes.text(0, 0, point.text, fontsize=_SIZE, transform=axes.transAxes)
+        size = probe.get_window_extent()
+        probe.remove()
         for offset in _offsets():
-            label = _annotated(axes, point.text, point.at, *offset)
-            label.get_window_extent()  # which lets it find its position
-            box = Text.get_window_extent(label)  # without the line to its point
+            at = axes.transData.transform(point.at)
+            box = _box(at, size, figure.dpi / 72, *offset)
             inside = frame.x0 <= box.x0 and box.x1 <= frame.x1
             inside = inside and frame.y0 <= box.y0 and box.y1 <= frame.y1
             if inside and not any(box.overlaps(other) for other in taken):
-                taken.append(box.padded(1))
+                _annotate(axes, point.text, point.at, *offset)
+                taken.append(box)
                 unlabelled -= 1
                 break
-            label.remove()
     return unlabelled
 
 
-def _annotated(
+def _box(at: Any, size: Any, pixels: float, dx: int, dy: int, across: str, up: str) -> Any:
+    """Where a label of this size would stand, in pixels, with a margin of one."""
+    from matplotlib.transforms import Bbox
+
+    left = at[0] + dx * pixels - {"left": 0, "center": 0.5, "right": 1}[across] * size.width
+    bottom = at[1] + dy * pixels - {"bottom": 0, "center": 0.5, "top": 1}[up] * size.height
+    return Bbox.from_bounds(left, bottom, size.width, size.height).padded(1)
+
+
+def _annotate(
     axes: Any, text: str, point: tuple[float, float], dx: int, dy: int, across: str, up: str
-) -> Any:
-    """A label at a distance from its point; a thin line joins the two where it is far."""
+) -> None:
+    """Write a label at a distance from its point; a thin line joins the two where it is far."""
     far = max(abs(dx), abs(dy)) > _DISTANCES[0]
     line = {"arrowstyle": "-", "linewidth": 0.5, "color": "0.6"}
     label = axes.annotate(
@@ -78,7 +88,6 @@ def _annotated(
         fontsize=_SIZE, annotation_clip=False, arrowprops=line if far else None,
     )  # fmt: skip
     label.set_in_layout(False)  # else the axes would move for it
-    return label
 
 
 def _offsets() -> Iterator[tuple[int, int, str, str]]:

@@ -27,18 +27,26 @@ LIMITS: dict[str, Callable[[object], float]] = {
 class Quantity:
     """Something that a case has more or less of.
 
-    ``column`` is the name of its column in a frame, of which ``{}`` is where the interval's ends
-    are named, and ``scale`` what a value is divided by there. ``missing`` says why no case has it.
+    ``column`` is the name of its column in a frame: what stands before and behind the end of the
+    interval, where it is one's. ``scale`` is what a value is divided by there. ``unit`` is that
+    which a value reads best in, with its size, and ``number`` writes a value in it. ``missing``
+    says why no case has any.
     """
 
     name: str
     estimate: Estimator
-    column: str
-    text: Callable[[float], str]
+    column: tuple[str, str]
+    unit: Callable[[float], tuple[str, float]]
     missing: str
     higher_is_better: bool = False
     scale: float = 1.0
     is_exact: bool = False
+    number: Callable[[float], str] = rounded
+
+    def columns(self) -> tuple[str, str, str]:
+        """The names of a frame's columns for the value and the ends of its interval."""
+        stem, end = self.column
+        return f"{stem}{end}", f"{stem}_ci_low{end}", f"{stem}_ci_high{end}"
 
     def goodness(self, estimate: Estimate) -> Estimate:
         """The estimate turned so that less is better."""
@@ -52,21 +60,28 @@ class Quantity:
         """The value with its interval, as a cell of a table."""
         if estimate is None:
             return ""
-        value, low, high = map(self.text, (estimate.value, estimate.low, estimate.high))
-        return value if low == high else f"{value} [{low}, {high}]"
+        unit, size = self.unit(estimate.value)
+        ends = (estimate.value, estimate.low, estimate.high)
+        value, low, high = (self.number(each / size) for each in ends)
+        return f"{value}{unit}" if low == high else f"{value}{unit} [{low}, {high}]"
 
 
-def _time_text(seconds: float) -> str:
-    unit, scale = time_unit(seconds)
-    return f"{rounded(seconds / scale)} {unit}"
+def _time_unit(seconds: float) -> tuple[str, float]:
+    unit, size = time_unit(seconds)
+    return f" {unit}", size
 
 
-def _mib_text(size: float) -> str:
-    return f"{size / MIB:,.1f} MiB"
+def _of(unit: str, size: float = 1.0) -> Callable[[float], tuple[str, float]]:
+    """The same unit for all values."""
+    return lambda _: (unit, size)
 
 
-def _rate_text(rate: float) -> str:
-    return f"{rounded(rate)}/s"
+def _one_decimal(value: float) -> str:
+    return f"{value:,.1f}"
+
+
+def _plain(value: float) -> str:
+    return f"{value:,.6g}"
 
 
 _NO_TIME = "no time was measured; measure with speed=True"
@@ -74,23 +89,24 @@ _NO_TOKENS = "no case generates; measure with generation=True, and new_tokens ab
 _NO_PRICE = "there is no price, or no time; give price_per_hour"
 
 _MEASURED = (
-    Quantity("latency", estimates.latency, "latency{}_s", _time_text, _NO_TIME),
-    Quantity("throughput", estimates.throughput, "samples{}_per_s", _rate_text, _NO_TIME, True),
+    Quantity("latency", estimates.latency, ("latency", "_s"), _time_unit, _NO_TIME),
+    Quantity("throughput", estimates.throughput, ("samples", "_per_s"), _of("/s"), _NO_TIME, True),
     Quantity(
         "memory",
         estimates.memory,
-        "peak{}_mib",
-        _mib_text,
+        ("peak", "_mib"),
+        _of(" MiB", MIB),
         "no memory was measured; measure with memory=True",
         scale=MIB,
+        number=_one_decimal,
     ),
-    Quantity("ttft", estimates.first_token, "ttft{}_s", _time_text, _NO_TOKENS),
-    Quantity("tpot", estimates.each_token, "tpot{}_s", _time_text, _NO_TOKENS),
+    Quantity("ttft", estimates.first_token, ("ttft", "_s"), _time_unit, _NO_TOKENS),
+    Quantity("tpot", estimates.each_token, ("tpot", "_s"), _time_unit, _NO_TOKENS),
     Quantity(
         "decode_tokens_per_s",
         estimates.decoded_per_second,
-        "decode_tokens{}_per_s",
-        _rate_text,
+        ("decode_tokens", "_per_s"),
+        _of("/s"),
         _NO_TOKENS,
         True,
     ),
@@ -105,6 +121,12 @@ NAMES = (*(each.name for each in _MEASURED), *_COSTS)
 """The quantities that every report may have; a user's own columns come on top."""
 
 
+FRAME_COLUMNS = {name for each in _MEASURED for name in each.columns()} | {
+    f"{name}{end}" for name in _COSTS for end in ("", "_ci_low", "_ci_high")
+}
+"""The names of columns that a choice's frame may have for these."""
+
+
 def quantity(name: object, added: Added) -> Quantity:
     """A quantity by its name; raises `ArgumentError` for one that there is not."""
     own = {each.name: each for each in added.columns}
@@ -115,7 +137,7 @@ def quantity(name: object, added: Added) -> Quantity:
             return each
     if isinstance(name, str) and name in _COSTS:
         estimate = partial(_COSTS[name], price_per_hour=added.price_per_hour)
-        return Quantity(name, estimate, f"{name}{{}}", rounded, _NO_PRICE)
+        return Quantity(name, estimate, (name, ""), _of(""), _NO_PRICE)
     known = [*NAMES, *own]
     raise ArgumentError(
         f"{quoted(name)} is nothing to choose by; it is one of {', '.join(known)}, or a column "
@@ -134,9 +156,10 @@ def _own(column: OwnColumn) -> Quantity:
     return Quantity(
         column.name,
         estimate,
-        f"{column.name}{{}}",
-        lambda value: f"{value:,.6g}",
+        (column.name, ""),
+        _of(""),
         f"no case has a value of {column.name}",
         column.higher_is_better,
         is_exact=True,
+        number=_plain,
     )

@@ -33,7 +33,7 @@ from .html_page import page, report_html
 from .markup import as_latex, as_markdown, markdown_text
 from .own_columns import COST_HEADS, NOTHING, Added, columns_of, own_column, price_of
 from .plots import Plots
-from .quantities import LIMITS, NAMES
+from .quantities import FRAME_COLUMNS, LIMITS, NAMES
 from .saved_json import Content, as_values, read_content, write_content
 from .tables import as_text, row_of_texts, summary
 from .verdict import MATTERS
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 _FORMER_TABLES = EntryPoint("former", "nbbench.hf.tables:former_tables", "nbbench.tables")
 """The layout of Transformers' former benchmark; found by name, as backends are."""
 
-RESERVED = {*NAMES, *LIMITS, *COLUMNS, *COST_HEADS, "ratio", "verdict"}
+RESERVED = {*NAMES, *LIMITS, *COLUMNS, *FRAME_COLUMNS, *COST_HEADS, "ratio", "verdict"}
 """Names of columns that no report has in its frames, but a table or a choice."""
 
 FRAMES = ("speed", "memory", "environment", "lines")
@@ -163,8 +163,8 @@ class Report:
 
     def best(
         self,
-        *,
         by: str = "throughput",
+        *,
         latency: object = None,
         memory: object = None,
         ttft: object = None,
@@ -199,13 +199,19 @@ class Report:
         """`best` for what was read from flags or a form."""
         return best(self.results, self._content.added, budget)
 
-    def pareto(self, *names: str, x: str = "latency", y: str = "memory", **where: Any) -> Choice:
+    def pareto(
+        self, *names: str, x: str | None = None, y: str | None = None, **where: Any
+    ) -> Choice:
         """The cases that no other one beats in all of these quantities at once.
 
-        ``names`` are two quantities of `best` or more; without them they are ``x`` and ``y``. One
-        case beats another if it is no worse in any, and surely better in one.
+        ``names`` are two quantities of `best` or more; without them they are ``x`` and ``y``, by
+        default latency and memory. One case beats another if it is no worse in any, and surely
+        better in one.
         """
-        return pareto(self.results, self._content.added, names or (x, y), Budget.of("", {}, where))
+        if names and (x or y):
+            raise ArgumentError("quantities are given by position, and as x or y too; keep one")
+        asked = names or (x or "latency", y or "memory")
+        return pareto(self.results, self._content.added, asked, Budget.of("", {}, where))
 
     def with_column(
         self, name: str, values: Mapping[str, Any], *, higher_is_better: bool = True

@@ -65,17 +65,19 @@ def _lines(content: Content) -> Iterator[str]:
                 "environment": label,
                 "values": dict(worker.values),
                 "gpu": dataclasses.asdict(worker.gpu),
+                "machine": None if worker.machine is None else dataclasses.asdict(worker.machine),
             }
             for (framework, label), worker in content.workers.items()
         ],
     }
     yield json.dumps(head)[:-1] + ', "results": ['
     for number, result in enumerate(content.results):
-        yield ("," if number else "") + "\n" + _row(result)
+        yield ("," if number else "") + "\n" + result_line(result)
     yield _END
 
 
-def _row(result: Result) -> str:
+def result_line(result: Result) -> str:
+    """A result as one line of JSON, without what is for the person at the keyboard alone."""
     outcome = {**_fields(result.outcome), "detail": ""}
     case = {**_fields(result.case), "source": "", "texts": ()}
     return json.dumps({"case": case, "outcome": outcome}, default=_fields)
@@ -107,7 +109,7 @@ class GrowingFile:
             return
         try:
             self._opened.seek(-len(_END), 2)
-            self._opened.write(f",\n{_row(result)}{_END}".encode())
+            self._opened.write(f",\n{result_line(result)}{_END}".encode())
             self._opened.flush()
         except OSError as error:
             self.close()
@@ -189,18 +191,19 @@ def _parse(text: str) -> tuple[Any, bool]:
 
 
 def _read_version_2(content: Mapping[str, Any]) -> Content:
-    results = {
-        (case := checked(Case, entry["case"], "case")): Result(
-            case, checked(Outcome, entry["outcome"])
-        )
-        for entry in checked(_ENTRIES, content["results"], "results")
-    }
+    read = map(result_of, checked(_ENTRIES, content["results"], "results"))
+    results = {result.case: result for result in read}
     return Content(
         tuple(results.values()),
         checked(MachineFacts, content["machine"], "machine"),
         {
             (str(entry["framework"]), str(entry["environment"])): checked(
-                WorkerFacts, {"values": entry["values"], "gpu": entry["gpu"]}
+                WorkerFacts,
+                {
+                    "values": entry["values"],
+                    "gpu": entry["gpu"],
+                    "machine": entry.get("machine"),
+                },
             )
             for entry in checked(
                 tuple[dict[str, Any], ...], content["environments"], "environments"
@@ -214,6 +217,13 @@ def _read_version_2(content: Mapping[str, Any]) -> Content:
                 "price_per_hour": content.get("price_per_hour"),
             },
         ),
+    )
+
+
+def result_of(values: Mapping[str, Any]) -> Result:
+    """A result from the JSON values that `result_line` wrote; raises ``ValueError`` for others."""
+    return Result(
+        checked(Case, values["case"], "case"), checked(Outcome, values["outcome"], "outcome")
     )
 
 

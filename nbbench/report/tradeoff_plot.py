@@ -8,10 +8,10 @@ from typing import Any
 
 from ..errors import ArgumentError
 from ..plan.cases import Result
-from ..text import MIB, counted, one_line
+from ..text import MIB, counted
 from .best import pareto
 from .budget import Budget
-from .drawing import Plot, finished, literals, new_axes, scale_values
+from .drawing import Plot, finished, literal, literals, new_axes, scale_values
 from .estimates import Estimate
 from .own_columns import Added
 from .point_labels import LabelledPoint, differing_labels, place_labels
@@ -60,9 +60,9 @@ def draw_tradeoff(results: Sequence[Result], added: Added, x: str, y: str, ax: A
             estimate.times(1 / _axis(name)[2])
             for name, estimate in zip((x, y), estimates, strict=True)
         )
-        choice = chosen.get(id(result), "")
-        _draw_point(axes, across, up, choice)
-        points.append(_Point(across, up, choice))
+        points.append(_Point(across, up, chosen.get(id(result), "")))
+    for choice in ("", "tie", "front"):
+        _draw_points(axes, [point for point in points if point.choice == choice], choice)
     line = sorted(point.at for point in points if point.choice == "front")
     axes.plot(*zip(*line, strict=True), color="C0", linewidth=1.2, alpha=0.6, zorder=1)
     for side, values in (("x", [p.at[0] for p in points]), ("y", [p.at[1] for p in points])):
@@ -90,7 +90,7 @@ def _measured(
 
 
 def _axis(name: str) -> tuple[str, str, float]:
-    return _UNITS.get(name, (one_line(name), "", 1.0))
+    return _UNITS.get(name, (literal(name), "", 1.0))
 
 
 def _label(axes: Any, name: str, side: str) -> str:
@@ -106,11 +106,15 @@ def _title(unlabelled: int = 0) -> str:
     return f"Trade-off\nalong the line: cases that no other one beats{note}"
 
 
-def _draw_point(axes: Any, across: Estimate, up: Estimate, choice: str) -> None:
-    color = {"front": "C0", "tie": "C0"}.get(choice, "0.55")
+def _draw_points(axes: Any, points: Sequence[_Point], choice: str) -> None:
+    """Points of one choice, with their intervals along the axis."""
+    if not points:
+        return
+    color = "C0" if choice else "0.55"
+    across = [point.across for point in points]
     axes.errorbar(
-        across.value, up.value,
-        xerr=[[across.value - across.low], [across.high - across.value]],
-        color=color, marker="o", markersize=5, capsize=2, linewidth=1, elinewidth=0.8,
+        [point.at[0] for point in points], [point.at[1] for point in points],
+        xerr=[[e.value - e.low for e in across], [e.high - e.value for e in across]],
+        color=color, marker="o", markersize=5, capsize=2, linestyle="none", elinewidth=0.8,
         markerfacecolor="white" if choice == "tie" else color, zorder=2,
     )  # fmt: skip

@@ -76,6 +76,9 @@ class Case:
     of a batch were drawn from, where they have several lengths: ``row_lengths``, or ``texts``,
     which are never saved.
 
+    ``device_name`` is the processor's or the GPU's name where one report has cases of several
+    machines; "" in any other.
+
     ``source`` is the user's own file, or a folder: it is for the worker alone, and never saved.
     """
 
@@ -115,6 +118,7 @@ class Case:
     padding: float = 0.0
     lengths: str = ""
     row_lengths: tuple[int, ...] = ()
+    device_name: str = ""
     texts: tuple[str, ...] = field(default=(), compare=False)
     source: str = field(default="", compare=False)
 
@@ -185,6 +189,7 @@ AXES = (
     Axis("new_tokens", "new tokens", " + {} new", rank=4.2),
     Axis("cache", "cache", ", {} cache", rank=4.7, usual=""),
     Axis("padding", "padding", ", {:.3g} padding", rank=4.5, usual=0.0),
+    Axis("device_name", "device name", ", on {}", rank=9, usual=""),
 )
 """Every axis, in the order of a table; labels, frames, tables, plots and comparisons ask it."""
 
@@ -205,7 +210,9 @@ class Outcome:
     in, like "text+image". ``tokens_per_call`` is batch × length, or None for a model without ids;
     ``real_tokens_per_call`` are those that are no padding; ``prompt_tokens`` those that generation
     begins with. ``export_s`` is what of building went into the model's export to another runtime.
-    ``sequence_length`` is what texts were padded to, where the case names no length. ``count`` is
+    ``sequence_length`` is what texts were padded to, where the case names no length.
+    ``device_name`` is the name of the processor or the GPU that it ran on, ``node`` that of the
+    machine among several, which are known by names such as "node 2" alone. ``count`` is
     what a call did by its tensors, and ``prediction`` what was predicted of it. ``asking_s`` are
     the seconds in which the CPU asks a GPU for a call's work, None on a CPU; ``ceilings`` what the
     device can do, where that was asked for.
@@ -233,6 +240,8 @@ class Outcome:
     real_tokens_per_call: Optional[int] = None
     prompt_tokens: Optional[int] = None
     sequence_length: Optional[int] = None
+    device_name: str = ""
+    node: str = ""
     count: Optional[CallCount] = None
     prediction: Optional[Prediction] = None
     asking_s: Optional[float] = None

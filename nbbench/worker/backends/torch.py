@@ -13,6 +13,8 @@ from ..prediction import Prediction
 from .adapters import adapted_class, with_adapter
 from .model_class import Library, choose_class, known_class
 from .own_torch import OwnCalls, build_own
+from .quantised_configs import import_library
+from .quantised_models import build_quantised
 from .remote_code import remote_class
 from .sentence_models import encoder_class, sentence_architecture, sentence_model
 from .torch_ceilings import TorchWorks
@@ -88,6 +90,7 @@ class TorchBackend:
         """The device that the case names; ``auto`` takes a GPU where there is one."""
         if case.execution == "compile":  # what it imports is no part of the model's weights
             self.torch.compile(self.torch.nn.Identity())
+        import_library(case)
         return open_device(self.torch, case.device)
 
     def build(self, case: Case, device: Device) -> TorchModel:
@@ -119,16 +122,31 @@ class TorchBackend:
             name_padding(config)
         if case.execution == "torchscript":
             config.use_cache = False  # a trace gives tensors and no cache object
-        with getattr(device, "draws", partial(repeating_draws, torch))():
-            model = self._built(chosen.type, config, case)
+        if getattr(config, "quantization_config", None):
+            return self._built_quantised(config, case, device, chosen)
+        model = self._built(chosen.type, config, case, device)
         return self._completed(model, case, device, chosen)
 
-    def _built(self, model_class: Any, config: Any, case: Case) -> Any:
+    def _built_quantised(
+        self, config: Any, case: Case, device: Device, chosen: ModelClass
+    ) -> TorchModel:
+        """The model of a configuration that is quantised itself, as its library loads it."""
+        options = _attention_options(case)
+        made = build_quantised(
+            self.torch, case, device.name, chosen.type, config, options,
+            lambda: self._built(chosen.type, config, case, device),
+        )  # fmt: skip
+        model = TorchModel(self.torch, made.model.eval(), case, device, chosen, note=made.note)
+        model.parameter_count = made.parameter_count
+        model.parameter_bytes = made.parameter_bytes
+        return model
+
+    def _built(self, model_class: Any, config: Any, case: Case, device: Device) -> Any:
         """The model with random weights; raises `Unsupported` for attention that it has not."""
         asked = case.attention != "default"
-        options = {"attn_implementation": case.attention} if asked else {}
         try:
-            return model_class._from_config(config, **options)
+            with getattr(device, "draws", partial(repeating_draws, self.torch))():
+                return model_class._from_config(config, **_attention_options(case))
         except (ValueError, ImportError) as error:
             sentence = first_sentence(error)
             if asked:  # this model has no such attention, or its package is missing
@@ -229,3 +247,8 @@ def _on_device(torch: Any, model: Any, device: Device) -> Any:
     wanted = torch.device(device.name)
     tensors = (*model.parameters(), *model.buffers())
     return model if all(t.device == wanted for t in tensors) else model.to(wanted)
+
+
+def _attention_options(case: Case) -> dict[str, str]:
+    """What Transformers is given to build a model with the attention that a case asks for."""
+    return {} if case.attention == "default" else {"attn_implementation": case.attention}

@@ -19,6 +19,7 @@ from ..exceptions import first_line, text_of
 from ..inputs.text import longest_sequence
 from ..measure import Call, Marks
 from .torch_caches import cache_bytes, cache_parameter, make_cache, refuse_cache, tensors_of
+from .torch_tensors import no_gradients
 
 _OF_ENCODER_ALONE = ("decoder_input_ids", "decoder_attention_mask", "decoder_input_values")
 """Inputs of a decoder's, which generation begins with its start token instead."""
@@ -71,7 +72,7 @@ class Generation:
         self._marked.append(marks)
         self.tokens, self._state = [], (None, None)  # else two calls' caches are there at a time
         marks.mark()
-        with self._torch.inference_mode():
+        with no_gradients(self._torch, self._model):
             cache, token = self._prefill()
             self.tokens.append(token)
             marks.mark()
@@ -99,7 +100,7 @@ class Generation:
 
     def decode_once(self) -> None:
         """Put the last token through, and draw the next one."""
-        with self._torch.inference_mode():
+        with no_gradients(self._torch, self._model):
             self._state = self._next(*self._state)
 
     def put_through(self, tokens: int) -> None:
@@ -111,12 +112,12 @@ class Generation:
 
     def _keep_prefill(self) -> None:
         self._state = (None, None)
-        with self._torch.inference_mode():
+        with no_gradients(self._torch, self._model):
             self._state = self._prefill()
 
     def _decode(self) -> None:
         cache, token = self._state
-        with self._torch.inference_mode():
+        with no_gradients(self._torch, self._model):
             for _ in range(self._new_tokens - 1):
                 cache, token = self._next(cache, token)
         self._state = cache, token

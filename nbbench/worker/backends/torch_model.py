@@ -24,7 +24,7 @@ from .torch_errors import first_sentence, is_out_of_memory
 from .torch_generation import Generation
 from .torch_inputs import TorchInputs
 from .torch_positions import read_positions
-from .torch_tensors import storage_bytes
+from .torch_tensors import no_gradients, storage_bytes
 
 
 class TorchModel:
@@ -69,6 +69,12 @@ class TorchModel:
         self.generation: Optional[Generation] = None
         self._optimizer: Any = None
         self._loss: Any = None
+
+    @property
+    def _is_quantised(self) -> bool:
+        """Whether operations run inside tensors or layers of another library."""
+        own = getattr(self._model, "quantization_method", None)
+        return self.quantization != "none" or own is not None
 
     @property
     def module(self) -> Any:
@@ -142,7 +148,7 @@ class TorchModel:
         torch, inputs, by_position = self._torch, self._inputs, self._by_position
 
         def forward() -> object:
-            with torch.inference_mode():
+            with no_gradients(torch, self._inner):
                 return self._run(*by_position, **inputs)
 
         def traced() -> object:
@@ -222,7 +228,7 @@ class TorchModel:
 
     def count(self, call: Call) -> Optional[CallCount]:
         """What one call does and holds by its tensors; None where its operations are not seen."""
-        if self.execution != "eager" or self.quantization != "none":
+        if self.execution != "eager" or self._is_quantised:
             return None
         block = CUDA_BLOCK if self._device.startswith("cuda") else 1
         live = LiveTensors(self._torch, self.held_tensors(), block)

@@ -53,6 +53,11 @@ def predict(backend: Builds, case: Case) -> Prediction:
         raise Unsupported(
             f"what quantization {case.quantization} needs cannot be predicted; give none"
         )
+    if case.config.get("quantization_config"):
+        raise Unsupported(
+            "what a configuration of quantised weights needs cannot be predicted; measure it, or "
+            "give it without quantization_config"
+        )
     begin = time.perf_counter()
     case = replace(case, execution="eager", threads=None)
     name, block = _device(backend.torch, case.device)

@@ -63,7 +63,7 @@ def quantize(torch: Any, model: Any, case: Case, device: str) -> str:
             f"torchao has no quantization {case.quantization} here ({first_line(error)}); give "
             f"another"
         ) from error
-    return _summary(model, case.quantization, [name for names in found.values() for name in names])
+    return summary(model, case.quantization, [name for names in found.values() for name in names])
 
 
 def _group_of(module: Any) -> Optional[int]:
@@ -98,14 +98,12 @@ def _why_not(torch: Any, model: Any, in_groups: bool) -> str:
     return ""
 
 
-def _summary(model: Any, kind: str, quantised: list[str]) -> str:
+def summary(model: Any, kind: str, quantised: list[str]) -> str:
     """How many layers were quantised, and whose weights stay as they are."""
     others = [
         name.rpartition(".")[2]
         for name, module in model.named_modules()
-        if name not in quantised
-        and getattr(module, "weight", None) is not None
-        and module.weight.dim() > 1
+        if name not in quantised and any(p.dim() > 1 for p in module.parameters(recurse=False))
     ]
     kept = list(dict.fromkeys(others))
     named = ", ".join(kept[:_MAX_NAMED]) + (" and others" if kept[_MAX_NAMED:] else "")

@@ -21,3 +21,9 @@ def storage_bytes(tensors: Iterable[Any]) -> int:
     plain = (part for tensor in tensors for part in plain_tensors(tensor))
     storages = (part.untyped_storage() for part in plain)
     return sum({storage._cdata: storage.nbytes() for storage in storages}.values())
+
+
+def no_gradients(torch: Any, model: Any) -> Any:
+    """PyTorch's inference mode; its older one for quanto's tensors, which do not run in that."""
+    is_quanto = getattr(model, "quantization_method", None) == "quanto"
+    return torch.no_grad() if is_quanto else torch.inference_mode()

@@ -1,0 +1,120 @@
+"""``nbbench history``: what was measured on this machine before."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+
+from ..arguments.flags import FlagParser
+from ..errors import ArgumentError, OutputError
+from ..history.database import SWITCH, history_file
+from ..history.exchange import export_history, import_history, prune_history
+from ..history.search import History, history, moment_of
+from ..text import counted, one_line, quoted, rounded, time_unit
+
+_ABOUT = f"""\
+List what was measured on this machine before, the latest last.
+
+    nbbench history --model "bert-*" --since "7 days"
+    nbbench history export FILE      write all cases, JSON a line; compressed where it ends in .gz
+    nbbench history import FILE      add the cases of an exported file
+    nbbench history prune --before "90 days"
+
+{SWITCH} names another file, or is off: then nothing is kept."""
+
+_LISTED = 50
+
+
+def command(argv: list[str]) -> int:
+    """List, or carry out what the first word names."""
+    parser = FlagParser("nbbench history", _ABOUT)
+    parser.add_argument("words", nargs="*", metavar="export|import|prune", help="what to do")
+    for flag, help_text in (
+        ("--model", "models with this name, in which * stands for any part"),
+        ("--since", "cases that ended since a date or in an age, like 2026-11-01 or '7 days'"),
+        ("--framework", "cases of a framework"),
+        ("--mode", "inference, training or generation"),
+        ("--status", "cases that ended so: ok, oom, …"),
+        ("--before", "with prune: remove what ended before a date or an age"),
+        ("--limit", f"how many to list, by default {_LISTED}"),
+    ):
+        parser.add_argument(flag, metavar=flag[2:].upper(), help=help_text)
+    parser.add_argument("--all", action="store_true", default=None, help="with prune: remove all")
+    if {"-h", "--help"} & set(argv):
+        parser.print_help()
+        return 0
+    values = parser.read(argv)
+    words = values.pop("words", [])
+    if not words:
+        return _list(values)
+    file = history_file()
+    if file is None:
+        raise OutputError(f"the history is switched off by {SWITCH}; unset it")
+    if words[0] == "prune":
+        return _prune(file, words, values)
+    if words[0] not in ("export", "import"):
+        raise ArgumentError(
+            f"nbbench history knows export, import and prune, and not {quoted(words[0])}"
+        )
+    if len(words) != 2:
+        raise ArgumentError(f"nbbench history {words[0]} takes one file")
+    if values:
+        name = next(iter(values)).replace("_", "-")
+        raise ArgumentError(f"--{name} does not go with {words[0]}, which takes all cases; omit it")
+    if words[0] == "export":
+        print(f"{counted(export_history(file, Path(words[1])), 'case')} written to {words[1]}")
+    else:
+        print(f"{counted(import_history(file, Path(words[1])), 'case')} added")
+    return 0
+
+
+def _prune(file: Path, words: list[str], values: dict[str, object]) -> int:
+    before, everything = values.pop("before", None), values.pop("all", False)
+    if len(words) > 1 or values:
+        raise ArgumentError("nbbench history prune takes --before or --all, and nothing else")
+    if (before is None) == (not everything):
+        raise ArgumentError("nbbench history prune wants --before (a date or an age), or --all")
+    removed = prune_history(file, None if before is None else moment_of(str(before)))
+    print(f"{counted(removed, 'case')} removed")
+    return 0
+
+
+def _list(values: dict[str, str]) -> int:
+    for name in ("before", "all"):
+        if name in values:
+            raise ArgumentError(f"--{name} belongs to prune: nbbench history prune --{name} …")
+    limit = values.pop("limit", str(_LISTED))
+    if not limit.isdecimal() or not int(limit):
+        raise ArgumentError(f"--limit: {quoted(limit)} is no whole number above 0")
+    found = history(**values)
+    rows = _rows(found, int(limit))
+    if rows:
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        for row in rows:
+            cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+            print("  ".join(cells).rstrip())
+    print(counted(f"{len(found):,}", "case"))
+    return 0
+
+
+def _rows(found: History, limit: int) -> list[list[str]]:
+    return [
+        [
+            f"{datetime.fromtimestamp(row['ended']):%Y-%m-%d %H:%M}",
+            one_line(row["model"]),
+            row["mode"],
+            f"batch {row['batch_size']}",
+            "" if row["sequence_length"] is None else f"length {row['sequence_length']}",
+            row["status"],
+            _time(row["median_s"]),
+            "" if row["peak_mib"] is None else f"{row['peak_mib']:,.1f} MiB",
+        ]
+        for row in found.latest(limit)
+    ]
+
+
+def _time(seconds: float | None) -> str:
+    if seconds is None:
+        return ""
+    unit, scale = time_unit(seconds)
+    return f"{rounded(seconds / scale)} {unit}"

@@ -1,0 +1,330 @@
+"""The history: every case that ends is kept, found again, and in nobody's way."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import random
+import sqlite3
+import subprocess
+import sys
+import time
+import warnings
+
+import pytest
+
+import nbbench
+from nbbench import ArgumentError, OutputError
+from nbbench.history.database import history_file, open_history
+from nbbench.history.exchange import export_history, import_history, prune_history
+from nbbench.history.search import history, moment_of
+from nbbench.history.store import HistoryStore, machine_hash
+from nbbench.machine.machine import describe_machine
+from nbbench.plan.cases import Case, Outcome, Result, Status
+from nbbench.report.environment import WorkerFacts
+
+pytestmark = pytest.mark.usefixtures("probe")
+
+KILLS = int(os.environ.get("NBBENCH_TEST_KILLS", "20"))
+
+
+@pytest.fixture
+def file(tmp_path, monkeypatch):
+    file = tmp_path / "data" / "history.sqlite"
+    monkeypatch.setenv("NBBENCH_HISTORY", str(file))
+    return file
+
+
+def probes(*numbers, **config):
+    """Configurations of the probe backend, and labels for them."""
+    return {
+        "models": [f"m{number}" for number in numbers],
+        "configs": [{"model_type": "probe", "number": number, **config} for number in numbers],
+    }
+
+
+def run(*numbers, config=(), **arguments):
+    given = {
+        "frameworks": ["probe"], "batch_sizes": [1], "sequence_lengths": [8], "rounds": 1,
+        "max_time": 0.05, "progress": False,
+    }  # fmt: skip
+    return nbbench.run(**{**probes(*numbers, **dict(config)), **given, **arguments})
+
+
+def case(**changes):
+    made = Case("probe", "m", {"model_type": "probe"}, "given", 1, 8)
+    return dataclasses.replace(made, **changes)
+
+
+def test_each_case_that_ends_is_kept_with_its_environment_and_machine(file):
+    report = run(1, 2)
+    kept = history()
+    assert len(kept) == 2
+    assert list(kept.frame["model"]) == ["m1", "m2"]
+    assert list(kept.frame["median_s"]) == pytest.approx(list(report.speed["median_s"]))
+    assert set(kept.frame["framework_version"]) == {"1"}
+    assert kept.reports()[0].results == report.results
+
+
+def test_frames_and_reports_of_none_are_empty(file):
+    assert history().frame.empty
+    assert history().reports() == []
+
+
+@pytest.mark.parametrize("word", ["off", "OFF", "0", "none"])
+def test_it_is_switched_off_by_the_environment(word, monkeypatch):
+    monkeypatch.setenv("NBBENCH_HISTORY", word)
+    assert history_file() is None
+    run(1)
+    with pytest.raises(OutputError, match="switched off"):
+        history()
+
+
+def test_it_is_switched_off_by_an_argument(file):
+    run(1, history=False)
+    assert not file.exists()
+
+
+def test_it_is_searched_by_model_age_and_status(file):
+    run(1)
+    run(2, config={"call": "not_implemented"})
+    assert len(history("m*")) == 2
+    assert len(history("m1")) == 1
+    assert len(history("m?")) == 0
+    assert len(history(since="1 day")) == 2
+    assert len(history(since="2100-01-01")) == 0
+    assert list(history(status="error").frame["model"]) == ["m2"]
+
+
+@pytest.mark.parametrize("given", ["yesterday", "7 moons", "", "2026-13-01", "99999999999 years"])
+def test_a_time_that_is_none_gets_a_sentence(given):
+    with pytest.raises(ArgumentError, match="neither a date"):
+        moment_of(given)
+
+
+def test_a_damaged_history_is_set_aside_and_in_nobodys_way(file):
+    run(1)
+    file.write_bytes(b"no database at all" * 1000)
+    with pytest.warns(RuntimeWarning, match="damaged"):
+        report = run(2)
+    assert report.results[0].outcome.status is Status.OK
+    assert list(history().frame["model"]) == ["m2"]
+    assert len(list(file.parent.glob("history.damaged-*.sqlite"))) == 1
+
+
+def test_one_of_a_newer_version_is_left_alone(file):
+    run(1)
+    with sqlite3.connect(file) as connection:
+        connection.execute("PRAGMA user_version = 99")
+    with pytest.raises(OutputError, match="newer nbbench"):
+        history()
+    with pytest.warns(RuntimeWarning, match="newer nbbench"):
+        assert run(2).results[0].outcome.status is Status.OK
+
+
+def test_a_folder_that_cannot_be_written_costs_nothing_that_was_measured(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("NBBENCH_HISTORY", str(tmp_path / "file" / "history.sqlite"))
+    with pytest.warns(RuntimeWarning, match="history"):
+        report = run(1, 2)
+    assert [result.outcome.status for result in report.results] == [Status.OK, Status.OK]
+
+
+def test_resumed_it_measures_only_what_is_missing(file):
+    run(1, 2)
+    seen = []
+    report = run(1, 2, 3, resume=True, on_result=seen.append)
+    assert [result.case.model for result in report.results] == ["m1", "m2", "m3"]
+    assert len(history()) == 3
+    assert report.results[:2] == history().reports()[0].results
+
+
+def test_resumed_it_measures_again_what_changed(file):
+    run(1)
+    run(1, resume=True, precision=0.3)
+    assert len(history()) == 2
+
+
+def test_resumed_it_measures_again_what_may_end_otherwise(file):
+    run(1, config={"call": "segfault"})
+    assert list(history().frame["status"]) == ["crashed"]
+    run(1, config={"call": "segfault"}, resume=True)
+    assert len(history()) == 2
+
+
+def test_what_failed_for_good_is_an_answer(file):
+    run(1, config={"call": "not_implemented"})
+    run(1, config={"call": "not_implemented"}, resume=True)
+    assert len(history()) == 1
+
+
+def test_resuming_without_a_history_says_so(monkeypatch):
+    monkeypatch.setenv("NBBENCH_HISTORY", "off")
+    with pytest.warns(RuntimeWarning, match="resume needs the history"):
+        run(1, resume=True)
+
+
+def test_another_machine_or_version_is_no_answer(file):
+    machine, worker = describe_machine(), WorkerFacts({"framework_version": "1"})
+    store = HistoryStore(file, machine)
+    store.add(Result(case(), Outcome(Status.OK)), worker)
+    assert store.find(case(), worker) is not None
+    assert store.find(case(model="another label"), worker) is not None
+    assert store.find(case(batch_size=2), worker) is None
+    assert store.find(case(), WorkerFacts({"framework_version": "2"})) is None
+    other = dataclasses.replace(machine, cpu="another")
+    assert machine_hash(other) != machine_hash(machine)
+    assert HistoryStore(file, other).find(case(), worker) is None
+
+
+def test_exported_cases_come_back_once(file, tmp_path):
+    report = run(1, 2)
+    exported, other = tmp_path / "cases.jsonl.gz", tmp_path / "other.sqlite"
+    assert export_history(file, exported) == 2
+    assert import_history(other, exported) == 2
+    assert import_history(other, exported) == 0
+    assert history(file=other).reports()[0].results == report.results
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["", "{}", '{"format": "nbbench history", "version": 9}\n', "[1",
+     '{"format": "nbbench history", "version": 1}\n{"run": 1}\n'],
+)  # fmt: skip
+def test_a_file_that_is_no_export_is_refused_whole(file, tmp_path, content):
+    wrong = tmp_path / "wrong.jsonl"
+    wrong.write_text(content)
+    with pytest.raises(OutputError, match="no exported history"):
+        import_history(file, wrong)
+    assert len(history()) == 0
+
+
+def test_what_is_old_is_pruned(file):
+    run(1)
+    assert prune_history(file, moment_of("1 day")) == 0
+    assert prune_history(file, None) == 1
+    connection = open_history(file)
+    for table in ("cases", "runs", "environments"):
+        assert connection.execute(f"SELECT count(*) FROM {table}").fetchone() == (0,)
+
+
+def test_a_case_is_drawn_over_time_with_what_changed(file):
+    pytest.importorskip("matplotlib")
+    report = run(1)
+    run(1)
+    with sqlite3.connect(file) as connection:
+        connection.execute("UPDATE runs SET machine = json_set(machine, '$.cpu', 'Z80') WHERE id=2")
+    plot = report.plot.history()
+    assert len(plot.axes.containers[0].lines[0].get_xdata()) == 2
+    assert [text.get_text() for text in plot.axes.texts] == ["Z80"]
+
+
+def test_what_was_never_kept_cannot_be_drawn(file):
+    pytest.importorskip("matplotlib")
+    report = run(1, history=False)
+    with pytest.raises(ArgumentError, match="none of these cases"):
+        report.plot.history()
+
+
+def test_no_text_of_the_users_is_kept(file):
+    run(1)
+    kept = open_history(file).execute("SELECT content FROM cases").fetchall()
+    assert b"history.sqlite" not in kept[0][0]
+
+
+def filled(file, count):
+    """A history with so many cases."""
+    store = HistoryStore(file, describe_machine())
+    worker = WorkerFacts({"framework_version": "1"})
+    result = run(1, history=False).results[0]
+    store.add(result, worker)
+    connection = open_history(file)
+    names = [row[1] for row in connection.execute("PRAGMA table_info(cases)")][1:]
+    shown = ", ".join("key || n AS key" if name == "key" else name for name in names)
+    connection.execute(
+        f"INSERT INTO cases ({', '.join(names)}) SELECT {shown} FROM cases, "
+        f"(WITH RECURSIVE s(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM s WHERE n < {count - 1})"
+        " SELECT n FROM s)"
+    )
+    return store, result, worker
+
+
+@pytest.mark.slow
+def test_a_hundred_thousand_cases_stay_quick(file):
+    store, result, worker = filled(file, 100_000)
+    taken = []
+    for number in range(50):
+        changed = dataclasses.replace(result.case, seed=number + 1)
+        begin = time.perf_counter()
+        store.add(Result(changed, result.outcome), worker)
+        taken.append(time.perf_counter() - begin)
+    begin = time.perf_counter()
+    assert len(history("m1", since="1 day")) == 100_050
+    query_s = time.perf_counter() - begin
+    begin = time.perf_counter()
+    assert len(history().frame) == 100_050
+    frame_s = time.perf_counter() - begin
+    print(f"append {sorted(taken)[25] * 1e3:.2f} ms, query {query_s:.2f} s, frame {frame_s:.2f} s")
+    assert sorted(taken)[25] < 5e-3
+    assert query_s < 1
+    assert frame_s < 2
+
+
+SWEEP = 12
+
+
+def sweep(file, resume=True):
+    """A process that runs a sweep, and goes on with it."""
+    site = next(path for path in sys.path if os.path.isdir(f"{path}/probe_backends"))
+    given = {
+        **probes(*range(SWEEP), call="wait", wait_s=0.002), "frameworks": ["probe"],
+        "batch_sizes": [1], "sequence_lengths": [8], "rounds": 1, "max_time": 0.05,
+        "resume": resume, "progress": False,
+    }  # fmt: skip
+    code = (
+        f"import json, sys; sys.path.append({site!r})\nimport nbbench\n"
+        f"report = nbbench.run(**{given!r})\n"
+        "print(json.dumps([[r.case.model, r.outcome.status.value] for r in report.results]))"
+    )
+    environ = {**os.environ, "NBBENCH_HISTORY": str(file)}
+    return subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        env=environ, start_new_session=True,
+    )  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(60 + 30 * KILLS)
+@pytest.mark.skipif(sys.platform != "linux", reason="workers are found by /proc")
+def test_after_kills_at_any_moment_every_case_is_there_once(tmp_path):
+    """``NBBENCH_TEST_KILLS=200`` kills parent, worker or both two hundred times."""
+    import psutil
+
+    chance, kills, number = random.Random(0), 0, 0
+    while kills < KILLS:
+        file, number = tmp_path / f"{number}.sqlite", number + 1
+        for _ in range(min(5, KILLS - kills)):
+            process = sweep(file)
+            time.sleep(chance.uniform(0.3, 1.6))
+            whom, kills = chance.choice(["parent", "worker", "both"]), kills + 1
+            children = psutil.Process(process.pid).children(recursive=True)
+            for child in children if whom != "parent" else []:
+                child.kill() if child.is_running() else None
+            if whom != "worker":
+                process.kill()
+            process.communicate()
+        last = sweep(file)
+        out, err = last.communicate()
+        rows = json.loads(out)
+        assert [status for _, status in rows] == ["ok"] * SWEEP, err
+        assert [model for model, _ in rows] == [f"m{number}" for number in range(SWEEP)]
+        ok = history(file=file, status="ok").frame
+        assert sorted(ok["model"]) == sorted(f"m{number}" for number in range(SWEEP))
+
+
+def test_warnings_of_the_history_do_not_come_from_a_whole_one(file):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        run(1)
+        history().frame  # noqa: B018
