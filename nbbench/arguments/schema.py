@@ -131,6 +131,11 @@ class BenchmarkArguments(BaseModel):
         "measure energy where the GPU's driver or the processor counts it, in some seconds of "
         "calls of their own",
     )
+    ceilings: bool = _option(
+        False,
+        "measure, once a day, the most that the device can do (matrix products, moving bytes), and "
+        "say what part of it each case reaches and what bounds it (PyTorch, eager; with memory)",
+    )
     trace_memory_line_by_line: bool = _option(
         False,
         "show what each line of the model's library adds to memory, in one more call, which takes "

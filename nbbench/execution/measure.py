@@ -32,7 +32,9 @@ def measure(plan: Plan, cancelled: Callable[[], bool]) -> Iterator[Event]:
     """Run every case of a plan; yields what happens, and the end of each case."""
     asked = plan.arguments
     predict_s = seconds_to_predict(asked.predict, len(plan.cases))
-    run: Run = partial(run_rounds, baseline=asked.baseline, predict_s=predict_s)
+    run: Run = partial(
+        run_rounds, baseline=asked.baseline, predict_s=predict_s, ceilings=asked.ceilings
+    )
     if asked.resume:
         run = partial(run_missing, run)
     return _carry_out(plan, cancelled, run)

@@ -25,6 +25,7 @@ from ..report.ratios import LOOKS
 from ..report.verdict import Verdict
 from ..report.visits import is_beyond_visits, summarize_visits
 from ..worker.timing import MIN_VISITS, Visit
+from .ceilings import CeilingsOfRun
 from .events import CaseEnded, CaseVisited, Event
 from .supervise import Supervisor
 
@@ -99,9 +100,13 @@ class _Visited:
     @property
     def key(self) -> str:
         """What the reference kernel's level depends on."""
+        return self.key_of(self.outcomes[0] if self.outcomes else None)
+
+    def key_of(self, first: Outcome | None) -> str:
+        """The key, where ``first`` is the outcome of the first visit."""
         facts = self.supervisor.facts
         values = {} if facts is None else facts.values
-        device = self.outcomes[0].device if self.outcomes else ""
+        device = "" if first is None else first.device
         gpu = None if facts is None or device == "cpu" else facts.gpu.gpu
         threads = self.case.threads or values.get("threads")
         version = values.get("framework_version")
@@ -117,21 +122,25 @@ def run_rounds(
     *,
     baseline: str | None,
     predict_s: float = 0.0,
+    ceilings: bool = False,
 ) -> Iterator[Event]:
     """Yield the events of every visit, and the end of every case.
 
     With a ``baseline`` visits go on until it is sure how each case differs from its own, as far as
     ``max_time`` allows. Once ``cancelled()`` is true the running visit is dropped; cases that were
     visited end with what was measured, and the others as ``skipped``. Cases that can be predicted
-    in ``predict_s`` are.
+    in ``predict_s`` are, and with ``ceilings`` what their devices can do is measured, too.
     """
     known = [_Visited(case, supervisors[case.framework, case.environment]) for case in cases]
     active, levels = list(known), read_levels()
     order = random.Random(cases[0].seed if cases else 0)
+    of_run = CeilingsOfRun() if ceilings else None
     number, unsure = 0, set() if baseline is None else set(cases)
     while active:
         for visited in active:
-            yield from _visit(visited, number, levels, baseline is None, predict_s, cancelled)
+            yield from _visit(
+                visited, number, levels, baseline is None, predict_s, of_run, cancelled
+            )
         active = [visited for visited in active if not visited.ended]
         number += 1
         if number in LOOKS:
@@ -161,6 +170,7 @@ def _visit(
     levels: Mapping[str, float],
     by_itself: bool,
     predict_s: float,
+    ceilings: CeilingsOfRun | None,
     cancelled: Callable[[], bool],
 ) -> Iterator[Event]:
     """One visit of a case, and its end if that was the last; ``by_itself``: nothing is compared."""
@@ -170,6 +180,9 @@ def _visit(
         return
     outcome = yield from visited.supervisor.visit(case, number, visited.alone, predict_s)
     if outcome.status is Status.OK:
+        if ceilings is not None and number == 0:
+            key = visited.key_of(outcome)
+            outcome = yield from ceilings.of(case, outcome, key, visited.supervisor)
         merged = visited.add(outcome, levels)
         if visited.is_exhausted or (visited.is_precise and by_itself):
             yield visited.end()

@@ -20,6 +20,8 @@ from ..report.environment import WorkerFacts
 from ..worker.messages import (
     CaseFinished,
     DeviceOpened,
+    MeasureCeilings,
+    OfOneCase,
     PhaseChanged,
     PredictCase,
     RunCase,
@@ -100,9 +102,11 @@ class Supervisor:
         """Yield the events of predicting a case; the outcome, which has the prediction."""
         return (yield from self._carry_out(PredictCase(case), is_first=True))
 
-    def _carry_out(
-        self, request: RunCase | PredictCase, is_first: bool
-    ) -> Generator[Event, None, Outcome]:
+    def ceilings(self, case: Case, dtype: str) -> Generator[Event, None, Outcome]:
+        """Yield the events of measuring what a case's device can do; the outcome, which has it."""
+        return (yield from self._carry_out(MeasureCeilings(case, dtype), is_first=False))
+
+    def _carry_out(self, request: OfOneCase, is_first: bool) -> Generator[Event, None, Outcome]:
         begin, self._building_since = time.monotonic(), None
         try:
             worker = self._ready_worker()
@@ -152,9 +156,7 @@ class Supervisor:
             self._worker = self._workers.take()
         return self._worker
 
-    def _follow(
-        self, request: RunCase | PredictCase, worker: Worker
-    ) -> Generator[Event, None, Outcome]:
+    def _follow(self, request: OfOneCase, worker: Worker) -> Generator[Event, None, Outcome]:
         """Follow one case until it ends, is stopped, or takes too long; its outcome."""
         case, fresh, answered = request.case, not worker.facts, False
         phase, entered = Phase.STARTING if fresh else Phase.IMPORTING, time.monotonic()

@@ -12,6 +12,7 @@ from ..arguments.schema import BenchmarkArguments
 from ..errors import ArgumentError
 from ..text import quoted
 from ..worker.case import AXES, Axis, Case, Outcome, Phase, Status, varying_axes
+from ..worker.ceilings import Ceilings
 from ..worker.memory_profile import LineTrace, MemoryProfile
 from ..worker.timing import Timing
 from .models import ModelConfig
@@ -22,6 +23,7 @@ __all__ = [
     "AXES",
     "Axis",
     "Case",
+    "Ceilings",
     "LineTrace",
     "MemoryProfile",
     "Outcome",

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Optional
 
+from .ceilings import Ceilings
 from .energy import Energy
 from .memory_profile import LineTrace, MemoryProfile
 from .prediction import CallCount, Prediction
@@ -53,6 +54,7 @@ class Phase(str, Enum):
     MEMORY = "memory"
     TRACING = "tracing"
     PREDICTING = "predicting"
+    CEILINGS = "measuring ceilings"
 
 
 @dataclass(frozen=True)
@@ -169,7 +171,7 @@ class Axis:
     def alone(self, case: Case) -> str:
         """The value where it stands by itself; empty where there is none."""
         value = self.value(case)
-        return "" if value is None else self.text.format(value).lstrip(" ,×")
+        return "" if value in (None, "") else self.text.format(value).lstrip(" ,×")
 
 
 AXES = (
@@ -211,7 +213,9 @@ class Outcome:
     ``sequence_length`` is what texts were padded to, where the case names no length.
     ``device_name`` is the name of the processor or the GPU that it ran on, ``node`` that of the
     machine among several, which are known by names such as "node 2" alone. ``count`` is
-    what a call did by its tensors, and ``prediction`` what was predicted of it.
+    what a call did by its tensors, and ``prediction`` what was predicted of it. ``asking_s`` are
+    the seconds in which the CPU asks a GPU for a call's work, None on a CPU; ``ceilings`` what the
+    device can do, where that was asked for.
     ``detail`` is a traceback or the end of the worker's log, for the person at the keyboard; it
     is never saved. ``wall_s`` is the whole case, from request to outcome, and
     ``start_s`` what of it a new worker took to start and to import what later visits find imported.
@@ -241,6 +245,8 @@ class Outcome:
     node: str = ""
     count: Optional[CallCount] = None
     prediction: Optional[Prediction] = None
+    asking_s: Optional[float] = None
+    ceilings: Optional[Ceilings] = None
     wall_s: float = 0.0
     detail: str = ""
     start_s: float = 0.0

@@ -47,6 +47,14 @@ class PredictCase:
 
 
 @dataclass(frozen=True)
+class MeasureCeilings:
+    """Request: measure what this case's device can do at most, in the dtype that it runs in."""
+
+    case: Case
+    dtype: str
+
+
+@dataclass(frozen=True)
 class StopCase:
     """Request: end the running case now; the worker itself stays."""
 
@@ -109,7 +117,9 @@ class CaseFinished:
     outcome: Outcome
 
 
-Request = Union[RunCase, PredictCase, StopCase]
+OfOneCase = Union[RunCase, PredictCase, MeasureCeilings]
+"""Requests that a worker answers with `CaseFinished`."""
+Request = Union[OfOneCase, StopCase]
 OfCase = Union[PhaseChanged, DeviceOpened, SamplingProgress, CaseFinished]
 """Events that the process of a case may send to its server."""
 Event = Union[WorkerReady, WorkerFailed, CaseStarted, OfCase]

@@ -18,6 +18,9 @@ _AROUND_S, _OPERATION_S = 0.05, 3e-4
 
 _PASSES_OF_GENERATION = 3
 
+_UNKNOWN_S = 1e9
+"""Of a case whose operations were not counted: it is predicted where that was asked for alone."""
+
 
 def predict_case(backend: Backend, case: Case, emit: Callable[[Event], None]) -> Outcome:
     """Predict one case in this process; every failure comes back as an outcome."""
@@ -48,7 +51,7 @@ def predict_case(backend: Backend, case: Case, emit: Callable[[Event], None]) ->
 def expected_seconds(case: Case, count: Optional[CallCount]) -> float:
     """About how long predicting a case takes, by what one call of it was counted to do."""
     if count is None:
-        return float("inf")
+        return _UNKNOWN_S
     operations = float(count.operations)
     if case.new_tokens:
         operations *= _PASSES_OF_GENERATION / case.new_tokens

@@ -30,6 +30,7 @@ from .measure import (
     samples_per_visit,
     warm_up,
 )
+from .measure_ceilings import asking_seconds
 from .memory_profile import MemoryProfile
 from .messages import DeviceOpened, Event, PhaseChanged
 from .own_code import OwnCodeError, own_line
@@ -165,7 +166,9 @@ class _Visit:
             if case.memory and (timing is None or timing.median_s < _COUNTED_PART * case.max_time):
                 self._enter(Phase.MEMORY)
                 count = getattr(model, "count", None)
-                self._known["count"] = None if count is None else count(call)
+                self._known["count"] = counted = None if count is None else count(call)
+                if counted is not None:
+                    self._known["asking_s"] = asking_seconds(device, call)
             if case.trace_memory_line_by_line:
                 self._enter(Phase.TRACING)
                 release_free_memory()  # else calls live on what those before have left

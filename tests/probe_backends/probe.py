@@ -13,6 +13,7 @@ from nbbench.worker.backend import Unsupported
 from nbbench.worker.backends.cpu import CpuDevice
 from nbbench.worker.case import Phase
 from nbbench.worker.messages import PhaseChanged, encode
+from nbbench.worker.prediction import CallCount
 from nbbench.worker.process_memory import ProcessMemory
 from nbbench.worker.resident import Polling, touch
 
@@ -55,6 +56,9 @@ class ProbeBackend:
     def build(self, case, device):
         return ProbeModel(case.config, case)
 
+    def ceiling_works(self, case, device, dtype):
+        return ProbeWorks(case.config)
+
     def is_out_of_memory(self, error):
         return isinstance(error, MemoryError)
 
@@ -62,6 +66,30 @@ class ProbeBackend:
 class MissingBackend(ProbeBackend):
     def load(self):
         import a_framework_that_nobody_has  # noqa: F401
+
+
+class ProbeWorks:
+    """Work that takes no time, or does what the configuration says instead."""
+
+    def __init__(self, config):
+        how = config.get("ceilings")
+        if "ceilings_log" in config:
+            with open(config["ceilings_log"], "a") as log:
+                log.write("measured\n")
+        if how == "raise":
+            raise RuntimeError("no such product")
+        if how == "die":
+            os._exit(3)
+        misbehave(how)
+
+    def product(self, size):
+        return lambda: None
+
+    def moves(self, buffer, part):
+        return [(lambda: None, part)]
+
+    def tiny(self):
+        return lambda: None, 1
 
 
 class ProbeModel:
@@ -91,6 +119,8 @@ class ProbeModel:
             with open(config["visit_log"], "a") as log:
                 self.visit = log.tell() // 80 + 1
                 log.write(f"{case.model} {os.getpid()}".ljust(79) + "\n")
+        if "count" in config:
+            self.count = lambda call: CallCount(**config["count"])
         self.held = bytearray(b"\1" * (config.get("hold_mib", 0) << 20))
 
     def prepare(self):

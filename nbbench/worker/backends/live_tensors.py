@@ -17,6 +17,7 @@ from functools import cache
 from typing import Any
 
 from ..prediction import CallCount
+from .torch_bytes import bytes_moved, size_of
 from .torch_flops import flops_of, formula_of
 from .torch_tensors import plain_tensors
 
@@ -122,12 +123,12 @@ class LiveTensors:
         flops = flops_of(operation, arguments, named, result)
         self.operations += 1
         self.flops += flops
-        self.moved += sum(map(_bytes, (*inputs, *outputs)))
+        self.moved += bytes_moved(operation, inputs, outputs)
         if flops:
             for tensor in inputs:
                 entry = self._live.get(tensor.untyped_storage()._cdata)
                 if entry is not None and entry[0] in self.at_first:
-                    self._read.setdefault(entry[0], _bytes(tensor))
+                    self._read.setdefault(entry[0], size_of(tensor))
 
     def _note(self, tensor: Any) -> None:
         for part in plain_tensors(tensor):
@@ -147,10 +148,6 @@ class LiveTensors:
             self._changes.append(-number - 1)
 
         return forget
-
-
-def _bytes(tensor: Any) -> int:
-    return int(tensor.numel() * tensor.element_size())
 
 
 def _tensors_in(torch: Any, value: Any) -> Iterator[Any]:

@@ -8,6 +8,8 @@ the work is done, and the allocator is asked every 5 ms.
 from __future__ import annotations
 
 import os
+import time
+from collections.abc import Callable
 from typing import Any, Optional
 
 from .. import nvml
@@ -41,6 +43,20 @@ class GpuDevice:
     def reference(self) -> Optional[Call]:
         """Matrix products on the GPU."""
         return torch_layers(self._torch, self.name)
+
+    def asking_s(self, call: Call) -> float:
+        """Seconds after which the CPU has asked for all that a call does."""
+        return asking_s(call, self._gpus.synchronize)
+
+
+def asking_s(call: Call, wait: Callable[[], object]) -> float:
+    """Seconds that a call takes to return, of a GPU that has nothing else to do."""
+    wait()
+    begin = time.perf_counter()
+    call()
+    seconds = time.perf_counter() - begin
+    wait()
+    return seconds
 
 
 class EventStopwatch:
@@ -153,6 +169,10 @@ class MpsDevice:
     def reference(self) -> Optional[Call]:
         """Matrix products on the GPU."""
         return torch_layers(self._torch, self.name)
+
+    def asking_s(self, call: Call) -> float:
+        """Seconds after which the CPU has asked for all that a call does."""
+        return asking_s(call, self._torch.mps.synchronize)
 
 
 class MpsMarks(WallMarks):
