@@ -207,7 +207,8 @@ class Outcome:
     ``reason`` says why it is not ok, or how the class of an ok one was chosen, where that is not
     the one that its configuration names. ``device``, ``dtype``, ``architecture`` (the model's
     class), ``execution`` and ``quantization`` are what it ran with, once that is known;
-    ``modalities`` is what went in, like "text+image". ``tokens_per_call`` is batch × length, or None for a model without ids;
+    ``modalities`` is what went in, like "text+image". ``tokens_per_call`` is batch × length, or
+    None for a model without ids;
     ``real_tokens_per_call`` are those that are no padding; ``prompt_tokens`` those that generation
     begins with. ``export_s`` is what of building went into the model's export to another runtime.
     ``sequence_length`` is what texts were padded to, where the case names no length.
