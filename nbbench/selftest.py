@@ -16,11 +16,11 @@ from enum import Enum
 from typing import Any
 
 from .api import run
-from .execution.worker_process import boot_command
 from .plan.cases import Result, Status
 from .report.verdict import Difference, ratio_text
 from .report.verdict import Verdict as Compared
 from .text import rounded, time_unit
+from .worker.boot import boot_command
 
 WITHIN = 0.02
 MEMORY_WITHIN, MEMORY_WITHIN_MIB = 0.01, 1.0

@@ -10,7 +10,7 @@ import pytest
 import nbbench
 from nbbench import environments
 from nbbench.environments import EnvironmentNotReady
-from nbbench.execution.worker_process import boot_command
+from nbbench.worker.boot import boot_command
 from nbbench.frameworks import find_backend
 from tests.conftest import TINY_BERT
 

@@ -43,6 +43,7 @@ LEVELS = (
 LEVEL_OF = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}
 
 SEEN_OF_THE_WORKER = {
+    "worker.boot",
     "worker.case",
     "worker.ceilings",
     "worker.checked",

@@ -12,7 +12,7 @@ import pytest
 import nbbench
 from nbbench import environments
 from nbbench.environments import EnvironmentNotReady
-from nbbench.execution.worker_process import boot_command
+from nbbench.worker.boot import boot_command
 from nbbench.worker import nvml
 from nbbench.worker.backends.tensorflow import TensorFlowBackend
 from nbbench.worker.backends.tensorflow_gpu import GpuDevice

@@ -80,8 +80,9 @@ def _is_asked_for(name: str, values: Mapping[str, Any]) -> bool:
         return True
     singular = next((also for also, plural in singular_names().items() if plural == whole), whole)
     value = values.get(whole, values.get(singular))
-    if isinstance(part, str):
-        return part in (value if isinstance(value, (list, tuple)) else str(value).split())
+    if isinstance(part, (str, tuple)):
+        values = value if isinstance(value, (list, tuple)) else str(value).split()
+        return any(each in values for each in ([part] if isinstance(part, str) else part))
     return bool(value)
 
 
@@ -167,6 +168,8 @@ def _check(source: str, name: str, value: Any) -> None:
     if name in BELONGS_TO:
         whole, part = BELONGS_TO[name]
         beside = {whole: [part] if isinstance(part, str) else part}
+        if isinstance(part, tuple):
+            beside = {whole: list(part)}
     try:
         BenchmarkArguments(models=["any"], **{**beside, name: value})
     except ArgumentError as error:

@@ -38,13 +38,17 @@ BELONGS_TO: dict[str, tuple[str, Any]] = {
     "compile_modes": ("executions", "compile"),
     "compile_dynamic": ("executions", "compile"),
     "compile_backend": ("executions", "compile"),
+    "ranks": ("parallels", ("tensor", "data")),
     "address": ("executor", "ray"),
     "num_cpus": ("executor", "ray"),
     "num_gpus": ("executor", "ray"),
     "accelerator_type": ("executor", "ray"),
     "resources": ("executor", "ray"),
 }
-"""Arguments that are a part of what another one asks for, with its name and what it must have."""
+"""Arguments that are a part of what another one asks for, with its name and what it must have.
+
+Of several values in a tuple it must have one.
+"""
 
 
 def _option(default: Any, help_text: str, **extra: Any) -> Any:
@@ -262,6 +266,16 @@ class BenchmarkArguments(BaseModel):
         "threads that one operation may use on the CPU, no more than can run at a time; by default "
         "PyTorch's own choice, and the same number in the other frameworks",
     )
+    parallels: Annotated[list[Literal["none", "tensor", "data"]], AsList] = _option(
+        ["none"],
+        "have several processes (ranks) on this machine run one model: tensor (each holds a part "
+        "of the weights, by the library's own plan) or data (each trains on its part of the "
+        "batch); PyTorch, on GPUs or on the CPU",
+        also="parallel",
+    )
+    ranks: Annotated[list[Size], AsList] = _option(
+        [2], "how many processes run one model, for parallels tensor and data"
+    )
     executor: Literal["local", "ray"] = _option(
         "local", "where cases run: on this machine (local), or on the nodes of a Ray cluster (ray)"
     )
@@ -355,6 +369,8 @@ class BenchmarkArguments(BaseModel):
         "attentions",
         "environments",
         "executions",
+        "parallels",
+        "ranks",
     )
     @classmethod
     def _at_least_one(cls, values: list[Any], info: Any) -> list[Any]:
@@ -443,6 +459,11 @@ class BenchmarkArguments(BaseModel):
                 "isolation none runs cases in this process, and environments names another; "
                 "keep one"
             )
+        if self.isolation == "none" and self.parallels != ["none"]:
+            raise ValueError(
+                "isolation none runs cases in this process, and parallels asks for several; keep "
+                "one"
+            )
         return self
 
     @model_validator(mode="after")
@@ -460,8 +481,10 @@ class BenchmarkArguments(BaseModel):
                 continue
             if part is True and not getattr(self, whole):
                 raise ValueError(f"{name} is a part of {whole}, which is off; switch {whole} on")
-            if part is not True and part not in getattr(self, whole):
-                raise ValueError(f"{name} is for {whole} {part}; add it to {whole}")
+            parts = part if isinstance(part, tuple) else (part,)
+            if part is not True and not any(each in getattr(self, whole) for each in parts):
+                listed = " or ".join(parts)
+                raise ValueError(f"{name} is for {whole} {listed}; add it to {whole}")
         return self
 
     @model_validator(mode="after")
@@ -485,6 +508,14 @@ class BenchmarkArguments(BaseModel):
         if mode != "generation":
             return [(None, "")]
         return list(itertools.product(self.new_tokens, self.caches))
+
+    def divisions(self) -> list[tuple[str, int]]:
+        """How a model is divided among how many ranks, each pair; ("none", 1) for one process."""
+        return [
+            (parallel, ranks)
+            for parallel in self.parallels
+            for ranks in ([1] if parallel == "none" else self.ranks)
+        ]
 
     def compilations(self, framework: str) -> list[tuple[str, str]]:
         """How calls of this framework are executed, each with its mode of torch.compile, if any."""

@@ -14,10 +14,10 @@ import threading
 import time
 import weakref
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, ClassVar
 
 from ..frameworks import BackendFile
+from ..worker.boot import boot_command
 from ..worker.case import Outcome, Phase, Status
 from ..worker.deaths import memory_kills, outcome_of_death
 from ..worker.messages import (
@@ -31,30 +31,12 @@ from ..worker.messages import (
     encode,
 )
 
-_WORKER = Path(__file__).parent.parent / "worker"
 _LOG_TAIL_BYTES = 4000
 
 _GENTLE = ("SIGINT", "SIGTERM")
 _GENTLE_STEP_S = 0.2
 _GUARDS_S = 6.0
 """Seconds that a worker's guards have to end it, all that it has started, and themselves."""
-
-_BOOT = """
-import sys
-sys.path[:] = [entry for entry in sys.path if entry not in ("", ".")]
-import importlib.util, types
-root = types.ModuleType("nbbench")
-root.__path__ = []
-sys.modules["nbbench"] = root
-folder = sys.argv.pop(1)
-spec = importlib.util.spec_from_file_location(
-    "nbbench.worker", folder + "/__init__.py", submodule_search_locations=[folder])
-sys.modules["nbbench.worker"] = worker = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(worker)
-"""
-"""Loads the worker's folder as the package nbbench.worker and nothing else of nbbench, whether or
-not the interpreter has nbbench installed. The current folder leaves the path before anything is
-imported (``sys`` is built in): a file of a downloaded model's folder must not run."""
 
 _MAIN = """
 if sys.platform == "linux":
@@ -63,11 +45,6 @@ if sys.platform == "linux":
 from nbbench.worker.server import main
 main()
 """
-
-
-def boot_command(python: str, code: str, *argv: str) -> list[str]:
-    """The command that runs code with ``argv``, in an interpreter that knows nbbench.worker."""
-    return [python, "-c", _BOOT + code, str(_WORKER), *argv]
 
 
 class WorkerProcess:

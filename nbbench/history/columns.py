@@ -9,7 +9,7 @@ from typing import Any
 from ..plan.cases import AXES, Result
 from ..report.dataframes import memory_row, speed_row
 
-_WHOLE = ("batch_size", "sequence_length", "new_tokens", "parameters", "visits")
+_WHOLE = ("batch_size", "sequence_length", "new_tokens", "ranks", "parameters", "visits")
 _REAL = ("padding",)
 
 
@@ -37,7 +37,7 @@ COLUMNS: dict[str, Column] = {
         "tensors_peak_mib", "parameters",
     )
 }  # fmt: skip
-"""The columns by name, as version 1 of the database has them; a new one needs a migration."""
+"""The columns by name, as the last version of the database has them; a new one needs a migration."""
 
 
 def values_of(result: Result) -> list[Any]:

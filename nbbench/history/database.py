@@ -119,7 +119,15 @@ def _make_tables(connection: sqlite3.Connection) -> None:
         connection.execute(statement)
 
 
-_MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (_make_tables,)
+def _add_ranks(connection: sqlite3.Connection) -> None:
+    """Add the axes of several processes, where the first step has not made them already."""
+    present = {row[1] for row in connection.execute("PRAGMA table_info(cases)")}
+    for name, kind in (("parallel", "TEXT DEFAULT 'none'"), ("ranks", "INTEGER DEFAULT 1")):
+        if name not in present:
+            connection.execute(f"ALTER TABLE cases ADD COLUMN {name} {kind}")
+
+
+_MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (_make_tables, _add_ranks)
 """What brings a database from each version to the next; a step that was released never changes."""
 
 

@@ -90,9 +90,10 @@ def expand(
         arguments.batch_sizes,
     ):
         (framework, environment), model, mode, dtype, quantization, attention, batch_size = each
-        for (execution, compile_mode), (new_tokens, cache), rows in itertools.product(
+        for (execution, compile_mode), (new_tokens, cache), (parallel, ranks), rows in itertools.product(
             arguments.compilations(framework),
             arguments.generations(mode),
+            arguments.divisions(),
             rows_of(arguments, drawn_from, batch_size) if model.has_length(arguments) else [Rows()],
         ):
             cases.append(
@@ -122,6 +123,8 @@ def expand(
                     compile_mode=compile_mode,
                     compile_dynamic=arguments.compile_dynamic if compile_mode else None,
                     compile_backend=arguments.compile_backend if compile_mode else "",
+                    parallel=parallel,
+                    ranks=ranks,
                     threads=arguments.threads,
                     speed=arguments.speed,
                     memory=arguments.memory,
@@ -172,7 +175,8 @@ def _refuse_too_many(
     each = (
         arguments.dtypes, arguments.quantizations, arguments.attentions, arguments.batch_sizes,
     )  # fmt: skip
-    count = lengths * executions * modes * math.prod(len(values) for values in each)
+    divisions = len(arguments.divisions())
+    count = lengths * executions * modes * divisions * math.prod(len(values) for values in each)
     if count > MAX_CASES:
         raise ArgumentError(
             f"these arguments make {count:,} cases, and a benchmark has at most {MAX_CASES:,}; "

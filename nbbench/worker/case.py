@@ -79,6 +79,9 @@ class Case:
     ``device_name`` is the processor's or the GPU's name where one report has cases of several
     machines; "" in any other.
 
+    ``parallel`` is how the model is divided among ``ranks`` processes: "tensor" or "data"; with "none"
+    one process runs it. ``batch_size`` is that of all ranks together.
+
     ``source`` is the user's own file, or a folder: it is for the worker alone, and never saved.
     """
 
@@ -119,6 +122,8 @@ class Case:
     lengths: str = ""
     row_lengths: tuple[int, ...] = ()
     device_name: str = ""
+    parallel: str = "none"
+    ranks: int = 1
     texts: tuple[str, ...] = field(default=(), compare=False)
     source: str = field(default="", compare=False)
 
@@ -189,6 +194,8 @@ AXES = (
     Axis("new_tokens", "new tokens", " + {} new", rank=4.2),
     Axis("cache", "cache", ", {} cache", rank=4.7, usual=""),
     Axis("padding", "padding", ", {:.3g} padding", rank=4.5, usual=0.0),
+    Axis("parallel", "parallel", ", {} parallel", rank=4.8, usual="none"),
+    Axis("ranks", "ranks", " on {} ranks", rank=4.9, usual=1),
     Axis("device_name", "device name", ", on {}", rank=9, usual=""),
 )
 """Every axis, in the order of a table; labels, frames, tables, plots and comparisons ask it."""

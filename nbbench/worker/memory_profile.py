@@ -23,7 +23,9 @@ class MemoryProfile:
     all gradients and ``phases`` the peaks of forward, backward and optimizer step by name, taken in
     steps of their own after the timing; ``peak`` is never below them. For generation, ``cache`` are
     the bytes of the tensors that the cache of keys and values holds in the end, and ``phases`` the
-    peaks of prefill and decode. ``loading`` is the peak while the model was built.
+    peaks of prefill and decode. ``loading`` is the peak while the model was built. ``per_rank``
+    are the peaks of all ranks in order, where several processes ran one model: the rest is of the
+    one whose peak is the highest.
     """
 
     method: str
@@ -37,6 +39,7 @@ class MemoryProfile:
     gradients: Optional[int] = None
     cache: Optional[int] = None
     loading: Optional[int] = None
+    per_rank: tuple[int, ...] = ()
     phases: dict[str, int] = field(default_factory=dict)
 
 

@@ -32,7 +32,7 @@ from .measure import (
 )
 from .measure_ceilings import asking_seconds
 from .memory_profile import MemoryProfile
-from .messages import DeviceOpened, Event, PhaseChanged
+from .messages import DeviceOpened, Event, PhaseChanged, RunCase
 from .own_code import OwnCodeError, own_line
 from .predict_case import expected_seconds
 from .resident import release_free_memory
@@ -76,13 +76,37 @@ def run_case(
         keep_compiled_in(compiled_folder)
     visit = _Visit(backend, case, emit, round_number, alone, bool(compiled_folder))
     try:
+        if case.parallel != "none":
+            return _in_ranks(backend, RunCase(case, round_number, alone), emit)
         return visit.predicted(visit.measured(), predict_s)
-    except Unsupported as error:
-        return visit.failed(Status.UNSUPPORTED, str(error))
-    except OwnCodeError as error:
-        return visit.failed(Status.ERROR, str(error), error)
     except BaseException as error:  # a KeyboardInterrupt too: who cancels waits for no outcome
-        return visit.failed(*_explained(backend, case, visit.phase, error), error)
+        return visit.failed(error)
+
+
+def outcome_of_error(
+    backend: Backend, case: Case, phase: Phase, error: BaseException, **known: Any
+) -> Outcome:
+    """What comes of a case in which this was raised; ``known`` is what is known of it."""
+    if isinstance(error, Unsupported):
+        return Outcome(Status.UNSUPPORTED, str(error), phase, **known)
+    status, reason = Status.ERROR, str(error)
+    if not isinstance(error, OwnCodeError):
+        status, reason = _explained(backend, case, phase, error)
+    lines = traceback.format_exception(type(error), error, error.__traceback__)
+    return Outcome(status, reason, phase, detail="".join(lines), **known)
+
+
+def _in_ranks(backend: Backend, request: RunCase, emit: Callable[[Event], None]) -> Outcome:
+    """Have several processes run the case's model."""
+    run = getattr(backend, "run_in_ranks", None)
+    if run is None:
+        raise Unsupported(
+            f"framework {request.case.framework} runs a model in one process; measure parallel "
+            f"{request.case.parallel} with frameworks pytorch"
+        )
+    emit(PhaseChanged(Phase.IMPORTING))
+    outcome: Outcome = run(request, emit)
+    return outcome
 
 
 def _explained(
@@ -192,14 +216,9 @@ class _Visit:
         except Exception:  # what was measured stays, whatever a model does without memory
             return outcome
 
-    def failed(self, status: Status, reason: str, error: Optional[BaseException] = None) -> Outcome:
+    def failed(self, error: BaseException) -> Outcome:
         """The outcome of a visit that went wrong where it is."""
-        lines = (
-            []
-            if error is None
-            else traceback.format_exception(type(error), error, error.__traceback__)
-        )
-        return Outcome(status, reason, self.phase, detail="".join(lines), **self._known)
+        return outcome_of_error(self._backend, self._case, self.phase, error, **self._known)
 
     def _enter(self, phase: Phase) -> None:
         self.phase = phase

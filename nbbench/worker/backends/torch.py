@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 from ..backend import Device, Unsupported, library_of
-from ..case import ADAPTER_KEY, MODULES_KEY, Case
+from ..case import ADAPTER_KEY, MODULES_KEY, Case, Outcome
 from ..heads.head import ModelClass
+from ..messages import Event, RunCase
 from ..own_code import OwnCode
 from ..prediction import Prediction
 from .adapters import adapted_class, with_adapter
@@ -24,6 +26,7 @@ from .torch_errors import first_sentence, is_out_of_memory
 from .torch_model import TorchModel
 from .torch_prediction import predict
 from .torch_quantization import quantize
+from .torch_ranks import run_in_ranks
 from .torch_weights import repeating_draws
 from .transformers_models import (
     is_about_attention,
@@ -188,8 +191,16 @@ class TorchBackend:
         library = Library(self.transformers, self.transformers.PreTrainedModel)
         return known_class(library, type(model))
 
+    def run_in_ranks(self, request: RunCase, emit: Callable[[Event], None]) -> Outcome:
+        """Have several processes run the case's model; `Unsupported` where they cannot."""
+        return run_in_ranks(self.torch, self, request, emit, self._threads)
+
     def predict(self, case: Case) -> Prediction:
         """What the case will hold and do, without its memory; `Unsupported` where it cannot be."""
+        if case.parallel != "none":
+            raise Unsupported(
+                f"parallel {case.parallel} cannot be predicted: a prediction is of one process"
+            )
         return predict(self, case)
 
     def ceiling_works(self, case: Case, device: Device, dtype: str) -> TorchWorks:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Optional
 
 from ..backend import Device, Unsupported, library_of
@@ -24,7 +24,7 @@ from .torch_errors import first_sentence, is_out_of_memory
 from .torch_generation import Generation
 from .torch_inputs import TorchInputs
 from .torch_positions import read_positions
-from .torch_tensors import no_gradients, storage_bytes
+from .torch_tensors import no_gradients, part_here, storage_bytes
 
 
 class TorchModel:
@@ -87,6 +87,12 @@ class TorchModel:
             raise Unsupported(f"{self.architecture} is no class of Transformers")
         tokens = self._prepare_described(self._chosen)
         return self._inputs, tokens
+
+    def run_as(self, divide: Callable[[Any], Any]) -> None:
+        """Have the model run as what ``divide`` makes of it for one of several processes."""
+        self._run = divide(self._model)
+        held = itertools.chain(self._model.parameters(), self._model.buffers())
+        self.parameter_bytes = storage_bytes(map(part_here, held))
 
     def let_go(self) -> None:
         """Forget the model, whose memory is then free."""
@@ -195,7 +201,7 @@ class TorchModel:
 
     def gradients(self) -> Iterator[Any]:
         """The gradients that the parameters hold."""
-        return (p.grad for p in self._model.parameters() if p.grad is not None)
+        return (part_here(p.grad) for p in self._model.parameters() if p.grad is not None)
 
     def make_optimizer_state(self) -> list[Any]:
         """Have the optimizer make what its first step makes, without a step before it."""

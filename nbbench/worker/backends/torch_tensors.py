@@ -16,6 +16,12 @@ def plain_tensors(tensor: Any) -> Iterator[Any]:
         yield from plain_tensors(getattr(tensor, name))
 
 
+def part_here(tensor: Any) -> Any:
+    """What this process holds of a tensor: all of it, unless several divide it (a DTensor)."""
+    own = getattr(tensor, "to_local", None)
+    return tensor if own is None else own()
+
+
 def storage_bytes(tensors: Iterable[Any]) -> int:
     """Bytes of what these tensors are stored in; what is shared counts once."""
     plain = (part for tensor in tensors for part in plain_tensors(tensor))
