@@ -81,8 +81,8 @@ def _is_asked_for(name: str, values: Mapping[str, Any]) -> bool:
     singular = next((also for also, plural in singular_names().items() if plural == whole), whole)
     value = values.get(whole, values.get(singular))
     if isinstance(part, (str, tuple)):
-        values = value if isinstance(value, (list, tuple)) else str(value).split()
-        return any(each in values for each in ([part] if isinstance(part, str) else part))
+        given = value if isinstance(value, (list, tuple)) else str(value).split()
+        return any(each in given for each in ([part] if isinstance(part, str) else part))
     return bool(value)
 
 

@@ -90,7 +90,10 @@ def expand(
         arguments.batch_sizes,
     ):
         (framework, environment), model, mode, dtype, quantization, attention, batch_size = each
-        for (execution, compile_mode), (new_tokens, cache), (parallel, ranks), rows in itertools.product(
+        for (execution, compile_mode), (new_tokens, cache), (
+            parallel,
+            ranks,
+        ), rows in itertools.product(
             arguments.compilations(framework),
             arguments.generations(mode),
             arguments.divisions(),

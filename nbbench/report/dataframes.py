@@ -12,6 +12,7 @@ from ..text import MIB
 from .environment import EnvironmentFacts
 from .estimates import cost_per_million_tokens, cost_per_thousand_samples
 from .own_columns import NOTHING, Added
+from .ranks import peaks_of_ranks, scaling_efficiency, times_of_one_rank
 from .roofline import share_row
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ _FIRST = ("model", "batch_size", "sequence_length")
 _MEASURED = (
     # time
     "median_s", "ci_low_s", "ci_high_s", "noisy", "samples_per_s", "tokens_per_s",
-    "real_tokens_per_s",
+    "real_tokens_per_s", "scaling_efficiency",
     "latency_s", "ttft_s", "ttft_ci_low_s", "ttft_ci_high_s", "tpot_s", "tpot_ci_low_s",
     "tpot_ci_high_s", "between_tokens_p50_s", "between_tokens_p90_s", "between_tokens_p99_s",
     "prefill_tokens_per_s", "decode_tokens_per_s",
@@ -35,8 +36,9 @@ _MEASURED = (
     "energy_per_call_j", "energy_per_token_j", "power_w", "idle_power_w", "energy_source",
     "flops", "tflops", "gib_per_s", "ceiling_tflops", "ceiling_gib_per_s", "of_ceiling", "bound_by",
     # memory
-    "peak_mib", "weights_mib", "activations_mib", "baseline_mib", "parameters", "parameters_mib",
-    "gradients_mib", "forward_peak_mib", "backward_peak_mib", "optimizer_peak_mib",
+    "peak_mib", "peak_per_rank_mib", "weights_mib", "activations_mib", "baseline_mib",
+    "parameters", "parameters_mib", "gradients_mib",
+    "forward_peak_mib", "backward_peak_mib", "optimizer_peak_mib",
     "kv_cache_mib", "load_peak_mib", "prefill_peak_mib", "decode_peak_mib",
     "tensors_peak_mib", "predicted_peak_mib",
     "reserved_mib", "process_mib", "traced_s", "method",
@@ -51,22 +53,23 @@ A new column is added here by name. What else a case has stands behind it.
 _POSITIONS = {name: number for number, name in enumerate((*_FIRST, *_MEASURED))}
 
 _WHOLE = (
-    "sequence_length", "new_tokens", "n", "visits", "parameters", "graph_breaks", "recompilations",
-    "break_even_calls", "gpu_clock_before_mhz", "gpu_clock_after_mhz", "gpu_temperature_before_c",
-    "gpu_temperature_after_c", "flops",
+    "sequence_length", "new_tokens", "ranks", "n", "visits", "parameters", "graph_breaks",
+    "recompilations", "break_even_calls", "gpu_clock_before_mhz", "gpu_clock_after_mhz",
+    "gpu_temperature_before_c", "gpu_temperature_after_c", "flops",
 )  # fmt: skip
 _BOOLEANS = ("noisy", "throttled")
+_TEXTS = ("peak_per_rank_mib",)
 _NUMBERS = (
     "_s", "_mib", "_j", "_w", "drift", "cost_per_million_tokens", "cost_per_thousand_samples",
-    "tflops", "of_ceiling",
+    "tflops", "of_ceiling", "scaling_efficiency",
 )  # fmt: skip
 """Endings of the columns that are numbers, missing ones included."""
 
 
 def speed_frame(results: Sequence[Result], added: Added = NOTHING) -> pd.DataFrame:
     """Time of each case, in seconds."""
-    eager = _eager_times(results)
-    rows = [speed_row(result, eager, added.price_per_hour) for result in results]
+    eager, alone = _eager_times(results), times_of_one_rank(results)
+    rows = [speed_row(result, eager, added.price_per_hour, alone) for result in results]
     return added.in_frame(_frame(rows), results)
 
 
@@ -79,11 +82,18 @@ def speed_row(
     result: Result,
     eager: Mapping[tuple[Any, ...], Timing] | None = None,
     price_per_hour: float | None = None,
+    alone: Mapping[tuple[Any, ...], float] | None = None,
 ) -> dict[str, Any]:
-    """A row of `speed_frame`; ``eager`` are the times that compiled cases are compared with."""
-    calls = _break_even_calls(result, eager or {})
+    """A row of `speed_frame`.
+
+    ``eager`` are the times that compiled cases are compared with, and ``alone`` those of one rank.
+    """
+    compared = {
+        "break_even_calls": _break_even_calls(result, eager or {}),
+        "scaling_efficiency": scaling_efficiency(result, alone or {}),
+    }
     costs = _costs(result, price_per_hour)
-    return _ordered({**_identity(result), **_speed(result), **costs, "break_even_calls": calls})
+    return _ordered({**_identity(result), **_speed(result), **costs, **compared})
 
 
 def memory_row(result: Result) -> dict[str, Any]:
@@ -316,6 +326,7 @@ def _memory(result: Result) -> dict[str, Any]:
     return {
         **{f"{name}_mib": None if size is None else size / MIB for name, size in taken.items()},
         "parameters": result.outcome.parameter_count,
+        "peak_per_rank_mib": "" if memory is None else peaks_of_ranks(memory),
         "traced_s": None if result.outcome.lines is None else result.outcome.lines.traced_s,
         "method": "" if memory is None else memory.method,
     }
@@ -348,6 +359,6 @@ def _frame(rows: list[dict[str, Any]]) -> pd.DataFrame:
             frame[name] = frame[name].astype("Int64")
         elif name in _BOOLEANS:
             frame[name] = frame[name].astype("boolean")
-        elif name.endswith(_NUMBERS):
+        elif name.endswith(_NUMBERS) and name not in _TEXTS:
             frame[name] = frame[name].astype("float64")
     return frame

@@ -79,8 +79,8 @@ class Case:
     ``device_name`` is the processor's or the GPU's name where one report has cases of several
     machines; "" in any other.
 
-    ``parallel`` is how the model is divided among ``ranks`` processes: "tensor" or "data"; with "none"
-    one process runs it. ``batch_size`` is that of all ranks together.
+    ``parallel`` is how the model is divided among ``ranks`` processes: "tensor" or "data"; with
+    "none" one process runs it. ``batch_size`` is that of all ranks together.
 
     ``source`` is the user's own file, or a folder: it is for the worker alone, and never saved.
     """

@@ -33,6 +33,9 @@ _CONNECT_S = 60
 _NO_LIMIT = timedelta(days=7)
 """For what ranks wait for each other: how long a case may take is the supervisor's matter."""
 
+_KEY_PROJECTIONS = ("k_proj", "qkv_proj", "query_key_value")
+"""Layers whose output is cut into heads, in the plans of Transformers."""
+
 
 def main() -> None:
     """Be the rank that the launcher's variables name, and report what came of it."""
@@ -205,6 +208,7 @@ class Rank:
 
     def prepare(self) -> Optional[int]:
         """Make the inputs; the tokens of a call of this rank's."""
+        tokens: Optional[int]
         self._call, tokens = self.model.prepare()
         real = self.model.real_tokens
         self._known["tokens_per_call"] = tokens
@@ -262,7 +266,10 @@ def _divide_weights(torch: Any, module: Any, case: Case, device: str) -> Any:
     try:
         from transformers.distributed import DistributedConfig
 
-        prepare, distribute = type(module).prepare_distribute_model, type(module).maybe_distribute_model
+        prepare, distribute = (
+            type(module).prepare_distribute_model,
+            type(module).maybe_distribute_model,
+        )
     except (ImportError, AttributeError):
         raise Unsupported(
             f"Transformers {transformers.__version__} cannot divide {type(module).__name__}: "
@@ -273,6 +280,7 @@ def _divide_weights(torch: Any, module: Any, case: Case, device: str) -> Any:
             f"{type(module).__name__} has no plan for tensor parallel in Transformers "
             f"{transformers.__version__}"
         )
+    _refuse_uneven_heads(module, case)
     try:
         config, _, mesh = prepare(DistributedConfig(tp_size=case.ranks))
         return distribute(module, config, mesh)
@@ -281,3 +289,16 @@ def _divide_weights(torch: Any, module: Any, case: Case, device: str) -> Any:
             f"{type(module).__name__} cannot be divided among {case.ranks} ranks: "
             f"{first_sentence(error)}"
         ) from error
+
+
+def _refuse_uneven_heads(module: Any, case: Case) -> None:
+    """Raise `Unsupported` where a plan divides keys by heads that are too few for the ranks."""
+    divided = {name.rpartition(".")[2] for name, how in module.tp_plan.items() if how == "colwise"}
+    config = module.config.get_text_config()
+    for name in ("num_attention_heads", "num_key_value_heads"):
+        heads = getattr(config, name, None)
+        if divided & set(_KEY_PROJECTIONS) and isinstance(heads, int) and heads % case.ranks:
+            raise Unsupported(
+                f"{name} of {case.model} is {heads}, which cannot be divided among {case.ranks} "
+                f"ranks"
+            )

@@ -1,8 +1,8 @@
 """One model in several processes (ranks): PyTorch's elastic launcher starts them.
 
-The process of the case's visit leads. It starts the ranks, passes on what the first of them reports,
-and says which rank it was that failed. It and the ranks speak through a store of PyTorch's on the
-loopback device, so nothing is left on disk.
+The process of the case's visit leads. It starts the ranks, passes on what the first of them
+reports, and says which rank it was that failed. It and the ranks speak through a store of PyTorch's
+on the loopback device, so nothing is left on disk.
 """
 
 from __future__ import annotations
@@ -123,7 +123,7 @@ def _no_logs() -> Any:
     """Where the launcher writes what ranks print: nowhere, they have the worker's own stderr."""
     from torch.distributed.elastic.multiprocessing.api import LogsDest, LogsSpecs
 
-    class NoLogs(LogsSpecs):
+    class NoLogs(LogsSpecs):  # type: ignore[misc]
         def reify(self, envs: dict[int, dict[str, str]]) -> LogsDest:
             nowhere = dict.fromkeys(envs, "")
             return LogsDest(
