@@ -10,8 +10,8 @@ import pytest
 import nbbench
 from nbbench import environments
 from nbbench.environments import EnvironmentNotReady
-from nbbench.worker.boot import boot_command
 from nbbench.frameworks import find_backend
+from nbbench.worker.boot import boot_command
 from tests.conftest import TINY_BERT
 
 pytestmark = pytest.mark.slow

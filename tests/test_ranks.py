@@ -106,7 +106,7 @@ def left(mark):
 
 def measure(**arguments):
     arguments = {"batch_sizes": [4], "sequence_lengths": [16], "max_time": 0.2, "device": "cpu",
-                 "parallel": "data", "training": True, "inference": False, "progress": False,
+                 "parallels": "data", "training": True, "inference": False, "progress": False,
                  **arguments}  # fmt: skip
     return nbbench.run(**arguments)
 

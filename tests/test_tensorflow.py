@@ -12,10 +12,10 @@ import pytest
 import nbbench
 from nbbench import environments
 from nbbench.environments import EnvironmentNotReady
-from nbbench.worker.boot import boot_command
 from nbbench.worker import nvml
 from nbbench.worker.backends.tensorflow import TensorFlowBackend
 from nbbench.worker.backends.tensorflow_gpu import GpuDevice
+from nbbench.worker.boot import boot_command
 from nbbench.worker.case import Case
 from tests.conftest import TINY_BERT
 

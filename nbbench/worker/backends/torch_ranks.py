@@ -184,19 +184,16 @@ def _failed(
 ) -> Outcome:
     """What comes of a case some of whose ranks have failed: the cause, not what it led to.
 
-    A rank that was killed is the cause of whatever the others report, who have lost it; else the
-    one is that failed first.
+    A rank that is gone without a report is the cause of whatever the others report, who have lost
+    it; else the one is that failed first. Those that the launcher has ended are no cause.
     """
-    killed = [rank for rank, failure in failures.items() if failure.exitcode < 0]
-    killed.sort(key=lambda rank: failures[rank].exitcode == _TERMINATED)
+    codes = {rank: failures[rank].exitcode if rank in failures else 0 for rank in range(case.ranks)}
+    gone = [rank for rank in codes if rank not in outcomes and codes[rank] != _TERMINATED]
     reported = [rank for rank, outcome in outcomes.items() if outcome.status is not Status.OK]
-    if killed and (not reported or failures[killed[0]].exitcode != _TERMINATED):
-        who = f"rank {killed[0]} of {case.ranks}"
-        return outcome_of_death(who, failures[killed[0]].exitcode, phase, kills_before)
-    if not reported:
-        rank = min(failures)
+    if gone or not reported:
+        rank = gone[0] if gone else min(failures)
         who = f"rank {rank} of {case.ranks}"
-        return outcome_of_death(who, failures[rank].exitcode, phase, kills_before)
+        return outcome_of_death(who, codes[rank], phase, kills_before)
     outcome = outcomes[reported[0]]
     if outcome.status is Status.UNSUPPORTED:  # which it is for each of them
         return outcome
