@@ -9,7 +9,8 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import socket
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,6 +28,9 @@ from .measure import measure
 
 MAX_TRIES = 3
 """How often a case is begun whose node dies."""
+
+MAX_GIVEN = 1000
+"""How many groups Ray has at a time: to ask for each whether it has something to say takes time."""
 
 _WAIT_S = 0.1
 _REACH_S = 5.0
@@ -94,14 +98,15 @@ class _Cluster:
         """Have all groups measured; yields their events."""
         found = yield from self._unmeasured()
         try:
-            for cases in groups_of(found, self._plan.arguments.baseline is not None):
-                self._begin(_Group(cases))
-            while self._running:
+            groups = groups_of(found, self._plan.arguments.baseline is not None)
+            waiting = deque(_Group(cases) for cases in groups)
+            while self._running or waiting:
                 if cancelled():
-                    yield from self._cancelled()
+                    yield from self._cancelled(waiting)
                     return
-                ready, _ = self._ray.wait([*self._running], timeout=_WAIT_S, fetch_local=True)
-                for stream in ready:
+                while waiting and len(self._running) < MAX_GIVEN:
+                    self._begin(waiting.popleft())
+                for stream in self._ready():
                     yield from self._received(stream)
         finally:
             self._end_all()
@@ -121,6 +126,16 @@ class _Cluster:
         if store is not None:
             store.close()
         return left
+
+    def _ready(self) -> list[Any]:
+        """The tasks that have something to say, after waiting a moment for the first."""
+        streams = [*self._running]
+        ready, _ = self._ray.wait(streams, timeout=_WAIT_S, fetch_local=True)
+        if ready:
+            ready, _ = self._ray.wait(
+                streams, num_returns=len(streams), timeout=0, fetch_local=True
+            )
+        return list(ready)
 
     def _begin(self, group: _Group) -> None:
         group.tries += 1
@@ -169,8 +184,8 @@ class _Cluster:
         for case in group.left:
             yield CaseEnded(case, Outcome(Status.CRASHED, reason, node=group.node))
 
-    def _cancelled(self) -> Iterator[Event]:
-        groups = list(self._running.values())
+    def _cancelled(self, waiting: Iterable[_Group]) -> Iterator[Event]:
+        groups = [*self._running.values(), *waiting]
         self._end_all()
         for group in groups:
             for case in group.left:
