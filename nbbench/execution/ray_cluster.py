@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import socket
+import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -22,7 +23,8 @@ from ..machine.machine import MachineFacts, describe_machine
 from ..plan.cases import AXES, Case, Outcome, Phase, Status
 from ..plan.plan import Plan
 from ..text import error_text, quoted
-from .events import CaseEnded, CaseVisited, Event, Notice
+from ..worker.messages import SamplingProgress
+from .events import CaseEnded, CaseEvent, CaseVisited, Event, Notice
 from .fork_server import close_workers
 from .measure import measure
 
@@ -33,6 +35,9 @@ MAX_GIVEN = 1000
 """How many groups Ray has at a time: to ask for each whether it has something to say takes time."""
 
 _WAIT_S = 0.1
+_PROGRESS_S = 1.0
+"""How often a node tells how sampling goes: a thousand of them do."""
+
 _REACH_S = 5.0
 _CANCEL_S = 2.0
 """Seconds that a task has to end its cases before its process is ended."""
@@ -271,12 +276,23 @@ def _measured_on_node(plan: Plan) -> Iterator[tuple[Event, tuple[str, MachineFac
     here = {"executor": "local", "resume": False, "idle_limit": _IDLE_S, "history": False}
     plan = dataclasses.replace(plan, arguments=plan.arguments.model_copy(update=here))
     try:
-        for event in measure(plan, lambda: False):
+        for event in _thinned(measure(plan, lambda: False)):
             known = isinstance(event, (CaseEnded, CaseVisited))
             yield event, (node, machine if known else unknown)
     except BaseException:  # an interrupt: what is warm here would outlive the benchmark
         close_workers()
         raise
+
+
+def _thinned(events: Iterable[Event]) -> Iterator[Event]:
+    """Events without the progress of sampling that comes less than a second after the last."""
+    last = 0.0
+    for event in events:
+        if isinstance(event, CaseEvent) and isinstance(event.event, SamplingProgress):
+            if time.monotonic() - last < _PROGRESS_S:
+                continue
+            last = time.monotonic()
+        yield event
 
 
 def _store(arguments: BenchmarkArguments) -> HistoryStore | None:
