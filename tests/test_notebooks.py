@@ -18,6 +18,7 @@ MARKS = {
     "choosing_under_a_budget": pytest.mark.slow,
     "colab": LONG,
     "compile_or_not": LONG,
+    "does_it_fit": pytest.mark.slow,
     "fewer_bits": pytest.mark.slow,
     "latency_budget": pytest.mark.slow,
     "quickstart": LONG,
