@@ -12,30 +12,39 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-MAX_NUMBERS, MAX_REAL_NUMBERS = 1 << 20, 1 << 16
+from .fake_forms import form_of
+
+MAX_NUMBERS, MAX_REAL_NUMBERS = 1 << 22, 1 << 16
 """Larger tensors are not known: of whole numbers or truth values, and of real numbers."""
 
 _WITHOUT_VALUES = ("empty", "empty_like", "empty_strided", "new_empty", "new_empty_strided")
 
 
+_CHOOSING = ("topk", "argmax")
+"""Operations whose indices follow from weights, as of the experts that a token goes to."""
+
+
 @contextmanager
-def fake_tensors(torch: Any) -> Iterator[None]:
-    """Have every tensor that is made meanwhile be a fake one."""
+def fake_tensors(torch: Any, spread: bool = False) -> Iterator[None]:
+    """Have every tensor that is made meanwhile be a fake one.
+
+    With ``spread`` what is chosen by numbers that are not known is taken to be spread evenly.
+    """
     from torch._subclasses.fake_tensor import FakeTensorMode
 
     fake = FakeTensorMode(allow_non_fake_inputs=True)
-    with fake, _dispatch_mode(_KnownValues(torch, fake)):
+    with fake, _dispatch_mode(_KnownValues(torch, fake, spread)):
         yield
 
 
 class _KnownValues:
     """Runs operations on fake tensors, and on what is known of them."""
 
-    def __init__(self, torch: Any, fake: Any) -> None:
+    def __init__(self, torch: Any, fake: Any, spread: bool) -> None:
         from torch._subclasses import fake_tensor
         from torch.utils._python_dispatch import _disable_current_modes
 
-        self._torch, self._fake = torch, fake
+        self._torch, self._fake, self._spread = torch, fake, spread
         self._fake_class = fake_tensor.FakeTensor
         self._depends_on_values = (
             fake_tensor.DataDependentOutputException,
@@ -47,7 +56,7 @@ class _KnownValues:
         """The operation's result: fake, and known where its arguments are."""
         known = self._known_arguments(operation, arguments, named)
         try:
-            result = operation(*arguments, **named)
+            result = self._fake_result(operation, arguments, named)
         except self._depends_on_values:
             if known is None:
                 return self._by_positions(operation, arguments, named)
@@ -56,7 +65,40 @@ class _KnownValues:
             self._keep(result, self._computed(operation, *known))
         else:
             self._forget(operation, arguments, named)
+            if self._spread and operation.overloadpacket.__name__ in _CHOOSING:
+                self._choose_evenly(result, *arguments)
         return result
+
+    def _choose_evenly(self, result: Any, among: Any, *arguments: Any) -> None:
+        """Have each index be chosen equally often, and by neighbours another one."""
+        indices = list(self._fakes_in(result))[-1]
+        if not self._is_small(indices):
+            return
+        dim = -1 if not isinstance(result, (list, tuple)) else next(iter(arguments[1:2]), -1)
+        choices = among.shape[dim] if among.dim() else 1
+        with self._without_modes():
+            shape = list(indices.shape)
+            values = self._torch.arange(indices.numel()) % max(choices, 1)
+            if indices.dim():
+                shape.append(shape.pop(dim))
+                values = values.reshape(shape).movedim(-1, dim)
+        self._keep(indices, values.reshape(indices.shape).contiguous())
+
+    def _fake_result(
+        self, operation: Any, arguments: tuple[Any, ...], named: dict[str, Any]
+    ) -> Any:
+        form = form_of(operation)
+        if form is None:
+            return operation(*arguments, **named)
+        try:
+            return form(self._torch, self._numbers, arguments, named)
+        except KeyError:
+            return operation(*arguments, **named)  # which raises, and says what it needs
+
+    def _numbers(self, tensor: Any) -> Any:
+        values = self._known(tensor)
+        with self._without_modes():
+            return values.tolist()
 
     def _known_arguments(
         self, operation: Any, arguments: tuple[Any, ...], named: dict[str, Any]

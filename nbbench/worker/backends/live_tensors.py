@@ -59,6 +59,13 @@ class LiveTensors:
         with self._mode:
             yield
 
+    def omit(self, tensors: Iterable[Any]) -> None:
+        """Count these tensors, which were there before, as if they had never been."""
+        omitted = self.numbers_of(tensors)
+        self.at_first -= omitted
+        for number in omitted:
+            self._sizes[number] = 0
+
     def numbers_of(self, tensors: Iterable[Any]) -> set[int]:
         """The numbers that the storages of these tensors have here, if they are still there."""
         found = set()

@@ -1,7 +1,8 @@
 """Floating point operations of PyTorch's operations, by PyTorch's own formulas.
 
 They are those of `torch.utils.flop_counter`, which knows matrix products, convolutions and fused
-attention on GPUs; attention that is fused for the CPU is counted in the same way.
+attention on GPUs; attention that is fused for the CPU is counted in the same way, and so are the
+products of a mixture of experts.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any, Optional
 
+_GROUPED = ("_grouped_mm", "grouped_mm_fallback")
 _FOR_CPU = "_scaled_dot_product_flash_attention_for_cpu"
 
 
@@ -29,8 +31,15 @@ def formula_of(operation: Any) -> Optional[Callable[..., Any]]:
         return _attention(flop_counter.sdpa_flop_count, 0)
     if packet.__name__ == f"{_FOR_CPU}_backward":
         return _attention(flop_counter.sdpa_backward_flop_count, 1)
+    if packet.__name__ in _GROUPED:
+        return _grouped_product
     found: Optional[Callable[..., Any]] = flop_counter.flop_registry.get(packet)
     return found
+
+
+def _grouped_product(left: Any, right: Any, *_: Any, **__: Any) -> int:
+    """Each row of the left is multiplied by one group's matrix, and so is each column of it."""
+    return int(2 * left.numel() * right.shape[-1])
 
 
 def _attention(count: Callable[..., int], before: int) -> Callable[..., int]:

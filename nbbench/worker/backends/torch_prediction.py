@@ -7,11 +7,13 @@ its GPU.
 
 from __future__ import annotations
 
+import importlib
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
+from logging import CRITICAL, getLogger
 from typing import Any, Protocol
 
 from ..backend import Unsupported
@@ -24,6 +26,9 @@ from .torch_errors import first_sentence
 from .torch_generation import Generation
 from .torch_model import TorchModel
 from .torch_tensors import storage_bytes
+
+
+SPREAD = "predicted with what tokens choose by weights, as experts, spread evenly"
 
 
 class Builds(Protocol):
@@ -53,20 +58,31 @@ def predict(backend: Builds, case: Case) -> Prediction:
         raise Unsupported(
             f"what quantization {case.quantization} needs cannot be predicted; give none"
         )
-    begin = time.perf_counter()
+    begin, notes = time.perf_counter(), []
+    if case.execution not in ("default", "eager"):
+        notes.append(f"predicted as executed eagerly, not as {case.execution}")
     case = replace(case, execution="eager", threads=None)
-    name, block = _device(backend.torch, case.device)
-    predictor = _Predictor(
-        backend, FakeDevice(name, partial(_without_drawing, backend.torch, name)), block
-    )
-    with _explained(backend.torch), fake_tensors(backend.torch):
+    with _explained(backend.torch):
+        try:
+            found = _predicted(backend, case)
+        except _depends_on_numbers(backend.torch):
+            found = _predicted(backend, case, spread=True)
+            notes.append(SPREAD)
+    return replace(found, note="; ".join(notes), seconds=time.perf_counter() - begin)
+
+
+def _predicted(backend: Builds, case: Case, spread: bool = False) -> Prediction:
+    """Predict a case; with ``spread`` what it chooses by its weights is spread evenly."""
+    torch = backend.torch
+    name, block = _device(torch, case.device)
+    device = FakeDevice(name, partial(_without_drawing, torch, name))
+    predictor = _Predictor(backend, device, block)
+    with _as_if_real(torch), fake_tensors(torch, spread):
         if case.mode == "generation":
-            found = predictor.of_generation(case)
-        elif case.mode == "training":
-            found = predictor.of_training(case)
-        else:
-            found = predictor.of_inference(case)
-    return replace(found, seconds=time.perf_counter() - begin)
+            return predictor.of_generation(case)
+        if case.mode == "training":
+            return predictor.of_training(case)
+        return predictor.of_inference(case)
 
 
 def _device(torch: Any, wanted: str) -> tuple[str, int]:
@@ -86,10 +102,7 @@ def _explained(torch: Any) -> Iterator[None]:
 
     try:
         yield
-    except (
-        fake_tensor.DataDependentOutputException,
-        fake_tensor.DynamicOutputShapeException,
-    ) as error:
+    except _depends_on_numbers(torch) as error:
         raise Unsupported(
             f"it cannot be predicted, since what it does depends on numbers that follow from its "
             f"weights ({first_sentence(error)}); measure it"
@@ -99,6 +112,37 @@ def _explained(torch: Any) -> Iterator[None]:
             f"it cannot be predicted, since an operation of it has no form without memory "
             f"({first_sentence(error)}); measure it"
         ) from error
+
+
+def _depends_on_numbers(torch: Any) -> tuple[type[Exception], ...]:
+    """What fake tensors raise where a result depends on numbers that they do not have."""
+    from torch._subclasses import fake_tensor
+
+    return fake_tensor.DataDependentOutputException, fake_tensor.DynamicOutputShapeException
+
+
+@contextmanager
+def _as_if_real(torch: Any) -> Iterator[None]:
+    """Have Transformers take fake tensors for real ones, and PyTorch not log what they cannot do.
+
+    Transformers makes masks for fake tensors that it omits for real ones, since it takes the fake
+    ones for those of a compiler.
+    """
+    log, imports = getLogger("torch._subclasses.fake_tensor"), _library_of_checks()
+    level, is_fake = log.level, getattr(imports, "is_fake_tensor", None)
+    log.setLevel(CRITICAL)
+    if is_fake is not None:
+        imports.is_fake_tensor = lambda _: False
+    try:
+        yield
+    finally:
+        log.setLevel(level)
+        if is_fake is not None:
+            imports.is_fake_tensor = is_fake
+
+
+def _library_of_checks() -> Any:
+    return importlib.import_module("transformers.utils.import_utils")
 
 
 @contextmanager
@@ -127,12 +171,17 @@ class _Predictor:
         return self._prediction(model, [live], live.count())
 
     def of_training(self, case: Case) -> Prediction:
-        """One step, with an optimizer that has its state already."""
+        """One step, with an optimizer that has its state already.
+
+        Parameters that get no gradient have no state: it is known only after the step, whose.
+        """
         model = self._backend.build(case, self._device)
         model.prepare()
-        state = model.make_optimizer_state()
+        model.make_optimizer_state()
         live = self._counted(model, model.training_phases())
         gradients = list(model.gradients())
+        state, never_made = model.optimizer_states()
+        live.omit(never_made)
         found = self._prediction(model, [live], live.count(), gradients)
         return replace(
             found,
