@@ -20,6 +20,12 @@ MAX_NUMBERS, MAX_REAL_NUMBERS = 1 << 22, 1 << 16
 _WITHOUT_VALUES = ("empty", "empty_like", "empty_strided", "new_empty", "new_empty_strided")
 
 
+_OF_SHAPES = ("zeros_like", "ones_like", "full_like", "new_zeros", "new_ones", "new_full")
+_LIKE_SECOND = ("expand_as", "view_as", "reshape_as", "type_as")
+"""Operations that ask for the shape and the dtype of a tensor, and not for its numbers."""
+
+_LARGEST_DRAW = 1 - 2**-24
+
 _CHOOSING = ("topk", "argmax")
 """Operations whose indices follow from weights, as of the experts that a token goes to."""
 
@@ -81,8 +87,10 @@ class _KnownValues:
             values = self._torch.arange(indices.numel()) % max(choices, 1)
             if indices.dim():
                 shape.append(shape.pop(dim))
-                values = values.reshape(shape).movedim(-1, dim)
-        self._keep(indices, values.reshape(indices.shape).contiguous())
+                values = values.reshape(shape).movedim(-1, dim).contiguous()
+            else:
+                values = values[0]
+        self._keep(indices, values)
 
     def _fake_result(
         self, operation: Any, arguments: tuple[Any, ...], named: dict[str, Any]
@@ -104,8 +112,14 @@ class _KnownValues:
         self, operation: Any, arguments: tuple[Any, ...], named: dict[str, Any]
     ) -> Any:
         """The arguments with known values in place of fake tensors; None where one is not known."""
-        if operation.overloadpacket.__name__ in _WITHOUT_VALUES:
+        name = operation.overloadpacket.__name__
+        if name in _WITHOUT_VALUES:
             return None
+        if name in _OF_SHAPES:
+            named = {"dtype": arguments[0].dtype, **named}
+            arguments = (self._without_numbers(arguments[0]), *arguments[1:])
+        elif name in _LIKE_SECOND:
+            arguments = (arguments[0], self._without_numbers(arguments[1]))
         try:
             return (
                 tuple(self._known(each) for each in arguments),
@@ -113,6 +127,11 @@ class _KnownValues:
             )
         except KeyError:
             return None
+
+    def _without_numbers(self, tensor: Any) -> Any:
+        """A tensor of this shape, for what asks no more of it."""
+        with self._without_modes():
+            return self._torch.empty((), dtype=tensor.dtype).expand(tensor.shape)
 
     def _known(self, value: Any) -> Any:
         if isinstance(value, self._fake_class):
@@ -130,10 +149,16 @@ class _KnownValues:
         return True
 
     def _computed(self, operation: Any, arguments: tuple[Any, ...], named: dict[str, Any]) -> Any:
+        """What an operation gives for known values.
+
+        One number drawn is the largest: layers that are dropped where it is small are there.
+        """
         if named.get("device") is not None:
             named = {**named, "device": self._torch.device("cpu")}
         with self._without_modes():
-            return operation(*arguments, **named)
+            values = operation(*arguments, **named)
+            is_draw = operation.overloadpacket.__name__ == "rand"
+            return values.fill_(_LARGEST_DRAW) if is_draw and values.numel() == 1 else values
 
     def _keep(self, result: Any, values: Any) -> None:
         """Keep the values of a result, which has the same structure."""

@@ -7,19 +7,18 @@ its GPU.
 
 from __future__ import annotations
 
-import importlib
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
-from logging import CRITICAL, getLogger
 from typing import Any, Protocol
 
 from ..backend import Unsupported
 from ..case import Case
 from ..measure import Call
 from ..prediction import CallCount, Prediction
+from .fake_models import as_if_real, without_drawing
 from .known_values import fake_tensors
 from .live_tensors import CUDA_BLOCK, LiveTensors
 from .torch_errors import first_sentence
@@ -75,9 +74,9 @@ def _predicted(backend: Builds, case: Case, spread: bool = False) -> Prediction:
     """Predict a case; with ``spread`` what it chooses by its weights is spread evenly."""
     torch = backend.torch
     name, block = _device(torch, case.device)
-    device = FakeDevice(name, partial(_without_drawing, torch, name))
+    device = FakeDevice(name, partial(without_drawing, torch, name))
     predictor = _Predictor(backend, device, block)
-    with _as_if_real(torch), fake_tensors(torch, spread):
+    with as_if_real(torch), fake_tensors(torch, spread):
         if case.mode == "generation":
             return predictor.of_generation(case)
         if case.mode == "training":
@@ -119,42 +118,6 @@ def _depends_on_numbers(torch: Any) -> tuple[type[Exception], ...]:
     from torch._subclasses import fake_tensor
 
     return fake_tensor.DataDependentOutputException, fake_tensor.DynamicOutputShapeException
-
-
-@contextmanager
-def _as_if_real(torch: Any) -> Iterator[None]:
-    """Have Transformers take fake tensors for real ones, and PyTorch not log what they cannot do.
-
-    Transformers makes masks for fake tensors that it omits for real ones, since it takes the fake
-    ones for those of a compiler.
-    """
-    log, imports = getLogger("torch._subclasses.fake_tensor"), _library_of_checks()
-    level, is_fake = log.level, getattr(imports, "is_fake_tensor", None)
-    log.setLevel(CRITICAL)
-    if is_fake is not None:
-        imports.is_fake_tensor = lambda _: False
-    try:
-        yield
-    finally:
-        log.setLevel(level)
-        if is_fake is not None:
-            imports.is_fake_tensor = is_fake
-
-
-def _library_of_checks() -> Any:
-    return importlib.import_module("transformers.utils.import_utils")
-
-
-@contextmanager
-def _without_drawing(torch: Any, device: str) -> Iterator[None]:
-    """Have weights be made on a device; what looks at the numbers that it draws draws none."""
-    draw = torch.nn.init._no_grad_trunc_normal_
-    torch.nn.init._no_grad_trunc_normal_ = lambda tensor, *_, **__: tensor
-    try:
-        with torch.device(device):
-            yield
-    finally:
-        torch.nn.init._no_grad_trunc_normal_ = draw
 
 
 class _Predictor:
