@@ -8,7 +8,7 @@ its GPU.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -28,6 +28,10 @@ from .torch_tensors import storage_bytes
 
 
 SPREAD = "predicted with what tokens choose by weights, as experts, spread evenly"
+
+
+_WINDOWS = ("sliding_window", "attention_chunk_size")
+"""What configurations name a window of attention by, beyond which nothing is kept."""
 
 
 class Builds(Protocol):
@@ -157,31 +161,38 @@ class _Predictor:
         model = self._backend.build(case, self._device)
         model.prepare()
         generation, later = _generation_of(model), int(case.new_tokens or 1) - 1
-        steps = [self._counted(model, generation.phases()[:1])]
-        count = steps[0].count()
+        prefill = generation.phases()[:1]
+        if case.cache == "static":
+            prefill[0][1]()  # makes the cache, which is kept from call to call
+        steps = [self._counted(model, prefill)]
         if later:
             steps.append(self._counted(model, [("decode", generation.decode_once)]))
-            if later > 1 and case.cache != "static":
-                model = self._before_last_token(case, later, generation.is_pair)
+        if later > 1:
+            if case.cache != "static":
+                model = self._before_last_token(case, later, model)
                 generation = _generation_of(model)
             steps.append(self._counted(model, [("decode", generation.decode_once)]))
-            count = _whole_count([each.count() for each in steps], later)
         cache = generation.cache_tensors()
+        count = _whole_count([each.count() for each in steps], later)
         found = self._prediction(model, steps, count, cache)
         return replace(found, cache=generation.cache_bytes())
 
-    def _before_last_token(self, case: Case, later: int, is_pair: bool) -> TorchModel:
+    def _before_last_token(self, case: Case, later: int, model: TorchModel) -> TorchModel:
         """The model with its cache as it is before the last of these tokens is put through.
 
-        A cache is the same whether its positions came with the prompt or one by one.
+        A cache is the same whether its positions came with the prompt or one by one. But one that
+        slides is a part of what it was made of: of the whole prompt, or of one more than it holds.
         """
-        prompt = case.sequence_length
-        longer = prompt if is_pair or prompt is None else prompt + later - 1
-        late = replace(case, sequence_length=longer, new_tokens=1)
+        prompt, after = case.sequence_length, later - 1
+        slides = _slides(model.module.config.to_dict())
+        longer = prompt if _generation_of(model).is_pair or prompt is None else prompt + after - slides
+        late = replace(case, sequence_length=longer, new_tokens=1 + slides)
         model = self._backend.build(late, self._device)
         model.prepare()
         generation = _generation_of(model)
-        generation.put_through(later)
+        generation.put_through(later - slides)
+        if slides:
+            generation.decode_once()
         return model
 
     def _counted(self, model: TorchModel, parts: Iterable[tuple[str, Call]]) -> LiveTensors:
@@ -224,15 +235,24 @@ def _generation_of(model: TorchModel) -> Generation:
     return model.generation
 
 
+def _slides(values: Any) -> bool:
+    """Whether a configuration, or a part of it, names a window of attention."""
+    if isinstance(values, Mapping):
+        return any(
+            (value and name in _WINDOWS) or _slides(value) for name, value in values.items()
+        )
+    return False
+
+
 def _whole_count(counted: list[CallCount], later: int) -> CallCount:
     """The count of a generation whose work for each token grows evenly from the first to the last.
 
-    ``counted`` are the prompt's, the first token's and the last one's.
+    ``counted`` are the prompt's, the first token's and the last one's, as far as there are so many.
     """
-    prefill, first, last = counted
+    prefill, *tokens = counted
 
     def whole(name: str) -> int:
-        each = (getattr(first, name) + getattr(last, name)) / 2
+        each = sum(getattr(count, name) for count in tokens) / max(len(tokens), 1)
         return int(getattr(prefill, name) + later * each)
 
     return CallCount(0, whole("operations"), whole("flops"), whole("moved"), whole("read"))
