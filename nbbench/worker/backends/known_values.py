@@ -24,6 +24,13 @@ _OF_SHAPES = ("zeros_like", "ones_like", "full_like", "new_zeros", "new_ones", "
 _LIKE_SECOND = ("expand_as", "view_as", "reshape_as", "type_as")
 """Operations that ask for the shape and the dtype of a tensor, and not for its numbers."""
 
+_IN_PLACE = (
+    "add_", "addcdiv_", "addcmul_", "copy_", "div_", "fill_", "lerp_", "mul_", "normal_", "sub_",
+    "uniform_", "zero_",
+)  # fmt: skip
+"""Operations that write into their first argument and leave its shape: where that has no numbers,
+there is nothing to do. An optimizer is made of them, and so is the drawing of weights."""
+
 _LARGEST_DRAW = 1 - 2**-24
 
 _CHOOSING = ("topk", "argmax")
@@ -52,6 +59,7 @@ class _KnownValues:
 
         self._torch, self._fake, self._spread = torch, fake, spread
         self._fake_class = fake_tensor.FakeTensor
+        self._device_of = torch.ops.prim.device.default
         self._depends_on_values = (
             fake_tensor.DataDependentOutputException,
             fake_tensor.DynamicOutputShapeException,
@@ -60,7 +68,12 @@ class _KnownValues:
 
     def run(self, operation: Any, arguments: tuple[Any, ...], named: dict[str, Any]) -> Any:
         """The operation's result: fake, and known where its arguments are."""
+        if operation is self._device_of and isinstance(arguments[0], self._fake_class):
+            return arguments[0].fake_device  # which is asked for at every turn
         known = self._known_arguments(operation, arguments, named)
+        if known is None and operation.overloadpacket.__name__ in _IN_PLACE:
+            self._forget(operation, arguments, named)
+            return arguments[0]
         try:
             result = self._fake_result(operation, arguments, named)
         except self._depends_on_values:
@@ -227,6 +240,10 @@ def _dispatch_mode(known: _KnownValues) -> Any:
     from torch.utils._python_dispatch import TorchDispatchMode
 
     class Mode(TorchDispatchMode):  # type: ignore[misc]
+        @classmethod
+        def _should_skip_dynamo(cls) -> bool:
+            return False  # nothing is compiled, and each operation would ask
+
         def __torch_dispatch__(
             self, operation: Any, types: Any, arguments: Any = (), named: Any = None
         ) -> Any:

@@ -107,6 +107,8 @@ class LiveTensors:
             with self._mode:
                 return operation.decompose(*arguments, **named)
         result = operation(*arguments, **named)
+        if operation.namespace == "prim":  # which asks for a tensor's device
+            return result
         outputs = list(_tensors_in(self._torch, result))
         before = len(self._changes)
         for tensor in outputs:
@@ -192,6 +194,10 @@ def _dispatch_mode(torch: Any, run: Callable[..., Any]) -> Any:
     from torch.utils._python_dispatch import TorchDispatchMode
 
     class Mode(TorchDispatchMode):  # type: ignore[misc]
+        @classmethod
+        def _should_skip_dynamo(cls) -> bool:
+            return False  # nothing is compiled, and each operation would ask
+
         def __torch_dispatch__(
             self, operation: Any, types: Any, arguments: Any = (), named: Any = None
         ) -> Any:

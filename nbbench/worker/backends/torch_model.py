@@ -198,7 +198,11 @@ class TorchModel:
         for parameter in self._model.parameters():
             if parameter.requires_grad:
                 parameter.grad = self._torch.empty_like(parameter)
-        self._optimizer.step()
+        try:
+            for group in self._optimizer.param_groups:  # which a step does first, for all of them
+                self._optimizer._init_group(group, [], [], [], [], [], [])
+        except (AttributeError, TypeError):  # a version whose step does it otherwise
+            self._optimizer.step()
         self._model.zero_grad(set_to_none=True)
 
     def optimizer_states(self) -> tuple[list[Any], list[Any]]:
