@@ -10,7 +10,7 @@ import time
 import traceback
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, Optional
+from typing import Any, Optional, cast
 
 from . import nvml
 from .backend import COMPILED, Backend, Compiles, Device, Generates, Model, Unsupported
@@ -34,6 +34,7 @@ from .memory_profile import MemoryProfile
 from .messages import DeviceOpened, Event, PhaseChanged
 from .own_code import OwnCodeError, own_line
 from .predict_case import expected_seconds
+from .prediction import CallCount
 from .resident import release_free_memory
 from .runnable import ComputingShare
 from .summarize import summarize
@@ -161,8 +162,7 @@ class _Visit:
                 )
             if case.memory:
                 self._enter(Phase.MEMORY)
-                count = getattr(model, "count", None)
-                self._known["count"] = None if count is None else count(call)
+                self._known["count"] = _counted(model, call)
             if case.trace_memory_line_by_line:
                 self._enter(Phase.TRACING)
                 release_free_memory()  # else calls live on what those before have left
@@ -370,6 +370,15 @@ def _times_of_tokens(model: Model, calls: int) -> dict[str, tuple[float, ...]]:
         "per_token": tuple(statistics.fmean(lap) for lap in each),
         "between_tokens": tuple(between[::step]),
     }
+
+
+def _counted(model: Model, call: Call) -> Optional[CallCount]:
+    """What a call does by its tensors; None where that cannot be counted, which costs no more."""
+    count = getattr(model, "count", None)
+    try:
+        return None if count is None else cast(Optional[CallCount], count(call))
+    except Exception:  # what was measured stays, whatever an operation does when it is watched
+        return None
 
 
 def _reference(device: Device) -> Optional[Reference]:

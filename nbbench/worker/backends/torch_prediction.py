@@ -185,7 +185,9 @@ class _Predictor:
         """
         prompt, after = case.sequence_length, later - 1
         slides = _slides(model.module.config.to_dict())
-        longer = prompt if _generation_of(model).is_pair or prompt is None else prompt + after - slides
+        longer = (
+            prompt if _generation_of(model).is_pair or prompt is None else prompt + after - slides
+        )
         late = replace(case, sequence_length=longer, new_tokens=1 + slides)
         model = self._backend.build(late, self._device)
         model.prepare()
@@ -238,9 +240,7 @@ def _generation_of(model: TorchModel) -> Generation:
 def _slides(values: Any) -> bool:
     """Whether a configuration, or a part of it, names a window of attention."""
     if isinstance(values, Mapping):
-        return any(
-            (value and name in _WINDOWS) or _slides(value) for name, value in values.items()
-        )
+        return any((value and name in _WINDOWS) or _slides(value) for name, value in values.items())
     return False
 
 
