@@ -98,7 +98,7 @@ def predict_arguments(
 ) -> Predictions:
     """`predict` for arguments that are one object already."""
     plan = Plan.of(arguments)
-    job = Job(plan, partial(predict_cases, plan))
+    job = Job(plan, partial(predict_cases, plan), is_timed=False)
     return Predictions(watched(job, progress).results, memory)
 
 

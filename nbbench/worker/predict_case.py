@@ -32,7 +32,7 @@ def predict_case(backend: Backend, case: Case, emit: Callable[[Event], None]) ->
             )
         found = predict(case)
         return Outcome(
-            Status.OK, architecture=found.architecture, dtype=found.dtype,
+            Status.OK, found.note, architecture=found.architecture, dtype=found.dtype,
             parameter_count=found.parameter_count, prediction=found,
         )  # fmt: skip
     except Unsupported as error:

@@ -21,6 +21,10 @@ _WITHOUT_VALUES = ("empty", "empty_like", "empty_strided", "new_empty", "new_emp
 
 
 _OF_SHAPES = ("zeros_like", "ones_like", "full_like", "new_zeros", "new_ones", "new_full")
+_FILLING = ("ones", "zeros", "full")
+_UNIFORM = (*_OF_SHAPES, "_to_copy", "clone", "all", "any")
+"""Operations whose result is one number all over where their tensors are, beside pointwise ones."""
+
 _LIKE_SECOND = ("expand_as", "view_as", "reshape_as", "type_as")
 """Operations that ask for the shape and the dtype of a tensor, and not for its numbers."""
 
@@ -48,6 +52,10 @@ def fake_tensors(torch: Any, spread: bool = False) -> Iterator[None]:
     fake = FakeTensorMode(allow_non_fake_inputs=True)
     with fake, _dispatch_mode(_KnownValues(torch, fake, spread)):
         yield
+
+
+class TooLarge(Exception):
+    """A number was asked for that follows from more numbers than are computed."""
 
 
 class _KnownValues:
@@ -78,11 +86,15 @@ class _KnownValues:
             result = self._fake_result(operation, arguments, named)
         except self._depends_on_values:
             if known is None:
+                self._refuse_large(arguments)
                 return self._by_positions(operation, arguments, named)
             return self._as_fake(self._computed(operation, *known))
-        if known is not None and self._is_small(result):
-            self._keep(result, self._computed(operation, *known))
+        values = None if known is None else self._values(operation, known, result)
+        if values is not None:
+            self._keep(result, values)
         else:
+            if known is not None or self._comes_of_large(arguments):
+                self._mark_large(arguments, result)
             self._forget(operation, arguments, named)
             if self._spread and operation.overloadpacket.__name__ in _CHOOSING:
                 self._choose_evenly(result, *arguments)
@@ -104,6 +116,60 @@ class _KnownValues:
             else:
                 values = values[0]
         self._keep(indices, values)
+
+    def _values(self, operation: Any, known: Any, result: Any) -> Any:
+        """The values of a result; None where they are too many to be computed."""
+        given = [t for t in _leaves(known) if isinstance(t, self._torch.Tensor)]
+        if self._is_small(result) and all(t.numel() <= MAX_NUMBERS for t in given):
+            return self._computed(operation, *known)
+        name, is_one = operation.overloadpacket.__name__, isinstance(result, self._fake_class)
+        if not is_one or not all(_is_uniform(tensor) for tensor in given):
+            return None
+        if getattr(operation, "is_view", False) and len(given) == 1:
+            value = given[0]
+        elif name in _FILLING or name in _UNIFORM or self._torch.Tag.pointwise in operation.tags:
+            arguments, named = known
+            if name in _FILLING:
+                arguments = ([1], *arguments[1:])
+            elif name in ("new_ones", "new_zeros", "new_full"):
+                arguments = (arguments[0], [1], *arguments[2:])
+            value = self._computed(operation, *self._shrunk((arguments, named)))
+        else:
+            return None
+        with self._without_modes():
+            return value.as_strided((), ()).expand(result.shape)
+
+    def _shrunk(self, value: Any) -> Any:
+        """Arguments with one number for each tensor that is the same all over."""
+        if isinstance(value, self._torch.Tensor):
+            with self._without_modes():
+                return value.as_strided([1] * value.dim(), [0] * value.dim())
+        if isinstance(value, dict):
+            return {name: self._shrunk(each) for name, each in value.items()}
+        if isinstance(value, (list, tuple)):
+            return type(value)(self._shrunk(each) for each in value)
+        return value
+
+    def _mark_large(self, arguments: tuple[Any, ...], result: Any) -> None:
+        """Note of tensors that they would be known if there were fewer numbers to follow."""
+        marked = [*self._fakes_in(arguments), *self._fakes_in(result)]
+        counts = [t.__dict__.get("numbers_not_followed", t.numel()) for t in marked]
+        for tensor in self._fakes_in(result):
+            tensor.__dict__["numbers_not_followed"] = max(counts)
+
+    def _comes_of_large(self, arguments: tuple[Any, ...]) -> bool:
+        fakes = list(self._fakes_in(arguments))
+        return bool(fakes) and all(
+            "known_values" in each.__dict__ or "numbers_not_followed" in each.__dict__
+            for each in fakes
+        )
+
+    def _refuse_large(self, arguments: tuple[Any, ...]) -> None:
+        """Raise `TooLarge` where what is asked for would be known of fewer numbers."""
+        for tensor in self._fakes_in(arguments):
+            count = tensor.__dict__.get("numbers_not_followed")
+            if count is not None and not tensor.is_floating_point():
+                raise TooLarge(f"{count:,}")
 
     def _fake_result(
         self, operation: Any, arguments: tuple[Any, ...], named: dict[str, Any]
@@ -233,6 +299,22 @@ class _KnownValues:
         elif isinstance(value, (list, tuple)):
             for each in value:
                 yield from self._fakes_in(each)
+
+
+def _leaves(value: Any) -> Iterator[Any]:
+    """What is in arguments, at any depth."""
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, (list, tuple)):
+        for each in value:
+            yield from _leaves(each)
+    else:
+        yield value
+
+
+def _is_uniform(tensor: Any) -> bool:
+    """Whether a tensor is one number all over, by how it is stored."""
+    return all(size <= 1 or stride == 0 for size, stride in zip(tensor.shape, tensor.stride()))
 
 
 def _dispatch_mode(known: _KnownValues) -> Any:

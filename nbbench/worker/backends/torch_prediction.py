@@ -19,7 +19,7 @@ from ..case import Case
 from ..measure import Call
 from ..prediction import CallCount, Prediction
 from .fake_models import as_if_real, without_drawing
-from .known_values import fake_tensors
+from .known_values import TooLarge, fake_tensors
 from .live_tensors import CUDA_BLOCK, LiveTensors
 from .torch_errors import first_sentence
 from .torch_generation import Generation
@@ -29,6 +29,9 @@ from .torch_tensors import storage_bytes
 
 SPREAD = "predicted with what tokens choose by weights, as experts, spread evenly"
 
+
+MAX_COUNT = 2**63
+"""What no column of whole numbers holds."""
 
 _WINDOWS = ("sliding_window", "attention_chunk_size")
 """What configurations name a window of attention by, beyond which nothing is kept."""
@@ -68,9 +71,15 @@ def predict(backend: Builds, case: Case) -> Prediction:
     with _explained(backend.torch):
         try:
             found = _predicted(backend, case)
-        except _depends_on_numbers(backend.torch):
+        except _depends_on_numbers(backend.torch):  # perhaps on no more than who goes where
             found = _predicted(backend, case, spread=True)
             notes.append(SPREAD)
+    call = found.call
+    if max(call.peak, call.flops, call.moved) >= MAX_COUNT:
+        raise Unsupported(
+            "it holds or does more than can be counted, 2^63 bytes or operations; lower batch_sizes "
+            "or sequence_lengths"
+        )
     return replace(found, note="; ".join(notes), seconds=time.perf_counter() - begin)
 
 
@@ -105,6 +114,11 @@ def _explained(torch: Any) -> Iterator[None]:
 
     try:
         yield
+    except TooLarge as error:
+        raise Unsupported(
+            f"it cannot be predicted, since it asks for numbers of a mask or of positions, and "
+            f"{error} are too many to follow; lower batch_sizes or sequence_lengths"
+        ) from error
     except _depends_on_numbers(torch) as error:
         raise Unsupported(
             f"it cannot be predicted, since what it does depends on numbers that follow from its "
