@@ -28,7 +28,7 @@ def _grouped_product(
     Rows of the result begin at multiples of 16 bytes.
     """
     left, right = arguments[:2]
-    ends = arguments[2] if len(arguments) > 2 else named.get("offs")
+    ends: Any = arguments[2] if len(arguments) > 2 else named.get("offs")
     rows, columns = left.shape[-2], right.shape[-1]
     shape = [rows, columns]
     if left.dim() == right.dim():

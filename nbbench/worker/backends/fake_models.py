@@ -67,7 +67,6 @@ def _replacing(torch: Any) -> Callable[..., Any]:
 @contextmanager
 def without_drawing(torch: Any, device: str) -> Iterator[None]:
     """Have weights be made on a device; what looks at the numbers that it draws draws none."""
-    initial = torch.nn.init
-    with patch.object(initial, "_no_grad_trunc_normal_", lambda tensor, *_, **__: tensor):
-        with torch.device(device):
-            yield
+    draws = patch.object(torch.nn.init, "_no_grad_trunc_normal_", lambda tensor, *_, **__: tensor)
+    with draws, torch.device(device):
+        yield

@@ -22,7 +22,7 @@ _WITHOUT_VALUES = ("empty", "empty_like", "empty_strided", "new_empty", "new_emp
 
 _OF_SHAPES = ("zeros_like", "ones_like", "full_like", "new_zeros", "new_ones", "new_full")
 _FILLING = ("ones", "zeros", "full")
-_UNIFORM = (*_OF_SHAPES, "_to_copy", "clone", "all", "any")
+_UNIFORM = (*_OF_SHAPES, "_to_copy", "clone", "all", "any", "amax", "amin", "sum")
 """Operations whose result is one number all over where their tensors are, beside pointwise ones."""
 
 _LIKE_SECOND = ("expand_as", "view_as", "reshape_as", "type_as")
@@ -67,6 +67,7 @@ class _KnownValues:
 
         self._torch, self._fake, self._spread = torch, fake, spread
         self._fake_class = fake_tensor.FakeTensor
+        self._writes: dict[int, int] = {}
         self._device_of = torch.ops.prim.device.default
         self._depends_on_values = (
             fake_tensor.DataDependentOutputException,
@@ -120,6 +121,8 @@ class _KnownValues:
     def _values(self, operation: Any, known: Any, result: Any) -> Any:
         """The values of a result; None where they are too many to be computed."""
         given = [t for t in _leaves(known) if isinstance(t, self._torch.Tensor)]
+        if operation._schema.is_mutable and any(map(_repeats, given)):
+            return None  # one number of it is all of them
         if self._is_small(result) and all(t.numel() <= MAX_NUMBERS for t in given):
             return self._computed(operation, *known)
         name, is_one = operation.overloadpacket.__name__, isinstance(result, self._fake_class)
@@ -134,6 +137,9 @@ class _KnownValues:
             elif name in ("new_ones", "new_zeros", "new_full"):
                 arguments = (arguments[0], [1], *arguments[2:])
             value = self._computed(operation, *self._shrunk((arguments, named)))
+            if name == "sum":
+                with self._without_modes():
+                    value = value * (given[0].numel() // max(result.numel(), 1))
         else:
             return None
         with self._without_modes():
@@ -214,7 +220,10 @@ class _KnownValues:
 
     def _known(self, value: Any) -> Any:
         if isinstance(value, self._fake_class):
-            return value.__dict__["known_values"]
+            values = value.__dict__["known_values"]
+            if self._writes and value.__dict__["known_since"] != self._writes_into(value):
+                raise KeyError("known_values")
+            return values
         if isinstance(value, (list, tuple)):
             return type(value)(self._known(each) for each in value)
         return value
@@ -242,19 +251,26 @@ class _KnownValues:
     def _keep(self, result: Any, values: Any) -> None:
         """Keep the values of a result, which has the same structure."""
         if isinstance(result, self._fake_class):
-            result.__dict__["known_values"] = values
+            result.__dict__.update(known_values=values, known_since=self._writes_into(result))
         elif isinstance(result, (list, tuple)):
             for each, its in zip(result, values):
                 self._keep(each, its)
 
     def _forget(self, operation: Any, arguments: tuple[Any, ...], named: dict[str, Any]) -> None:
-        """Forget the values of tensors that an operation has written into."""
+        """Forget the values of tensors that an operation has written into, and of their views."""
         if not operation._schema.is_mutable:
             return
-        for parameter, value in zip(operation._schema.arguments, arguments):
+        schema = operation._schema.arguments
+        given = [*arguments, *(named.get(each.name) for each in schema[len(arguments) :])]
+        for parameter, value in zip(schema, given):
             if parameter.alias_info is not None and parameter.alias_info.is_write:
                 for tensor in self._fakes_in(value):
-                    tensor.__dict__.pop("known_values", None)
+                    key = tensor.untyped_storage()._cdata
+                    self._writes[key] = self._writes.get(key, 0) + 1
+
+    def _writes_into(self, tensor: Any) -> int:
+        """How often numbers that are not known were written into a tensor's storage."""
+        return self._writes.get(tensor.untyped_storage()._cdata, 0) if self._writes else 0
 
     def _by_positions(
         self, operation: Any, arguments: tuple[Any, ...], named: dict[str, Any]
@@ -287,7 +303,7 @@ class _KnownValues:
         """Fake tensors of known values; what is no tensor stays as it is."""
         if isinstance(values, self._torch.Tensor):
             fake = self._fake.from_tensor(values)
-            fake.__dict__["known_values"] = values
+            self._keep(fake, values)
             return fake
         if isinstance(values, (list, tuple)):
             return type(values)(self._as_fake(each) for each in values)
@@ -310,6 +326,10 @@ def _leaves(value: Any) -> Iterator[Any]:
             yield from _leaves(each)
     else:
         yield value
+
+
+def _repeats(tensor: Any) -> bool:
+    return any(size > 1 and stride == 0 for size, stride in zip(tensor.shape, tensor.stride()))
 
 
 def _is_uniform(tensor: Any) -> bool:

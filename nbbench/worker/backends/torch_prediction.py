@@ -26,7 +26,6 @@ from .torch_generation import Generation
 from .torch_model import TorchModel
 from .torch_tensors import storage_bytes
 
-
 SPREAD = "predicted with what tokens choose by weights, as experts, spread evenly"
 
 
@@ -77,8 +76,8 @@ def predict(backend: Builds, case: Case) -> Prediction:
     call = found.call
     if max(call.peak, call.flops, call.moved) >= MAX_COUNT:
         raise Unsupported(
-            "it holds or does more than can be counted, 2^63 bytes or operations; lower batch_sizes "
-            "or sequence_lengths"
+            "it holds or does more than can be counted, 2^63 bytes or operations; lower "
+            "batch_sizes or sequence_lengths"
         )
     return replace(found, note="; ".join(notes), seconds=time.perf_counter() - begin)
 
