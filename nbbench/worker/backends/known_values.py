@@ -278,8 +278,9 @@ class _KnownValues:
         """Select by masks that are known from a tensor that is not: by their positions."""
         name = operation.overloadpacket.__name__
         if name == "masked_select":
-            tensor, mask = self._torch.broadcast_tensors(*arguments[:2])
-            return tensor[self._positions(mask)]
+            tensor, mask = arguments[:2]
+            shape = self._torch.broadcast_shapes(tensor.shape, mask.shape)
+            return tensor.expand(shape)[self._positions(mask, shape)]
         if name == "index":
             tensor, indices = arguments[:2]
             found: list[Any] = []
@@ -289,13 +290,14 @@ class _KnownValues:
             return operation(tensor, found)
         return operation(*arguments, **named)  # which raises again
 
-    def _positions(self, mask: Any) -> Any:
-        """Where a known mask is true, a tensor for each dimension."""
+    def _positions(self, mask: Any, shape: Any = None) -> Any:
+        """Where a known mask, broadcast to a shape, is true: a tensor for each dimension."""
         try:
             values = self._known(mask)
         except KeyError:
             return mask.nonzero(as_tuple=True)  # which raises
         with self._without_modes():
+            values = values.expand(values.shape if shape is None else shape)
             found = values.nonzero(as_tuple=True)
         return self._as_fake(found)
 
