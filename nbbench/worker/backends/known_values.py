@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
+from unittest.mock import patch
 
 from .fake_forms import form_of
 
@@ -47,10 +48,11 @@ def fake_tensors(torch: Any, spread: bool = False) -> Iterator[None]:
 
     With ``spread`` what is chosen by numbers that are not known is taken to be spread evenly.
     """
-    from torch._subclasses.fake_tensor import FakeTensorMode
+    from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 
     fake = FakeTensorMode(allow_non_fake_inputs=True)
-    with fake, _dispatch_mode(_KnownValues(torch, fake, spread)):
+    listing = patch.object(FakeTensor, "tolist", _listed, create=True)  # it is for a compiler's
+    with listing, fake, _dispatch_mode(_KnownValues(torch, fake, spread)):
         yield
 
 
@@ -317,6 +319,11 @@ class _KnownValues:
         elif isinstance(value, (list, tuple)):
             for each in value:
                 yield from self._fakes_in(each)
+
+
+def _listed(tensor: Any) -> Any:
+    """The numbers of a tensor as lists, asked for one by one."""
+    return [_listed(each) for each in tensor.unbind()] if tensor.dim() else tensor.item()
 
 
 def _leaves(value: Any) -> Iterator[Any]:
