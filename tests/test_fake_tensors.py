@@ -109,6 +109,12 @@ def test_numbers_that_follow_from_what_is_made_are_known():
         assert (torch.arange(6) % 3).tolist() == [0, 1, 2, 0, 1, 2]
 
 
+def test_known_numbers_leave_the_framework():
+    with fake_tensors(torch):
+        made = torch.arange(3).numpy()
+    assert (str(made.dtype), made.tolist()) == ("int64", [0, 1, 2])
+
+
 def test_numbers_that_were_drawn_of_real_ones_are_not():
     from torch._subclasses.fake_tensor import DataDependentOutputException
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import functools
-import importlib.util
 import json
 import re
+import subprocess
+import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,7 @@ from nbbench.worker.backend import Unsupported
 from nbbench.worker.backends.torch_tensors import storage_bytes
 from nbbench.worker.case import Case
 from tests.test_generation import GROUPED, LATENT, LLAMA, SLIDING, T5, case_of
+from tests.test_inputs import script
 
 HERE = Path(__file__).parent
 REAL = json.loads((HERE / "real_configs.json").read_text())
@@ -59,11 +62,7 @@ def config_of(name):
     for configs in (REAL, MULTIMODAL["vision"], MULTIMODAL["audio"]):
         if name in configs:
             return {k: v for k, v in configs[name].items() if k != "quantization_config"}
-    file = HERE.parent / "docs" / "tiny_configs.py"
-    spec = importlib.util.spec_from_file_location("tiny_configs", file)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return dict(module.tiny_configs([name]))[name]
+    return dict(script("tiny_configs").tiny_configs([name]))[name]
 
 
 def table_case(name, mode):
@@ -165,3 +164,83 @@ def test_the_predicted_cache_is_the_measured_one(backend, kind, cache, new_token
 @pytest.mark.parametrize("cache", ["dynamic", "static"])
 def test_so_is_that_of_hybrids(backend, model_type, cache, new_tokens):
     check_cache(backend, config_of(model_type), cache, new_tokens)
+
+
+LAYERDROP = {**REAL["wav2vec2-base-960h"], "layerdrop": 0.999}
+
+
+def test_no_layer_is_dropped_in_a_prediction(backend):
+    case = Case("pytorch", "m", LAYERDROP, "given", 2, 64, mode="training", device="cpu")
+    backend.import_model(case)
+    kept = replace(case, config={**LAYERDROP, "layerdrop": 0.0})
+    assert backend.predict(case).call.flops == backend.predict(kept).call.flops
+
+
+def test_a_choice_that_is_asked_for_is_spread_and_noted(backend):
+    case = table_case("dbrx", "inference")
+    backend.import_model(case)
+    assert "spread evenly" in backend.predict(case).note
+
+
+def test_a_large_batch_costs_no_more_to_predict(backend):
+    case = replace(table_case("llama-3.2-1b-instruct", "training"), batch_size=10**6)
+    backend.import_model(case)
+    small = backend.predict(replace(case, batch_size=2))
+    large = backend.predict(case)
+    assert large.weights == small.weights
+    assert large.call.flops == pytest.approx(small.call.flops * 10**6 / 2)
+
+
+def test_more_than_can_be_counted_is_one_sentence(backend):
+    case = replace(table_case("llama-3.2-1b-instruct", "inference"), batch_size=10**15)
+    backend.import_model(case)
+    with pytest.raises(Unsupported, match=r"can be counted, 2\^63 bytes.*lower batch_sizes"):
+        backend.predict(case)
+
+
+def test_what_is_compiled_is_predicted_as_eager(backend):
+    case = replace(table_case("llama-3.2-1b-instruct", "inference"), execution="compile")
+    backend.import_model(case)
+    assert backend.predict(case).note == "predicted as executed eagerly, not as compile"
+
+
+def test_predicting_leaves_the_libraries_as_they_were(backend):
+    case = table_case("llama-3.2-1b-instruct", "training")
+    backend.import_model(case)
+    before = (backend.torch.nn.Module._apply, backend.torch.nn.init._no_grad_trunc_normal_)
+    backend.predict(case)
+    after = (backend.torch.nn.Module._apply, backend.torch.nn.init._no_grad_trunc_normal_)
+    assert after == before
+    model, call = called(backend, case)
+    assert model.count(call) == model.count(call), "the same in every call"
+
+
+LARGE = {
+    "model_type": "llama", "hidden_size": 8192, "intermediate_size": 28672,
+    "num_hidden_layers": 80, "num_attention_heads": 64, "num_key_value_heads": 8,
+    "vocab_size": 128256, "architectures": ["LlamaForCausalLM"],
+}  # fmt: skip
+MEASURED_ALONE = """
+import json, resource, sys
+from nbbench.worker.backends.torch import TorchBackend
+from nbbench.worker.case import Case
+
+backend = TorchBackend()
+backend.load()
+config, mode = json.loads(sys.argv[1]), json.loads(sys.argv[2])
+case = Case("pytorch", "large", config, "given", 2, 64, device="cpu", **mode)
+backend.import_model(case)
+seconds = min(backend.predict(case).seconds for _ in range(2))
+print(json.dumps([seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss]))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", MODES)
+def test_a_model_of_70_billion_parameters_takes_three_seconds_and_no_memory(mode):
+    values = MODES[mode] if mode != "generation" else {**MODES[mode], "new_tokens": 128}
+    argv = [sys.executable, "-c", MEASURED_ALONE, json.dumps(LARGE), json.dumps(values)]
+    done = subprocess.run(argv, capture_output=True, text=True, check=True)
+    seconds, kib = json.loads(done.stdout.splitlines()[-1])
+    assert seconds < 3
+    assert kib < 1 << 20

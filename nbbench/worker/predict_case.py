@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import traceback
 from collections.abc import Callable
 from typing import Optional
@@ -15,6 +16,9 @@ from .prediction import CallCount
 
 _AROUND_S, _OPERATION_S = 0.05, 3e-4
 """About what predicting takes, and each operation of a pass in it."""
+
+ANY_S = sys.float_info.max
+"""Seconds that are allowed where a prediction was asked for: a message has no infinite ones."""
 
 _PASSES_OF_GENERATION = 3
 
@@ -48,7 +52,7 @@ def predict_case(backend: Backend, case: Case, emit: Callable[[Event], None]) ->
 def expected_seconds(case: Case, count: Optional[CallCount]) -> float:
     """About how long predicting a case takes, by what one call of it was counted to do."""
     if count is None:
-        return float("inf")
+        return ANY_S
     operations = float(count.operations)
     if case.new_tokens:
         operations *= _PASSES_OF_GENERATION / case.new_tokens

@@ -182,9 +182,14 @@ class _Visit:
             return outcome
         self._enter(Phase.PREDICTING)
         try:
-            return replace(outcome, prediction=predict(self._case))
+            found = predict(self._case)
+            note = found.note
+        except Unsupported as error:
+            found, note = None, str(error)
         except Exception:  # what was measured stays, whatever a model does without memory
             return outcome
+        reason = "; ".join(filter(None, [outcome.reason, note]))
+        return replace(outcome, prediction=found, reason=reason)
 
     def failed(self, status: Status, reason: str, error: Optional[BaseException] = None) -> Outcome:
         """The outcome of a visit that went wrong where it is."""

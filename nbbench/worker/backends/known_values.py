@@ -8,6 +8,7 @@ follows from weights is not known.
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -51,8 +52,12 @@ def fake_tensors(torch: Any, spread: bool = False) -> Iterator[None]:
     from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 
     fake = FakeTensorMode(allow_non_fake_inputs=True)
-    listing = patch.object(FakeTensor, "tolist", _listed, create=True)  # it is for a compiler's
-    with listing, fake, _dispatch_mode(_KnownValues(torch, fake, spread)):
+    ways_out = {"tolist": _listed, "numpy": _array}  # those of fake tensors are for compilers
+    with (
+        patch.multiple(FakeTensor, create=True, **ways_out),
+        fake,
+        _dispatch_mode(_KnownValues(torch, fake, spread)),
+    ):
         yield
 
 
@@ -324,6 +329,12 @@ class _KnownValues:
 def _listed(tensor: Any) -> Any:
     """The numbers of a tensor as lists, asked for one by one."""
     return [_listed(each) for each in tensor.unbind()] if tensor.dim() else tensor.item()
+
+
+def _array(tensor: Any, **_: Any) -> Any:
+    """The numbers of a tensor as an array."""
+    numpy = importlib.import_module("numpy")
+    return numpy.array(_listed(tensor), dtype=str(tensor.dtype).rpartition(".")[-1])
 
 
 def _leaves(value: Any) -> Iterator[Any]:

@@ -32,6 +32,11 @@ SPREAD = "predicted with what tokens choose by weights, as experts, spread evenl
 MAX_COUNT = 2**63
 """What no column of whole numbers holds."""
 
+_TOO_MUCH = (
+    "it holds or does more than can be counted, 2^63 bytes or operations; lower batch_sizes or "
+    "sequence_lengths"
+)
+
 _WINDOWS = ("sliding_window", "attention_chunk_size")
 """What configurations name a window of attention by, beyond which nothing is kept."""
 
@@ -75,10 +80,7 @@ def predict(backend: Builds, case: Case) -> Prediction:
             notes.append(SPREAD)
     call = found.call
     if max(call.peak, call.flops, call.moved) >= MAX_COUNT:
-        raise Unsupported(
-            "it holds or does more than can be counted, 2^63 bytes or operations; lower "
-            "batch_sizes or sequence_lengths"
-        )
+        raise Unsupported(_TOO_MUCH)
     return replace(found, note="; ".join(notes), seconds=time.perf_counter() - begin)
 
 
@@ -128,6 +130,10 @@ def _explained(torch: Any) -> Iterator[None]:
             f"it cannot be predicted, since an operation of it has no form without memory "
             f"({first_sentence(error)}); measure it"
         ) from error
+    except RuntimeError as error:
+        if "overflow" in str(error):
+            raise Unsupported(_TOO_MUCH) from error
+        raise
 
 
 def _depends_on_numbers(torch: Any) -> tuple[type[Exception], ...]:
