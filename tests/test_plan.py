@@ -16,8 +16,8 @@ from nbbench.report.fit import AROUND, DeviceMemory, Fit, needed
 from nbbench.worker import run_case
 from nbbench.worker.backends.torch_model import TorchModel
 from nbbench.worker.case import Case
-from nbbench.worker.predict_case import ANY_S, expected_seconds
-from nbbench.worker.prediction import CallCount
+from nbbench.worker.predict_case import expected_seconds
+from nbbench.worker.prediction import ANY_S, CallCount
 from tests.conftest import TINY_BERT
 from tests.test_generation import LLAMA
 

@@ -47,6 +47,7 @@ SEEN_OF_THE_WORKER = {
     "worker.deaths",
     "worker.memory_profile",
     "worker.messages",
+    "worker.prediction",
     "worker.summarize",
     "worker.timing",
     "worker.variables",

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from ..plan.cases import Case, Outcome
 from ..report.environment import EnvironmentKey
-from ..worker.predict_case import ANY_S
+from ..worker.prediction import ANY_S
 from .events import CaseEnded, Event
 from .supervise import Supervisor
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import traceback
 from collections.abc import Callable
 from typing import Optional
@@ -12,13 +11,10 @@ from .case import Case, Outcome, Phase, Status
 from .exceptions import first_line
 from .messages import Event, PhaseChanged
 from .own_code import OwnCodeError
-from .prediction import CallCount
+from .prediction import ANY_S, CallCount
 
 _AROUND_S, _OPERATION_S = 0.05, 3e-4
 """About what predicting takes, and each operation of a pass in it."""
-
-ANY_S = sys.float_info.max
-"""Seconds that are allowed where a prediction was asked for: a message has no infinite ones."""
 
 _PASSES_OF_GENERATION = 3
 

@@ -6,8 +6,12 @@ Python 3.9.
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from typing import Optional
+
+ANY_S = sys.float_info.max
+"""Seconds that a prediction may take that was asked for: a message has no infinite ones."""
 
 
 @dataclass(frozen=True)
