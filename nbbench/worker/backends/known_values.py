@@ -52,12 +52,9 @@ def fake_tensors(torch: Any, spread: bool = False) -> Iterator[None]:
     from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 
     fake = FakeTensorMode(allow_non_fake_inputs=True)
-    ways_out = {"tolist": _listed, "numpy": _array}  # those of fake tensors are for compilers
-    with (
-        patch.multiple(FakeTensor, create=True, **ways_out),
-        fake,
-        _dispatch_mode(_KnownValues(torch, fake, spread)),
-    ):
+    lists = patch.object(FakeTensor, "tolist", _listed, create=True)  # its own is for compilers
+    arrays = patch.object(FakeTensor, "numpy", _array, create=True)
+    with lists, arrays, fake, _dispatch_mode(_KnownValues(torch, fake, spread)):
         yield
 
 
