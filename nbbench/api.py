@@ -12,7 +12,7 @@ from .arguments.schema import BenchmarkArguments
 from .display.choose_display import display_for
 from .execution.job import Job
 from .execution.measure import measure, predict_cases
-from .plan.cases import Result
+from .plan.cases import Outcome, Result
 from .plan.plan import Plan
 from .report.atomic_write import check_writable
 from .report.comparison import Comparison
@@ -99,7 +99,10 @@ def predict_arguments(
     """`predict` for arguments that are one object already."""
     plan = Plan.of(arguments)
     job = Job(plan, partial(predict_cases, plan), is_timed=False)
-    return Predictions(watched(job, progress).results, memory)
+    ended = {result.case: result for result in watched(job, progress).results}
+    skipped = Outcome.skipped()
+    results = [ended.get(case, Result(case, skipped)) for case in plan.cases]
+    return Predictions(results, memory)
 
 
 async def arun(

@@ -9,10 +9,15 @@ import pandas as pd
 import pytest
 
 import nbbench
-from nbbench import ArgumentError
+from nbbench import ArgumentError, BenchmarkArguments
 from nbbench.cli import main
+from nbbench.execution.events import CaseEnded
+from nbbench.execution.measure import predict_cases
 from nbbench.execution.predictions import seconds_to_predict
+from nbbench.plan.cases import Result
+from nbbench.plan.plan import Plan
 from nbbench.report.fit import AROUND, DeviceMemory, Fit, needed
+from nbbench.report.predictions import Predictions, any_unfit
 from nbbench.worker import run_case
 from nbbench.worker.backends.torch_model import TorchModel
 from nbbench.worker.case import Case
@@ -22,7 +27,8 @@ from tests.conftest import TINY_BERT
 from tests.test_generation import LLAMA
 
 FLAGS = ["--batch-sizes", "2", "--sequence-lengths", "8", "--no-wait"]
-QUICK = {"batch_sizes": [2], "sequence_lengths": [8], "progress": False}
+SIZES = {"batch_sizes": [2], "sequence_lengths": [8]}
+QUICK = {**SIZES, "progress": False}
 CODE = """
 import torch
 
@@ -207,3 +213,29 @@ def test_predictions_are_no_estimates_of_runs(model):
     before = list(recent_results)
     nbbench.predict(model, **QUICK)
     assert list(recent_results) == before
+
+
+def test_what_is_cancelled_is_skipped_and_fits_nothing(model):
+    plan = Plan.of(BenchmarkArguments.of([model], {**SIZES, "wait": False}))
+    ends = [event for event in predict_cases(plan, lambda: True) if isinstance(event, CaseEnded)]
+    assert [end.outcome.status.value for end in ends] == ["skipped"]
+    predictions = Predictions([Result(end.case, end.outcome) for end in ends])
+    assert "the run was cancelled before it" in repr(predictions)
+    assert any_unfit(predictions, None)
+
+
+def test_what_breaks_off_leaves_no_case_unnamed(model, monkeypatch):
+    def broken(plan, cancelled):
+        raise OSError("no room")
+        yield
+
+    monkeypatch.setattr("nbbench.api.predict_cases", broken)
+    with pytest.warns(RuntimeWarning, match="no room"):
+        found = nbbench.predict(model, **QUICK)
+    assert found.frame["status"].tolist() == ["skipped"]
+    assert any_unfit(found, None)
+
+
+def test_it_predicts_in_this_process(model):
+    found = nbbench.predict(model, isolation="none", **QUICK)
+    assert found.frame["status"].tolist() == ["ok"]
