@@ -147,7 +147,15 @@ def check_cache(backend, config, cache, new_tokens):
     assert predicted.call.peak == pytest.approx(model.count(call).peak, rel=0.02)
 
 
-@pytest.mark.parametrize("new_tokens", [1, 2, 3, 40])
+NEW_TOKENS = (
+    pytest.param(1, marks=(pytest.mark.slow, pytest.mark.newest)),
+    2,
+    pytest.param(3, marks=(pytest.mark.slow, pytest.mark.newest)),
+    40,
+)
+
+
+@pytest.mark.parametrize("new_tokens", NEW_TOKENS)
 @pytest.mark.parametrize("kind", CACHES)
 @pytest.mark.parametrize("cache", ["dynamic", "static"])
 def test_the_predicted_cache_is_the_measured_one(backend, kind, cache, new_tokens):
@@ -244,3 +252,11 @@ def test_a_model_of_70_billion_parameters_takes_three_seconds_and_no_memory(mode
     seconds, kib = json.loads(done.stdout.splitlines()[-1])
     assert seconds < 3
     assert kib < 1 << 20
+
+
+def test_a_gpu_that_is_not_there_is_planned_for(backend):
+    case = table_case("llama-3.2-1b-instruct", "training")
+    backend.import_model(case)
+    here, there = backend.predict(case), backend.predict(replace(case, device="cuda"))
+    assert there.call.peak % 512 == 0, "its allocator's blocks"
+    assert here.call.peak < there.call.peak < 1.1 * here.call.peak

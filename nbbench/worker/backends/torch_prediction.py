@@ -101,11 +101,11 @@ def _predicted(backend: Builds, case: Case, spread: bool = False) -> Prediction:
 def _device(torch: Any, wanted: str) -> tuple[str, int]:
     """The device of the fake tensors, and what its allocator rounds sizes up to.
 
-    PyTorch has fake tensors on the devices that it was built for; those of others are the CPU's.
+    Without the driver of a GPU, PyTorch asks for it at some fake tensors: then they are the CPU's.
     """
-    is_gpu = wanted.startswith("cuda") or (wanted == "auto" and torch.cuda.is_available())
-    built = bool(torch.version.cuda or getattr(torch.version, "hip", None))
-    return ("cuda:0" if is_gpu and built else "cpu"), (CUDA_BLOCK if is_gpu else 1)
+    is_there = torch.cuda.is_available()
+    is_gpu = wanted.startswith("cuda") or (wanted == "auto" and is_there)
+    return ("cuda:0" if is_gpu and is_there else "cpu"), (CUDA_BLOCK if is_gpu else 1)
 
 
 @contextmanager
