@@ -260,3 +260,26 @@ def test_a_gpu_that_is_not_there_is_planned_for(backend):
     here, there = backend.predict(case), backend.predict(replace(case, device="cuda"))
     assert there.call.peak % 512 == 0, "its allocator's blocks"
     assert here.call.peak < there.call.peak < 1.1 * here.call.peak
+
+
+DECODERS = (
+    "llama-3.2-1b-instruct", "qwen2.5-0.5b", "qwen3-0.6b", "mistral-7b-v0.1", "gemma-2-2b",
+    "phi-3-mini-128k-instruct", "smollm3-3b", "olmo-2-1b", "falcon-7b", "starcoder2",
+)  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.newest
+@pytest.mark.parametrize("name", DECODERS)
+def test_operations_are_those_of_products_and_attention(backend, name):
+    """Two for each weight of a product and each token, and attention's two products."""
+    case = table_case(name, "inference")
+    backend.import_model(case)
+    module = backend.build(case, backend.open(case)).module
+    linear = [part for part in module.modules() if isinstance(part, backend.torch.nn.Linear)]
+    text, tokens = module.config.get_text_config(), case.batch_size * case.sequence_length
+    heads = text.num_attention_heads
+    width = heads * (getattr(text, "head_dim", None) or text.hidden_size // heads)
+    products = 2 * tokens * sum(part.weight.numel() for part in linear)
+    attention = 4 * tokens * case.sequence_length * width * text.num_hidden_layers
+    assert backend.predict(case).call.flops == pytest.approx(products + attention, rel=0.05)
