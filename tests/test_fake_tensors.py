@@ -160,6 +160,12 @@ def test_a_mask_of_any_size_is_known_that_is_the_same_all_over():
         assert mask.sum().item() == 10**12
 
 
+def test_a_mask_of_images_is_known_that_is_made_smaller():
+    with fake_tensors(torch):
+        mask = torch.ones(64, 224, 224, dtype=torch.long).float()
+        assert torch.nn.functional.interpolate(mask[None], size=(7, 7)).to(torch.bool).all()
+
+
 def test_a_large_mask_that_was_written_into_is_too_large_to_follow():
     with fake_tensors(torch):
         mask = torch.ones(10**6, 10**6, dtype=torch.long)

@@ -27,6 +27,9 @@ _FILLING = ("ones", "zeros", "full")
 _UNIFORM = (*_OF_SHAPES, "_to_copy", "clone", "all", "any", "amax", "amin", "sum")
 """Operations whose result is one number all over where their tensors are, beside pointwise ones."""
 
+_RESIZING = ("upsample_nearest2d", "upsample_bilinear2d", "upsample_bicubic2d")
+"""Operations that, like views, give the same number where there is but one."""
+
 _LIKE_SECOND = ("expand_as", "view_as", "reshape_as", "type_as")
 """Operations that ask for the shape and the dtype of a tensor, and not for its numbers."""
 
@@ -130,9 +133,11 @@ class _KnownValues:
         if self._is_small(result) and all(t.numel() <= MAX_NUMBERS for t in given):
             return self._computed(operation, *known)
         name, is_one = operation.overloadpacket.__name__, isinstance(result, self._fake_class)
-        if not is_one or not all(_is_uniform(tensor) for tensor in given):
-            return None
-        if getattr(operation, "is_view", False) and len(given) == 1:
+        with self._without_modes():
+            if not is_one or not all(_is_uniform(tensor) for tensor in given):
+                return None
+        keeps = getattr(operation, "is_view", False) or name in _RESIZING
+        if keeps and len(given) == 1:
             value = given[0]
         elif name in _FILLING or name in _UNIFORM or self._torch.Tag.pointwise in operation.tags:
             arguments, named = known
@@ -350,8 +355,11 @@ def _repeats(tensor: Any) -> bool:
 
 
 def _is_uniform(tensor: Any) -> bool:
-    """Whether a tensor is one number all over, by how it is stored."""
-    return all(size <= 1 or stride == 0 for size, stride in zip(tensor.shape, tensor.stride()))
+    """Whether a tensor is one number all over, by how it is stored or by its numbers."""
+    if all(size <= 1 or stride == 0 for size, stride in zip(tensor.shape, tensor.stride())):
+        return True
+    first = tensor[(0,) * tensor.dim()] if tensor.numel() else None
+    return 0 < tensor.numel() <= MAX_NUMBERS and bool((tensor == first).all())
 
 
 def _dispatch_mode(known: _KnownValues) -> Any:
