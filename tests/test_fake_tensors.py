@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+
 import pytest
 
 torch = pytest.importorskip("torch")
@@ -89,6 +91,17 @@ def test_attention_counts_heads_that_share_keys():
     operation = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu.default
     shared = flops_of(operation, (query, key, key), {}, None)
     assert shared == flops_of(operation, (query, query, query), {}, None) > 0
+
+
+@pytest.mark.parametrize("was_on", [True, False])
+def test_the_collector_is_off_meanwhile_and_as_before_after(was_on):
+    (gc.enable if was_on else gc.disable)()
+    try:
+        seen = []
+        counted(lambda: seen.append(gc.isenabled()))
+        assert (seen, gc.isenabled()) == ([False], was_on)
+    finally:
+        gc.enable()
 
 
 def test_a_counted_call_may_fail_and_leaves_nothing_behind():

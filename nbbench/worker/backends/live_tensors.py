@@ -8,6 +8,7 @@ the same way.
 
 from __future__ import annotations
 
+import gc
 import weakref
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator
@@ -33,6 +34,18 @@ class Peak:
     operation: str
 
 
+@contextmanager
+def without_collector() -> Iterator[None]:
+    """Have Python's garbage collector be off, as it is while samples are taken."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
 class LiveTensors:
     """The storages of a process's tensors over some calls.
 
@@ -54,9 +67,9 @@ class LiveTensors:
 
     @contextmanager
     def counting(self) -> Iterator[None]:
-        """Count what is asked of the framework meanwhile."""
+        """Count what is asked of the framework meanwhile; no collector frees anything amid it."""
         self._mode = _dispatch_mode(self._torch, self._run)
-        with self._mode:
+        with without_collector(), self._mode:
             yield
 
     def omit(self, tensors: Iterable[Any]) -> None:

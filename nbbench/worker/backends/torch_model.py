@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 import itertools
 from collections.abc import Iterator
@@ -81,6 +82,12 @@ class TorchModel:
             raise Unsupported(f"{self.architecture} is no class of Transformers")
         tokens = self._prepare_described(self._chosen)
         return self._inputs, tokens
+
+    def with_case(self, case: Case) -> TorchModel:
+        """The same model for the inputs of another case of it, which have yet to be prepared."""
+        other = copy.copy(self)
+        other._case, other._inputs, other.generation = case, {}, None
+        return other
 
     def let_go(self) -> None:
         """Forget the model, whose memory is then free."""

@@ -20,7 +20,7 @@ from ..measure import Call
 from ..prediction import CallCount, Prediction
 from .fake_models import as_if_real, without_drawing
 from .known_values import TooLarge, fake_tensors
-from .live_tensors import CUDA_BLOCK, LiveTensors
+from .live_tensors import CUDA_BLOCK, LiveTensors, without_collector
 from .torch_errors import first_sentence
 from .torch_generation import Generation
 from .torch_model import TorchModel
@@ -90,7 +90,7 @@ def _predicted(backend: Builds, case: Case, spread: bool = False) -> Prediction:
     name, block = _device(torch, case.device)
     device = FakeDevice(name, partial(without_drawing, torch, name))
     predictor = _Predictor(backend, device, block)
-    with as_if_real(torch), fake_tensors(torch, spread):
+    with without_collector(), as_if_real(torch), fake_tensors(torch, spread):
         if case.mode == "generation":
             return predictor.of_generation(case)
         if case.mode == "training":
@@ -208,7 +208,7 @@ class _Predictor:
             prompt if _generation_of(model).is_pair or prompt is None else prompt + after - slides
         )
         late = replace(case, sequence_length=longer, new_tokens=1 + slides)
-        model = self._backend.build(late, self._device)
+        model = model.with_case(late)
         model.prepare()
         generation = _generation_of(model)
         generation.put_through(later - slides)
