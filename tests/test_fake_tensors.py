@@ -187,6 +187,16 @@ def test_a_large_mask_that_was_written_into_is_too_large_to_follow():
             mask.all().item()
 
 
+def test_few_numbers_are_never_called_too_many():
+    from torch._subclasses.fake_tensor import DataDependentOutputException
+
+    with fake_tensors(torch):
+        mask = torch.ones(1, dtype=torch.long).expand(8)
+        mask.copy_(torch.zeros(8, dtype=torch.long))
+        with pytest.raises(DataDependentOutputException):
+            mask.sum().item()
+
+
 def test_numbers_that_are_too_many_are_counted_in_the_message():
     with fake_tensors(torch), pytest.raises(TooLarge, match="100,000,000"):
         (torch.arange(10**8) > 5).all().item()

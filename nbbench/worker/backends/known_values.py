@@ -169,8 +169,9 @@ class _KnownValues:
         """Note of tensors that they would be known if there were fewer numbers to follow."""
         marked = [*self._fakes_in(arguments), *self._fakes_in(result)]
         counts = [t.__dict__.get("numbers_not_followed", t.numel()) for t in marked]
-        for tensor in self._fakes_in(result):
-            tensor.__dict__["numbers_not_followed"] = max(counts)
+        if max(counts) > MAX_REAL_NUMBERS:  # else it is something else that is not followed
+            for tensor in self._fakes_in(result):
+                tensor.__dict__["numbers_not_followed"] = max(counts)
 
     def _comes_of_large(self, arguments: tuple[Any, ...]) -> bool:
         fakes = list(self._fakes_in(arguments))
