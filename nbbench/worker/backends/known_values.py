@@ -169,7 +169,7 @@ class _KnownValues:
         """Note of tensors that they would be known if there were fewer numbers to follow."""
         marked = [*self._fakes_in(arguments), *self._fakes_in(result)]
         counts = [t.__dict__.get("numbers_not_followed", t.numel()) for t in marked]
-        if max(counts, default=0) > MAX_REAL_NUMBERS:  # else it is something else that is not followed
+        if max(counts, default=0) > MAX_REAL_NUMBERS:
             for tensor in self._fakes_in(result):
                 tensor.__dict__["numbers_not_followed"] = max(counts)
 
