@@ -13,7 +13,7 @@ from .display.choose_display import display_for
 from .execution.executors import EXECUTORS
 from .execution.job import Job
 from .execution.measure import predict_cases
-from .plan.cases import Result
+from .plan.cases import Outcome, Result
 from .plan.plan import Plan
 from .report.atomic_write import check_writable
 from .report.comparison import Comparison
@@ -98,8 +98,11 @@ def predict_arguments(
 ) -> Predictions:
     """`predict` for arguments that are one object already."""
     plan = Plan.of(arguments.model_copy(update={"wait": False, "history": False}))
-    job = Job(plan, partial(predict_cases, plan))
-    return Predictions(watched(job, progress).results, memory)
+    job = Job(plan, partial(predict_cases, plan), is_timed=False)
+    ended = {result.case: result for result in watched(job, progress).results}
+    skipped = Outcome.skipped()
+    results = [ended.get(case, Result(case, skipped)) for case in plan.cases]
+    return Predictions(results, memory)
 
 
 async def arun(

@@ -65,8 +65,6 @@ class Recorder:
             key = environment_key(event.case, event.outcome.node)
             self._workers[key] = event.worker
         self._results[event.case] = result
-        if isinstance(event, CaseEnded):
-            recent_results.append(result)
         if result.outcome.status is not Status.SKIPPED:
             self.last_result_at = time.monotonic()
 
@@ -82,6 +80,17 @@ class Recorder:
     def report(self) -> Report:
         """The report of what was measured so far."""
         return Report.of(self.content())
+
+
+class Remember:
+    """Keeps what cases took, for estimates of others."""
+
+    name = "remembering results"
+
+    def on_event(self, event: Event) -> None:
+        """Keep the result of a case that has ended."""
+        if isinstance(event, CaseEnded):
+            recent_results.append(Result(event.case, event.outcome))
 
 
 class WatchLoad:

@@ -11,14 +11,13 @@ from .case import Case, Outcome, Phase, Status
 from .exceptions import first_line
 from .messages import Event, PhaseChanged
 from .own_code import OwnCodeError
-from .prediction import CallCount
+from .prediction import ANY_S, CallCount
 
 _AROUND_S, _OPERATION_S = 0.05, 3e-4
 """About what predicting takes, and each operation of a pass in it."""
 
 _PASSES_OF_GENERATION = 3
 
-_UNKNOWN_S = 1e9
 """Of a case whose operations were not counted: it is predicted where that was asked for alone."""
 
 
@@ -35,7 +34,7 @@ def predict_case(backend: Backend, case: Case, emit: Callable[[Event], None]) ->
             )
         found = predict(case)
         return Outcome(
-            Status.OK, architecture=found.architecture, dtype=found.dtype,
+            Status.OK, found.note, architecture=found.architecture, dtype=found.dtype,
             parameter_count=found.parameter_count, prediction=found,
         )  # fmt: skip
     except Unsupported as error:
@@ -51,7 +50,7 @@ def predict_case(backend: Backend, case: Case, emit: Callable[[Event], None]) ->
 def expected_seconds(case: Case, count: Optional[CallCount]) -> float:
     """About how long predicting a case takes, by what one call of it was counted to do."""
     if count is None:
-        return _UNKNOWN_S
+        return ANY_S
     operations = float(count.operations)
     if case.new_tokens:
         operations *= _PASSES_OF_GENERATION / case.new_tokens

@@ -10,7 +10,7 @@ import time
 import traceback
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, Optional
+from typing import Any, Optional, cast
 
 from . import nvml
 from .backend import COMPILED, Backend, Compiles, Device, Generates, Model, Unsupported
@@ -35,6 +35,7 @@ from .memory_profile import MemoryProfile
 from .messages import DeviceOpened, Event, PhaseChanged
 from .own_code import OwnCodeError, own_line
 from .predict_case import expected_seconds
+from .prediction import CallCount
 from .resident import release_free_memory
 from .runnable import ComputingShare
 from .summarize import summarize
@@ -165,8 +166,7 @@ class _Visit:
                 )
             if case.memory and (timing is None or timing.median_s < _COUNTED_PART * case.max_time):
                 self._enter(Phase.MEMORY)
-                count = getattr(model, "count", None)
-                self._known["count"] = counted = None if count is None else count(call)
+                self._known["count"] = counted = _counted(model, call)
                 if counted is not None:
                     self._known["asking_s"] = asking_seconds(device, call)
             if case.trace_memory_line_by_line:
@@ -188,9 +188,14 @@ class _Visit:
             return outcome
         self._enter(Phase.PREDICTING)
         try:
-            return replace(outcome, prediction=predict(self._case))
+            found = predict(self._case)
+            note = found.note
+        except Unsupported as error:
+            found, note = None, str(error)
         except Exception:  # what was measured stays, whatever a model does without memory
             return outcome
+        reason = "; ".join(filter(None, [outcome.reason, note]))
+        return replace(outcome, prediction=found, reason=reason)
 
     def failed(self, status: Status, reason: str, error: Optional[BaseException] = None) -> Outcome:
         """The outcome of a visit that went wrong where it is."""
@@ -377,6 +382,15 @@ def _times_of_tokens(model: Model, calls: int) -> dict[str, tuple[float, ...]]:
         "per_token": tuple(statistics.fmean(lap) for lap in each),
         "between_tokens": tuple(between[::step]),
     }
+
+
+def _counted(model: Model, call: Call) -> Optional[CallCount]:
+    """What a call does by its tensors; None where that cannot be counted, which costs no more."""
+    count = getattr(model, "count", None)
+    try:
+        return None if count is None else cast(Optional[CallCount], count(call))
+    except Exception:  # what was measured stays, whatever an operation does when it is watched
+        return None
 
 
 def _reference(device: Device) -> Optional[Reference]:
