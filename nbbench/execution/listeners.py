@@ -58,7 +58,7 @@ class Recorder:
         """Keep the result of a case that has ended, or of its visits so far."""
         if not isinstance(event, (CaseEnded, CaseVisited)):
             return
-        result = Result(event.case, event.outcome)
+        result = event.result
         if event.worker is not None:
             self._workers[event.case.framework, event.case.environment] = event.worker
         self._results[event.case] = result
@@ -114,7 +114,7 @@ class Autosave:
         """Add a case that has ended, or what its visits have measured so far."""
         if not isinstance(event, (CaseEnded, CaseVisited)):
             return
-        result = Result(event.case, event.outcome)
+        result = event.result
         self._measured = self._measured or has_measured([result])
         if self._measured:
             self._file.add(result, self._recorder.head(), self._recorder.content)
@@ -139,5 +139,5 @@ class OnResult:
         """Call the function at the end of a case."""
         if isinstance(event, CaseEnded) and self._function is not None:
             function, self._function = self._function, None
-            function(Result(event.case, event.outcome))
+            function(event.result)
             self._function = function

@@ -22,6 +22,7 @@ from .fork_server import ForkServers
 from .fresh_process import FreshProcesses
 from .predictions import run_predictions, seconds_to_predict
 from .rounds import run_rounds
+from .search import run_searches
 from .supervise import Supervisor
 from .this_kernel import ThisKernelAlone
 from .worker import Workers
@@ -36,8 +37,10 @@ def measure(plan: Plan, cancelled: Callable[[], bool]) -> Iterator[Event]:
     """Run every case of a plan; yields what happens, and the end of each case."""
     asked = plan.arguments
     predict_s = seconds_to_predict(asked.predict, len(plan.cases))
-    run = partial(run_rounds, baseline=asked.baseline, predict_s=predict_s)
-    return _carry_out(plan, cancelled, run)
+    rounds = partial(
+        run_rounds, baseline=asked.baseline, predict_s=predict_s, skip_larger=asked.skip_larger
+    )
+    return _carry_out(plan, cancelled, partial(run_searches, run=rounds))
 
 
 def predict_cases(plan: Plan, cancelled: Callable[[], bool]) -> Iterator[Event]:

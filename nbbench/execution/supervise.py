@@ -73,10 +73,18 @@ class Supervisor:
         return WorkerFacts({**self._facts, **self._workers.facts}, self._gpu)
 
     def visit(
-        self, case: Case, number: int, alone: bool, predict_s: float = 0.0
+        self,
+        case: Case,
+        number: int,
+        alone: bool,
+        predict_s: float = 0.0,
+        available: int | None = None,
     ) -> Generator[Event, None, Outcome]:
-        """Yield the events of one visit of a case; its outcome."""
-        request = RunCase(case, number, alone, self._folder_of(case), predict_s)
+        """Yield the events of one visit of a case; its outcome.
+
+        On the CPU a case that surely needs more than the bytes ``available`` is refused.
+        """
+        request = RunCase(case, number, alone, self._folder_of(case), predict_s, available)
         return (yield from self._carry_out(request, is_first=number == 0))
 
     def predict(self, case: Case) -> Generator[Event, None, Outcome]:

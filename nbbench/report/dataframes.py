@@ -51,7 +51,7 @@ _POSITIONS = {name: number for number, name in enumerate((*_FIRST, *_MEASURED))}
 _WHOLE = (
     "sequence_length", "new_tokens", "n", "visits", "parameters", "graph_breaks", "recompilations",
     "break_even_calls", "gpu_clock_before_mhz", "gpu_clock_after_mhz", "gpu_temperature_before_c",
-    "gpu_temperature_after_c",
+    "gpu_temperature_after_c", "searched_runs",
 )  # fmt: skip
 _BOOLEANS = ("noisy", "throttled")
 _NUMBERS = (
@@ -160,6 +160,7 @@ def _line_rows(trace: LineTrace) -> list[dict[str, Any]]:
 
 def _identity(result: Result) -> dict[str, Any]:
     case, outcome = result.case, result.outcome
+    limit = outcome.memory_limit or case.memory_limit
     return {
         **{axis.name: result.value(axis) for axis in AXES},
         "architecture": outcome.architecture,
@@ -167,6 +168,8 @@ def _identity(result: Result) -> dict[str, Any]:
         "device": outcome.device or case.device,
         "config_source": case.config_source,
         "lengths": case.lengths,
+        "searched_runs": outcome.searched_runs,
+        "memory_limit_mib": None if limit is None else limit / MIB,
         "status": outcome.status.value,
         "reason": outcome.reason,
         "phase": "" if outcome.phase is None else outcome.phase.value,

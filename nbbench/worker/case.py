@@ -74,6 +74,11 @@ class Case:
     of a batch were drawn from, where they have several lengths: ``row_lengths``, or ``texts``,
     which are never saved.
 
+    ``memory_limit`` is the most bytes that it may hold. A case that stands for the one that a
+    search has yet to find has the axis as ``searched``, with the size that the search begins with;
+    it is the largest that fits, or with a ``latency_limit`` in seconds the one of highest
+    throughput.
+
     ``source`` is the user's own file, or a folder: it is for the worker alone, and never saved.
     """
 
@@ -115,6 +120,9 @@ class Case:
     row_lengths: tuple[int, ...] = ()
     texts: tuple[str, ...] = field(default=(), compare=False)
     source: str = field(default="", compare=False)
+    memory_limit: Optional[int] = None
+    searched: str = ""
+    latency_limit: Optional[float] = None
 
     @property
     def is_own(self) -> bool:
@@ -159,6 +167,8 @@ class Axis:
     def in_label(self, case: Case) -> str:
         """The value as a part of the case's label; empty where the label omits it."""
         value = self.value(case)
+        if case.searched == self.name:
+            value = "max" if case.latency_limit is None else "best"
         usual = (self.usual, case.framework) if self.name == "environment" else (self.usual,)
         return "" if value is None or value in usual else self.text.format(value)
 
@@ -204,7 +214,10 @@ class Outcome:
     ``real_tokens_per_call`` are those that are no padding; ``prompt_tokens`` those that generation
     begins with. ``export_s`` is what of building went into the model's export to another runtime.
     ``sequence_length`` is what texts were padded to, where the case names no length. ``count`` is
-    what a call did by its tensors, and ``prediction`` what was predicted of it.
+    what a call did by its tensors, and ``prediction`` what was predicted of it. ``takes`` is the
+    most that the model takes of an axis, by its name, where the case asks for more.
+    ``searched_runs`` is how many runs a search took that found the case's size, under the bytes of
+    ``memory_limit``.
     ``detail`` is a traceback or the end of the worker's log, for the person at the keyboard; it
     is never saved. ``wall_s`` is the whole case, from request to outcome, and
     ``start_s`` what of it a new worker took to start and to import what later visits find imported.
@@ -231,6 +244,9 @@ class Outcome:
     sequence_length: Optional[int] = None
     count: Optional[CallCount] = None
     prediction: Optional[Prediction] = None
+    takes: dict[str, int] = field(default_factory=dict)
+    searched_runs: Optional[int] = None
+    memory_limit: Optional[int] = None
     wall_s: float = 0.0
     detail: str = ""
     start_s: float = 0.0

@@ -1,0 +1,90 @@
+"""The largest size that fits, between one that does and one that does not. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+MAX_SIZE = 2**20
+"""What does not run out of memory at this size does not hold what it is asked for."""
+
+_CONFIRMED = 3
+"""How many runs of the size that is found must fit: it is found, and confirmed twice."""
+
+_MAX_STRIDE = 8
+"""How many times as large as what fits a guess may be, while nothing is known not to fit."""
+
+
+@dataclass(frozen=True)
+class Tried:
+    """A run of a size: whether it fitted, and the bytes that it held at most, where known."""
+
+    size: int
+    fits: bool
+    peak: int | None = None
+
+
+class Bracket:
+    """Which size to try next, by those that were tried.
+
+    ``limit`` is what peaks are compared with, in bytes, and None where that is not known: a line
+    through the last two peaks says where the next size may be. Without such a line sizes double.
+    ``takes`` is the most that the model takes.
+    """
+
+    def __init__(self, first: int) -> None:
+        self.tried: list[Tried] = []
+        self.limit: int | None = None
+        self.takes = MAX_SIZE
+        self._first, self._guess = first, 0
+        self._at_the_edge = False
+
+    def guess(self, size: int) -> None:
+        """Have this size be tried next, if nothing that was tried speaks against it."""
+        self._guess = size
+
+    @property
+    def fails(self) -> int | None:
+        """The smallest size that does not fit, or that the model does not take, if any."""
+        failed = [each.size for each in self.tried if not each.fits]
+        known = [*failed, *([self.takes + 1] if self.takes < MAX_SIZE else [])]
+        return min(known, default=None)
+
+    @property
+    def fits(self) -> int:
+        """The largest size that fits in every run of it; 0 where none is known."""
+        below = self.fails or MAX_SIZE + 1
+        return max((t.size for t in self.tried if t.fits and t.size < below), default=0)
+
+    def next(self) -> int | None:
+        """The size to try; None when the largest is found, or that none fits."""
+        low, high = self.fits, self.fails
+        if not self.tried:
+            return min(self._first, self.takes)
+        if low == 0:
+            return None if high in (None, 1) else (high or 2) // 2
+        top = (high or MAX_SIZE + 1) - 1
+        if low == top:
+            runs = sum(1 for each in self.tried if each.size == low)
+            return low if runs < _CONFIRMED else None
+        guess, self._guess = self._guess or self._on_line(), 0
+        if high is None:
+            top = min(top, _MAX_STRIDE * low)
+            return min(max(guess or 2 * low, low + 1), top)
+        if low < guess <= top and not (guess == top and self._at_the_edge):
+            self._at_the_edge = guess == top
+            return guess
+        if guess == low and not self._at_the_edge:  # found, if one more does not fit
+            self._at_the_edge = True
+            return low + 1
+        self._at_the_edge = False
+        return (low + high) // 2
+
+    def _on_line(self) -> int:
+        """Where a line through the peaks of the two largest sizes meets the limit; 0 if nowhere."""
+        peaks = {t.size: t.peak for t in self.tried if t.fits and t.peak is not None}
+        if self.limit is None or len(peaks) < 2:
+            return 0
+        (a, low), (b, high) = sorted(peaks.items())[-2:]
+        if high <= low:
+            return 0
+        return b + max(self.limit - high, 0) * (b - a) // (high - low)
