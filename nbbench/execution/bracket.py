@@ -11,7 +11,10 @@ _CONFIRMED = 3
 """How many runs of the size that is found must fit: it is found, and confirmed twice."""
 
 _MAX_STRIDE = 8
-"""How many times as large as what fits a guess may be, while nothing is known not to fit."""
+"""How many times as large as what fits a size on the line may be, while all have fitted."""
+
+_DOUBT = 50
+"""Where a size fits in one run and not in another, sizes nearer than a fiftieth are as doubtful."""
 
 
 @dataclass(frozen=True)
@@ -35,12 +38,23 @@ class Bracket:
         self.tried: list[Tried] = []
         self.limit: int | None = None
         self.takes = MAX_SIZE
-        self._first, self._guess = first, 0
+        self._first, self._guess, self._doubtful = first, 0, MAX_SIZE + 2
         self._at_the_edge = False
 
     def guess(self, size: int) -> None:
         """Have this size be tried next, if nothing that was tried speaks against it."""
         self._guess = size
+
+    def add(self, tried: Tried) -> None:
+        """Count a run; where a size fits in one and not in another, the largest is just below."""
+        if not tried.fits and any(each.size == tried.size for each in self.tried):
+            self._doubtful = min(tried.size, self._doubtful)
+            self._guess = self._top(tried.size)
+        self.tried.append(tried)
+
+    def _top(self, fails: int) -> int:
+        """The largest size that may be found below one that does not fit."""
+        return fails - (max(1, fails // _DOUBT) if fails == self._doubtful else 1)
 
     @property
     def fails(self) -> int | None:
@@ -62,22 +76,23 @@ class Bracket:
             return min(self._first, self.takes)
         if low == 0:
             return None if high in (None, 1) else (high or 2) // 2
-        top = (high or MAX_SIZE + 1) - 1
-        if low == top:
+        top = self._top(high or MAX_SIZE + 1)
+        if low >= top:
             runs = sum(1 for each in self.tried if each.size == low)
             return low if runs < _CONFIRMED else None
-        guess, self._guess = self._guess or self._on_line(), 0
+        known, self._guess = self._guess, 0
+        guess = known or self._on_line()
         if high is None:
-            top = min(top, _MAX_STRIDE * low)
+            top = min(top, top if known else _MAX_STRIDE * low)
             return min(max(guess or 2 * low, low + 1), top)
-        if low < guess <= top and not (guess == top and self._at_the_edge):
+        if low < guess <= top and (known or guess < top or not self._at_the_edge):
             self._at_the_edge = guess == top
             return guess
         if guess == low and not self._at_the_edge:  # found, if one more does not fit
             self._at_the_edge = True
-            return low + 1
+            return min(low + 1, top)
         self._at_the_edge = False
-        return (low + high) // 2
+        return min((low + high) // 2, top)
 
     def _on_line(self) -> int:
         """Where a line through the peaks of the two largest sizes meets the limit; 0 if nowhere."""

@@ -110,9 +110,8 @@ class _Search:
             if self._cancelled():
                 return self._unfinished(Outcome.skipped())
             case = self.case_of(size)
-            outcome = yield from self._supervisor.visit(
-                self._trial(case), 0, True, available=None if bracket.tried else available_memory()
-            )
+            available = None if bracket.tried else available_memory()  # it is limited from then on
+            outcome = yield from self._supervisor.attempt(self._trial(case), available)
             self._last = size
             takes = outcome.takes.get(self._planned.searched, 0)
             if outcome.status is Status.UNSUPPORTED and 0 < takes < min(size, bracket.takes):
@@ -128,14 +127,14 @@ class _Search:
     def add(self, case: Case, outcome: Outcome) -> None:
         """Count a run of a size."""
         size, fits = getattr(case, self._planned.searched), outcome.status is Status.OK
-        self._bracket.tried.append(Tried(size, fits, _peak(outcome)))
+        self._bracket.add(Tried(size, fits, _peak(outcome)))
         self._reason = outcome.reason
 
     def _trial(self, case: Case) -> Case:
         """The case as it is tried: for its memory alone, in few calls."""
         return replace(
             case, speed=False, memory=True, energy=False, trace_memory_line_by_line=False,
-            rounds=None, max_time=0.1, memory_limit=self._bracket.limit,
+            memory_limit=self._bracket.limit,
         )  # fmt: skip
 
     def _begin(self, outcome: Outcome) -> Generator[Event, None, None]:

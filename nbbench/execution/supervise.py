@@ -87,6 +87,13 @@ class Supervisor:
         request = RunCase(case, number, alone, self._folder_of(case), predict_s, available)
         return (yield from self._carry_out(request, is_first=number == 0))
 
+    def attempt(self, case: Case, available: int | None = None) -> Generator[Event, None, Outcome]:
+        """Yield the events of a run for the memory alone, in few calls; its outcome."""
+        request = RunCase(
+            case, compiled_folder=self._folder_of(case), available=available, trial=True
+        )
+        return (yield from self._carry_out(request, is_first=True))
+
     def predict(self, case: Case) -> Generator[Event, None, Outcome]:
         """Yield the events of predicting a case; the outcome, which has the prediction."""
         return (yield from self._carry_out(PredictCase(case), is_first=True))

@@ -83,7 +83,7 @@ class LineTrace:
 
 def size_text(size: int) -> str:
     """A size as one would give it: 8 GB, or else in MiB."""
-    for unit, scale in (("GB", 10**9), ("GiB", 2**30), ("MB", 10**6)):
+    for unit, scale in (("GB", 10**9), ("GiB", 2**30), ("MB", 10**6), ("MiB", 2**20)):
         if size % scale == 0:
             return f"{size // scale} {unit}"
     return f"{size / 2**20:,.1f} MiB"

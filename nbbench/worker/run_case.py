@@ -47,7 +47,7 @@ _MAX_PHASE_STEPS = 10
 _MAX_COMPILING_CALLS = 20
 _PHASES_SHARE_OF_TIME = 0.1
 
-_MEMORY_CALLS = 3
+_MEMORY_CALLS, _TRIAL_CALLS = 3, 2
 _POLLED_SECONDS = 0.1
 """Polling at 5 ms wants calls for at least this long."""
 
@@ -61,6 +61,7 @@ def run_case(
     compiled_folder: str = "",
     predict_s: float = 0.0,
     available: Optional[int] = None,
+    trial: bool = False,
 ) -> Outcome:
     """Visit one case in this process; every failure comes back as an outcome.
 
@@ -68,12 +69,15 @@ def run_case(
     from 0; one that is ``alone`` samples until it is precise. What is compiled is kept in
     ``compiled_folder``, if there is one, and found there by later visits. What the case holds is
     predicted, too, where that is expected to take ``predict_s`` at most. On the CPU nothing is run
-    of a case that surely needs more than the bytes ``available``.
+    of a case that surely needs more than the bytes ``available``. A ``trial`` is for the memory
+    alone, in few calls.
     """
     keep_compiled_in = getattr(backend, "keep_compiled_in", None)
     if compiled_folder and keep_compiled_in is not None:
         keep_compiled_in(compiled_folder)
-    visit = _Visit(backend, case, emit, round_number, alone, bool(compiled_folder), available)
+    visit = _Visit(
+        backend, case, emit, round_number, alone, bool(compiled_folder), available, trial
+    )
     try:
         return visit.predicted(visit.measured(), predict_s)
     except Unsupported as error:
@@ -127,11 +131,12 @@ class _Visit:
         alone: bool,
         has_folder: bool,
         available: Optional[int],
+        trial: bool,
     ) -> None:
         self.phase = Phase.IMPORTING
         self._backend, self._case, self._emit = backend, case, emit
         self._round, self._alone, self._has_folder = round_number, alone, has_folder
-        self._available = available
+        self._available, self._trial = available, trial
         self._known: dict[str, Any] = {}
         self._note = ""
         self._loading: Optional[int] = None
@@ -163,8 +168,9 @@ class _Visit:
         if self._round == 0:  # later visits are for the time alone
             if case.memory and memory is None:
                 self._enter(Phase.MEMORY)
-                memory = _memory_of_calls(device, model, call)
-            if case.mode in ("training", "generation"):
+                calls = _TRIAL_CALLS if self._trial else _MEMORY_CALLS
+                memory = _memory_of_calls(device, model, call, calls)
+            if case.mode in ("training", "generation") and not self._trial:
                 self._enter(Phase.MEMORY)
                 memory, timing = _by_phase(case, device, model, memory, timing)
             if case.energy:
@@ -173,7 +179,7 @@ class _Visit:
                 self._known["energy"] = energy_of_calls(
                     device.gpu_uuid, call, device.stopwatch, call_s
                 )
-            if case.memory:
+            if case.memory and not self._trial:
                 self._enter(Phase.MEMORY)
                 count = getattr(model, "count", None)
                 self._known["count"] = None if count is None else count(call)
@@ -419,10 +425,9 @@ def _reference(device: Device) -> Optional[Reference]:
     return None if call is None else Reference(call, device.stopwatch)
 
 
-def _memory_of_calls(device: Device, model: Model, call: Call) -> MemoryProfile:
+def _memory_of_calls(device: Device, model: Model, call: Call, calls: int) -> MemoryProfile:
     """Take the peak in calls of its own, after one that is not watched; more if it is polled."""
     call_s = device.stopwatch(call, 1)
-    calls = _MEMORY_CALLS
     if not device.memory.peak_costs_nothing:
         calls = max(calls, int(_POLLED_SECONDS / max(call_s, 1e-4)))
     device.memory.start()

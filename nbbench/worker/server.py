@@ -253,7 +253,7 @@ def _outcome(backend: Backend, request: Union[RunCase, PredictCase], events: Bin
         return predict_case(backend, request.case, emit)
     return run_case(
         backend, request.case, emit, request.round, request.alone, request.compiled_folder,
-        request.predict_s, request.available,
+        request.predict_s, request.available, request.trial,
     )  # fmt: skip
 
 
