@@ -40,6 +40,7 @@ class Bracket:
         self.takes = MAX_SIZE
         self._first, self._guess, self._doubtful = first, 0, MAX_SIZE + 2
         self._at_the_edge = False
+        self._excess = 0
 
     def guess(self, size: int) -> None:
         """Have this size be tried next, if nothing that was tried speaks against it."""
@@ -47,10 +48,20 @@ class Bracket:
 
     def add(self, tried: Tried) -> None:
         """Count a run; where a size fits in one and not in another, the largest is just below."""
-        if not tried.fits and any(each.size == tried.size for each in self.tried):
+        before = [each.peak or 0 for each in self.tried if each.size == tried.size]
+        if not tried.fits and before:
             self._doubtful = min(tried.size, self._doubtful)
-            self._guess = self._top(tried.size)
+            if tried.peak is not None:
+                self._excess = max(self._excess, tried.peak - max(before))
         self.tried.append(tried)
+        if not tried.fits and before:
+            self._guess = self._on_line() or self._top(tried.size)
+
+    def _has_fitted(self, tried: Tried) -> bool:
+        """Whether a run fits, even if measuring holds as much more as it has been seen to."""
+        if tried.peak is None or self.limit is None:
+            return tried.fits
+        return tried.fits and tried.peak + self._excess <= self.limit
 
     def _top(self, fails: int) -> int:
         """The largest size that may be found below one that does not fit."""
@@ -59,7 +70,7 @@ class Bracket:
     @property
     def fails(self) -> int | None:
         """The smallest size that does not fit, or that the model does not take, if any."""
-        failed = [each.size for each in self.tried if not each.fits]
+        failed = [each.size for each in self.tried if not self._has_fitted(each)]
         known = [*failed, *([self.takes + 1] if self.takes < MAX_SIZE else [])]
         return min(known, default=None)
 
@@ -67,7 +78,8 @@ class Bracket:
     def fits(self) -> int:
         """The largest size that fits in every run of it; 0 where none is known."""
         below = self.fails or MAX_SIZE + 1
-        return max((t.size for t in self.tried if t.fits and t.size < below), default=0)
+        fitted = (each.size for each in self.tried if self._has_fitted(each))
+        return max((size for size in fitted if size < below), default=0)
 
     def next(self) -> int | None:
         """The size to try; None when the largest is found, or that none fits."""
@@ -102,4 +114,4 @@ class Bracket:
         (a, low), (b, high) = sorted(peaks.items())[-2:]
         if high <= low:
             return 0
-        return b + max(self.limit - high, 0) * (b - a) // (high - low)
+        return int(b + (self.limit - self._excess - high) * (b - a) // (high - low))

@@ -15,7 +15,14 @@ is what is resident, and the system counts what is asked for."""
 
 
 class OverLimit(Exception):
-    """A case has held more than it may; the message says how much."""
+    """A case has held more than it may; the message says how much.
+
+    ``memory`` is the profile of its calls, where they were run.
+    """
+
+    def __init__(self, message: str, memory: Optional[MemoryProfile]) -> None:
+        super().__init__(message)
+        self.memory = memory
 
 
 def limit_memory(device: Any, size: int) -> None:
@@ -33,7 +40,9 @@ def check_peak(
     """Raise `OverLimit` where more was held than ``size`` bytes, while loading or in calls."""
     peak = max(loading or 0, (memory.peak or 0) if memory is not None else 0)
     if size is not None and peak > size:
-        raise OverLimit(f"{size_text(peak)} were held, and memory_limit is {size_text(size)}")
+        raise OverLimit(
+            f"{size_text(peak)} were held, and memory_limit is {size_text(size)}", memory
+        )
 
 
 def _limit_process(size: int) -> None:

@@ -83,7 +83,8 @@ def run_case(
     except Unsupported as error:
         return visit.failed(Status.UNSUPPORTED, str(error), takes=getattr(error, "takes", {}))
     except OverLimit as error:
-        return visit.failed(Status.OOM, f"{error}; {_less_of(case, visit.phase)}")
+        outcome = visit.failed(Status.OOM, f"{error}; {_less_of(case, visit.phase)}")
+        return replace(outcome, memory=error.memory)
     except CannotFit as error:
         return visit.failed(Status.OOM, str(error))
     except OwnCodeError as error:
