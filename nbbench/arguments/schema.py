@@ -96,7 +96,8 @@ class BenchmarkArguments(BaseModel):
     )
     sequence_lengths: Annotated[list[SizeOrMax], AsList] = _option(
         [8, 32, 128, 512],
-        "how many tokens (audio: frames) a sample has; images have none; max is as many as fit",
+        "how many tokens (audio: frames) a sample has; images have none; max is the most that fit "
+        "in memory",
         short="s",
     )
     paddings: Annotated[list[Part], AsList] = _option(
