@@ -18,6 +18,7 @@ MARKS = {
     "colab": LONG,
     "compile_or_not": LONG,
     "fewer_bits": pytest.mark.slow,
+    "largest_batch": pytest.mark.slow,
     "latency_budget": pytest.mark.slow,
     "quickstart": LONG,
     "choosing_a_model": LONG,
