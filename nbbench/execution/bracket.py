@@ -13,8 +13,9 @@ _CONFIRMED = 3
 _MAX_STRIDE = 8
 """How many times as large as what fits a size on the line may be, while all have fitted."""
 
-_DOUBT = 50
-"""Where a size fits in one run and not in another, sizes nearer than a fiftieth are as doubtful."""
+_DOUBT = 0.02
+"""Where a size fits in one run and not in another, sizes nearer than so are as doubtful; each time
+that this is found, twice as far."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class Bracket:
         self.takes = MAX_SIZE
         self._first, self._guess, self._doubtful = first, 0, MAX_SIZE + 2
         self._at_the_edge = False
-        self._excess = 0
+        self._excess, self._doubt = 0, _DOUBT / 2
 
     def guess(self, size: int) -> None:
         """Have this size be tried next, if nothing that was tried speaks against it."""
@@ -51,6 +52,7 @@ class Bracket:
         before = [each.peak or 0 for each in self.tried if each.size == tried.size]
         if not tried.fits and before:
             self._doubtful = min(tried.size, self._doubtful)
+            self._doubt = 2 * self._doubt
             if tried.peak is not None:
                 self._excess = max(self._excess, tried.peak - max(before))
         self.tried.append(tried)
@@ -65,7 +67,7 @@ class Bracket:
 
     def _top(self, fails: int) -> int:
         """The largest size that may be found below one that does not fit."""
-        return fails - (max(1, fails // _DOUBT) if fails == self._doubtful else 1)
+        return fails - (max(1, int(fails * self._doubt)) if fails == self._doubtful else 1)
 
     @property
     def fails(self) -> int | None:
