@@ -16,7 +16,7 @@ _MAX_REFINED = 6
 """How many sizes are tried between those that were doubled."""
 
 _FINE = 8
-"""Sizes that are nearer to the best than its eighth are not told apart."""
+"""Sizes nearer to the best than an eighth of it are not tried."""
 
 Run = Callable[
     [Sequence[Case], Mapping[EnvironmentKey, Supervisor], Callable[[], bool]], Iterator[Event]
