@@ -10,6 +10,7 @@ from typing import Any
 
 from .arguments.schema import BenchmarkArguments
 from .display.choose_display import display_for
+from .errors import ArgumentError
 from .execution.executors import EXECUTORS
 from .execution.job import Job
 from .execution.measure import predict_cases
@@ -97,6 +98,10 @@ def predict_arguments(
     arguments: BenchmarkArguments, memory: DeviceMemory | None = None, progress: bool = True
 ) -> Predictions:
     """`predict` for arguments that are one object already."""
+    if arguments.searched:
+        raise ArgumentError(
+            "max and best are found by runs, and nothing is run to predict; give sizes"
+        )
     plan = Plan.of(arguments.model_copy(update={"wait": False, "history": False}))
     job = Job(plan, partial(predict_cases, plan), is_timed=False)
     ended = {result.case: result for result in watched(job, progress).results}

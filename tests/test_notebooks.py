@@ -20,6 +20,7 @@ MARKS = {
     "compile_or_not": LONG,
     "does_it_fit": pytest.mark.slow,
     "fewer_bits": pytest.mark.slow,
+    "largest_batch": pytest.mark.slow,
     "latency_budget": pytest.mark.slow,
     "quickstart": LONG,
     "choosing_a_model": LONG,

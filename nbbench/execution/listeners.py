@@ -60,7 +60,7 @@ class Recorder:
         """Keep the result of a case that has ended, or of its visits so far."""
         if not isinstance(event, (CaseEnded, CaseVisited)):
             return
-        result = Result(event.case, event.outcome)
+        result = event.result
         if event.worker is not None:
             key = environment_key(event.case, event.outcome.node)
             self._workers[key] = event.worker
@@ -90,7 +90,7 @@ class Remember:
     def on_event(self, event: Event) -> None:
         """Keep the result of a case that has ended."""
         if isinstance(event, CaseEnded):
-            recent_results.append(Result(event.case, event.outcome))
+            recent_results.append(event.result)
 
 
 class WatchLoad:
@@ -126,7 +126,7 @@ class Autosave:
         """Add a case that has ended, or what its visits have measured so far."""
         if not isinstance(event, (CaseEnded, CaseVisited)):
             return
-        result = Result(event.case, event.outcome)
+        result = event.result
         self._measured = self._measured or has_measured([result])
         if self._measured:
             self._file.add(result, self._recorder.head(), self._recorder.content)
@@ -161,7 +161,7 @@ class KeepHistory:
             if file is None:
                 return
             self._store = HistoryStore(file, self._recorder.machine)
-        self._store.add(Result(event.case, event.outcome), event.worker)
+        self._store.add(event.result, event.worker)
         self._failed = False
 
     def close(self) -> None:
@@ -182,5 +182,5 @@ class OnResult:
         """Call the function at the end of a case."""
         if isinstance(event, CaseEnded) and self._function is not None:
             function, self._function = self._function, None
-            function(Result(event.case, event.outcome))
+            function(event.result)
             self._function = function
