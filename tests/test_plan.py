@@ -155,7 +155,7 @@ def test_a_new_cache_or_length_is_predicted_by_case():
     ).frame  # fmt: skip
     positions = frame["sequence_length"] + frame["new_tokens"] - 1
     assert sorted(positions) == [11, 15, 19, 23]
-    assert (frame["cache_mib"] / positions).nunique() == 1
+    assert (frame["kv_cache_mib"] / positions).nunique() == 1
 
 
 @pytest.mark.parametrize(("asked", "there"), [(True, True), (False, False)])
