@@ -216,6 +216,8 @@ def test_other_frameworks_have_no_ranks(probe):
         ({"ranks": [4]}, "ranks is for parallels tensor or data; add it to parallels"),
         ({"parallel": "data", "isolation": "none"}, "parallels asks for several; keep one"),
         ({"parallel": "data", "ranks": []}, "ranks is empty"),
+        ({"parallel": "data", "ranks": [65]}, "65 processes are more than one machine has use"),
+        ({"parallel": "data", "batch_sizes": "max"}, "with parallels data the ranks divide it"),
     ],
 )
 def test_arguments_that_do_not_go_together(arguments, message):

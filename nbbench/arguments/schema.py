@@ -29,7 +29,22 @@ from ..worker.timing import MIN_SAMPLES
 from .given import as_amounts, as_lengths, as_list, config_as_dict
 from .own_inputs import inputs_as_dict
 from .problems import problems_of
-from .value_types import AsList, DType, Framework, Name, Part, Seconds, Size, as_name, no_bool
+from .searched import refuse_search, searched_axis
+from .value_types import (
+    AsList,
+    DType,
+    Duration,
+    Framework,
+    MemorySize,
+    Name,
+    Part,
+    Seconds,
+    Size,
+    SizeOrBest,
+    SizeOrMax,
+    as_name,
+    no_bool,
+)
 
 BELONGS_TO: dict[str, tuple[str, Any]] = {
     "optimizer": ("training", True),
@@ -49,6 +64,9 @@ BELONGS_TO: dict[str, tuple[str, Any]] = {
 
 Of several values in a tuple it must have one.
 """
+
+
+MAX_RANKS = 64
 
 
 def _option(default: Any, help_text: str, **extra: Any) -> Any:
@@ -83,12 +101,16 @@ class BenchmarkArguments(BaseModel):
     frameworks: Annotated[list[Framework], AsList] = _option(
         ["pytorch"], "frameworks to measure in", short="f"
     )
-    batch_sizes: Annotated[list[Size], AsList] = _option(
-        [8], "how many samples a call takes", short="b"
+    batch_sizes: Annotated[list[SizeOrBest], AsList] = _option(
+        [8],
+        "how many samples a call takes; max is the largest that fits in memory, best the one of "
+        "the highest throughput within latency_limit",
+        short="b",
     )
-    sequence_lengths: Annotated[list[Size], AsList] = _option(
+    sequence_lengths: Annotated[list[SizeOrMax], AsList] = _option(
         [8, 32, 128, 512],
-        "how many tokens (audio: frames) a sample has; images have none",
+        "how many tokens (audio: frames) a sample has; images have none; max is the most that fit "
+        "in memory",
         short="s",
     )
     paddings: Annotated[list[Part], AsList] = _option(
@@ -113,8 +135,8 @@ class BenchmarkArguments(BaseModel):
         "measure how a sequence is continued: a prompt of sequence_lengths is put through, then "
         "new_tokens are made one by one, greedily; time to the first token and of each after it",
     )
-    new_tokens: Annotated[list[Size], AsList] = _option(
-        [32], "how many tokens generation makes for each sequence"
+    new_tokens: Annotated[list[SizeOrMax], AsList] = _option(
+        [32], "how many tokens generation makes for each sequence; max is the most that fit"
     )
     caches: Annotated[list[Literal["dynamic", "static", "quantized"]], AsList] = _option(
         ["dynamic"],
@@ -129,6 +151,17 @@ class BenchmarkArguments(BaseModel):
         None,
         "predict what each case holds, too, on tensors without memory (predicted_peak_mib); by "
         "default where all of a run's cases can be predicted in about a second",
+    )
+    memory_limit: MemorySize = _option(
+        None,
+        "the most memory that a case may hold, like 8 GB: what its process holds on the CPU, what "
+        "the allocator gives out on a GPU; what holds more is out of memory",
+    )
+    latency_limit: Duration = _option(
+        None, "the longest that a call may take, like 50 ms, for batch_sizes best"
+    )
+    skip_larger: bool = _option(
+        True, "skip cases that are larger than one that ran out of memory, and else the same"
     )
     energy: bool = _option(
         False,
@@ -425,6 +458,16 @@ class BenchmarkArguments(BaseModel):
             )
         return count
 
+    @field_validator("ranks")
+    @classmethod
+    def _as_many_as_a_machine_has(cls, ranks: list[int]) -> list[int]:
+        if max(ranks, default=1) > MAX_RANKS:
+            raise ValueError(
+                f"ranks: {quoted(max(ranks))} processes are more than one machine has use for; "
+                f"give at most {MAX_RANKS}"
+            )
+        return ranks
+
     @field_validator("seed")
     @classmethod
     def _seed_of_64_bits(cls, seed: int) -> int:
@@ -493,11 +536,25 @@ class BenchmarkArguments(BaseModel):
             raise ValueError("padding and lengths both say how long rows are; keep one")
         return self
 
+    @model_validator(mode="after")
+    def _one_search(self) -> BenchmarkArguments:
+        problem = refuse_search(self)
+        if problem:
+            raise ValueError(problem)
+        return self
+
+    @property
+    def searched(self) -> str:
+        """The axis of which the arguments ask for the largest or the best size; "" for none."""
+        return searched_axis(self)
+
     @property
     def longest_rows(self) -> list[int | None]:
         """What rows of several ``lengths`` are cut to: given ``sequence_lengths``, else nothing."""
         usual = _usual("sequence_lengths")
-        return [None] if self.sequence_lengths == usual else [*self.sequence_lengths]
+        if self.sequence_lengths == usual:
+            return [None]
+        return [*self.sequence_lengths]
 
     def modes(self) -> list[str]:
         """What to measure of each model: ``inference``, ``training``, ``generation``."""

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from ..plan.cases import Case, Outcome
 from ..report.environment import EnvironmentKey
+from ..worker.prediction import ANY_S
 from .events import CaseEnded, Event
 from .supervise import Supervisor
 
@@ -34,4 +35,4 @@ def seconds_to_predict(asked: bool | None, count: int) -> float:
     """The most seconds that predicting each of so many cases may take beside their run."""
     if asked is None:
         return _USUAL_S / max(count, 1)
-    return _ANY_S if asked else 0.0
+    return ANY_S if asked else 0.0

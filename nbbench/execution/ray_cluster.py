@@ -9,7 +9,9 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import socket
-from collections.abc import Callable, Generator, Iterator, Sequence
+import time
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,14 +23,21 @@ from ..machine.machine import MachineFacts, describe_machine
 from ..plan.cases import AXES, Case, Outcome, Phase, Status
 from ..plan.plan import Plan
 from ..text import error_text, quoted
-from .events import CaseEnded, CaseVisited, Event, Notice
+from ..worker.messages import SamplingProgress
+from .events import CaseEnded, CaseEvent, CaseVisited, Event, Notice
 from .fork_server import close_workers
 from .measure import measure
 
 MAX_TRIES = 3
 """How often a case is begun whose node dies."""
 
+MAX_GIVEN = 1000
+"""How many groups Ray has at a time: to ask for each whether it has something to say takes time."""
+
 _WAIT_S = 0.1
+_PROGRESS_S = 1.0
+"""How often a node tells how sampling goes: a thousand of them do."""
+
 _REACH_S = 5.0
 _CANCEL_S = 2.0
 """Seconds that a task has to end its cases before its process is ended."""
@@ -94,14 +103,15 @@ class _Cluster:
         """Have all groups measured; yields their events."""
         found = yield from self._unmeasured()
         try:
-            for cases in groups_of(found, self._plan.arguments.baseline is not None):
-                self._begin(_Group(cases))
-            while self._running:
+            groups = groups_of(found, self._plan.arguments.baseline is not None)
+            waiting = deque(_Group(cases) for cases in groups)
+            while self._running or waiting:
                 if cancelled():
-                    yield from self._cancelled()
+                    yield from self._cancelled(waiting)
                     return
-                ready, _ = self._ray.wait([*self._running], timeout=_WAIT_S, fetch_local=True)
-                for stream in ready:
+                while waiting and len(self._running) < MAX_GIVEN:
+                    self._begin(waiting.popleft())
+                for stream in self._ready():
                     yield from self._received(stream)
         finally:
             self._end_all()
@@ -121,6 +131,16 @@ class _Cluster:
         if store is not None:
             store.close()
         return left
+
+    def _ready(self) -> list[Any]:
+        """The tasks that have something to say, after waiting a moment for the first."""
+        streams = [*self._running]
+        ready, _ = self._ray.wait(streams, timeout=_WAIT_S, fetch_local=True)
+        if ready:
+            ready, _ = self._ray.wait(
+                streams, num_returns=len(streams), timeout=0, fetch_local=True
+            )
+        return list(ready)
 
     def _begin(self, group: _Group) -> None:
         group.tries += 1
@@ -169,8 +189,8 @@ class _Cluster:
         for case in group.left:
             yield CaseEnded(case, Outcome(Status.CRASHED, reason, node=group.node))
 
-    def _cancelled(self) -> Iterator[Event]:
-        groups = list(self._running.values())
+    def _cancelled(self, waiting: Iterable[_Group]) -> Iterator[Event]:
+        groups = [*self._running.values(), *waiting]
         self._end_all()
         for group in groups:
             for case in group.left:
@@ -256,12 +276,23 @@ def _measured_on_node(plan: Plan) -> Iterator[tuple[Event, tuple[str, MachineFac
     here = {"executor": "local", "resume": False, "idle_limit": _IDLE_S, "history": False}
     plan = dataclasses.replace(plan, arguments=plan.arguments.model_copy(update=here))
     try:
-        for event in measure(plan, lambda: False):
+        for event in _thinned(measure(plan, lambda: False)):
             known = isinstance(event, (CaseEnded, CaseVisited))
             yield event, (node, machine if known else unknown)
     except BaseException:  # an interrupt: what is warm here would outlive the benchmark
         close_workers()
         raise
+
+
+def _thinned(events: Iterable[Event]) -> Iterator[Event]:
+    """Events without the progress of sampling that comes less than a second after the last."""
+    last = 0.0
+    for event in events:
+        if isinstance(event, CaseEvent) and isinstance(event.event, SamplingProgress):
+            if time.monotonic() - last < _PROGRESS_S:
+                continue
+            last = time.monotonic()
+        yield event
 
 
 def _store(arguments: BenchmarkArguments) -> HistoryStore | None:

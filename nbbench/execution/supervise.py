@@ -92,11 +92,26 @@ class Supervisor:
         return self.facts
 
     def visit(
-        self, case: Case, number: int, alone: bool, predict_s: float = 0.0
+        self,
+        case: Case,
+        number: int,
+        alone: bool,
+        predict_s: float = 0.0,
+        available: int | None = None,
     ) -> Generator[Event, None, Outcome]:
-        """Yield the events of one visit of a case; its outcome."""
-        request = RunCase(case, number, alone, self._folder_of(case), predict_s)
+        """Yield the events of one visit of a case; its outcome.
+
+        On the CPU a case that surely needs more than the bytes ``available`` is refused.
+        """
+        request = RunCase(case, number, alone, self._folder_of(case), predict_s, available)
         return (yield from self._carry_out(request, is_first=number == 0))
+
+    def attempt(self, case: Case, available: int | None = None) -> Generator[Event, None, Outcome]:
+        """Yield the events of a run for the memory alone, in few calls; its outcome."""
+        request = RunCase(
+            case, compiled_folder=self._folder_of(case), available=available, trial=True
+        )
+        return (yield from self._carry_out(request, is_first=True))
 
     def predict(self, case: Case) -> Generator[Event, None, Outcome]:
         """Yield the events of predicting a case; the outcome, which has the prediction."""

@@ -132,7 +132,7 @@ def _run(backend_file: BackendFile, request: OfOneCase, events: queue.Queue[Even
         else:
             outcome = run_case(
                 backend, request.case, events.put, request.round, request.alone,
-                predict_s=request.predict_s,
+                predict_s=request.predict_s, available=request.available, trial=request.trial,
             )  # fmt: skip
     except BaseException as error:  # an interrupt that came when the case itself was over
         outcome = Outcome(Status.ERROR, f"{type(error).__name__}: {error}")

@@ -55,7 +55,7 @@ _POSITIONS = {name: number for number, name in enumerate((*_FIRST, *_MEASURED))}
 _WHOLE = (
     "sequence_length", "new_tokens", "ranks", "n", "visits", "parameters", "graph_breaks",
     "recompilations", "break_even_calls", "gpu_clock_before_mhz", "gpu_clock_after_mhz",
-    "gpu_temperature_before_c", "gpu_temperature_after_c", "flops",
+    "gpu_temperature_before_c", "gpu_temperature_after_c", "flops", "searched_runs",
 )  # fmt: skip
 _BOOLEANS = ("noisy", "throttled")
 _TEXTS = ("peak_per_rank_mib",)
@@ -173,11 +173,14 @@ def _line_rows(trace: LineTrace) -> list[dict[str, Any]]:
 
 def _identity(result: Result) -> dict[str, Any]:
     case, outcome = result.case, result.outcome
+    limit = outcome.memory_limit or case.memory_limit
     return {
         **{axis.name: result.value(axis) for axis in AXES},
         "architecture": outcome.architecture,
         "modalities": outcome.modalities or case.modalities,
         "device": outcome.device or case.device,
+        "searched_runs": outcome.searched_runs,
+        "memory_limit_mib": None if limit is None else limit / MIB,
         "config_source": case.config_source,
         "lengths": case.lengths,
         "status": outcome.status.value,

@@ -82,6 +82,11 @@ class Case:
     ``parallel`` is how the model is divided among ``ranks`` processes: "tensor" or "data"; with
     "none" one process runs it. ``batch_size`` is that of all ranks together.
 
+    ``memory_limit`` is the most bytes that it may hold. A case that stands for the one that a
+    search has yet to find has the axis as ``searched``, with the size that the search begins with;
+    it is the largest that fits, or with a ``latency_limit`` in seconds the one of highest
+    throughput.
+
     ``source`` is the user's own file, or a folder: it is for the worker alone, and never saved.
     """
 
@@ -126,6 +131,9 @@ class Case:
     ranks: int = 1
     texts: tuple[str, ...] = field(default=(), compare=False)
     source: str = field(default="", compare=False)
+    memory_limit: Optional[int] = None
+    searched: str = ""
+    latency_limit: Optional[float] = None
 
     @property
     def is_own(self) -> bool:
@@ -170,6 +178,8 @@ class Axis:
     def in_label(self, case: Case) -> str:
         """The value as a part of the case's label; empty where the label omits it."""
         value = self.value(case)
+        if case.searched == self.name:
+            value = "max" if case.latency_limit is None else "best"
         usual = (self.usual, case.framework) if self.name == "environment" else (self.usual,)
         return "" if value is None or value in usual else self.text.format(value)
 
@@ -223,7 +233,9 @@ class Outcome:
     machine among several, which are known by names such as "node 2" alone. ``count`` is
     what a call did by its tensors, and ``prediction`` what was predicted of it. ``asking_s`` are
     the seconds in which the CPU asks a GPU for a call's work, None on a CPU; ``ceilings`` what the
-    device can do, where that was asked for.
+    device can do, where that was asked for. ``takes`` is the most that the model takes of an axis,
+    by its name, where the case asks for more. ``searched_runs`` is how many runs a search took that
+    found the case's size, under the bytes of ``memory_limit``.
     ``detail`` is a traceback or the end of the worker's log, for the person at the keyboard; it
     is never saved. ``wall_s`` is the whole case, from request to outcome, and
     ``start_s`` what of it a new worker took to start and to import what later visits find imported.
@@ -255,6 +267,9 @@ class Outcome:
     prediction: Optional[Prediction] = None
     asking_s: Optional[float] = None
     ceilings: Optional[Ceilings] = None
+    takes: dict[str, int] = field(default_factory=dict)
+    searched_runs: Optional[int] = None
+    memory_limit: Optional[int] = None
     wall_s: float = 0.0
     detail: str = ""
     start_s: float = 0.0

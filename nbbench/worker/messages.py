@@ -29,7 +29,8 @@ class RunCase:
     A case of which ``alone`` is true gets this visit alone, which then samples until it is precise.
     ``compiled_folder`` is where its visits keep what they compile, empty before the first; with ""
     it is kept where the framework does by itself. The case is predicted, too, where that is
-    expected to take no more than ``predict_s``.
+    expected to take no more than ``predict_s``. On the CPU one that surely needs more than the
+    bytes of ``available`` is refused. A ``trial`` is for the memory alone, in few calls.
     """
 
     case: Case
@@ -37,6 +38,8 @@ class RunCase:
     alone: bool = True
     compiled_folder: str = ""
     predict_s: float = 0.0
+    available: Optional[int] = None
+    trial: bool = False
 
 
 @dataclass(frozen=True)

@@ -258,7 +258,7 @@ def _outcome(backend: Backend, request: OfOneCase, events: BinaryIO) -> Outcome:
         return measure_ceilings(backend, request.case, request.dtype, emit)
     return run_case(
         backend, request.case, emit, request.round, request.alone, request.compiled_folder,
-        request.predict_s,
+        request.predict_s, request.available, request.trial,
     )  # fmt: skip
 
 

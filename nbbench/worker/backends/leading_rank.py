@@ -71,6 +71,10 @@ class _Device:
         self.gpu_uuid: Optional[str] = rank.device.gpu_uuid
         self.memory = _Memory(rank)
 
+    def limit_memory(self, size: int) -> None:
+        """Limit the memory of each rank."""
+        self._rank.together("limit_memory", size)
+
     def reference(self) -> None:
         """There is none: it would be timed in one rank, while the others wait."""
 

@@ -23,6 +23,7 @@ from ..case import Case, Outcome, Phase, Status
 from ..guard import die_with_parent
 from ..load import load_backend
 from ..measure import Call
+from ..memory_limit import limit_memory
 from ..memory_profile import MemoryProfile
 from ..messages import Event, Request, WorkerFailed, decode, encode
 from ..run_case import outcome_of_error, run_case
@@ -100,7 +101,7 @@ def _run(torch: Any, store: Any, number: int, backend: Backend, request: Any) ->
         store.set(f"event/{count}", encode(event))
         count += 1
 
-    outcome = run_case(leading, own, emit, request.round, request.alone)
+    outcome = run_case(leading, own, emit, request.round, request.alone, trial=request.trial)
     if outcome.status is Status.OK:
         rank.together("end")
         if outcome.memory is not None:
@@ -186,6 +187,10 @@ class Rank:
         """Open the device."""
         self.backend.import_model(self._case)
         self.device = self.backend.open(self._case)
+
+    def limit_memory(self, size: int) -> None:
+        """Have this rank's device, or the system, refuse what goes beyond a size in bytes."""
+        limit_memory(self.device, size)
 
     def before_model(self) -> None:
         """Take the memory's baseline."""

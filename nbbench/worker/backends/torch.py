@@ -213,6 +213,10 @@ class TorchBackend:
         if self.torch.get_num_threads() != wanted:
             self.torch.set_num_threads(wanted)
 
+    def sizes(self, case: Case) -> dict[str, Any]:
+        """The case's configuration, completed by the library's own defaults; empty for own code."""
+        return {} if case.is_own else dict(make_config(self.transformers, case).to_dict())
+
     def keep_compiled_in(self, folder: str) -> None:
         """Have what torch.compile makes be kept in a folder, and found there."""
         keep_compiled_in(folder)

@@ -27,7 +27,7 @@ class GpuDevice:
 
     def __init__(self, torch: Any, index: int, kind: str = "cuda") -> None:
         self.name = f"{kind}:{index}"
-        self._torch, self._gpus = torch, getattr(torch, kind)
+        self._torch, self._gpus, self._index = torch, getattr(torch, kind), index
         self._gpus.set_device(index)
         self._gpus.init()
         uuid = getattr(self._gpus.get_device_properties(index), "uuid", None)
@@ -35,6 +35,13 @@ class GpuDevice:
         self.gpu_uuid = f"GPU-{uuid}" if of_nvidia and uuid is not None else None
         self.stopwatch = EventStopwatch(self._gpus)
         self.memory = AllocatorMemory(torch, index, kind, self.gpu_uuid)
+
+    def limit_memory(self, size: int) -> None:
+        """Have the allocator refuse what goes beyond so many bytes; the context is not counted."""
+        limit = getattr(self._gpus, "set_per_process_memory_fraction", None)
+        if limit is not None:
+            total = self._gpus.get_device_properties(self._index).total_memory
+            limit(min(size / total, 1.0), self._index)
 
     def marks(self) -> EventMarks:
         """What notes moments in the GPU's work."""
