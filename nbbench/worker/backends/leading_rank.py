@@ -10,7 +10,7 @@ from ..measure import Call
 from ..memory_profile import MemoryProfile
 
 if TYPE_CHECKING:
-    from .rank_process import Rank
+    from .rank import Rank
 
 
 @dataclass(frozen=True)
