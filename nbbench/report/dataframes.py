@@ -165,6 +165,7 @@ def _identity(result: Result) -> dict[str, Any]:
         "architecture": outcome.architecture,
         "modalities": outcome.modalities or case.modalities,
         "device": outcome.device or case.device,
+        "node": outcome.node,
         "config_source": case.config_source,
         "lengths": case.lengths,
         "status": outcome.status.value,

@@ -18,6 +18,9 @@ from .verdict import Difference, ratio_text
 _MIN_LOAD = 0.1
 """Cores; less than that is what a system does for itself."""
 
+_MAX_MACHINES = 4
+"""Machines of one report that are named in a line."""
+
 _ALWAYS = ("model", "batch", "length")
 
 
@@ -73,9 +76,9 @@ def summary(
     if not rows:
         return Table([], [])
     if differences is not None:
-        known = {difference.case: difference for difference in differences.each}
+        known = {(each.case, each.node): each for each in differences.each}
         rows = [
-            _with_verdict(row, known.get(result.case))
+            _with_verdict(row, known.get((result.case, result.outcome.node)))
             for row, result in zip(rows, begun, strict=True)
         ]
     ok = all(result.outcome.status is Status.OK for result in begun)
@@ -95,7 +98,7 @@ def summary(
 
 _SIZES = ("batch", "length")
 
-_VARYING = (*(axis.head for axis in AXES if axis.head not in ("model", *_SIZES)), "device")
+_VARYING = (*(axis.head for axis in AXES if axis.head not in ("model", *_SIZES)), "device", "node")
 
 RATES = ("samples/s", "tokens/s", "real tokens/s", "decode tokens/s")
 """Columns that follow from others, which a narrow page goes without."""
@@ -121,6 +124,7 @@ def row_of_texts(result: Result) -> dict[str, str]:
     return {
         **{head: text for head, text in texts.items() if head not in _SIZES},
         "device": one_line(outcome.device),
+        "node": one_line(outcome.node),
         **{head: texts[head] for head in _SIZES},
         "status": outcome.status.value,
         "time": "" if timing is None else _marked_time(timing),
@@ -237,9 +241,13 @@ def remarks(results: Sequence[Result]) -> list[tuple[str, str]]:
 
 def caution(facts: Sequence[EnvironmentFacts]) -> str:
     """What must be known before the times are read: what else ran meanwhile; empty for nothing."""
-    machine = facts[0].machine
-    parts = [busy_sentence(machine.other_load_cores, machine.own_load_cores)]
-    if machine.beside_another:
+    machines = list(dict.fromkeys(each.machine for each in facts))
+    parts = []
+    for machine in machines:
+        busy = busy_sentence(machine.other_load_cores, machine.own_load_cores)
+        where = next(each.environment for each in facts if each.machine == machine)
+        parts.append(f"{one_line(where)}: {busy}" if busy and len(machines) > 1 else busy)
+    if any(machine.beside_another for machine in machines):
         parts.append("another benchmark ran on the same device: run it again without --no-wait")
     return " · ".join(filter(None, parts))
 
@@ -249,10 +257,15 @@ def footer(facts: Sequence[EnvironmentFacts]) -> str:
     first = facts[0]
     machine = first.machine
     threads = first.threads or machine.cpu_cores_usable
-    parts = [
-        first.gpu.gpu if first.uses_gpu else machine.cpu,
-        counted(threads, "thread") if threads else None,
-    ]
+    names = list(
+        dict.fromkeys(each.gpu.gpu if each.uses_gpu else each.machine.cpu for each in facts)
+    )
+    if len(names) > 1 and any(each.machine != machine for each in facts):
+        rest = len(names) - _MAX_MACHINES
+        more = f" and {rest:,} more" if rest > 0 else ""
+        parts = [", ".join(filter(None, names[:_MAX_MACHINES])) + more, None]
+    else:
+        parts = [names[0], counted(threads, "thread") if threads else None]
     versions: dict[str, dict[str, None]] = defaultdict(dict)  # in order, each once
     for each in facts:
         versions[each.framework_name][each.framework_version] = None
