@@ -188,7 +188,7 @@ def test_without_matplotlib_plots_say_so_and_a_page_has_none(monkeypatch, tmp_pa
 def test_a_page_stands_by_itself(tmp_path):
     page = REPORT.to_html(tmp_path / "x.html", title="a <b>").read_text(encoding="utf-8")
     assert "<title>a &lt;b&gt;</title>" in page
-    assert page.count("data:image/png;base64,") == 4  # the trade-off and the comparison, too
+    assert page.count("data:image/png;base64,") == 3  # the trade-off, too
     assert not re.findall(r"""(?:src|href)=["'](?!data:)""", page)
     assert page.count("<script>") == 1  # its own, which its own rule lets run alone
     with pytest.raises(nbbench.OutputError, match="cannot be written"):

@@ -73,6 +73,7 @@ def test_what_was_measured_comes_after_the_case_and_constants_last(report):
             *IDENTITY,
             "environment",
             "device_name",
+            "node",
             "attention",
             "execution",
             "modalities",

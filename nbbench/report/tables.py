@@ -257,15 +257,13 @@ def footer(facts: Sequence[EnvironmentFacts]) -> str:
     first = facts[0]
     machine = first.machine
     threads = first.threads or machine.cpu_cores_usable
-    names = list(
-        dict.fromkeys(each.gpu.gpu if each.uses_gpu else each.machine.cpu for each in facts)
-    )
-    if len(names) > 1 and any(each.machine != machine for each in facts):
-        rest = len(names) - _MAX_MACHINES
-        more = f" and {rest:,} more" if rest > 0 else ""
-        parts = [", ".join(filter(None, names[:_MAX_MACHINES])) + more, None]
-    else:
-        parts = [names[0], counted(threads, "thread") if threads else None]
+    known_names = (each.gpu.gpu if each.uses_gpu else each.machine.cpu for each in facts)
+    names = list(dict.fromkeys(filter(None, known_names)))
+    parts: list[str | None] = [", ".join(names[:_MAX_MACHINES])]
+    if len(names) > _MAX_MACHINES:
+        parts = [f"{parts[0]} and {len(names) - _MAX_MACHINES:,} more"]
+    elif len(names) < 2 and threads:
+        parts.append(counted(threads, "thread"))
     versions: dict[str, dict[str, None]] = defaultdict(dict)  # in order, each once
     for each in facts:
         versions[each.framework_name][each.framework_version] = None
