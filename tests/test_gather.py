@@ -263,7 +263,7 @@ def test_the_page_compares_the_machines_and_names_them(folder, tmp_path):
     gathered = nbbench.gather(folder)
     page = gathered.to_html(tmp_path / "x.html").read_text(encoding="utf-8")
     assert "by device name, against one processor" in page
-    assert re.search(r"<summary>one processor, a GPU · PyTorch", page)
+    assert re.search(r"<summary>one processor, a GPU · nbbench 1<", page)
 
 
 def test_a_gathered_file_holds_no_user_host_or_path(tmp_path, monkeypatch):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from ..plan.cases import AXES
 from .differences import Differences
 from .differences_text import differences_html, differences_markdown, differences_text
 from .drawing import MissingPlots, Plot
@@ -59,11 +60,17 @@ class Comparison:
     def plot(self, ax: object = None) -> Plot:
         """A forest plot of the ratios with their intervals; of many, those that differ most."""
         rows = [
-            (f"{d.case.label} ({d.node})" if d.node else d.case.label, d.ratio, d.low, d.high)
+            (self._label(d), d.ratio, d.low, d.high)
             for d in self.differences
             if d.ratio is not None and d.low is not None and d.high is not None
         ]
         return forest(rows, ax)
+
+    def _label(self, difference: Difference) -> str:
+        """The model, and what else distinguishes the case from the others that were compared."""
+        case, varying = difference.case, self._differences.varying
+        parts = [axis.alone(case) for axis in AXES if axis.name in ("model", *varying)]
+        return ", ".join(filter(None, [*parts, difference.node]))
 
     def pngs(self) -> list[bytes]:
         """The plot as a PNG image, for a page; none without ratios, or without Matplotlib."""

@@ -18,8 +18,8 @@ STYLE = """
 .nbbench .sortable .scroll{max-height:80vh;border-bottom:1px solid rgba(128,128,128,.5)}
 .nbbench .sortable th button{all:unset;cursor:pointer;font-weight:bold}
 .nbbench .sortable th button:focus-visible{outline:2px solid Highlight}
-.nbbench .sortable th[aria-sort=ascending] button::after{content:" ▲"}
-.nbbench .sortable th[aria-sort=descending] button::after{content:" ▼"}
+.nbbench .sortable th[aria-sort=ascending] button::after{content:" ▲";content:" ▲" / ""}
+.nbbench .sortable th[aria-sort=descending] button::after{content:" ▼";content:" ▼" / ""}
 .nbbench .sortable .bar{margin:.5em 0}
 .nbbench .sortable input{font:inherit;width:16em;max-width:100%}
 """

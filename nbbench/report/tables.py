@@ -273,8 +273,10 @@ def footer(facts: Sequence[EnvironmentFacts]) -> str:
         for name, known in versions.items()
         if name and any(known)
     ]
-    parts.append(f"nbbench {machine.nbbench_version}")
-    load = machine.other_load_cores or 0.0
+    own = dict.fromkeys(str(each.machine.nbbench_version) for each in facts)
+    parts.append(f"nbbench {', '.join(own)}")
+    alone = all(each.machine == machine for each in facts)
+    load = (alone and machine.other_load_cores) or 0.0
     if _MIN_LOAD <= load < BUSY_CORES:  # more than that is above the table
         parts.append(f"other processes kept {counted(f'{load:.2g}', 'core')} busy meanwhile")
     return " · ".join(one_line(str(part)) for part in parts if part)
