@@ -224,7 +224,7 @@ def test_columns_of_ones_own_stay_where_files_agree(tmp_path):
     assert "score" not in gathered.speed
     assert gathered.speed.cost_per_thousand_samples.notna().all()
     second.with_price(3).save(tmp_path / "b.json")
-    with pytest.warns(UserWarning, match="files differ in the price of an hour: left out"):
+    with pytest.warns(UserWarning, match="price of an hour|'score'"):
         dearer = nbbench.gather(*files)
     assert dearer.speed.cost_per_thousand_samples.isna().all()
 
@@ -257,6 +257,15 @@ def test_no_report_that_is_gathered_is_written_over(given, folder, capsys):
 def test_bad_usage_is_one_sentence(argv, capsys):
     assert main(["gather", *argv]) == 2
     assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_machines_that_were_busy_are_named_and_others_are_not(tmp_path):
+    for name, load in (("quiet", 0.0), ("loud", 3.0)):
+        report = report_of(0.01)
+        machine = replace(report._content.machine, other_load_cores=load)
+        Report(report.results, machine, report._content.workers).save(tmp_path / f"{name}.json")
+    first = repr(nbbench.gather(tmp_path)).splitlines()[0]
+    assert first == "busy machines, whose times are longer and less sure: kernel on loud"
 
 
 def test_the_page_compares_the_machines_and_names_them(folder, tmp_path):

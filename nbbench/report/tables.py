@@ -242,14 +242,26 @@ def remarks(results: Sequence[Result]) -> list[tuple[str, str]]:
 def caution(facts: Sequence[EnvironmentFacts]) -> str:
     """What must be known before the times are read: what else ran meanwhile; empty for nothing."""
     machines = list(dict.fromkeys(each.machine for each in facts))
-    parts = []
-    for machine in machines:
-        busy = busy_sentence(machine.other_load_cores, machine.own_load_cores)
-        where = next(each.environment for each in facts if each.machine == machine)
-        parts.append(f"{one_line(where)}: {busy}" if busy and len(machines) > 1 else busy)
+    busy = [busy_sentence(each.other_load_cores, each.own_load_cores) for each in machines]
+    parts = busy if len(machines) == 1 else [_busy_machines(facts)]
     if any(machine.beside_another for machine in machines):
         parts.append("another benchmark ran on the same device: run it again without --no-wait")
     return " · ".join(filter(None, parts))
+
+
+def _busy_machines(facts: Sequence[EnvironmentFacts]) -> str:
+    """Which of several machines were busy with something else; empty for none."""
+    loads = {each.environment: each.machine for each in facts}
+    busy = [
+        one_line(label)
+        for label, machine in loads.items()
+        if busy_sentence(machine.other_load_cores, machine.own_load_cores)
+    ]
+    if not busy:
+        return ""
+    more = f" and {len(busy) - _MAX_MACHINES:,} more" if len(busy) > _MAX_MACHINES else ""
+    listed = f"{', '.join(busy[:_MAX_MACHINES])}{more}"
+    return f"busy machines, whose times are longer and less sure: {listed}"
 
 
 def footer(facts: Sequence[EnvironmentFacts]) -> str:
