@@ -139,13 +139,15 @@ def results_html(
 ) -> str:
     """The table, as several where it would be too wide, and why cases failed, a reason once."""
     table = summary(results, differences, added)
-    return tables_html(table, begun_results(results)) + reasons_html(results)
+    return tables_html(table, begun_results(results), _WIDTH) + reasons_html(results)
 
 
-def tables_html(table: Table, begun: Sequence[Result], max_rows: int | None = None) -> str:
-    """The table, as several where it would be too wide; of many rows the first ``max_rows``."""
+def tables_html(
+    table: Table, begun: Sequence[Result], width: int | None, max_rows: int | None = None
+) -> str:
+    """The table, as several where it is wider than ``width``; its first ``max_rows`` rows."""
     whole = dataclasses.replace(table, wrapped=WRAPPED)
-    layout = fit(whole, _WIDTH, _GAP) if table.rows else Layout([])
+    layout = fit(whole, width, _GAP) if table.rows else Layout([])
     note = f"<div>{escape(layout.note)}</div>" if layout.note else ""
     rates = [name for name in RATES if name in table.heads]
     if rates:

@@ -102,7 +102,7 @@ def _results_html(results: Sequence[Result], differences: Differences | None, ad
     reasons = _folded(reasons, count, f"{count:,} reasons why cases have no result")
     if not whole.rows:
         return reasons
-    static = tables_html(whole, begun, _MAX_STATIC) + _cut_note(len(whole.rows))
+    static = tables_html(whole, begun, None, _MAX_STATIC) + _cut_note(len(whole.rows))
     failed = [n for n, each in enumerate(begun) if each.outcome.status is not Status.OK]
     kinds = {head: column_kind(head) for head in whole.heads}
     doubts = [doubt(result) for result in begun]

@@ -1,7 +1,6 @@
 "use strict";
 // Puts a table that can be sorted and filtered over each one that stands in the page without
-// a script. Its rows are in the page as JSON: of each column its different texts once, and for each
-// row the index of its text. A part of the rows is in the document at a time.
+// a script. Its rows are in the page as JSON, by column. A part of them is in the document at a time.
 (() => {
   const PART = 200;
   const collator = new Intl.Collator("en", { numeric: true, sensitivity: "base" });
@@ -14,18 +13,22 @@
   }
 
   // What a column is sorted by, for each of its texts: numbers; null is missing.
-  function sortKeys(column) {
-    if (column.values) return column.values;
-    const keys = new Array(column.texts.length).fill(null);
-    const indices = column.texts.map((_, index) => index).filter((index) => column.texts[index]);
-    indices.sort((a, b) => collator.compare(column.texts[a], column.texts[b]));
+  function sortKeys({ texts, values, numeric }) {
+    if (values) return values;
+    if (numeric) return texts.map((text) => text ? parseFloat(text.replaceAll(",", "")) : null);
+    const keys = new Array(texts.length).fill(null);
+    const indices = texts.map((_, index) => index).filter((index) => texts[index]);
+    indices.sort((a, b) => collator.compare(texts[a], texts[b]));
     indices.forEach((index, rank) => { keys[index] = rank; });
     return keys;
   }
 
+  // Where the text of a row stands: texts that repeat are there once.
+  const at = (column, row) => column.rows ? column.rows[row] : row;
+
   function sorted(rows, column, descending) {
     column.keys ??= sortKeys(column);
-    const key = (row) => column.keys[column.rows[row]];
+    const key = (row) => column.keys[at(column, row)];
     const missing = rows.filter((row) => key(row) === null);
     const known = rows.filter((row) => key(row) !== null);
     known.sort((a, b) => (descending ? key(b) - key(a) : key(a) - key(b)));
@@ -40,17 +43,18 @@
         column.lower ??= column.texts.map((each) => each.toLowerCase());
         return column.lower.map((each) => each.includes(part));
       });
-      return kept.filter((row) => columns.some((column, n) => found[n][column.rows[row]]));
+      return kept.filter((row) => columns.some((column, n) => found[n][at(column, row)]));
     }, rows);
   }
 
   function cell(data, column, row) {
-    const text = column.texts[column.rows[row]];
+    const text = column.texts[at(column, row)];
     const doubt = column.head === "time" && data.doubts ? data.doubts.texts[data.doubts.rows[row]] : "";
     const noisy = column.timed && (doubt || text.endsWith("noisy"));
-    const properties = { textContent: text, className: noisy ? "noisy" : column.kind };
-    if (noisy) properties.title = doubt || "the interval is as wide as the time";
-    return make("td", properties);
+    if (!noisy) return make("td", { textContent: text, className: column.kind });
+    const title = doubt || "the interval is as wide as the time";
+    const parts = text.split(/ (?=\[|noisy)/).map((part) => make("span", { textContent: part }));
+    return make("td", { className: "noisy", title }, ...parts.flatMap((part) => [part, " "]));
   }
 
   function enliven(root) {
