@@ -99,6 +99,15 @@ def test_the_same_case_of_one_machine_stays_twice_and_each_has_its_verdict(folde
     assert "again" in gathered.to_markdown()
 
 
+def test_the_best_of_many_machines_is_named_with_its_file(folder):
+    choice = nbbench.gather(folder).best(by="latency", model="m", execution="eager")
+    assert choice.frame.node.tolist() == ["carol"]
+    assert "carol" in repr(choice)
+    mine = nbbench.gather(folder / "alice.nbbench.json", folder / "bob.nbbench.json")
+    front = mine.pareto("latency", "memory")
+    assert set(front.frame.node) <= {"alice", "bob"}
+
+
 def test_files_are_named_apart_shortly_and_without_their_folder(tmp_path):
     long = "a-very-long-name-of-a-machine-that-somebody-has-in-a-rack"
     for name in ("a/x", "b/x", "c/x (2)", f"a/{long}-1", f"a/{long}-2", "a/\x1b[2J"):
@@ -251,6 +260,29 @@ def test_no_report_that_is_gathered_is_written_over(given, folder, capsys):
     assert main(["gather", str(folder / given), "--save", str(alice)]) == 2
     assert "would be written over; give another path" in capsys.readouterr().err
     assert alice.read_text(encoding="utf-8") == before
+
+
+def test_a_damaged_report_is_not_written_over_either(folder, capsys):
+    torn = folder / "torn.nbbench.json"
+    torn.write_text('{"format": "nbbench report"')
+    assert main(["gather", str(folder), "--save", str(torn)]) == 2
+    assert "would be written over" in capsys.readouterr().err
+    assert torn.read_text(encoding="utf-8") == '{"format": "nbbench report"'
+
+
+def test_every_form_of_a_gathered_report_has_its_rows(folder, tmp_path, capsys):
+    shutil.copy(folder / "alice.nbbench.json", folder / "twin.nbbench.json")
+    gathered = nbbench.gather(folder)
+    rows = ("alice", "twin", "bob", "carol")
+    for text in (repr(gathered), gathered.to_markdown(), gathered._repr_html_(),
+                 gathered._repr_latex_()):  # fmt: skip
+        assert all(name in text for name in rows)
+    gathered.print_tables()
+    assert capsys.readouterr().out.count("INFERENCE - SPEED - RESULT") == 1
+    assert [len(gathered.frames([name])[name]) for name in ("speed", "memory")] == [8, 8]
+    page = gathered.to_html(tmp_path / "x.html").read_text(encoding="utf-8")
+    assert page.partition("<script")[0].count("<tr") == 9
+    assert len(gathered.plot.memory().axes.get_yticklabels()) == 8
 
 
 @pytest.mark.parametrize("argv", [[], ["--title", "x", "a"], ["a", "--save", "x", "--html", "x"]])

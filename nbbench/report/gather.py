@@ -7,6 +7,7 @@ import os
 import warnings
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -80,8 +81,9 @@ def _check_no_loss(file: Path, *, is_listed: bool) -> None:
     """Raise `ArgumentError` for a file that is to be gathered, and would be written over."""
     if is_listed and not _is_report(file):
         return
-    if is_listed and all(result.outcome.node for result in read_content(file).results):
-        return
+    with suppress(OutputError):  # a damaged one may still be of worth to somebody
+        if is_listed and all(result.outcome.node for result in read_content(file).results):
+            return
     raise ArgumentError(
         f"{quoted(str(file), 300)} is to be gathered, and would be written over; give another path "
         f"to write to"

@@ -30,6 +30,9 @@ beside its side bar, in a window of 1280 pixels."""
 _MAX_WHOLE = 20
 """Tables of more rows scroll in a box of their own."""
 
+_MAX_FACTS = 3
+"""Environments beside each other; more of them scroll."""
+
 _STYLE = """
 .nbbench table{border-collapse:collapse;border:none;margin:.3em 0}
 .nbbench{container-type:inline-size;width:100%}
@@ -86,7 +89,10 @@ def caution_html(facts: Sequence[EnvironmentFacts]) -> str:
 
 def facts_html(facts: Sequence[EnvironmentFacts]) -> str:
     """The machine in a line, and all that is known of it folded below."""
-    return f"<details><summary>{escape(footer(facts))}</summary>{_facts_table(facts)}</details>"
+    table = _facts_table(facts)
+    if len(facts) > _MAX_FACTS:
+        table = f'<div class="scroll">{table}</div>'
+    return f"<details><summary>{escape(footer(facts))}</summary>{table}</details>"
 
 
 def _facts_table(facts: Sequence[EnvironmentFacts]) -> str:
