@@ -194,6 +194,7 @@ def test_a_file_of_the_first_version_has_its_processor_as_device(folder):
     gathered = nbbench.gather(folder)
     mine = gathered.speed[gathered.speed.node == "old"]
     assert len(mine) == len(Report.load(FIXTURE).results)
+    assert set(gathered.lines.node) == {"old"}
     assert set(mine.device_name) == {"AMD EPYC"}
 
 

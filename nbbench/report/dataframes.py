@@ -94,7 +94,9 @@ def lines_frame(results: Sequence[Result]) -> pd.DataFrame:
         _ordered({**axes, **row})
         for result in results
         if result.outcome.lines is not None
-        for axes in [{axis.name: result.value(axis) for axis in AXES}]
+        for axes in [
+            {**{axis.name: result.value(axis) for axis in AXES}, "node": result.outcome.node}
+        ]
         for row in _line_rows(result.outcome.lines)
     ]
     return _frame(rows)
