@@ -10,9 +10,11 @@ from typing import Any
 
 from .arguments.schema import BenchmarkArguments
 from .display.choose_display import display_for
+from .errors import ArgumentError
+from .execution.executors import EXECUTORS
 from .execution.job import Job
-from .execution.measure import measure, predict_cases
-from .plan.cases import Result
+from .execution.measure import predict_cases
+from .plan.cases import Outcome, Result
 from .plan.plan import Plan
 from .report.atomic_write import check_writable
 from .report.comparison import Comparison
@@ -96,9 +98,16 @@ def predict_arguments(
     arguments: BenchmarkArguments, memory: DeviceMemory | None = None, progress: bool = True
 ) -> Predictions:
     """`predict` for arguments that are one object already."""
+    if arguments.searched:
+        raise ArgumentError(
+            "max and best are found by runs, and nothing is run to predict; give sizes"
+        )
     plan = Plan.of(arguments.model_copy(update={"wait": False, "history": False}))
-    job = Job(plan, partial(predict_cases, plan))
-    return Predictions(watched(job, progress).results, memory)
+    job = Job(plan, partial(predict_cases, plan), is_timed=False)
+    ended = {result.case: result for result in watched(job, progress).results}
+    skipped = Outcome.skipped()
+    results = [ended.get(case, Result(case, skipped)) for case in plan.cases]
+    return Predictions(results, memory)
 
 
 async def arun(
@@ -154,7 +163,7 @@ def start(
     if save is not None:
         check_writable(save, folder=False)
     plan = Plan.of(arguments)
-    return Job(plan, partial(measure, plan), on_result, save, on_end)
+    return Job(plan, partial(EXECUTORS[arguments.executor], plan), on_result, save, on_end)
 
 
 def compare(old: str | Path | Report, new: str | Path | Report) -> Comparison:

@@ -295,3 +295,30 @@ def test_a_folder_of_sentences_runs_the_packages_modules_alone(sentences, kind):
 
 def test_a_folder_of_sentences_is_not_trained(sentences):
     assert "measures in inference alone" in run_once(sentences, mode="training").reason
+
+
+def test_a_folder_with_code_of_its_own_is_predicted(mine):
+    found = nbbench.predict(
+        str(mine), trust_remote_code=True, batch_sizes=[2], sequence_lengths=[8], progress=False
+    )
+    outcome = found.results[0].outcome
+    assert outcome.architecture == "MineModel"
+    assert outcome.prediction.weights == 4 * outcome.parameter_count > 0
+
+
+def is_predicted_as_it_runs(path):
+    values = {"batch_sizes": [2], "sequence_lengths": [8], "progress": False}
+    predicted = nbbench.predict(str(path), **values).results[0].outcome
+    measured = nbbench.run(str(path), max_time=0.05, **values).results[0].outcome
+    assert predicted.architecture == measured.architecture
+    return predicted.prediction.call.peak == pytest.approx(measured.count.peak, rel=0.02)
+
+
+def test_an_adapter_is_predicted_over_its_base_model(adapter):
+    pytest.importorskip("peft")
+    assert is_predicted_as_it_runs(adapter)
+
+
+def test_a_folder_of_sentences_is_predicted_with_its_modules(sentences):
+    pytest.importorskip("sentence_transformers")
+    assert is_predicted_as_it_runs(sentences)

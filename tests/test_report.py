@@ -86,6 +86,8 @@ def test_what_was_measured_comes_after_the_case_and_constants_last(report):
             "compile_mode",
             "quantization",
             "phase",
+            "searched_runs",
+            "memory_limit_mib",
         }
     )
 

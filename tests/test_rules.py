@@ -44,6 +44,7 @@ LEVEL_OF = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}
 
 SEEN_OF_THE_WORKER = {
     "worker.case",
+    "worker.ceilings",
     "worker.checked",
     "worker.deaths",
     "worker.memory_profile",

@@ -10,6 +10,7 @@ import pytest
 import nbbench
 from nbbench.execution import worker_process
 from nbbench.worker.messages import (
+    PROTOCOL,
     Lines,
     ProtocolError,
     encode,
@@ -55,10 +56,11 @@ def test_a_case_that_speaks_nonsense_is_ended_and_costs_itself_alone(isolation):
 @ISOLATIONS
 def test_a_worker_that_is_sent_another_protocol_says_so_and_ends(isolation, monkeypatch):
     nbbench.close_workers()
+    current = b'"v":%d' % PROTOCOL
     versions = iter([b'"v":1'])
 
     def encode_old(request):
-        return encode(request).replace(b'"v":2', next(versions, b'"v":2'))
+        return encode(request).replace(current, next(versions, current))
 
     monkeypatch.setattr(worker_process, "encode", encode_old)
     report = probe_run({}, {}, isolation=isolation)

@@ -10,8 +10,9 @@ _SIZES = tuple(str(2**power) for power in range(10))
 
 _OPEN_ENDED = {
     "device": ("auto", "cpu", "cuda", "cuda:0", "xpu", "mps"),
-    "batch_sizes": _SIZES,
-    "sequence_lengths": _SIZES[3:],
+    "batch_sizes": (*_SIZES, "max", "best"),
+    "sequence_lengths": (*_SIZES[3:], "max"),
+    "new_tokens": (*_SIZES[3:], "max"),
     "baseline": ("first",),
     "environments": ("auto", "kernel"),
 }

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from typing import Any, NoReturn, get_args, get_origin
+from typing import Any, Literal, NoReturn, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
@@ -121,6 +121,8 @@ def _metavar(field: FieldInfo) -> str:
     if annotation in (int, float):
         return "N"
     choices = get_args(annotation)
+    if choices and get_origin(choices[-1]) is Literal and get_args(choices[0])[:1] == (int,):
+        return "N"  # or a name: the help says which
     return "{" + ",".join(map(str, choices)) + "}" if choices else "NAME"
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from functools import wraps
 from itertools import islice
 from typing import Any
 
-from ..text import error_text
+from ..text import error_text, quoted
 from ..worker.checked import MAX_DEPTH, is_deep
 
 MAX_VALUES = 100_000
@@ -190,3 +191,23 @@ def _plain(value: Any) -> Any:
         if callable(getattr(value, method, None)):
             return getattr(value, method)()
     return str(value).replace("torch.", "")
+
+
+def as_amounts(given: Any) -> dict[str, float]:
+    """Names with amounts above 0, from a mapping or its JSON; raises ``ValueError``."""
+    if isinstance(given, str):
+        with suppress(ValueError):
+            given = json.loads(given)
+    good = isinstance(given, Mapping) and all(
+        isinstance(name, str)
+        and isinstance(amount, (int, float))
+        and not isinstance(amount, bool)
+        and 0 < amount < float("inf")
+        for name, amount in given.items()
+    )
+    if not good:
+        raise ValueError(
+            f"resources: {quoted(given)} is no mapping of names to numbers above 0, like "
+            '{"fast_disk": 1}'
+        )
+    return dict(given)

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from ..errors import did_you_mean
 from ..text import quoted
 from .given import Unreadable
+from .searched import AXES
 
 
 def problems_of(
@@ -55,6 +56,8 @@ def _sentence(found: Any, unknown: Callable[[str], str]) -> str:
         "string_unicode": "text: it holds bytes of another encoding; rename it",
         "literal_error": "one of " + str(found.get("ctx", {}).get("expected", "")).replace("'", ""),
     }.get(kind, "")
+    if name in AXES and wanted == "a whole number":
+        wanted += " or max, best" if name == "batch_sizes" else " or max"
     hint = ""
     if kind == "literal_error" and isinstance(value, str):
         hint = did_you_mean(value, str(found["ctx"]["expected"]).replace("'", "").split(", "))

@@ -26,10 +26,24 @@ from ..errors import ArgumentError, did_you_mean
 from ..machine.processors import too_many_threads
 from ..text import quoted, shortened
 from ..worker.timing import MIN_SAMPLES
-from .given import as_lengths, as_list, config_as_dict
+from .given import as_amounts, as_lengths, as_list, config_as_dict
 from .own_inputs import inputs_as_dict
 from .problems import problems_of
-from .value_types import AsList, DType, Framework, Name, Part, Seconds, Size, as_name, no_bool
+from .searched import refuse_search, searched_axis
+from .value_types import (
+    AsList,
+    DType,
+    Duration,
+    Framework,
+    MemorySize,
+    Name,
+    Part,
+    Seconds,
+    SizeOrBest,
+    SizeOrMax,
+    as_name,
+    no_bool,
+)
 
 BELONGS_TO: dict[str, tuple[str, Any]] = {
     "optimizer": ("training", True),
@@ -38,6 +52,11 @@ BELONGS_TO: dict[str, tuple[str, Any]] = {
     "compile_modes": ("executions", "compile"),
     "compile_dynamic": ("executions", "compile"),
     "compile_backend": ("executions", "compile"),
+    "address": ("executor", "ray"),
+    "num_cpus": ("executor", "ray"),
+    "num_gpus": ("executor", "ray"),
+    "accelerator_type": ("executor", "ray"),
+    "resources": ("executor", "ray"),
 }
 """Arguments that are a part of what another one asks for, with its name and what it must have."""
 
@@ -74,12 +93,16 @@ class BenchmarkArguments(BaseModel):
     frameworks: Annotated[list[Framework], AsList] = _option(
         ["pytorch"], "frameworks to measure in", short="f"
     )
-    batch_sizes: Annotated[list[Size], AsList] = _option(
-        [8], "how many samples a call takes", short="b"
+    batch_sizes: Annotated[list[SizeOrBest], AsList] = _option(
+        [8],
+        "how many samples a call takes; max is the largest that fits in memory, best the one of "
+        "the highest throughput within latency_limit",
+        short="b",
     )
-    sequence_lengths: Annotated[list[Size], AsList] = _option(
+    sequence_lengths: Annotated[list[SizeOrMax], AsList] = _option(
         [8, 32, 128, 512],
-        "how many tokens (audio: frames) a sample has; images have none",
+        "how many tokens (audio: frames) a sample has; images have none; max is the most that fit "
+        "in memory",
         short="s",
     )
     paddings: Annotated[list[Part], AsList] = _option(
@@ -104,8 +127,8 @@ class BenchmarkArguments(BaseModel):
         "measure how a sequence is continued: a prompt of sequence_lengths is put through, then "
         "new_tokens are made one by one, greedily; time to the first token and of each after it",
     )
-    new_tokens: Annotated[list[Size], AsList] = _option(
-        [32], "how many tokens generation makes for each sequence"
+    new_tokens: Annotated[list[SizeOrMax], AsList] = _option(
+        [32], "how many tokens generation makes for each sequence; max is the most that fit"
     )
     caches: Annotated[list[Literal["dynamic", "static", "quantized"]], AsList] = _option(
         ["dynamic"],
@@ -121,10 +144,26 @@ class BenchmarkArguments(BaseModel):
         "predict what each case holds, too, on tensors without memory (predicted_peak_mib); by "
         "default where all of a run's cases can be predicted in about a second",
     )
+    memory_limit: MemorySize = _option(
+        None,
+        "the most memory that a case may hold, like 8 GB: what its process holds on the CPU, what "
+        "the allocator gives out on a GPU; what holds more is out of memory",
+    )
+    latency_limit: Duration = _option(
+        None, "the longest that a call may take, like 50 ms, for batch_sizes best"
+    )
+    skip_larger: bool = _option(
+        True, "skip cases that are larger than one that ran out of memory, and else the same"
+    )
     energy: bool = _option(
         False,
         "measure energy where the GPU's driver or the processor counts it, in some seconds of "
         "calls of their own",
+    )
+    ceilings: bool = _option(
+        False,
+        "measure, once a day, the most that the device can do (matrix products, moving bytes), and "
+        "say what part of it each case reaches and what bounds it (PyTorch, eager; with memory)",
     )
     trace_memory_line_by_line: bool = _option(
         False,
@@ -251,6 +290,31 @@ class BenchmarkArguments(BaseModel):
         None,
         "threads that one operation may use on the CPU, no more than can run at a time; by default "
         "PyTorch's own choice, and the same number in the other frameworks",
+    )
+    executor: Literal["local", "ray"] = _option(
+        "local", "where cases run: on this machine (local), or on the nodes of a Ray cluster (ray)"
+    )
+    address: Annotated[str | None, Field(min_length=1)] = _option(
+        None,
+        "the cluster for executor ray, as ray start prints it, or auto; by default the one that "
+        "this process is connected to or RAY_ADDRESS names, else one of this machine alone",
+    )
+    num_cpus: Annotated[float | None, Field(gt=0), BeforeValidator(no_bool)] = _option(
+        None,
+        "processors of a node that cases have for themselves, for executor ray; by default all of "
+        "the smallest node's",
+    )
+    num_gpus: Annotated[float, Field(ge=0), BeforeValidator(no_bool)] = _option(
+        0.0, "GPUs of a node that cases have for themselves, for executor ray"
+    )
+    accelerator_type: Annotated[str | None, Field(min_length=1)] = _option(
+        None,
+        "the kind of GPU that a node shall have, as Ray names it (like A100), for executor ray",
+    )
+    resources: Annotated[dict[str, float], BeforeValidator(as_amounts)] = _option(
+        {},
+        'resources of your own that a node shall have, for executor ray, like {"fast_disk": 1}; as '
+        "a flag in JSON",
     )
     isolation: Literal["auto", "fork", "process", "none"] = _option(
         "auto",
@@ -435,11 +499,25 @@ class BenchmarkArguments(BaseModel):
             raise ValueError("padding and lengths both say how long rows are; keep one")
         return self
 
+    @model_validator(mode="after")
+    def _one_search(self) -> BenchmarkArguments:
+        problem = refuse_search(self)
+        if problem:
+            raise ValueError(problem)
+        return self
+
+    @property
+    def searched(self) -> str:
+        """The axis of which the arguments ask for the largest or the best size; "" for none."""
+        return searched_axis(self)
+
     @property
     def longest_rows(self) -> list[int | None]:
         """What rows of several ``lengths`` are cut to: given ``sequence_lengths``, else nothing."""
         usual = _usual("sequence_lengths")
-        return [None] if self.sequence_lengths == usual else [*self.sequence_lengths]
+        if self.sequence_lengths == usual:
+            return [None]
+        return [*self.sequence_lengths]
 
     def modes(self) -> list[str]:
         """What to measure of each model: ``inference``, ``training``, ``generation``."""

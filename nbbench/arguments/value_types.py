@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
+from ..errors import ArgumentError
 from ..text import quoted
+from ..units import bytes_of, seconds_of
 from .given import Unreadable, as_list, as_text, plain
 
 
@@ -23,9 +26,34 @@ def as_name(value: Any) -> Any:
     return str(value) if is_number else value
 
 
+def with_unit(read: Callable[[object], object], usual: str = "") -> BeforeValidator:
+    """Take a quantity with its unit, as text; a number alone has the ``usual`` one, if any."""
+
+    def checked(value: Any) -> Any:
+        if value is None:
+            return None
+        is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        given = f"{value} {usual}".strip() if is_number else value
+        try:
+            read(given)
+        except ArgumentError as error:
+            raise Unreadable(str(error)) from None
+        return plain(given)
+
+    return BeforeValidator(checked)
+
+
+MemorySize = Annotated[str | None, with_unit(bytes_of)]
+Duration = Annotated[str | None, with_unit(seconds_of, "s")]
 AsList = BeforeValidator(as_list)
 Seconds = Annotated[float, BeforeValidator(no_bool)]
 Size = Annotated[int, Field(gt=0, lt=2**31), BeforeValidator(no_bool)]
+if TYPE_CHECKING:  # where sizes are used, those that were searched are numbers, too
+    SizeOrMax = Size
+    SizeOrBest = Size
+else:
+    SizeOrMax = Size | Literal["max"]
+    SizeOrBest = Size | Literal["max", "best"]
 Part = Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False), BeforeValidator(no_bool)]
 Name = Annotated[str, Field(min_length=1), BeforeValidator(as_text)]
 

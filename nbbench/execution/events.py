@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TypeAlias
 
 from ..environments import EnvironmentProgress
-from ..plan.cases import Case, Outcome, Phase, Status
+from ..plan.cases import Case, Outcome, Phase, Result, Status
 from ..report.environment import WorkerFacts
 from ..worker.messages import Event as WorkerEvent
 
@@ -21,27 +22,50 @@ class CaseEvent:
 
 @dataclass(frozen=True)
 class CaseVisited:
-    """A visit of a case went well, and others follow; ``outcome`` is that of its visits so far."""
+    """A visit of a case went well, and others follow; ``outcome`` is that of its visits so far.
+
+    ``found`` is the case that a search has found for one that was planned.
+    """
 
     case: Case
     outcome: Outcome
     worker: WorkerFacts | None = None
+    found: Case | None = None
+
+    @cached_property
+    def result(self) -> Result:
+        """What was measured so far."""
+        return Result(self.found or self.case, self.outcome)
 
 
 @dataclass(frozen=True)
 class CaseEnded:
     """A case is over; ``worker`` is what its worker reported of itself, None if none came up.
 
-    One that ``is_old`` was not measured now: an earlier run has its outcome.
+    One that ``is_old`` was not measured now: an earlier run has its outcome. ``found`` is the case
+    that a search has found for one that was planned.
     """
 
     case: Case
     outcome: Outcome
     worker: WorkerFacts | None = None
     is_old: bool = False
+    found: Case | None = None
+
+    @cached_property
+    def result(self) -> Result:
+        """What came of it."""
+        return Result(self.found or self.case, self.outcome)
 
 
-Event: TypeAlias = EnvironmentProgress | CaseEvent | CaseVisited | CaseEnded
+@dataclass(frozen=True)
+class Notice:
+    """Something that a person should know happened, which is of no one case."""
+
+    text: str
+
+
+Event: TypeAlias = EnvironmentProgress | CaseEvent | CaseVisited | CaseEnded | Notice
 
 
 def cancelled_while(phase: Phase) -> Outcome:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import dataclasses
+import os
 import sys
 import threading
 import warnings
@@ -29,6 +30,7 @@ from .listeners import (
     Listener,
     OnResult,
     Recorder,
+    Remember,
     WatchLoad,
     recent_results,
 )
@@ -52,7 +54,7 @@ class Job:
     called with each `Result` as its case ends, in the job's thread; one that raises is not called
     again, and `report` warns of it. ``save`` is a file that the report is written to, each case as
     it ends. ``on_end`` is given the report before `wait` returns. ``problem`` says what failed
-    beside the measuring.
+    beside the measuring. What is not ``is_timed`` needs no quiet machine, and is no estimate.
     """
 
     def __init__(
@@ -62,12 +64,15 @@ class Job:
         on_result: Callable[[Result], None] | None = None,
         save: str | Path | None = None,
         on_end: Callable[[Report], None] | None = None,
+        is_timed: bool = True,
     ) -> None:
         self.progress = Progress(plan.cases, list(recent_results))
         self.problem = ""
         self._count = len(plan.cases)
         self._measure = measure
-        self._turn = Turn(plan.arguments.device, plan.arguments.wait)
+        elsewhere = plan.arguments.executor != "local"
+        device = f"cluster {os.getpid()}" if elsewhere else plan.arguments.device
+        self._turn = Turn(device, plan.arguments.wait)
         self._is_measured_here = plan.arguments.isolation == "none"
         self._recorder = Recorder(
             plan.cases, plan.arguments.baseline, plan.arguments.price_per_hour
@@ -82,7 +87,9 @@ class Job:
         if on_result is not None:
             self._listeners.append(OnResult(on_result))
         self._listeners.append(self.progress)  # last: what is shown is on the disk
-        self._on_end = on_end
+        self._on_end, self._is_timed = on_end, is_timed
+        if is_timed:
+            self._listeners.append(Remember())
         self._cancelled = False
         self._done = threading.Event()
         _unfinished.add(self)  # first: a signal between the two must find it
@@ -124,10 +131,11 @@ class Job:
                 self._recorder.machine = dataclasses.replace(
                     describe_machine(), beside_another=self._turn.beside_another
                 )
-                self.progress.warn(notices(self._recorder.machine))
                 _import_beside("pandas")
                 load = LoadWatch()
-                self._listeners.append(WatchLoad(load, self.progress.warn))
+                if self._is_timed:
+                    self.progress.warn(notices(self._recorder.machine))
+                    self._listeners.append(WatchLoad(load, self.progress.warn))
                 self._follow_events()
                 self._recorder.machine = dataclasses.replace(
                     self._recorder.machine,

@@ -60,13 +60,11 @@ class Recorder:
         """Keep the result of a case that has ended, or of its visits so far."""
         if not isinstance(event, (CaseEnded, CaseVisited)):
             return
-        result = Result(event.case, event.outcome)
+        result = event.result
         if event.worker is not None:
             key = environment_key(event.case, event.outcome.node)
             self._workers[key] = event.worker
         self._results[event.case] = result
-        if isinstance(event, CaseEnded):
-            recent_results.append(result)
         if result.outcome.status is not Status.SKIPPED:
             self.last_result_at = time.monotonic()
 
@@ -82,6 +80,17 @@ class Recorder:
     def report(self) -> Report:
         """The report of what was measured so far."""
         return Report.of(self.content())
+
+
+class Remember:
+    """Keeps what cases took, for estimates of others."""
+
+    name = "remembering results"
+
+    def on_event(self, event: Event) -> None:
+        """Keep the result of a case that has ended."""
+        if isinstance(event, CaseEnded):
+            recent_results.append(event.result)
 
 
 class WatchLoad:
@@ -117,7 +126,7 @@ class Autosave:
         """Add a case that has ended, or what its visits have measured so far."""
         if not isinstance(event, (CaseEnded, CaseVisited)):
             return
-        result = Result(event.case, event.outcome)
+        result = event.result
         self._measured = self._measured or has_measured([result])
         if self._measured:
             self._file.add(result, self._recorder.head(), self._recorder.content)
@@ -152,7 +161,7 @@ class KeepHistory:
             if file is None:
                 return
             self._store = HistoryStore(file, self._recorder.machine)
-        self._store.add(Result(event.case, event.outcome), event.worker)
+        self._store.add(event.result, event.worker)
         self._failed = False
 
     def close(self) -> None:
@@ -173,5 +182,5 @@ class OnResult:
         """Call the function at the end of a case."""
         if isinstance(event, CaseEnded) and self._function is not None:
             function, self._function = self._function, None
-            function(Result(event.case, event.outcome))
+            function(event.result)
             self._function = function

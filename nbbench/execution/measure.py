@@ -23,6 +23,7 @@ from .fresh_process import FreshProcesses
 from .predictions import run_predictions, seconds_to_predict
 from .resume import Run, run_missing
 from .rounds import run_rounds
+from .search import run_searches
 from .supervise import Supervisor
 from .this_kernel import ThisKernelAlone
 from .worker import Workers
@@ -32,10 +33,16 @@ def measure(plan: Plan, cancelled: Callable[[], bool]) -> Iterator[Event]:
     """Run every case of a plan; yields what happens, and the end of each case."""
     asked = plan.arguments
     predict_s = seconds_to_predict(asked.predict, len(plan.cases))
-    run: Run = partial(run_rounds, baseline=asked.baseline, predict_s=predict_s)
+    run: Run = partial(
+        run_rounds,
+        baseline=asked.baseline,
+        predict_s=predict_s,
+        ceilings=asked.ceilings,
+        skip_larger=asked.skip_larger,
+    )
     if asked.resume:
         run = partial(run_missing, run)
-    return _carry_out(plan, cancelled, run)
+    return _carry_out(plan, cancelled, partial(run_searches, run=run))
 
 
 def predict_cases(plan: Plan, cancelled: Callable[[], bool]) -> Iterator[Event]:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from ..plan.cases import Case, Outcome
 from ..report.environment import EnvironmentKey
+from ..worker.prediction import ANY_S
 from .events import CaseEnded, Event
 from .supervise import Supervisor
+
+_ANY_S = 1e12
+"""Longer than any prediction; infinity is no number on the wire."""
 
 _USUAL_S = 1.0
 """What all predictions of a run may take together, where nobody has asked for them."""
@@ -32,4 +35,4 @@ def seconds_to_predict(asked: bool | None, count: int) -> float:
     """The most seconds that predicting each of so many cases may take beside their run."""
     if asked is None:
         return _USUAL_S / max(count, 1)
-    return math.inf if asked else 0.0
+    return ANY_S if asked else 0.0

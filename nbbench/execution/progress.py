@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from itertools import islice
 
 from ..environments import EnvironmentProgress
-from ..plan.cases import Case, Outcome, Phase, Result
+from ..plan.cases import Case, Phase, Result
 from ..plan.estimate import USUAL_VISITS, KnownCosts
 from ..text import counted, duration, one_line
 from ..worker.messages import Event as WorkerEvent
 from ..worker.messages import PhaseChanged, SamplingProgress
-from .events import CaseEnded, CaseVisited, Event
+from .events import CaseEnded, CaseVisited, Event, Notice
 
 _LEARN_EVERY = 0.2
 """Estimates of what waits are made anew when there are so many results more, as a part of all."""
@@ -82,13 +82,15 @@ class Progress:
         if isinstance(event, EnvironmentProgress):
             self.notices.append(f"environment {event.label}: {event.text}")
             self.phase = self.notices[-1]
+        elif isinstance(event, Notice):
+            self.warn([event.text])
         elif isinstance(event, CaseVisited):
-            self._keep_visits(event.case, event.outcome)
+            self._keep_visits(event.case, event.result)
             self.current, self.phase = None, ""
         elif isinstance(event, CaseEnded):
             self._keep_visits(event.case, None)
             self._old += event.is_old
-            self.results.append(self._keep_row(event.case, event.outcome))
+            self.results.append(self._keep_row(event.case, event.result))
             self._learn()
             self.current, self.phase = None, ""
         else:
@@ -107,26 +109,27 @@ class Progress:
             self.phase = f"measuring: {counted(event.n, 'sample')}{width}"
             self._sampling = event
 
-    def _keep_visits(self, case: Case, outcome: Outcome | None) -> None:
+    def _keep_visits(self, case: Case, result: Result | None) -> None:
         """Count the visits of a case that others follow; None where it has ended."""
         self._begin(case)
         visits, seconds = self._visited.pop(case, (0, 0.0))
         self._parts -= _part(visits)
         self._seconds_of_visits -= seconds
-        if outcome is not None:
+        if result is not None:
+            outcome = result.outcome
             visits = 1 if outcome.timing is None else len(outcome.timing.visits)
             seconds = self._costs.left(case, outcome)
             self._visited[case] = visits, seconds
-            self._keep_row(case, outcome)
+            self._keep_row(case, result)
             self._parts += _part(visits)
             self._seconds_of_visits += seconds
             self._rounds = max(self._rounds, visits)
 
-    def _keep_row(self, case: Case, outcome: Outcome) -> Result:
-        """Keep a row behind those that came before it."""
+    def _keep_row(self, case: Case, result: Result) -> Result:
+        """Keep the row of a planned case behind those that came before it."""
         self._rows.pop(case, None)
-        self._rows[case] = Result(case, outcome)
-        return self._rows[case]
+        self._rows[case] = result
+        return result
 
     def _begin(self, case: Case) -> None:
         """Let a case wait no longer."""
@@ -152,8 +155,8 @@ class Progress:
 
     def latest_rows(self) -> list[Result]:
         """The latest results, in the cases' order; of cases that are still visited, as they are."""
-        latest = list(islice(reversed(self._rows.values()), _MAX_LATEST))
-        return sorted(latest, key=lambda result: self._number[result.case])
+        latest = list(islice(reversed(self._rows.items()), _MAX_LATEST))
+        return [row for _, row in sorted(latest, key=lambda item: self._number[item[0]])]
 
     @property
     def seconds(self) -> float:

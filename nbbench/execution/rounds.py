@@ -14,9 +14,10 @@ alone, and the interval over its samples.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from ..machine.available import available_memory
 from ..machine.reference_level import keep_levels, level_key, read_levels
 from ..plan.cases import Case, MemoryProfile, Outcome, Result, Status
 from ..report.differences import differences_from
@@ -25,8 +26,10 @@ from ..report.ratios import LOOKS
 from ..report.verdict import Verdict
 from ..report.visits import is_beyond_visits, summarize_visits
 from ..worker.timing import MIN_VISITS, Visit
+from .ceilings import CeilingsOfRun
 from .events import CaseEnded, CaseVisited, Event
 from .supervise import Supervisor
+from .too_large import TooLarge, too_large_outcome
 
 MIN_VISITS_FOR_PRECISION = 5
 MAX_VISITS = 30
@@ -99,9 +102,13 @@ class _Visited:
     @property
     def key(self) -> str:
         """What the reference kernel's level depends on."""
+        return self.key_of(self.outcomes[0] if self.outcomes else None)
+
+    def key_of(self, first: Outcome | None) -> str:
+        """The key, where ``first`` is the outcome of the first visit."""
         facts = self.supervisor.facts
         values = {} if facts is None else facts.values
-        device = self.outcomes[0].device if self.outcomes else ""
+        device = "" if first is None else first.device
         gpu = None if facts is None or device == "cpu" else facts.gpu.gpu
         threads = self.case.threads or values.get("threads")
         version = values.get("framework_version")
@@ -117,21 +124,34 @@ def run_rounds(
     *,
     baseline: str | None,
     predict_s: float = 0.0,
+    ceilings: bool = False,
+    skip_larger: bool = False,
 ) -> Iterator[Event]:
     """Yield the events of every visit, and the end of every case.
 
     With a ``baseline`` visits go on until it is sure how each case differs from its own, as far as
     ``max_time`` allows. Once ``cancelled()`` is true the running visit is dropped; cases that were
     visited end with what was measured, and the others as ``skipped``. Cases that can be predicted
-    in ``predict_s`` are.
+    in ``predict_s`` are, and with ``ceilings`` what their devices can do is measured, too. With
+    ``skip_larger`` cases are not begun that are larger than one that ran out of memory, and else
+    the same.
     """
     known = [_Visited(case, supervisors[case.framework, case.environment]) for case in cases]
     active, levels = list(known), read_levels()
     order = random.Random(cases[0].seed if cases else 0)
+    of_run, too_large = CeilingsOfRun() if ceilings else None, TooLarge()
     number, unsure = 0, set() if baseline is None else set(cases)
     while active:
         for visited in active:
-            yield from _visit(visited, number, levels, baseline is None, predict_s, cancelled)
+            smaller = None if number else too_large.smaller_than(visited.case)
+            if smaller is not None and not cancelled():
+                yield visited.end(too_large_outcome(smaller))
+                continue
+            outcome = yield from _visit(
+                visited, number, levels, baseline is None, predict_s, of_run, cancelled
+            )
+            if skip_larger and outcome.status is Status.OOM:
+                too_large.add(visited.case)
         active = [visited for visited in active if not visited.ended]
         number += 1
         if number in LOOKS:
@@ -161,15 +181,20 @@ def _visit(
     levels: Mapping[str, float],
     by_itself: bool,
     predict_s: float,
+    ceilings: CeilingsOfRun | None,
     cancelled: Callable[[], bool],
-) -> Iterator[Event]:
+) -> Generator[Event, None, Outcome]:
     """One visit of a case, and its end if that was the last; ``by_itself``: nothing is compared."""
     case = visited.case
     if cancelled():
         yield visited.end(Outcome.skipped())
-        return
-    outcome = yield from visited.supervisor.visit(case, number, visited.alone, predict_s)
+        return Outcome.skipped()
+    available = None if number else available_bytes(case)
+    outcome = yield from visited.supervisor.visit(case, number, visited.alone, predict_s, available)
     if outcome.status is Status.OK:
+        if ceilings is not None and number == 0:
+            key = visited.key_of(outcome)
+            outcome = yield from ceilings.of(case, outcome, key, visited.supervisor)
         merged = visited.add(outcome, levels)
         if visited.is_exhausted or (visited.is_precise and by_itself):
             yield visited.end()
@@ -179,6 +204,13 @@ def _visit(
         yield visited.end(outcome)
     else:
         yield visited.fail(outcome)
+    return outcome
+
+
+def available_bytes(case: Case) -> int:
+    """What a case may take on the CPU: no more than there is, nor than its limit."""
+    available = available_memory()
+    return available if case.memory_limit is None else min(available, case.memory_limit)
 
 
 def _merged(

@@ -20,6 +20,8 @@ from ..report.environment import WorkerFacts
 from ..worker.messages import (
     CaseFinished,
     DeviceOpened,
+    MeasureCeilings,
+    OfOneCase,
     PhaseChanged,
     PredictCase,
     RunCase,
@@ -90,19 +92,36 @@ class Supervisor:
         return self.facts
 
     def visit(
-        self, case: Case, number: int, alone: bool, predict_s: float = 0.0
+        self,
+        case: Case,
+        number: int,
+        alone: bool,
+        predict_s: float = 0.0,
+        available: int | None = None,
     ) -> Generator[Event, None, Outcome]:
-        """Yield the events of one visit of a case; its outcome."""
-        request = RunCase(case, number, alone, self._folder_of(case), predict_s)
+        """Yield the events of one visit of a case; its outcome.
+
+        On the CPU a case that surely needs more than the bytes ``available`` is refused.
+        """
+        request = RunCase(case, number, alone, self._folder_of(case), predict_s, available)
         return (yield from self._carry_out(request, is_first=number == 0))
+
+    def attempt(self, case: Case, available: int | None = None) -> Generator[Event, None, Outcome]:
+        """Yield the events of a run for the memory alone, in few calls; its outcome."""
+        request = RunCase(
+            case, compiled_folder=self._folder_of(case), available=available, trial=True
+        )
+        return (yield from self._carry_out(request, is_first=True))
 
     def predict(self, case: Case) -> Generator[Event, None, Outcome]:
         """Yield the events of predicting a case; the outcome, which has the prediction."""
         return (yield from self._carry_out(PredictCase(case), is_first=True))
 
-    def _carry_out(
-        self, request: RunCase | PredictCase, is_first: bool
-    ) -> Generator[Event, None, Outcome]:
+    def ceilings(self, case: Case, dtype: str) -> Generator[Event, None, Outcome]:
+        """Yield the events of measuring what a case's device can do; the outcome, which has it."""
+        return (yield from self._carry_out(MeasureCeilings(case, dtype), is_first=False))
+
+    def _carry_out(self, request: OfOneCase, is_first: bool) -> Generator[Event, None, Outcome]:
         begin, self._building_since = time.monotonic(), None
         try:
             worker = self._ready_worker()
@@ -152,9 +171,7 @@ class Supervisor:
             self._worker = self._workers.take()
         return self._worker
 
-    def _follow(
-        self, request: RunCase | PredictCase, worker: Worker
-    ) -> Generator[Event, None, Outcome]:
+    def _follow(self, request: OfOneCase, worker: Worker) -> Generator[Event, None, Outcome]:
         """Follow one case until it ends, is stopped, or takes too long; its outcome."""
         case, fresh, answered = request.case, not worker.facts, False
         phase, entered = Phase.STARTING if fresh else Phase.IMPORTING, time.monotonic()

@@ -20,9 +20,10 @@ from ..worker.messages import (
     CaseFinished,
     CaseStarted,
     Event,
+    MeasureCeilings,
+    OfOneCase,
     PredictCase,
     Request,
-    RunCase,
     StopCase,
     WorkerFailed,
     WorkerReady,
@@ -105,10 +106,9 @@ class ThisKernelAlone:
         """Nothing: this process goes on."""
 
 
-def _run(
-    backend_file: BackendFile, request: RunCase | PredictCase, events: queue.Queue[Event]
-) -> None:
+def _run(backend_file: BackendFile, request: OfOneCase, events: queue.Queue[Event]) -> None:
     from ..worker.load import load_backend
+    from ..worker.measure_ceilings import measure_ceilings
     from ..worker.predict_case import predict_case
     from ..worker.run_case import run_case
 
@@ -127,10 +127,12 @@ def _run(
     try:
         if isinstance(request, PredictCase):
             outcome = predict_case(backend, request.case, events.put)
+        elif isinstance(request, MeasureCeilings):
+            outcome = measure_ceilings(backend, request.case, request.dtype, events.put)
         else:
             outcome = run_case(
                 backend, request.case, events.put, request.round, request.alone,
-                predict_s=request.predict_s,
+                predict_s=request.predict_s, available=request.available, trial=request.trial,
             )  # fmt: skip
     except BaseException as error:  # an interrupt that came when the case itself was over
         outcome = Outcome(Status.ERROR, f"{type(error).__name__}: {error}")

@@ -155,6 +155,11 @@ class BenchmarkArguments:
         ``configs`` are one or several, or None.
         """
         self._check_types()
+        if {"max", "best"} & {*map(str, (*self.batch_sizes, *self.sequence_lengths))}:
+            raise ArgumentError(
+                "batch_sizes and sequence_lengths are whole numbers in this benchmark; nbbench.run "
+                "finds the largest that fit"
+            )
         return schema.BenchmarkArguments(
             models=self.model_names,
             configs=configs,

@@ -9,7 +9,7 @@ import sqlite3
 import time
 import uuid
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,9 +43,9 @@ class HistoryStore:
 
     def __init__(self, file: Path, machine: MachineFacts) -> None:
         self._file, self._machine = file, machine
-        self._machine_hash = machine_hash(machine)
+        self._machine_hash, self._uuid = machine_hash(machine), uuid.uuid4().hex
         self._connection: sqlite3.Connection | None = None
-        self._run: int | None = None
+        self._runs: dict[str, int] = {}
         self._environments: dict[str, int] = {}
 
     def add(self, result: Result, worker: WorkerFacts | None) -> None:
@@ -54,14 +54,15 @@ class HistoryStore:
             connection = self._opened()
             connection.execute("BEGIN IMMEDIATE")
             try:
-                run, environment = self._run_id(connection), self._environment_id(worker)
+                run = self._run_id(connection, None if worker is None else worker.machine)
+                environment = self._environment_id(worker)
                 content = zlib.compress(result_line(result).encode(), 1)
                 values = (run, environment, time.time(), result.case.key, *values_of(result))
                 connection.execute(_INSERT, (*values, content))
                 connection.execute("COMMIT")
             except BaseException:
                 connection.execute("ROLLBACK")
-                self._run, self._environments = None, {}  # they may have gone with it
+                self._runs, self._environments = {}, {}  # they may have gone with it
                 raise
         except (sqlite3.Error, OSError) as error:
             raise OutputError(f"the history cannot be written: {error}") from None
@@ -83,6 +84,17 @@ class HistoryStore:
             return None if outcome.status in PASSING else outcome
         return None
 
+    def find_on_nodes(self, case: Case) -> Outcome | None:
+        """What became of the same case on a node of a cluster, whichever; None if nothing."""
+        rows = self._opened().execute(
+            "SELECT content FROM cases WHERE key = ? ORDER BY ended DESC", (case.key,)
+        )
+        for (content,) in rows:
+            outcome = read_result(content).outcome
+            if outcome.node:
+                return None if outcome.status in PASSING else outcome
+        return None
+
     def close(self) -> None:
         """Let go of the database."""
         if self._connection is not None:
@@ -94,13 +106,14 @@ class HistoryStore:
             self._connection = open_history(self._file)
         return self._connection
 
-    def _run_id(self, connection: sqlite3.Connection) -> int:
-        if self._run is None:
-            machine = json.dumps(dataclasses.asdict(self._machine))
-            self._run = insert_run(
-                connection, uuid.uuid4().hex, time.time(), machine, self._machine_hash
-            )
-        return self._run
+    def _run_id(self, connection: sqlite3.Connection, node: MachineFacts | None) -> int:
+        """The number of this run; of its part on a node, where it runs on several machines."""
+        hashed = self._machine_hash if node is None else machine_hash(node, ())
+        if hashed not in self._runs:
+            machine = json.dumps(dataclasses.asdict(node or self._machine))
+            name = self._uuid if node is None else f"{self._uuid}-{hashed}"
+            self._runs[hashed] = insert_run(connection, name, time.time(), machine, hashed)
+        return self._runs[hashed]
 
     def _environment_id(self, worker: WorkerFacts | None) -> int | None:
         if worker is None:
@@ -147,10 +160,12 @@ def environment_hash(worker: WorkerFacts) -> str:
     return _hash(worker.values)
 
 
-def machine_hash(machine: MachineFacts) -> str:
-    """A hash of what makes the machine another one, its GPUs included."""
+def machine_hash(machine: MachineFacts, gpus: Sequence[str] | None = None) -> str:
+    """A hash of what makes the machine another one, its GPUs included: by default those here."""
     facts = {name: getattr(machine, name) for name in _OF_THE_MACHINE}
-    return _hash({**facts, "gpus": [condition.gpu for condition in visible_conditions()]})
+    if gpus is None:
+        gpus = [condition.gpu for condition in visible_conditions()]
+    return _hash({**facts, "gpus": list(gpus)})
 
 
 def _hash(values: Mapping[str, Any]) -> str:

@@ -114,6 +114,10 @@ def _write(file: Path, levels: dict[str, Level]) -> None:
 
 
 def _file() -> Path:
-    """``reference-levels.json`` in the cache folder: the user's, or the one of NBBENCH_CACHE."""
+    return cache_folder() / "reference-levels.json"
+
+
+def cache_folder() -> Path:
+    """The user's cache folder, or the one of NBBENCH_CACHE."""
     cache = os.environ.get("NBBENCH_CACHE") or platformdirs.user_cache_dir("nbbench", "nbbench")
-    return Path(cache).expanduser() / "reference-levels.json"
+    return Path(cache).expanduser()

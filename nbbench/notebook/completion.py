@@ -138,8 +138,7 @@ def _in_body(head: str, text: str) -> Suggestions | None:
         return _begins_with(word, ["True", "False"], alone=False)
     if word:
         return None
-    numbers = name in ("batch_sizes", "sequence_lengths")
-    texts = [found if numbers else f'"{found}"' for found in _values(name)]
+    texts = [found if found.isdecimal() else f'"{found}"' for found in _values(name)]
     return _begins_with("", [found for found in texts if found not in value], alone=False)
 
 

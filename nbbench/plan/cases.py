@@ -9,9 +9,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..arguments.schema import BenchmarkArguments
+from ..arguments.searched import asked_for
 from ..errors import ArgumentError
 from ..text import quoted
+from ..units import bytes_of, seconds_of
 from ..worker.case import AXES, Axis, Case, Outcome, Phase, Status, varying_axes
+from ..worker.ceilings import Ceilings
 from ..worker.memory_profile import LineTrace, MemoryProfile
 from ..worker.timing import Timing
 from .models import ModelConfig
@@ -22,6 +25,7 @@ __all__ = [
     "AXES",
     "Axis",
     "Case",
+    "Ceilings",
     "LineTrace",
     "MemoryProfile",
     "Outcome",
@@ -51,6 +55,7 @@ class Result:
         ran_with: dict[str, Any] = {
             "dtype": self.outcome.dtype,
             "execution": self.outcome.execution,
+            "quantization": self.outcome.quantization,
             "device_name": self.outcome.device_name,
         }
         if self.case.sequence_length is None:
@@ -73,6 +78,10 @@ def expand(
     cases stand together, and in them those of one model, so that a worker imports each once. A
     model that takes no sequence has one case for all lengths.
     """
+    searched = arguments.searched
+    limit = None if arguments.memory_limit is None else bytes_of(arguments.memory_limit)
+    latency = None if arguments.latency_limit is None else seconds_of(arguments.latency_limit)
+    arguments = _with_first_sizes(arguments)
     _refuse_what_serves_none(arguments, models)
     _refuse_too_many(arguments, models, interpreters)
     drawn_from = None if arguments.lengths is None else RowLengths.of(arguments.lengths)
@@ -132,9 +141,28 @@ def expand(
                     inputs=arguments.inputs if model.is_own else {},
                     trust_remote_code=arguments.trust_remote_code and model.has_own_code,
                     source=model.path,
+                    memory_limit=limit,
+                    searched=searched if _has_axis(searched, rows, new_tokens) else "",
+                    latency_limit=latency,
                 )
             )
     return list(dict.fromkeys(cases))  # rows may be shorter than each length that cuts them
+
+
+_FIRST_SIZES = {"batch_sizes": 1, "sequence_lengths": 8, "new_tokens": 8}
+"""What a search begins with: below these, there is little of what a model does."""
+
+
+def _with_first_sizes(arguments: BenchmarkArguments) -> BenchmarkArguments:
+    """The arguments with the first size that a search tries for what is searched."""
+    first = {name: [_FIRST_SIZES[name]] for name in asked_for(arguments)}
+    return arguments.model_copy(update=first) if first else arguments
+
+
+def _has_axis(searched: str, rows: Rows, new_tokens: int | None) -> bool:
+    """Whether a case has the axis of which a size is searched: images have no length."""
+    values = {"batch_size": 1, "sequence_length": rows.length, "new_tokens": new_tokens}
+    return values.get(searched) is not None
 
 
 def _refuse_what_serves_none(arguments: BenchmarkArguments, models: list[ModelConfig]) -> None:

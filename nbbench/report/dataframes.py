@@ -12,6 +12,7 @@ from ..text import MIB
 from .environment import EnvironmentFacts
 from .estimates import cost_per_million_tokens, cost_per_thousand_samples
 from .own_columns import NOTHING, Added
+from .roofline import share_row
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,6 +33,7 @@ _MEASURED = (
     "forward_s", "backward_s", "optimizer_s", "build_s", "export_s", "wall_s", "compile_cold_s",
     "compile_warm_s", "graph_breaks", "recompilations", "break_even_calls",
     "energy_per_call_j", "energy_per_token_j", "power_w", "idle_power_w", "energy_source",
+    "flops", "tflops", "gib_per_s", "ceiling_tflops", "ceiling_gib_per_s", "of_ceiling", "bound_by",
     # memory
     "peak_mib", "weights_mib", "activations_mib", "baseline_mib", "parameters", "parameters_mib",
     "gradients_mib", "forward_peak_mib", "backward_peak_mib", "optimizer_peak_mib",
@@ -51,11 +53,12 @@ _POSITIONS = {name: number for number, name in enumerate((*_FIRST, *_MEASURED))}
 _WHOLE = (
     "sequence_length", "new_tokens", "n", "visits", "parameters", "graph_breaks", "recompilations",
     "break_even_calls", "gpu_clock_before_mhz", "gpu_clock_after_mhz", "gpu_temperature_before_c",
-    "gpu_temperature_after_c",
+    "gpu_temperature_after_c", "flops", "searched_runs",
 )  # fmt: skip
 _BOOLEANS = ("noisy", "throttled")
 _NUMBERS = (
     "_s", "_mib", "_j", "_w", "drift", "cost_per_million_tokens", "cost_per_thousand_samples",
+    "tflops", "of_ceiling",
 )  # fmt: skip
 """Endings of the columns that are numbers, missing ones included."""
 
@@ -162,12 +165,15 @@ def _line_rows(trace: LineTrace) -> list[dict[str, Any]]:
 
 def _identity(result: Result) -> dict[str, Any]:
     case, outcome = result.case, result.outcome
+    limit = outcome.memory_limit or case.memory_limit
     return {
         **{axis.name: result.value(axis) for axis in AXES},
         "architecture": outcome.architecture,
         "modalities": outcome.modalities or case.modalities,
         "device": outcome.device or case.device,
         "node": outcome.node,
+        "searched_runs": outcome.searched_runs,
+        "memory_limit_mib": None if limit is None else limit / MIB,
         "config_source": case.config_source,
         "lengths": case.lengths,
         "status": outcome.status.value,
@@ -199,6 +205,7 @@ def _speed(result: Result) -> dict[str, Any]:
         **_of_tokens(result),
         **_of_compiling(timing),
         **_energy(result),
+        **share_row(result),
         **_gpu_states(timing),
     }
 

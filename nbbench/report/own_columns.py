@@ -123,9 +123,7 @@ def own_column(
     """
     is_name = isinstance(name, str) and 0 < len(name.strip()) <= len(name) <= _MAX_NAME
     if not isinstance(name, str) or not is_name or name != one_line(name):
-        raise ArgumentError(
-            f"{quoted(name)} is no name of a column; give a text like 'quality'"
-        )
+        raise ArgumentError(f"{quoted(name)} is no name of a column; give a text like 'quality'")
     if name in taken or name in {axis.head for axis in AXES}:
         raise ArgumentError(
             f"{quoted(name)} is the name of a column that a report has by itself; give another"

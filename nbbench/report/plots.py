@@ -23,6 +23,7 @@ from .drawing import (
     scale_values,
 )
 from .own_columns import NOTHING, Added
+from .roofline_plot import draw_roofline
 from .tables import begun_results
 from .tradeoff_plot import draw_tradeoff
 
@@ -137,6 +138,13 @@ class Plots:
         ``report.best``. A point that has no room for its label has none, and a note counts them.
         """
         return draw_tradeoff(self._results, self._added, x, y, ax)
+
+    def roofline(self, ax: Any = None) -> Plot:
+        """Floating point operations in a second by those for each byte moved, a point a case.
+
+        With ``ceilings=True`` the roofs are drawn, too: what memory, and then arithmetic, allows.
+        """
+        return draw_roofline(self._results, ax)
 
     def history(self, ax: Any = None) -> Plot:
         """The time of each case whenever it was measured here, with changes of versions marked."""

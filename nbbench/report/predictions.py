@@ -117,6 +117,7 @@ class Predictions:
 
     def _notes(self) -> list[str]:
         listed = [f"{label}: {reason}" for label, reason in failures(self.results)]
+        listed += dict.fromkeys(one_line(p.note) for _, p in self._predicted() if p.note)
         notes = [_NOTE] if self._predicted() else []
         if self._memory is not None and notes:
             notes.append(self._memory.sentence)

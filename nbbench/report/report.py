@@ -269,7 +269,8 @@ class Report:
     def plot(self) -> Plots:
         """Plots, with Matplotlib.
 
-        ``latency()``, ``memory()``, ``scaling()``, ``generation()`` and ``tradeoff()``.
+        ``latency()``, ``memory()``, ``scaling()``, ``generation()``, ``tradeoff()`` and
+        ``roofline()``.
         """
         return Plots(self.results, self._content.added)
 

@@ -13,6 +13,7 @@ from .differences import Differences
 from .environment import EnvironmentFacts
 from .layout import Table, column_widths, fit
 from .own_columns import NOTHING, Added
+from .roofline import NO_CEILINGS, Share
 from .verdict import Difference, ratio_text
 
 _MIN_LOAD = 0.1
@@ -138,7 +139,16 @@ def row_of_texts(result: Result) -> dict[str, str]:
         "activations MiB": mebibytes(None if memory is None else memory.activations),
         "KV cache MiB": "" if memory is None or not memory.cache else rounded(memory.cache / MIB),
         "J a call": "" if outcome.energy is None else rounded(outcome.energy.joules_per_call),
+        "of ceiling": _of_ceiling(result),
     }
+
+
+def _of_ceiling(result: Result) -> str:
+    """The part of the roofline that is reached, and what bounds the case."""
+    share = Share.of(result)
+    if share is None or share.of_ceiling is None:
+        return ""
+    return f"{100 * share.of_ceiling:.2g} %, {share.bound_by}"
 
 
 def _of_tokens(result: Result) -> dict[str, str]:
@@ -236,6 +246,8 @@ def remarks(results: Sequence[Result]) -> list[tuple[str, str]]:
     if asked and not any(result.outcome.energy for result in asked):
         what = "neither a GPU's driver nor the processor (RAPL) counts it here"
         listed.append(("energy is missing", what))
+    why = [r.outcome.reason.partition(NO_CEILINGS)[2] for r in results]
+    listed += [("ceilings are missing", each) for each in dict.fromkeys(filter(None, why))]
     return listed
 
 

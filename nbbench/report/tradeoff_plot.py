@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from ..errors import ArgumentError
-from ..plan.cases import Result, varying_axes
+from ..plan.cases import Result
 from ..text import MIB, counted
 from .best import pareto
 from .budget import Budget
 from .drawing import Plot, finished, literal, literals, new_axes, scale_values
 from .estimates import Estimate
 from .own_columns import Added
+from .point_labels import LabelledPoint, differing_labels, place_labels
 
 _UNITS = {
     "latency": ("time of a call", "ms", 1e-3),
@@ -45,17 +46,6 @@ class _Point:
         return [(self.across.low, self.up.value), (self.across.high, self.up.value)]
 
 
-_SIZE = 8
-_POINT_PX = 5
-"""Pixels about a point that no label covers."""
-
-_DISTANCES = (7, 16, 28)
-"""Points of type between a label and its point; beyond the first a thin line joins the two."""
-
-_MAX_TRIED = 60
-"""Labels that are tried: more would not find room in a plot."""
-
-
 def draw_tradeoff(results: Sequence[Result], added: Added, x: str, y: str, ax: Any = None) -> Plot:
     """Draw ``y`` over ``x``; raises `ArgumentError` for what is no quantity, or not measured."""
     if x == y:
@@ -79,7 +69,11 @@ def draw_tradeoff(results: Sequence[Result], added: Added, x: str, y: str, ax: A
         scale_values(axes, values, side)
     axes.set(xlabel=_label(axes, x, "x"), ylabel=_label(axes, y, "y"), title=_title())
     plot = finished(axes, ax is None)
-    _place_labels(axes, points, literals(_labels([result for result, _ in every])))
+    axes.title.set_fontsize(9)
+    texts = literals(differing_labels([result for result, _ in every]))
+    order = sorted(zip(points, texts, strict=True), key=lambda each: each[0].choice != "front")
+    unlabelled = place_labels(axes, [LabelledPoint(p.at, text, p.whisker) for p, text in order])
+    axes.set_title(_title(unlabelled), fontsize=9)
     return plot
 
 
@@ -124,75 +118,3 @@ def _draw_points(axes: Any, points: Sequence[_Point], choice: str) -> None:
         color=color, marker="o", markersize=5, capsize=2, linestyle="none", elinewidth=0.8,
         markerfacecolor="white" if choice == "tie" else color, zorder=2,
     )  # fmt: skip
-
-
-def _labels(results: Sequence[Result]) -> list[str]:
-    """What distinguishes each case from the others; the model where nothing does."""
-    axes = varying_axes(result.case for result in results)
-    if not axes:
-        return [result.case.model for result in results]
-    return [
-        ", ".join(filter(None, (axis.alone(result.case) for axis in axes))) or result.case.model
-        for result in results
-    ]
-
-
-def _place_labels(axes: Any, points: Sequence[_Point], texts: list[str]) -> None:
-    """Label the front first; a label goes where it covers neither a label nor a point."""
-    from matplotlib.transforms import Bbox
-
-    axes.title.set_fontsize(9)
-    figure = getattr(axes.figure, "figure", axes.figure)  # of a subfigure, the whole one
-    figure.draw_without_rendering()  # which sets where everything is, and how large texts are
-    frame = axes.get_window_extent()
-    taken = [Bbox(axes.transData.transform(each.whisker)).padded(_POINT_PX) for each in points]
-    order = sorted(range(len(points)), key=lambda number: points[number].choice != "front")
-    unlabelled = len(points)
-    for number in order[:_MAX_TRIED]:
-        probe = axes.text(0, 0, texts[number], fontsize=_SIZE, transform=axes.transAxes)
-        size = probe.get_window_extent()
-        probe.remove()
-        for offset in _offsets():
-            at = axes.transData.transform(points[number].at)
-            box = _box(at, size, figure.dpi / 72, *offset)
-            inside = frame.x0 <= box.x0 and box.x1 <= frame.x1
-            inside = inside and frame.y0 <= box.y0 and box.y1 <= frame.y1
-            if inside and not any(box.overlaps(other) for other in taken):
-                _annotate(axes, texts[number], points[number].at, *offset)
-                taken.append(box)
-                unlabelled -= 1
-                break
-    axes.set_title(_title(unlabelled), fontsize=9)
-
-
-def _box(at: Any, size: Any, pixels: float, dx: int, dy: int, across: str, up: str) -> Any:
-    """Where a label of this size would stand, in pixels, with a margin of one."""
-    from matplotlib.transforms import Bbox
-
-    left = at[0] + dx * pixels - {"left": 0, "center": 0.5, "right": 1}[across] * size.width
-    bottom = at[1] + dy * pixels - {"bottom": 0, "center": 0.5, "top": 1}[up] * size.height
-    return Bbox.from_bounds(left, bottom, size.width, size.height).padded(1)
-
-
-def _annotate(
-    axes: Any, text: str, point: tuple[float, float], dx: int, dy: int, across: str, up: str
-) -> None:
-    """Write a label at a distance from its point; a thin line joins the two where it is far."""
-    far = max(abs(dx), abs(dy)) > _DISTANCES[0]
-    line = {"arrowstyle": "-", "linewidth": 0.5, "color": "0.6"}
-    label = axes.annotate(
-        text, point, xytext=(dx, dy), textcoords="offset points", ha=across, va=up,
-        fontsize=_SIZE, annotation_clip=False, arrowprops=line if far else None,
-    )  # fmt: skip
-    label.set_in_layout(False)  # else the axes would move for it
-
-
-def _offsets() -> Iterator[tuple[int, int, str, str]]:
-    """Where a label may stand by its point, in points of type, with its alignment."""
-    for distance in _DISTANCES:
-        yield distance, 0, "left", "center"
-        yield -distance, 0, "right", "center"
-        for dy, up in ((distance, "bottom"), (-distance, "top")):
-            yield 0, dy, "center", up
-            yield distance, dy, "left", up
-            yield -distance, dy, "right", up

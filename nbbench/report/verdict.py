@@ -106,9 +106,9 @@ def _by_samples(
     """What the samples of one process each say, and the ends of their ratio's interval.
 
     They say nothing of other processes, and so decide only where they are farther apart than those
-    are; without a verdict there is no interval.
+    are, and never where one of them is noisy; without a verdict there is no interval.
     """
-    if mine is None or theirs is None:
+    if mine is None or theirs is None or mine.noisy or theirs.noisy:
         return Verdict.UNSURE, None, None
     ends = (mine.ci_low_s, mine.ci_high_s, theirs.ci_low_s, theirs.ci_high_s)
     if None in ends:

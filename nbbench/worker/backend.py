@@ -17,6 +17,14 @@ class Unsupported(Exception):
     """This case cannot be run by design; the message says why, in one sentence."""
 
 
+class TooLong(Unsupported):
+    """The case asks for more than its model takes; ``takes`` is the most of each axis, by name."""
+
+    def __init__(self, message: str, **takes: int) -> None:
+        super().__init__(message)
+        self.takes = takes
+
+
 def refuse_tpu(device: str) -> None:
     """Raise `Unsupported` where a case asks for a TPU."""
     if device == "tpu":
@@ -154,4 +162,9 @@ class Backend(Protocol):
         """The case's model with random weights, seeded; no weights are ever downloaded."""
 
     def is_out_of_memory(self, error: BaseException) -> bool:
-        """Whether an exception means that memory, the host's or the device's, ran out."""
+        """Whether an exception means that memory, the host's or the device's, ran out.
+
+        A device may have a method ``limit_memory``, which has its allocator refuse what goes beyond
+        so many bytes. A backend that has ``predict`` may have ``sizes`` as well: a case's whole
+        configuration as a mapping, by which it is known in no time that the case is small.
+        """

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Optional
 
+from .ceilings import Ceilings
 from .energy import Energy
 from .memory_profile import LineTrace, MemoryProfile
 from .prediction import CallCount, Prediction
@@ -53,6 +54,7 @@ class Phase(str, Enum):
     MEMORY = "memory"
     TRACING = "tracing"
     PREDICTING = "predicting"
+    CEILINGS = "measuring ceilings"
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,11 @@ class Case:
 
     ``device_name`` is the processor's or the GPU's name where one report has cases of several
     machines; "" in any other.
+
+    ``memory_limit`` is the most bytes that it may hold. A case that stands for the one that a
+    search has yet to find has the axis as ``searched``, with the size that the search begins with;
+    it is the largest that fits, or with a ``latency_limit`` in seconds the one of highest
+    throughput.
 
     ``source`` is the user's own file, or a folder: it is for the worker alone, and never saved.
     """
@@ -119,6 +126,9 @@ class Case:
     device_name: str = ""
     texts: tuple[str, ...] = field(default=(), compare=False)
     source: str = field(default="", compare=False)
+    memory_limit: Optional[int] = None
+    searched: str = ""
+    latency_limit: Optional[float] = None
 
     @property
     def is_own(self) -> bool:
@@ -163,13 +173,15 @@ class Axis:
     def in_label(self, case: Case) -> str:
         """The value as a part of the case's label; empty where the label omits it."""
         value = self.value(case)
+        if case.searched == self.name:
+            value = "max" if case.latency_limit is None else "best"
         usual = (self.usual, case.framework) if self.name == "environment" else (self.usual,)
         return "" if value is None or value in usual else self.text.format(value)
 
     def alone(self, case: Case) -> str:
         """The value where it stands by itself; empty where there is none."""
         value = self.value(case)
-        return "" if value is None else self.text.format(value).lstrip(" ,×")
+        return "" if value in (None, "") else self.text.format(value).lstrip(" ,×")
 
 
 AXES = (
@@ -204,14 +216,19 @@ class Outcome:
 
     ``reason`` says why it is not ok, or how the class of an ok one was chosen, where that is not
     the one that its configuration names. ``device``, ``dtype``, ``architecture`` (the model's
-    class) and ``execution`` are what it ran with, once that is known; ``modalities`` is what went
-    in, like "text+image". ``tokens_per_call`` is batch × length, or None for a model without ids;
+    class), ``execution`` and ``quantization`` are what it ran with, once that is known;
+    ``modalities`` is what went in, like "text+image". ``tokens_per_call`` is batch × length, or
+    None for a model without ids;
     ``real_tokens_per_call`` are those that are no padding; ``prompt_tokens`` those that generation
     begins with. ``export_s`` is what of building went into the model's export to another runtime.
     ``sequence_length`` is what texts were padded to, where the case names no length.
     ``device_name`` is the name of the processor or the GPU that it ran on, ``node`` that of the
     machine among several, which are known by names such as "node 2" alone. ``count`` is
-    what a call did by its tensors, and ``prediction`` what was predicted of it.
+    what a call did by its tensors, and ``prediction`` what was predicted of it. ``asking_s`` are
+    the seconds in which the CPU asks a GPU for a call's work, None on a CPU; ``ceilings`` what the
+    device can do, where that was asked for. ``takes`` is the most that the model takes of an axis,
+    by its name, where the case asks for more. ``searched_runs`` is how many runs a search took that
+    found the case's size, under the bytes of ``memory_limit``.
     ``detail`` is a traceback or the end of the worker's log, for the person at the keyboard; it
     is never saved. ``wall_s`` is the whole case, from request to outcome, and
     ``start_s`` what of it a new worker took to start and to import what later visits find imported.
@@ -224,6 +241,7 @@ class Outcome:
     dtype: str = ""
     architecture: str = ""
     execution: str = ""
+    quantization: str = ""
     modalities: str = ""
     timing: Optional[Timing] = None
     memory: Optional[MemoryProfile] = None
@@ -240,6 +258,11 @@ class Outcome:
     node: str = ""
     count: Optional[CallCount] = None
     prediction: Optional[Prediction] = None
+    asking_s: Optional[float] = None
+    ceilings: Optional[Ceilings] = None
+    takes: dict[str, int] = field(default_factory=dict)
+    searched_runs: Optional[int] = None
+    memory_limit: Optional[int] = None
     wall_s: float = 0.0
     detail: str = ""
     start_s: float = 0.0

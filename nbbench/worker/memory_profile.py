@@ -79,3 +79,11 @@ class LineTrace:
         readings.append((self.end[0], self.end[1] or 0))
         for (index, _, _), before, after in zip(self.steps, readings, readings[1:]):
             yield index, (after[0] - before[0], after[1] - before[1]), after
+
+
+def size_text(size: int) -> str:
+    """A size as one would give it: 8 GB, or else in MiB."""
+    for unit, scale in (("GB", 10**9), ("GiB", 2**30), ("MB", 10**6), ("MiB", 2**20)):
+        if size % scale == 0:
+            return f"{size // scale} {unit}"
+    return f"{size / 2**20:,.1f} MiB"

@@ -29,7 +29,8 @@ class RunCase:
     A case of which ``alone`` is true gets this visit alone, which then samples until it is precise.
     ``compiled_folder`` is where its visits keep what they compile, empty before the first; with ""
     it is kept where the framework does by itself. The case is predicted, too, where that is
-    expected to take no more than ``predict_s``.
+    expected to take no more than ``predict_s``. On the CPU one that surely needs more than the
+    bytes of ``available`` is refused. A ``trial`` is for the memory alone, in few calls.
     """
 
     case: Case
@@ -37,6 +38,8 @@ class RunCase:
     alone: bool = True
     compiled_folder: str = ""
     predict_s: float = 0.0
+    available: Optional[int] = None
+    trial: bool = False
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,14 @@ class PredictCase:
     """Request: predict what this case will hold and do, without its memory."""
 
     case: Case
+
+
+@dataclass(frozen=True)
+class MeasureCeilings:
+    """Request: measure what this case's device can do at most, in the dtype that it runs in."""
+
+    case: Case
+    dtype: str
 
 
 @dataclass(frozen=True)
@@ -109,7 +120,9 @@ class CaseFinished:
     outcome: Outcome
 
 
-Request = Union[RunCase, PredictCase, StopCase]
+OfOneCase = Union[RunCase, PredictCase, MeasureCeilings]
+"""Requests that a worker answers with `CaseFinished`."""
+Request = Union[OfOneCase, StopCase]
 OfCase = Union[PhaseChanged, DeviceOpened, SamplingProgress, CaseFinished]
 """Events that the process of a case may send to its server."""
 Event = Union[WorkerReady, WorkerFailed, CaseStarted, OfCase]

@@ -6,8 +6,12 @@ Python 3.9.
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from typing import Optional
+
+ANY_S = sys.float_info.max
+"""Seconds that a prediction may take that was asked for: a message has no infinite ones."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +41,7 @@ class Prediction:
     ``activations`` the most that is there beside these and the inputs. The parts need not be
     there at the same time: ``call.peak`` is the most of all together, reached in ``peak_phase``
     by ``peak_operation``. ``architecture`` is the model's class, ``dtype`` what its weights are of,
-    and ``seconds`` how long predicting took.
+    ``note`` what was assumed, if anything was, and ``seconds`` how long predicting took.
     """
 
     call: CallCount
@@ -52,4 +56,5 @@ class Prediction:
     gradients: Optional[int] = None
     optimizer: Optional[int] = None
     cache: Optional[int] = None
+    note: str = ""
     seconds: float = 0.0

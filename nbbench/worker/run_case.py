@@ -10,7 +10,7 @@ import time
 import traceback
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, Optional
+from typing import Any, Optional, cast
 
 from . import nvml
 from .backend import COMPILED, Backend, Compiles, Device, Generates, Model, Unsupported
@@ -30,10 +30,13 @@ from .measure import (
     samples_per_visit,
     warm_up,
 )
-from .memory_profile import MemoryProfile
+from .measure_ceilings import asking_seconds
+from .memory_limit import OverLimit, check_peak, limit_memory
+from .memory_profile import MemoryProfile, size_text
 from .messages import DeviceOpened, Event, PhaseChanged
 from .own_code import OwnCodeError, own_line
-from .predict_case import expected_seconds
+from .predict_case import CannotFit, expected_seconds, needed_bytes
+from .prediction import CallCount
 from .resident import release_free_memory
 from .runnable import ComputingShare
 from .summarize import summarize
@@ -46,7 +49,10 @@ _MAX_PHASE_STEPS = 10
 _MAX_COMPILING_CALLS = 20
 _PHASES_SHARE_OF_TIME = 0.1
 
-_MEMORY_CALLS = 3
+_COUNTED_PART = 0.5
+"""A call that takes more of ``max_time`` is not made once more to be counted."""
+
+_MEMORY_CALLS, _TRIAL_CALLS = 3, 2
 _POLLED_SECONDS = 0.1
 """Polling at 5 ms wants calls for at least this long."""
 
@@ -59,22 +65,33 @@ def run_case(
     alone: bool = True,
     compiled_folder: str = "",
     predict_s: float = 0.0,
+    available: Optional[int] = None,
+    trial: bool = False,
 ) -> Outcome:
     """Visit one case in this process; every failure comes back as an outcome.
 
     ``emit`` gets the phases and the progress of sampling. ``round_number`` counts the case's visits
     from 0; one that is ``alone`` samples until it is precise. What is compiled is kept in
     ``compiled_folder``, if there is one, and found there by later visits. What the case holds is
-    predicted, too, where that is expected to take ``predict_s`` at most.
+    predicted, too, where that is expected to take ``predict_s`` at most. On the CPU nothing is run
+    of a case that surely needs more than the bytes ``available``. A ``trial`` is for the memory
+    alone, in few calls.
     """
     keep_compiled_in = getattr(backend, "keep_compiled_in", None)
     if compiled_folder and keep_compiled_in is not None:
         keep_compiled_in(compiled_folder)
-    visit = _Visit(backend, case, emit, round_number, alone, bool(compiled_folder))
+    visit = _Visit(
+        backend, case, emit, round_number, alone, bool(compiled_folder), available, trial
+    )
     try:
         return visit.predicted(visit.measured(), predict_s)
     except Unsupported as error:
-        return visit.failed(Status.UNSUPPORTED, str(error))
+        return visit.failed(Status.UNSUPPORTED, str(error), takes=getattr(error, "takes", {}))
+    except OverLimit as error:
+        outcome = visit.failed(Status.OOM, f"{error}; {_less_of(case, visit.phase)}")
+        return replace(outcome, memory=error.memory)
+    except CannotFit as error:
+        return visit.failed(Status.OOM, str(error))
     except OwnCodeError as error:
         return visit.failed(Status.ERROR, str(error), error)
     except BaseException as error:  # a KeyboardInterrupt too: who cancels waits for no outcome
@@ -87,10 +104,7 @@ def _explained(
     """What an exception means for its case, in a sentence."""
     line = first_line(error)
     if backend.is_out_of_memory(error):
-        hint = less(phase)
-        if case.mode == "generation" and phase is not Phase.BUILDING:
-            hint = hint.replace(" or ", ", ") + " or new_tokens"
-        return Status.OOM, f"memory ran out while {phase.value}: {line}; {hint}"
+        return Status.OOM, f"memory ran out while {phase.value}: {line}; {_less_of(case, phase)}"
     raised = f"{type(error).__name__}: {line}"
     own = own_line(error, case)
     if own:
@@ -101,6 +115,14 @@ def _explained(
     if phase is Phase.BUILDING and not case.is_own:
         return Status.ERROR, f"the model cannot be built from its configuration ({raised})"
     return Status.ERROR, raised
+
+
+def _less_of(case: Case, phase: Phase) -> str:
+    """What to ask less of."""
+    hint = less(phase)
+    if case.mode == "generation" and phase is not Phase.BUILDING:
+        hint = hint.replace(" or ", ", ") + " or new_tokens"
+    return hint
 
 
 class _Visit:
@@ -114,10 +136,13 @@ class _Visit:
         round_number: int,
         alone: bool,
         has_folder: bool,
+        available: Optional[int],
+        trial: bool,
     ) -> None:
         self.phase = Phase.IMPORTING
         self._backend, self._case, self._emit = backend, case, emit
         self._round, self._alone, self._has_folder = round_number, alone, has_folder
+        self._available, self._trial = available, trial
         self._known: dict[str, Any] = {}
         self._note = ""
         self._loading: Optional[int] = None
@@ -149,8 +174,9 @@ class _Visit:
         if self._round == 0:  # later visits are for the time alone
             if case.memory and memory is None:
                 self._enter(Phase.MEMORY)
-                memory = _memory_of_calls(device, model, call)
-            if case.mode in ("training", "generation"):
+                calls = _TRIAL_CALLS if self._trial else _MEMORY_CALLS
+                memory = _memory_of_calls(device, model, call, calls)
+            if case.mode in ("training", "generation") and not self._trial:
                 self._enter(Phase.MEMORY)
                 memory, timing = _by_phase(case, device, model, memory, timing)
             if case.energy:
@@ -159,14 +185,17 @@ class _Visit:
                 self._known["energy"] = energy_of_calls(
                     device.gpu_uuid, call, device.stopwatch, call_s
                 )
-            if case.memory:
+            quick = timing is None or timing.median_s < _COUNTED_PART * case.max_time
+            if case.memory and quick and not self._trial:
                 self._enter(Phase.MEMORY)
-                count = getattr(model, "count", None)
-                self._known["count"] = None if count is None else count(call)
+                self._known["count"] = counted = _counted(model, call)
+                if counted is not None:
+                    self._known["asking_s"] = asking_seconds(device, call)
             if case.trace_memory_line_by_line:
                 self._enter(Phase.TRACING)
                 release_free_memory()  # else calls live on what those before have left
                 lines = trace_lines(call, device.stopwatch, device.memory.now, model.library)
+        check_peak(case.memory_limit, memory, self._loading)
         if memory is not None:
             memory = replace(memory, loading=self._loading)
         return Outcome(
@@ -182,18 +211,30 @@ class _Visit:
             return outcome
         self._enter(Phase.PREDICTING)
         try:
-            return replace(outcome, prediction=predict(self._case))
+            found = predict(self._case)
+            note = found.note
+        except Unsupported as error:
+            found, note = None, str(error)
         except Exception:  # what was measured stays, whatever a model does without memory
             return outcome
+        reason = "; ".join(filter(None, [outcome.reason, note]))
+        return replace(outcome, prediction=found, reason=reason)
 
-    def failed(self, status: Status, reason: str, error: Optional[BaseException] = None) -> Outcome:
+    def failed(
+        self,
+        status: Status,
+        reason: str,
+        error: Optional[BaseException] = None,
+        takes: Optional[dict[str, int]] = None,
+    ) -> Outcome:
         """The outcome of a visit that went wrong where it is."""
         lines = (
             []
             if error is None
             else traceback.format_exception(type(error), error, error.__traceback__)
         )
-        return Outcome(status, reason, self.phase, detail="".join(lines), **self._known)
+        detail = "".join(lines)
+        return Outcome(status, reason, self.phase, detail=detail, takes=takes or {}, **self._known)
 
     def _enter(self, phase: Phase) -> None:
         self.phase = phase
@@ -206,6 +247,10 @@ class _Visit:
         known["device"] = device.name
         if device.gpu_uuid is not None:
             self._emit(DeviceOpened(device.gpu_uuid))
+        if device.name == "cpu" and self._available is not None and self._round == 0:
+            self._refuse_what_cannot_fit(self._available)
+        if case.memory_limit is not None:
+            limit_memory(device, case.memory_limit)
         device.memory.before_model()
         watched = case.memory and self._round == 0 and device.memory.peak_costs_nothing
         if watched:
@@ -215,8 +260,10 @@ class _Visit:
         known["build_s"] = build_s = time.perf_counter() - begin
         if watched:
             self._loading = device.memory.stop(None).peak
+            check_peak(case.memory_limit, None, self._loading)
         known["architecture"], known["dtype"] = model.architecture, model.dtype
         known["execution"], known["parameter_count"] = model.execution, model.parameter_count
+        known["quantization"] = getattr(model, "quantization", "")
         if case.quantization not in ("none", getattr(model, "quantization", "none")):
             raise Unsupported(
                 f"framework {case.framework} has no quantization {case.quantization}; measure it "
@@ -232,6 +279,19 @@ class _Visit:
         gc.collect()
         device.memory.after_model()
         return device, model, build_s
+
+    def _refuse_what_cannot_fit(self, available: int) -> None:
+        """Raise `CannotFit` where the tensors alone are more than the bytes available."""
+        try:
+            needed = needed_bytes(self._backend, self._case, available)
+        except Exception:  # what cannot be predicted is measured
+            return
+        if needed is not None and needed > available:
+            raise CannotFit(
+                f"needs at least {size_text(needed)} (predicted), and {size_text(available)} are "
+                f"available; nothing was run; {_less_of(self._case, Phase.WARMING)}, or take a "
+                f"smaller model or dtype"
+            )
 
     def _time(
         self, device: Device, model: Model, call: Call, build_s: float
@@ -372,6 +432,15 @@ def _times_of_tokens(model: Model, calls: int) -> dict[str, tuple[float, ...]]:
     }
 
 
+def _counted(model: Model, call: Call) -> Optional[CallCount]:
+    """What a call does by its tensors; None where that cannot be counted, which costs no more."""
+    count = getattr(model, "count", None)
+    try:
+        return None if count is None else cast(Optional[CallCount], count(call))
+    except Exception:  # what was measured stays, whatever an operation does when it is watched
+        return None
+
+
 def _reference(device: Device) -> Optional[Reference]:
     """The device's reference kernel; None where a backend has none."""
     make = getattr(device, "reference", None)
@@ -379,10 +448,9 @@ def _reference(device: Device) -> Optional[Reference]:
     return None if call is None else Reference(call, device.stopwatch)
 
 
-def _memory_of_calls(device: Device, model: Model, call: Call) -> MemoryProfile:
+def _memory_of_calls(device: Device, model: Model, call: Call, calls: int) -> MemoryProfile:
     """Take the peak in calls of its own, after one that is not watched; more if it is polled."""
     call_s = device.stopwatch(call, 1)
-    calls = _MEMORY_CALLS
     if not device.memory.peak_costs_nothing:
         calls = max(calls, int(_POLLED_SECONDS / max(call_s, 1e-4)))
     device.memory.start()

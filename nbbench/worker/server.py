@@ -21,19 +21,22 @@ import threading
 import time
 import traceback
 from dataclasses import dataclass
-from typing import Any, BinaryIO, Optional, Union
+from typing import Any, BinaryIO, Optional
 
 from .backend import Backend
 from .case import Outcome, Phase, Status
 from .deaths import memory_kills, outcome_of_death
 from .guard import adopt_orphans, children, die_with_parent, end_children
 from .load import load_backend
+from .measure_ceilings import measure_ceilings
 from .messages import (
     CaseFinished,
     CaseStarted,
     Event,
     Lines,
+    MeasureCeilings,
     OfCase,
+    OfOneCase,
     PhaseChanged,
     PredictCase,
     ProtocolError,
@@ -118,7 +121,7 @@ class Server:
         idle_since = math.inf  # it was started for a case, which has yet to come
         while self._open and time.monotonic() - idle_since < self._idle_limit:
             for request in self._requests(_LOOK_EVERY_S):
-                if isinstance(request, (RunCase, PredictCase)):
+                if isinstance(request, (RunCase, PredictCase, MeasureCeilings)):
                     self._run(request)
                     idle_since = time.monotonic()
 
@@ -140,7 +143,7 @@ class Server:
             _send(self._events, _refusal(error))
             return []
 
-    def _run(self, request: Union[RunCase, PredictCase]) -> None:
+    def _run(self, request: OfOneCase) -> None:
         if not request.case.runs_foreign_code:  # which may be another by the next case
             with contextlib.suppress(BaseException):  # the child meets it again, and reports it
                 self._backend.import_model(request.case)
@@ -202,7 +205,7 @@ class Server:
                 _kill_group(child, signal.SIGKILL)
                 return phase, CaseFinished(_damaged(error, phase))
 
-    def _be_the_child(self, request: Union[RunCase, PredictCase], events: BinaryIO) -> None:
+    def _be_the_child(self, request: OfOneCase, events: BinaryIO) -> None:
         """Run the case and end the process, in a group of its own that dies with the server."""
         try:
             gc.enable()
@@ -243,7 +246,7 @@ def _serve_one(backend: Backend, events: BinaryIO) -> None:
     os._exit(0)
 
 
-def _outcome(backend: Backend, request: Union[RunCase, PredictCase], events: BinaryIO) -> Outcome:
+def _outcome(backend: Backend, request: OfOneCase, events: BinaryIO) -> Outcome:
     """What comes of a request about a case, carried out in this process."""
 
     def emit(event: Event) -> None:
@@ -251,9 +254,11 @@ def _outcome(backend: Backend, request: Union[RunCase, PredictCase], events: Bin
 
     if isinstance(request, PredictCase):
         return predict_case(backend, request.case, emit)
+    if isinstance(request, MeasureCeilings):
+        return measure_ceilings(backend, request.case, request.dtype, emit)
     return run_case(
         backend, request.case, emit, request.round, request.alone, request.compiled_folder,
-        request.predict_s,
+        request.predict_s, request.available, request.trial,
     )  # fmt: skip
 
 

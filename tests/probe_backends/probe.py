@@ -9,10 +9,11 @@ import subprocess
 import sys
 import time
 
-from nbbench.worker.backend import Unsupported
+from nbbench.worker.backend import TooLong, Unsupported
 from nbbench.worker.backends.cpu import CpuDevice
 from nbbench.worker.case import Phase
 from nbbench.worker.messages import PhaseChanged, encode
+from nbbench.worker.prediction import CallCount, Prediction
 from nbbench.worker.process_memory import ProcessMemory
 from nbbench.worker.resident import Polling, touch
 
@@ -55,13 +56,60 @@ class ProbeBackend:
     def build(self, case, device):
         return ProbeModel(case.config, case)
 
+    def ceiling_works(self, case, device, dtype):
+        return ProbeWorks(case.config)
+
     def is_out_of_memory(self, error):
         return isinstance(error, MemoryError)
+
+    def sizes(self, case):
+        return case.config.get("sizes", {})
+
+    def predict(self, case):
+        if "predicts" not in case.config:
+            raise Unsupported("framework probe cannot be predicted; give frameworks pytorch")
+        most = case.config.get("takes")
+        if most is not None and (case.sequence_length or 0) > most:
+            raise TooLong(
+                f"length {case.sequence_length} is more than {most}", sequence_length=most
+            )
+        peak = round(case.config["predicts"] * grown_bytes(case.config, case))
+        return Prediction(CallCount(peak, 1, 0, 0, 0), 0, 0, peak, 0)
+
+
+def grown_bytes(config, case):
+    """What a call of `ProbeModel.call_grow` holds."""
+    size = case.batch_size * (case.sequence_length or 1) ** config.get("power", 0)
+    return int(size * config["grow_kib"] * 1024) + case.batch_size * (case.new_tokens or 0) * 1024
 
 
 class MissingBackend(ProbeBackend):
     def load(self):
         import a_framework_that_nobody_has  # noqa: F401
+
+
+class ProbeWorks:
+    """Work that takes no time, or does what the configuration says instead."""
+
+    def __init__(self, config):
+        how = config.get("ceilings")
+        if "ceilings_log" in config:
+            with open(config["ceilings_log"], "a") as log:
+                log.write("measured\n")
+        if how == "raise":
+            raise RuntimeError("no such product")
+        if how == "die":
+            os._exit(3)
+        misbehave(how)
+
+    def product(self, size):
+        return lambda: None
+
+    def moves(self, buffer, part):
+        return [(lambda: None, part)]
+
+    def tiny(self):
+        return lambda: None, 1
 
 
 class ProbeModel:
@@ -91,6 +139,8 @@ class ProbeModel:
             with open(config["visit_log"], "a") as log:
                 self.visit = log.tell() // 80 + 1
                 log.write(f"{case.model} {os.getpid()}".ljust(79) + "\n")
+        if "count" in config:
+            self.count = lambda call: CallCount(**config["count"])
         self.held = bytearray(b"\1" * (config.get("hold_mib", 0) << 20))
 
     def prepare(self):
@@ -127,6 +177,20 @@ class ProbeModel:
 
     def call_missing_kernels(self):
         raise ValueError("Fast kernels are not available. Run 'pip install kernels'")
+
+    def call_grow(self):
+        """Hold so much for each sample, length and new token; be killed by the limit, or not."""
+        case, config = self.case, self.config
+        most = config.get("takes")
+        if most is not None and (case.sequence_length or 0) > most:
+            raise TooLong(
+                f"length {case.sequence_length} is more than {most}", sequence_length=most
+            )
+        if case.batch_size == config.get("fails_at"):
+            raise RuntimeError(f"batch {case.batch_size} is no good")
+        held = bytearray(grown_bytes(config, case))
+        held[::4096] = b"\1" * len(held[::4096])
+        time.sleep(config.get("wait_s", 0) * case.batch_size)
 
     def call_killed(self):
         os.kill(os.getpid(), signal.SIGKILL)

@@ -115,6 +115,7 @@ class ExportedBackend:
     def _runner(self, model: TorchModel, inputs: dict[str, Any], case: Case) -> tuple[Any, bool]:
         """What runs the exported model, and whether an earlier visit has exported it."""
         found = bool(self._folder) and os.path.exists(os.path.join(self._folder, "export.json"))
+        cannot = "be exported to"
         try:
             with _quietly():
                 if found:
@@ -124,13 +125,14 @@ class ExportedBackend:
                     config = getattr(self._exporters, self.config)()
                     made = exporter.export(model.module, inputs, config=config)
                 threads = case.threads or self._eager.torch.get_num_threads()
+                cannot = "be run in this dtype or form by"
                 made.to("cpu", **self._options(threads, model.dtype))
                 made(**inputs)  # some refuse a graph that they have taken
         except Exception as error:  # each exporter, and each runtime, has errors of its own
             if self.is_out_of_memory(error):
                 raise
             raise Unsupported(
-                f"{model.architecture} cannot be exported to {self.runtime} "
+                f"{model.architecture} cannot {cannot} {self.runtime} "
                 f"({type(error).__name__}: {first_line(error)})"
             ) from error
         if self._folder and not found and model.parameter_bytes < _MAX_KEPT_BYTES:

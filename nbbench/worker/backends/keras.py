@@ -17,7 +17,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, Optional
 
-from ..backend import Device, Unsupported, library_of
+from ..backend import Device, TooLong, Unsupported, library_of
 from ..case import Case
 from ..exceptions import text_of
 from ..inputs.text import longest_sequence
@@ -380,9 +380,10 @@ class KerasModel:
         if length is None:
             raise Unsupported(f"{self._case.model} takes sequences; give sequence_lengths")
         if longest is not None and length > longest:
-            raise Unsupported(
+            raise TooLong(
                 f"sequence length {length} is more than {self._case.model} takes ({longest}); "
-                f"lower sequence_lengths"
+                f"lower sequence_lengths",
+                sequence_length=longest,
             )
 
     def _input(self, name: str, spec: Any) -> Any:

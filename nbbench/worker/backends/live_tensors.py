@@ -8,6 +8,7 @@ the same way.
 
 from __future__ import annotations
 
+import gc
 import weakref
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator
@@ -17,6 +18,7 @@ from functools import cache
 from typing import Any
 
 from ..prediction import CallCount
+from .torch_bytes import bytes_moved, size_of
 from .torch_flops import flops_of, formula_of
 from .torch_tensors import plain_tensors
 
@@ -31,6 +33,18 @@ class Peak:
     bytes: int
     phase: str
     operation: str
+
+
+@contextmanager
+def without_collector() -> Iterator[None]:
+    """Have Python's garbage collector be off, as it is while samples are taken."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 class LiveTensors:
@@ -54,10 +68,17 @@ class LiveTensors:
 
     @contextmanager
     def counting(self) -> Iterator[None]:
-        """Count what is asked of the framework meanwhile."""
+        """Count what is asked of the framework meanwhile; no collector frees anything amid it."""
         self._mode = _dispatch_mode(self._torch, self._run)
-        with self._mode:
+        with without_collector(), self._mode:
             yield
+
+    def omit(self, tensors: Iterable[Any]) -> None:
+        """Count these tensors, which were there before, as if they had never been."""
+        omitted = self.numbers_of(tensors)
+        self.at_first -= omitted
+        for number in omitted:
+            self._sizes[number] = 0
 
     def numbers_of(self, tensors: Iterable[Any]) -> set[int]:
         """The numbers that the storages of these tensors have here, if they are still there."""
@@ -100,6 +121,8 @@ class LiveTensors:
             with self._mode:
                 return operation.decompose(*arguments, **named)
         result = operation(*arguments, **named)
+        if operation.namespace == "prim":  # which asks for a tensor's device
+            return result
         outputs = list(_tensors_in(self._torch, result))
         before = len(self._changes)
         for tensor in outputs:
@@ -122,12 +145,12 @@ class LiveTensors:
         flops = flops_of(operation, arguments, named, result)
         self.operations += 1
         self.flops += flops
-        self.moved += sum(map(_bytes, (*inputs, *outputs)))
+        self.moved += bytes_moved(operation, inputs, outputs)
         if flops:
             for tensor in inputs:
                 entry = self._live.get(tensor.untyped_storage()._cdata)
                 if entry is not None and entry[0] in self.at_first:
-                    self._read.setdefault(entry[0], _bytes(tensor))
+                    self._read.setdefault(entry[0], size_of(tensor))
 
     def _note(self, tensor: Any) -> None:
         for part in plain_tensors(tensor):
@@ -147,10 +170,6 @@ class LiveTensors:
             self._changes.append(-number - 1)
 
         return forget
-
-
-def _bytes(tensor: Any) -> int:
-    return int(tensor.numel() * tensor.element_size())
 
 
 def _tensors_in(torch: Any, value: Any) -> Iterator[Any]:
@@ -185,6 +204,10 @@ def _dispatch_mode(torch: Any, run: Callable[..., Any]) -> Any:
     from torch.utils._python_dispatch import TorchDispatchMode
 
     class Mode(TorchDispatchMode):  # type: ignore[misc]
+        @classmethod
+        def _should_skip_dynamo(cls) -> bool:
+            return False  # nothing is compiled, and each operation would ask
+
         def __torch_dispatch__(
             self, operation: Any, types: Any, arguments: Any = (), named: Any = None
         ) -> Any:

@@ -40,6 +40,7 @@ class QuantisedModel:
 
     model: Any
     note: str
+    label: str
     parameter_count: int
     parameter_bytes: int
 
@@ -338,7 +339,7 @@ def _described(
     if storage_bytes(stored) >= building.dtype.itemsize * sum(layers[name].size for name in names):
         note += "; their weights are stored as dense numbers"
     total = storage_bytes(itertools.chain(model.parameters(), model.buffers(), stored))
-    return QuantisedModel(model, note, count, total)
+    return QuantisedModel(model, note, label_of(building.values), count, total)
 
 
 def _beside(torch: Any, value: Any, depth: int) -> Iterator[Any]:

@@ -17,6 +17,7 @@ from .quantised_configs import import_library
 from .quantised_models import build_quantised
 from .remote_code import remote_class
 from .sentence_models import encoder_class, sentence_architecture, sentence_model
+from .torch_ceilings import TorchWorks
 from .torch_compilation import keep_compiled_in
 from .torch_devices import open_device
 from .torch_errors import first_sentence, is_out_of_memory
@@ -104,8 +105,7 @@ class TorchBackend:
             raise Unsupported(
                 f"execution torchscript is for inference; for {case.mode} give eager or compile"
             )
-        if torch.get_num_threads() != (case.threads or self._threads):
-            torch.set_num_threads(case.threads or self._threads)
+        self._set_threads(case)
         torch.manual_seed(case.seed)
         if case.is_own:
             model = _on_device(torch, build_own(torch, self._own, case), device)
@@ -137,7 +137,7 @@ class TorchBackend:
             lambda: self._built(chosen.type, config, case, device),
         )  # fmt: skip
         model = TorchModel(self.torch, made.model.eval(), case, device, chosen, note=made.note)
-        model.parameter_count = made.parameter_count
+        model.parameter_count, model.quantization = made.parameter_count, made.label
         model.parameter_bytes = made.parameter_bytes
         return model
 
@@ -191,6 +191,20 @@ class TorchBackend:
     def predict(self, case: Case) -> Prediction:
         """What the case will hold and do, without its memory; `Unsupported` where it cannot be."""
         return predict(self, case)
+
+    def ceiling_works(self, case: Case, device: Device, dtype: str) -> TorchWorks:
+        """The work by which the ceilings of a device are measured, with the case's threads."""
+        self._set_threads(case)
+        return TorchWorks(self.torch, device.name, dtype)
+
+    def _set_threads(self, case: Case) -> None:
+        wanted = case.threads or self._threads
+        if self.torch.get_num_threads() != wanted:
+            self.torch.set_num_threads(wanted)
+
+    def sizes(self, case: Case) -> dict[str, Any]:
+        """The case's configuration, completed by the library's own defaults; empty for own code."""
+        return {} if case.is_own else dict(make_config(self.transformers, case).to_dict())
 
     def keep_compiled_in(self, folder: str) -> None:
         """Have what torch.compile makes be kept in a folder, and found there."""

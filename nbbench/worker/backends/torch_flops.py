@@ -1,7 +1,8 @@
 """Floating point operations of PyTorch's operations, by PyTorch's own formulas.
 
 They are those of `torch.utils.flop_counter`, which knows matrix products, convolutions and fused
-attention on GPUs; attention that is fused for the CPU is counted in the same way.
+attention on GPUs; attention that is fused for the CPU is counted in the same way, and so are the
+products of a mixture of experts.
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any, Optional
 
-_FOR_CPU = "_scaled_dot_product_flash_attention_for_cpu"
+_GROUPED = ("_grouped_mm", "grouped_mm_fallback")
+_ATTENTION = "_scaled_dot_product_"
 
 
 def flops_of(operation: Any, arguments: tuple[Any, ...], named: dict[str, Any], result: Any) -> int:
@@ -25,18 +27,33 @@ def formula_of(operation: Any) -> Optional[Callable[..., Any]]:
     from torch.utils import flop_counter
 
     packet = operation.overloadpacket
-    if packet.__name__ == _FOR_CPU:
+    name = packet.__name__
+    if name in _GROUPED:
+        return _grouped_product
+    if name.startswith(_ATTENTION) and (packet in flop_counter.flop_registry or "_cpu" in name):
+        if name.endswith("_backward"):
+            return _attention(flop_counter.sdpa_backward_flop_count, 1)
         return _attention(flop_counter.sdpa_flop_count, 0)
-    if packet.__name__ == f"{_FOR_CPU}_backward":
-        return _attention(flop_counter.sdpa_backward_flop_count, 1)
     found: Optional[Callable[..., Any]] = flop_counter.flop_registry.get(packet)
     return found
 
 
+def _grouped_product(left: Any, right: Any, *_: Any, **__: Any) -> int:
+    """Each row of the left is multiplied by one group's matrix, and so is each column of it."""
+    return int(2 * left.numel() * right.shape[-1])
+
+
 def _attention(count: Callable[..., int], before: int) -> Callable[..., int]:
-    """A formula of attention's shapes, with ``before`` arguments before the query."""
+    """A formula of attention's shapes, with ``before`` arguments before the query.
+
+    Heads of keys and values that several queries share count for each of them; before 2.10 PyTorch
+    did not count such attention.
+    """
 
     def counted(*arguments: Any, out_val: Any = None, **_: Any) -> int:
-        return count(*(tensor.shape for tensor in arguments[: before + 3]))
+        shapes = [tensor.shape for tensor in arguments[: before + 3]]
+        heads = shapes[before][1]
+        shapes[before + 1 :] = [(shape[0], heads, *shape[2:]) for shape in shapes[before + 1 :]]
+        return count(*shapes)
 
     return counted

@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable
 from typing import Any, Optional
 
-from ..backend import Unsupported
+from ..backend import TooLong, Unsupported
 from ..case import Case
 from ..exceptions import first_line, text_of
 from ..inputs.text import longest_sequence
@@ -202,14 +202,17 @@ class Generation:
         prompt = 1 if self.is_pair else int(inputs["input_ids"].shape[1])
         positions = prompt + self._new_tokens - 1  # the last token is put through no more
         if longest is not None and positions > longest and self.is_pair:
-            raise Unsupported(
+            raise TooLong(
                 f"{self._new_tokens} new tokens are more positions than the decoder of "
-                f"{self._case.model} has ({longest}); lower new_tokens"
+                f"{self._case.model} has ({longest}); lower new_tokens",
+                new_tokens=longest,
             )
         if longest is not None and positions > longest:
-            raise Unsupported(
+            raise TooLong(
                 f"a prompt of {prompt} and {self._new_tokens} new tokens are more positions than "
-                f"{self._case.model} has ({longest}); lower sequence_lengths or new_tokens"
+                f"{self._case.model} has ({longest}); lower sequence_lengths or new_tokens",
+                sequence_length=longest - self._new_tokens + 1,
+                new_tokens=longest - prompt + 1,
             )
 
 

@@ -8,6 +8,8 @@ the work is done, and the allocator is asked every 5 ms.
 from __future__ import annotations
 
 import os
+import time
+from collections.abc import Callable
 from typing import Any, Optional
 
 from .. import nvml
@@ -25,7 +27,7 @@ class GpuDevice:
 
     def __init__(self, torch: Any, index: int, kind: str = "cuda") -> None:
         self.name = f"{kind}:{index}"
-        self._torch, self._gpus = torch, getattr(torch, kind)
+        self._torch, self._gpus, self._index = torch, getattr(torch, kind), index
         self._gpus.set_device(index)
         self._gpus.init()
         uuid = getattr(self._gpus.get_device_properties(index), "uuid", None)
@@ -34,6 +36,13 @@ class GpuDevice:
         self.stopwatch = EventStopwatch(self._gpus)
         self.memory = AllocatorMemory(torch, index, kind, self.gpu_uuid)
 
+    def limit_memory(self, size: int) -> None:
+        """Have the allocator refuse what goes beyond so many bytes; the context is not counted."""
+        limit = getattr(self._gpus, "set_per_process_memory_fraction", None)
+        if limit is not None:
+            total = self._gpus.get_device_properties(self._index).total_memory
+            limit(min(size / total, 1.0), self._index)
+
     def marks(self) -> EventMarks:
         """What notes moments in the GPU's work."""
         return EventMarks(self._gpus)
@@ -41,6 +50,20 @@ class GpuDevice:
     def reference(self) -> Optional[Call]:
         """Matrix products on the GPU."""
         return torch_layers(self._torch, self.name)
+
+    def asking_s(self, call: Call) -> float:
+        """Seconds after which the CPU has asked for all that a call does."""
+        return asking_s(call, self._gpus.synchronize)
+
+
+def asking_s(call: Call, wait: Callable[[], object]) -> float:
+    """Seconds that a call takes to return, of a GPU that has nothing else to do."""
+    wait()
+    begin = time.perf_counter()
+    call()
+    seconds = time.perf_counter() - begin
+    wait()
+    return seconds
 
 
 class EventStopwatch:
@@ -153,6 +176,10 @@ class MpsDevice:
     def reference(self) -> Optional[Call]:
         """Matrix products on the GPU."""
         return torch_layers(self._torch, self.name)
+
+    def asking_s(self, call: Call) -> float:
+        """Seconds after which the CPU has asked for all that a call does."""
+        return asking_s(call, self._torch.mps.synchronize)
 
 
 class MpsMarks(WallMarks):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 import itertools
 from collections.abc import Iterator
@@ -87,6 +88,12 @@ class TorchModel:
             raise Unsupported(f"{self.architecture} is no class of Transformers")
         tokens = self._prepare_described(self._chosen)
         return self._inputs, tokens
+
+    def with_case(self, case: Case) -> TorchModel:
+        """The same model for the inputs of another case of it, which have yet to be prepared."""
+        other = copy.copy(self)
+        other._case, other._inputs, other.generation = case, {}, None
+        return other
 
     def let_go(self) -> None:
         """Forget the model, whose memory is then free."""
@@ -197,22 +204,27 @@ class TorchModel:
         """The gradients that the parameters hold."""
         return (p.grad for p in self._model.parameters() if p.grad is not None)
 
-    def make_optimizer_state(self) -> list[Any]:
+    def make_optimizer_state(self) -> None:
         """Have the optimizer make what its first step makes, without a step before it."""
         if self._optimizer is None:
-            return []
+            return
         for parameter in self._model.parameters():
             if parameter.requires_grad:
                 parameter.grad = self._torch.empty_like(parameter)
-        self._optimizer.step()
+        try:
+            for group in self._optimizer.param_groups:  # which a step does first, for all of them
+                self._optimizer._init_group(group, [], [], [], [], [], [])
+        except (AttributeError, TypeError):  # a version whose step does it otherwise
+            self._optimizer.step()
         self._model.zero_grad(set_to_none=True)
-        return self._optimizer_state()
 
-    def _optimizer_state(self) -> list[Any]:
-        if self._optimizer is None:
-            return []
-        states = (value for each in self._optimizer.state.values() for value in each.values())
-        return list(tensors_in(self._torch, list(states)))
+    def optimizer_states(self) -> tuple[list[Any], list[Any]]:
+        """The optimizer's tensors, of parameters that have a gradient and of those without one."""
+        found: tuple[list[Any], list[Any]] = ([], [])
+        if self._optimizer is not None:
+            for parameter, state in self._optimizer.state.items():
+                found[parameter.grad is None].extend(tensors_in(self._torch, list(state.values())))
+        return found
 
     def input_tensors(self) -> list[Any]:
         """The tensors that a call is given."""
@@ -223,7 +235,7 @@ class TorchModel:
         cached = [] if self.generation is None else self.generation.cache_tensors()
         return [
             *self._model.parameters(), *self._model.buffers(), *self.input_tensors(),
-            *self._optimizer_state(), *cached,
+            *itertools.chain(*self.optimizer_states()), *cached,
         ]  # fmt: skip
 
     def count(self, call: Call) -> Optional[CallCount]:

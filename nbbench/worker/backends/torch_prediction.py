@@ -8,7 +8,7 @@ its GPU.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -18,12 +18,27 @@ from ..backend import Unsupported
 from ..case import Case
 from ..measure import Call
 from ..prediction import CallCount, Prediction
-from .known_values import fake_tensors
-from .live_tensors import CUDA_BLOCK, LiveTensors
+from .fake_models import as_if_real, without_drawing
+from .known_values import TooLarge, fake_tensors
+from .live_tensors import CUDA_BLOCK, LiveTensors, without_collector
 from .torch_errors import first_sentence
 from .torch_generation import Generation
 from .torch_model import TorchModel
 from .torch_tensors import storage_bytes
+
+SPREAD = "predicted with what tokens choose by weights, as experts, spread evenly"
+
+
+MAX_COUNT = 2**63
+"""What no column of whole numbers holds."""
+
+_TOO_MUCH = (
+    "it holds or does more than can be counted, 2^63 bytes or operations; lower batch_sizes or "
+    "sequence_lengths"
+)
+
+_WINDOWS = ("sliding_window", "attention_chunk_size")
+"""What configurations name a window of attention by, beyond which nothing is kept."""
 
 
 class Builds(Protocol):
@@ -58,30 +73,44 @@ def predict(backend: Builds, case: Case) -> Prediction:
             "what a configuration of quantised weights needs cannot be predicted; measure it, or "
             "give it without quantization_config"
         )
-    begin = time.perf_counter()
+    begin, notes = time.perf_counter(), []
+    if case.execution not in ("default", "eager"):
+        notes.append(f"predicted as executed eagerly, not as {case.execution}")
     case = replace(case, execution="eager", threads=None)
-    name, block = _device(backend.torch, case.device)
-    predictor = _Predictor(
-        backend, FakeDevice(name, partial(_without_drawing, backend.torch, name)), block
-    )
-    with _explained(backend.torch), fake_tensors(backend.torch):
+    with _explained(backend.torch):
+        try:
+            found = _predicted(backend, case)
+        except _depends_on_numbers(backend.torch):  # perhaps on no more than who goes where
+            found = _predicted(backend, case, spread=True)
+            notes.append(SPREAD)
+    call = found.call
+    if max(call.peak, call.flops, call.moved) >= MAX_COUNT:
+        raise Unsupported(_TOO_MUCH)
+    return replace(found, note="; ".join(notes), seconds=time.perf_counter() - begin)
+
+
+def _predicted(backend: Builds, case: Case, spread: bool = False) -> Prediction:
+    """Predict a case; with ``spread`` what it chooses by its weights is spread evenly."""
+    torch = backend.torch
+    name, block = _device(torch, case.device)
+    device = FakeDevice(name, partial(without_drawing, torch, name))
+    predictor = _Predictor(backend, device, block)
+    with without_collector(), as_if_real(torch), fake_tensors(torch, spread):
         if case.mode == "generation":
-            found = predictor.of_generation(case)
-        elif case.mode == "training":
-            found = predictor.of_training(case)
-        else:
-            found = predictor.of_inference(case)
-    return replace(found, seconds=time.perf_counter() - begin)
+            return predictor.of_generation(case)
+        if case.mode == "training":
+            return predictor.of_training(case)
+        return predictor.of_inference(case)
 
 
 def _device(torch: Any, wanted: str) -> tuple[str, int]:
     """The device of the fake tensors, and what its allocator rounds sizes up to.
 
-    PyTorch has fake tensors on the devices that it was built for; those of others are the CPU's.
+    Without the driver of a GPU, PyTorch asks for it at some fake tensors: then they are the CPU's.
     """
-    is_gpu = wanted.startswith("cuda") or (wanted == "auto" and torch.cuda.is_available())
-    built = bool(torch.version.cuda or getattr(torch.version, "hip", None))
-    return ("cuda:0" if is_gpu and built else "cpu"), (CUDA_BLOCK if is_gpu else 1)
+    is_there = torch.cuda.is_available()
+    is_gpu = wanted.startswith("cuda") or (wanted == "auto" and is_there)
+    return ("cuda:0" if is_gpu and is_there else "cpu"), (CUDA_BLOCK if is_gpu else 1)
 
 
 @contextmanager
@@ -91,10 +120,12 @@ def _explained(torch: Any) -> Iterator[None]:
 
     try:
         yield
-    except (
-        fake_tensor.DataDependentOutputException,
-        fake_tensor.DynamicOutputShapeException,
-    ) as error:
+    except TooLarge as error:
+        raise Unsupported(
+            f"it cannot be predicted, since it asks for numbers of a mask or of positions, and "
+            f"{error} are too many to follow; lower batch_sizes or sequence_lengths"
+        ) from error
+    except _depends_on_numbers(torch) as error:
         raise Unsupported(
             f"it cannot be predicted, since what it does depends on numbers that follow from its "
             f"weights ({first_sentence(error)}); measure it"
@@ -104,18 +135,17 @@ def _explained(torch: Any) -> Iterator[None]:
             f"it cannot be predicted, since an operation of it has no form without memory "
             f"({first_sentence(error)}); measure it"
         ) from error
+    except RuntimeError as error:
+        if "overflow" in str(error):
+            raise Unsupported(_TOO_MUCH) from error
+        raise
 
 
-@contextmanager
-def _without_drawing(torch: Any, device: str) -> Iterator[None]:
-    """Have weights be made on a device; what looks at the numbers that it draws draws none."""
-    draw = torch.nn.init._no_grad_trunc_normal_
-    torch.nn.init._no_grad_trunc_normal_ = lambda tensor, *_, **__: tensor
-    try:
-        with torch.device(device):
-            yield
-    finally:
-        torch.nn.init._no_grad_trunc_normal_ = draw
+def _depends_on_numbers(torch: Any) -> tuple[type[Exception], ...]:
+    """What fake tensors raise where a result depends on numbers that they do not have."""
+    from torch._subclasses import fake_tensor
+
+    return fake_tensor.DataDependentOutputException, fake_tensor.DynamicOutputShapeException
 
 
 class _Predictor:
@@ -132,12 +162,17 @@ class _Predictor:
         return self._prediction(model, [live], live.count())
 
     def of_training(self, case: Case) -> Prediction:
-        """One step, with an optimizer that has its state already."""
+        """One step, with an optimizer that has its state already.
+
+        Parameters that get no gradient have no state: it is known only after the step, whose.
+        """
         model = self._backend.build(case, self._device)
         model.prepare()
-        state = model.make_optimizer_state()
+        model.make_optimizer_state()
         live = self._counted(model, model.training_phases())
         gradients = list(model.gradients())
+        state, never_made = model.optimizer_states()
+        live.omit(never_made)
         found = self._prediction(model, [live], live.count(), gradients)
         return replace(
             found,
@@ -150,31 +185,40 @@ class _Predictor:
         model = self._backend.build(case, self._device)
         model.prepare()
         generation, later = _generation_of(model), int(case.new_tokens or 1) - 1
-        steps = [self._counted(model, generation.phases()[:1])]
-        count = steps[0].count()
+        prefill = generation.phases()[:1]
+        if case.cache == "static":
+            prefill[0][1]()  # makes the cache, which is kept from call to call
+        steps = [self._counted(model, prefill)]
         if later:
             steps.append(self._counted(model, [("decode", generation.decode_once)]))
-            if later > 1 and case.cache != "static":
-                model = self._before_last_token(case, later, generation.is_pair)
+        if later > 1:
+            if case.cache != "static":
+                model = self._before_last_token(case, later, model)
                 generation = _generation_of(model)
             steps.append(self._counted(model, [("decode", generation.decode_once)]))
-            count = _whole_count([each.count() for each in steps], later)
         cache = generation.cache_tensors()
+        count = _whole_count([each.count() for each in steps], later)
         found = self._prediction(model, steps, count, cache)
         return replace(found, cache=generation.cache_bytes())
 
-    def _before_last_token(self, case: Case, later: int, is_pair: bool) -> TorchModel:
+    def _before_last_token(self, case: Case, later: int, model: TorchModel) -> TorchModel:
         """The model with its cache as it is before the last of these tokens is put through.
 
-        A cache is the same whether its positions came with the prompt or one by one.
+        A cache is the same whether its positions came with the prompt or one by one. But one that
+        slides is a part of what it was made of: of the whole prompt, or of one more than it holds.
         """
-        prompt = case.sequence_length
-        longer = prompt if is_pair or prompt is None else prompt + later - 1
-        late = replace(case, sequence_length=longer, new_tokens=1)
-        model = self._backend.build(late, self._device)
+        prompt, after = case.sequence_length, later - 1
+        slides = _slides(model.module.config.to_dict())
+        longer = (
+            prompt if _generation_of(model).is_pair or prompt is None else prompt + after - slides
+        )
+        late = replace(case, sequence_length=longer, new_tokens=1 + slides)
+        model = model.with_case(late)
         model.prepare()
         generation = _generation_of(model)
-        generation.put_through(later)
+        generation.put_through(later - slides)
+        if slides:
+            generation.decode_once()
         return model
 
     def _counted(self, model: TorchModel, parts: Iterable[tuple[str, Call]]) -> LiveTensors:
@@ -217,15 +261,22 @@ def _generation_of(model: TorchModel) -> Generation:
     return model.generation
 
 
+def _slides(values: Any) -> bool:
+    """Whether a configuration, or a part of it, names a window of attention."""
+    if isinstance(values, Mapping):
+        return any((value and name in _WINDOWS) or _slides(value) for name, value in values.items())
+    return False
+
+
 def _whole_count(counted: list[CallCount], later: int) -> CallCount:
     """The count of a generation whose work for each token grows evenly from the first to the last.
 
-    ``counted`` are the prompt's, the first token's and the last one's.
+    ``counted`` are the prompt's, the first token's and the last one's, as far as there are so many.
     """
-    prefill, first, last = counted
+    prefill, *tokens = counted
 
     def whole(name: str) -> int:
-        each = (getattr(first, name) + getattr(last, name)) / 2
+        each = sum(getattr(count, name) for count in tokens) / max(len(tokens), 1)
         return int(getattr(prefill, name) + later * each)
 
     return CallCount(0, whole("operations"), whole("flops"), whole("moved"), whole("read"))

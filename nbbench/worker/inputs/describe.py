@@ -9,7 +9,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, Optional
 
-from ..backend import Unsupported
+from ..backend import TooLong, Unsupported
 from .asked import Asked
 from .audio import audio, decoder_audio
 from .beside_text import boxes, decisions, features_beside, hidden_states
@@ -105,7 +105,8 @@ def _check_lengths(asked: Asked, tensors: Mapping[str, Input]) -> None:
         longest = longest_sequence(asked.config, decoder=decoder) if name in tensors else None
         if longest is not None and asked.length > longest:
             part = " in its decoder" if decoder and "input_ids" in tensors else ""
-            raise Unsupported(
+            raise TooLong(
                 f"sequence length {asked.length} is more than {asked.model} takes{part} "
-                f"({longest}); lower sequence_lengths"
+                f"({longest}); lower sequence_lengths",
+                sequence_length=longest,
             )

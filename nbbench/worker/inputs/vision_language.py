@@ -11,7 +11,7 @@ import inspect
 from collections.abc import Mapping
 from typing import Any, Optional
 
-from ..backend import Unsupported
+from ..backend import TooLong, Unsupported
 from .audio_language import sound
 from .placeholders import Media, Prompt, make_prompt, prompt_inputs, random_text
 from .tensors import Input, Inputs
@@ -171,8 +171,9 @@ def _checked_length(sequence_length: Optional[int], config: Any, model: str) -> 
         raise Unsupported(f"{model} takes sequences; give sequence_lengths")
     longest = longest_sequence(config)
     if longest is not None and sequence_length > longest:
-        raise Unsupported(
+        raise TooLong(
             f"sequence length {sequence_length} is more than {model} takes ({longest}); "
-            f"lower sequence_lengths"
+            f"lower sequence_lengths",
+            sequence_length=longest,
         )
     return sequence_length

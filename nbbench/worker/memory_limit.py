@@ -1,0 +1,69 @@
+"""What a case may hold: enforced where the device can, and compared with its peak in any case."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from typing import Any, Optional
+
+from .memory_profile import MemoryProfile, size_text
+from .resident import quick_resident
+
+_SPARE, _SPARE_PART = 256 << 20, 0.25
+"""How far above its limit a process may come before the system refuses it more: what a limit means
+is what is resident, and the system counts what is asked for."""
+
+
+class OverLimit(Exception):
+    """A case has held more than it may; the message says how much.
+
+    ``memory`` is the profile of its calls, where they were run.
+    """
+
+    def __init__(self, message: str, memory: Optional[MemoryProfile]) -> None:
+        super().__init__(message)
+        self.memory = memory
+
+
+def limit_memory(device: Any, size: int) -> None:
+    """Have a device, or for the CPU the system, refuse what goes beyond a size in bytes."""
+    limit = getattr(device, "limit_memory", None)
+    if limit is not None:
+        limit(size)
+    elif device.name == "cpu":
+        _limit_process(size)
+
+
+def check_peak(
+    size: Optional[int], memory: Optional[MemoryProfile], loading: Optional[int]
+) -> None:
+    """Raise `OverLimit` where more was held than ``size`` bytes, while loading or in calls."""
+    peak = max(loading or 0, (memory.peak or 0) if memory is not None else 0)
+    if size is not None and peak > size:
+        raise OverLimit(
+            f"{size_text(peak)} were held, and memory_limit is {size_text(size)}", memory
+        )
+
+
+def _limit_process(size: int) -> None:
+    """Have the system refuse this process memory of its own far above a size.
+
+    Linux counts as data what is asked for and private, touched or not.
+    """
+    if sys.platform != "linux":
+        return
+    import resource
+
+    with contextlib.suppress(OSError, ValueError):
+        room = max(size - quick_resident(), 0) + max(_SPARE, int(_SPARE_PART * size))
+        _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+        wanted = _data_bytes() + room
+        if hard != resource.RLIM_INFINITY:
+            wanted = min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_DATA, (wanted, hard))
+
+
+def _data_bytes() -> int:
+    """What this process has asked for by now."""
+    with open("/proc/self/status", "rb") as status:
+        return next(int(line.split()[1]) * 1024 for line in status if line.startswith(b"VmData:"))
