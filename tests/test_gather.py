@@ -209,6 +209,41 @@ def test_cases_that_never_ran_and_workers_that_never_came_up_stay(tmp_path):
     assert len(gathered.failures) == 2
 
 
+def test_rows_of_machines_of_which_nothing_is_known_stay(tmp_path):
+    for name in "ab":
+        report_of(0.01, cpu=None).save(tmp_path / f"{name}.json")
+    saved = nbbench.gather(tmp_path).save(tmp_path / "all.nbbench.json")
+    again = Report.load(saved)
+    assert again.speed.node.tolist() == ["a", "a", "b", "b"]
+    assert set(again.speed.device_name) == {"unknown"}
+
+
+def of_nodes(results, *nodes):
+    return [replace(r, outcome=replace(r.outcome, node=node)) for r in results for node in nodes]
+
+
+def test_a_report_of_a_cluster_is_not_written_over_and_keeps_its_nodes(tmp_path):
+    machine, other = (MachineFacts(cpu=cpu) for cpu in ("small", "large"))
+    workers = {
+        ("pytorch", f"kernel on {node}"): WorkerFacts({"framework": "PyTorch"}, machine=known)
+        for node, known in (("node 1", machine), ("node 2", other))
+    }
+    first, second = report_of(0.01).results
+    results = [*of_nodes([first], "node 1"), *of_nodes([second], "node 2")]
+    file = Report(results, machine, workers).save(tmp_path / "cluster.json")
+    gathered = nbbench.gather(tmp_path)
+    assert gathered.speed.node.tolist() == ["cluster: node 1", "cluster: node 2"]
+    assert gathered.speed.device_name.tolist() == ["small", "large"]
+    assert [each.machine.cpu for each in gathered.facts] == ["small", "large"]
+    assert main(["gather", str(tmp_path), "--save", str(file)]) == 2
+
+
+def test_a_case_that_began_on_one_node_and_ended_on_another_is_one_row(tmp_path):
+    begun, ended = of_nodes(report_of(0.01).results[:1], "node 1", "node 2")
+    file = Report([begun, ended], MachineFacts(), {}).save(tmp_path / "x.json")
+    assert Report.load(file).speed.node.tolist() == ["node 2"]
+
+
 def test_gathered_files_are_gathered_again_with_the_names_that_they_had(folder, tmp_path):
     nbbench.gather(folder).save(tmp_path / "club.nbbench.json")
     both = nbbench.gather(tmp_path / "club.nbbench.json", folder / "bob.nbbench.json")

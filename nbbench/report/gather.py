@@ -30,6 +30,9 @@ _FORMAT_IN_FILE = b'"nbbench report"'
 _HEAD = 4096
 """Bytes at a file's beginning that a report has its format in, as it is saved."""
 
+_UNKNOWN = "unknown"
+"""The name of a device of which a file says nothing."""
+
 _LISTED = 5
 """Files that were passed over, and are named."""
 
@@ -82,7 +85,7 @@ def _check_no_loss(file: Path, *, is_listed: bool) -> None:
     if is_listed and not _is_report(file):
         return
     with suppress(OutputError):  # a damaged one may still be of worth to somebody
-        if is_listed and all(result.outcome.node for result in read_content(file).results):
+        if is_listed and all(result.case.device_name for result in read_content(file).results):
             return
     raise ArgumentError(
         f"{quoted(str(file), 300)} is to be gathered, and would be written over; give another path "
@@ -170,9 +173,12 @@ def _merged(contents: dict[str, Content]) -> Content:
 
 
 def _named(result: Result, node: str, worker: WorkerFacts) -> Result:
-    """The result with its node, and with the device's name, which older files do not have."""
+    """The result with its node, and with the device's name, which older files do not have.
+
+    The case always has one: by it a saved report is known to be gathered.
+    """
     case, outcome = result.case, result.outcome
-    device = outcome.device_name or case.device_name or _device_name(result, worker)
+    device = outcome.device_name or case.device_name or _device_name(result, worker) or _UNKNOWN
     return Result(
         dataclasses.replace(case, device_name=device),
         dataclasses.replace(outcome, device_name=device if outcome.device else "", node=node),
