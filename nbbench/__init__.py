@@ -27,6 +27,7 @@ _HOMES = {
     "compare": "api",
     "close_workers": "execution.fork_server",
     "form": "notebook.form",
+    "gather": "report.gather",
     "History": "history.search",
     "history": "history.search",
     "latest": "execution.job",
@@ -62,6 +63,7 @@ if _typing.TYPE_CHECKING:
     from .plan.cases import Status as Status
     from .plan.catalogue import catalogue as catalogue
     from .report.comparison import Comparison as Comparison
+    from .report.gather import gather as gather
     from .report.predictions import Predictions as Predictions
     from .report.report import Report as Report
 

@@ -131,3 +131,77 @@ def test_tables_fit_beside_the_side_bar_of_a_small_jupyterlab(tmp_path):
         height = pre.evaluate("e => e.getBoundingClientRect().height")
         line = pre.evaluate("e => parseFloat(getComputedStyle(e).lineHeight)")
         assert round(height / line) == lines  # none is broken
+
+
+@pytest.fixture
+def long_page(tmp_path):
+    """The page of a report with 10,000 rows, of which every tenth has no time."""
+    from tests.test_scale import report
+
+    whole = report(10_000)
+    return whole, whole.to_html(tmp_path / "long.html")
+
+
+@pytest.mark.slow
+def test_a_page_of_ten_thousand_rows_is_sorted_and_filtered_in_a_browser(long_page):
+    whole, file = long_page
+    times = sorted(r.outcome.timing.median_s for r in whole.results if r.outcome.timing)
+    assert file.stat().st_size < 5e6
+    problems, loaded = [], []
+    with page() as shown:
+        shown.on("console", lambda message: problems.append(message.text))
+        shown.on("pageerror", lambda error: problems.append(str(error)))
+        shown.on("request", lambda request: loaded.append(request.url))
+        shown.goto(file.as_uri())
+        table = shown.locator(".sortable").first
+        rows, status = table.locator("tbody tr"), table.get_by_role("status")
+        head = table.locator("th", has=shown.get_by_role("button", name="time", exact=True))
+        column = table.locator("th").all_inner_texts().index("time")
+
+        def cells():
+            return [row.split("\t")[column] for row in rows.all_inner_texts()]
+
+        assert rows.count() == 200
+        assert status.inner_text() == "rows 1 to 200 of 10,000 rows"
+        assert head.get_attribute("aria-sort") == "none"
+        head.get_by_role("button").focus()
+        shown.keyboard.press("Enter")
+        assert head.get_attribute("aria-sort") == "ascending"
+        assert cells()[0].startswith(f"{times[0] * 1e3:.2f} ms")
+        shown.keyboard.press("Space")
+        assert head.get_attribute("aria-sort") == "descending"
+        assert cells()[0].startswith(f"{times[-1]:.1f} s")  # and not 999 ms
+        for _ in range(49):
+            table.get_by_role("button", name="next").click()
+        assert status.inner_text() == "rows 9,801 to 10,000 of 10,000 rows"
+        assert set(cells()) == {""}  # what is missing comes last either way
+        assert table.get_by_role("button", name="next").is_disabled()
+        table.get_by_role("searchbox").fill("MODEL-3 error")
+        found = sum(r.case.model == "model-3" and not r.outcome.timing for r in whole.results)
+        assert status.inner_text() == f"{found} rows (10,000 in all)"
+        table.get_by_role("searchbox").fill("")
+        took = table.evaluate(
+            """table => [...table.querySelectorAll("th button")].map(button => {
+                const begin = performance.now();
+                button.click();
+                table.getBoundingClientRect();
+                return performance.now() - begin;
+            })"""
+        )
+        assert max(took) < 1000
+    assert problems == []
+    assert loaded == [file.as_uri()]
+
+
+def test_a_page_is_read_without_its_script(tmp_path):
+    from tests.test_plots import REPORT
+
+    file = REPORT.to_html(tmp_path / "x.html")
+    with page(java_script_enabled=False) as shown:
+        shown.goto(file.as_uri())
+        assert shown.locator(".sortable").first.locator("tbody tr").count() == 9
+        assert shown.locator("input, button").count() == 0
+    with page() as shown:
+        shown.goto(file.as_uri())
+        assert shown.locator(".sortable").first.locator("tbody tr").count() == 9
+        assert shown.locator("tr.failed").count() == 1

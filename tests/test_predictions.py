@@ -108,7 +108,6 @@ def test_the_predicted_peak_is_the_counted_one(backend, name, mode):
 
 
 @pytest.mark.slow
-@pytest.mark.newest
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("name", [name for name in NAMES if name not in QUICK])
 def test_the_predicted_peak_is_the_counted_one_for_many(backend, name, mode):
@@ -148,9 +147,9 @@ def check_cache(backend, config, cache, new_tokens):
 
 
 NEW_TOKENS = (
-    pytest.param(1, marks=(pytest.mark.slow, pytest.mark.newest)),
+    pytest.param(1, marks=pytest.mark.slow),
     2,
-    pytest.param(3, marks=(pytest.mark.slow, pytest.mark.newest)),
+    pytest.param(3, marks=pytest.mark.slow),
     40,
 )
 
@@ -166,7 +165,6 @@ def test_the_predicted_cache_is_the_measured_one(backend, kind, cache, new_token
 
 
 @pytest.mark.slow
-@pytest.mark.newest
 @pytest.mark.parametrize("new_tokens", [1, 2, 3, 40])
 @pytest.mark.parametrize("model_type", HYBRIDS)
 @pytest.mark.parametrize("cache", ["dynamic", "static"])
@@ -269,7 +267,6 @@ DECODERS = (
 
 
 @pytest.mark.slow
-@pytest.mark.newest
 @pytest.mark.parametrize("name", DECODERS)
 def test_operations_are_those_of_products_and_attention(backend, name):
     """Two for each weight of a product and each token, and attention's two products."""

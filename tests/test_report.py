@@ -75,6 +75,7 @@ def test_what_was_measured_comes_after_the_case_and_constants_last(report):
             "device_name",
             "parallel",
             "ranks",
+            "node",
             "attention",
             "execution",
             "modalities",

@@ -79,6 +79,6 @@ def test_one_case_and_none_are_drawn_or_refused():
 
 def test_the_page_has_it_where_there_are_cases_to_compare(tmp_path):
     page = THREE.to_html(tmp_path / "x.html").read_text(encoding="utf-8")
-    assert page.count("data:image/png;base64,") == 3
+    assert page.count("data:image/png;base64,") == 4  # the comparison, too
     alone = report(row("alone", 0.01, 0.01, 0.01)).to_html(tmp_path / "y.html")
     assert alone.read_text(encoding="utf-8").count("data:image/png;base64,") == 2

@@ -182,7 +182,26 @@ def test_workers_do_not_inherit_this_process_as_a_fork():
     nbbench.close_workers()
 
 
-def test_memory_that_pytorch_cannot_get_is_an_oom_row():
+def test_memory_that_pytorch_cannot_get_is_an_oom_row(tmp_path):
+    pytest.importorskip("torch")
+    file = tmp_path / "net.py"
+    file.write_text(
+        "import torch\n"
+        "class Net(torch.nn.Module):\n"
+        "    def forward(self, x):\n"
+        "        return torch.empty(10**15)\n"
+        "def build():\n"
+        "    return Net()\n"
+    )
+    report = nbbench.run(
+        f"{file}:build", inputs={"x": ["batch", 2]}, batch_sizes=[1], device="cpu",
+        max_time=0.1, progress=False,
+    )  # fmt: skip
+    assert report.speed.status.tolist() == ["oom"]
+    assert report.speed.reason[0].startswith("memory ran out while warming: ")
+
+
+def test_what_is_predicted_to_need_more_than_there_is_is_an_oom_row():
     pytest.importorskip("torch")
     from tests.conftest import TINY_BERT
 
@@ -196,4 +215,4 @@ def test_memory_that_pytorch_cannot_get_is_an_oom_row():
         progress=False,
     )
     assert report.speed.status.tolist() == ["ok", "oom"]
-    assert report.speed.reason[1].startswith("memory ran out while warming: ")
+    assert "(predicted)" in report.speed.reason[1]

@@ -19,6 +19,7 @@ usage: nbbench COMMAND …
   plan     predict what models need, and whether they fit, before anything runs
   best     which case of saved reports is best within limits
   compare  what differs between two saved reports, and a gate for CI
+  gather   the saved reports of many people as one
   history  what was measured on this machine before: list, export, import, prune
   doctor   what makes numbers unsteady on this machine, and what to do
   selftest check on this machine that nbbench measures right
@@ -29,7 +30,8 @@ usage: nbbench COMMAND …
 nbbench COMMAND --help shows more; nbbench --version the version."""
 
 _COMMANDS = (
-    "run", "plan", "best", "compare", "history", "doctor", "selftest", "hf", "models", "env",
+    "run", "plan", "best", "compare", "gather", "history", "doctor", "selftest", "hf", "models",
+    "env",
 )  # fmt: skip
 """Each is a module of this package, with a function ``command``."""
 

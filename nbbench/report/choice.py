@@ -119,6 +119,8 @@ class Choice:
         names = (*_IDENTITY, *(name for name in self.varying if name not in _IDENTITY))
         axes = {axis.name: axis for axis in AXES}
         record: dict[str, Any] = {name: row.result.value(axes[name]) for name in names}
+        if row.result.outcome.node:
+            record["node"] = row.result.outcome.node
         for quantity, estimate in zip(self.quantities, row.estimates, strict=True):
             record.update(_columns(quantity, estimate))
         return {**record, "choice": row.choice, "limits": row.limits, "missed": row.missed}
@@ -126,12 +128,14 @@ class Choice:
     def _table(self) -> Table:
         shown = ("model", *self.varying)
         axes = [axis for axis in AXES if axis.name in shown]
-        keys = tuple(axis.head for axis in axes)
+        of_nodes = any(row.result.outcome.node for row in self.rows)
+        keys = (*(axis.head for axis in axes), *(["node"] if of_nodes else []))
         heads = ["choice", *keys, *(one_line(each.name) for each in self.quantities)]
         rows = [
             [
                 row.choice,
                 *(_text(row.result.value(axis)) for axis in axes),
+                *([one_line(row.result.outcome.node)] if of_nodes else []),
                 *(q.shown(e) for q, e in zip(self.quantities, row.estimates, strict=True)),
             ]
             for row in self.rows

@@ -5,10 +5,11 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from ..plan.cases import AXES
 from .differences import Differences
 from .differences_text import differences_html, differences_markdown, differences_text
-from .drawing import Plot
-from .plots import forest
+from .drawing import MissingPlots, Plot
+from .plots import DPI_IN_PAGE, forest
 from .verdict import Difference, Verdict
 from .width import output_width
 
@@ -57,13 +58,28 @@ class Comparison:
         return self._differences.count(Verdict(verdict))
 
     def plot(self, ax: object = None) -> Plot:
-        """A forest plot of the ratios with their intervals."""
+        """A forest plot of the ratios with their intervals; of many, those that differ most."""
         rows = [
-            (d.case.label, d.ratio, d.low, d.high)
+            (self._label(d), d.ratio, d.low, d.high)
             for d in self.differences
             if d.ratio is not None and d.low is not None and d.high is not None
         ]
         return forest(rows, ax)
+
+    def _label(self, difference: Difference) -> str:
+        """The model, and what else distinguishes the case from the others that were compared."""
+        case, varying = difference.case, self._differences.varying
+        parts = [axis.alone(case) for axis in AXES if axis.name in ("model", *varying)]
+        return ", ".join(filter(None, [*parts, difference.node]))
+
+    def pngs(self) -> list[bytes]:
+        """The plot as a PNG image, for a page; none without ratios, or without Matplotlib."""
+        if not any(d.ratio is not None and d.low is not None for d in self.differences):
+            return []
+        try:
+            return [self.plot().png(DPI_IN_PAGE)]
+        except MissingPlots:
+            return []
 
     def to_markdown(self) -> str:
         """The comparison as Markdown."""

@@ -107,7 +107,9 @@ def lines_frame(results: Sequence[Result]) -> pd.DataFrame:
         _ordered({**axes, **row})
         for result in results
         if result.outcome.lines is not None
-        for axes in [{axis.name: result.value(axis) for axis in AXES}]
+        for axes in [
+            {**{axis.name: result.value(axis) for axis in AXES}, "node": result.outcome.node}
+        ]
         for row in _line_rows(result.outcome.lines)
     ]
     return _frame(rows)
@@ -179,6 +181,7 @@ def _identity(result: Result) -> dict[str, Any]:
         "architecture": outcome.architecture,
         "modalities": outcome.modalities or case.modalities,
         "device": outcome.device or case.device,
+        "node": outcome.node,
         "searched_runs": outcome.searched_runs,
         "memory_limit_mib": None if limit is None else limit / MIB,
         "config_source": case.config_source,

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import statistics
 from collections.abc import Container, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ArgumentError, did_you_mean
-from ..plan.cases import AXES, Axis, Case, Result
+from ..plan.cases import AXES, Axis, Case, Result, Status
 from ..text import quoted
 from .environment import EnvironmentFacts, environment_differences
 from .verdict import MATTERS, Difference, Verdict, compare_results
@@ -42,7 +44,8 @@ class Differences:
         """One row a compared case: its axes, the ratio with its interval, and the verdicts."""
         import pandas as pd
 
-        return pd.DataFrame([_row(difference) for difference in self.each])
+        of_nodes = any(difference.node for difference in self.each)
+        return pd.DataFrame([_row(difference, of_nodes=of_nodes) for difference in self.each])
 
     @property
     def mean(self) -> tuple[float, float, float] | None:
@@ -98,23 +101,55 @@ def compare_by(
         raise ArgumentError(
             f"baseline: {quoted(baseline)} is no {axis.name} of these ({listed}){hint}"
         )
-    bases = {_identity(r, axis): r for r in results if r.value(axis) == wanted}
+    bases: dict[tuple[Any, ...], dict[str, Result]] = {}
+    for base in results:
+        if base.value(axis) == wanted:  # of equal cases of one node the last counts, as in files
+            bases.setdefault(_identity(base, axis), {})[base.outcome.node] = base
     differences, unmatched = [], []
     for result in results:
         if result.value(axis) == wanted:
             continue
-        base = bases.get(_identity(result, axis))
-        if base is None:
+        of_nodes = bases.get(_identity(result, axis), {})
+        found = of_nodes.get(result.outcome.node) or next(iter(of_nodes.values()), None)
+        if found is None:
             unmatched.append(result.case.label)
         else:
-            one_machine = axis.name != "device_name"
-            differences.append(compare_results(result, base, matters, paired=one_machine))
+            one_machine = axis.name != "device_name" and _same_node(result, found)
+            differences.append(_compared(result, found, matters, paired=one_machine))
     return Differences(
         f"by {axis.head}, against {wanted}",
         tuple(differences),
         unmatched=tuple(unmatched),
         varying=(axis.name, *_varying([d.case for d in differences])),
     )
+
+
+def _compared(result: Result, base: Result, matters: float, *, paired: bool) -> Difference:
+    """One result beside another, with the node that it is of."""
+    difference = compare_results(result, base, matters, paired=paired)
+    return dataclasses.replace(difference, node=result.outcome.node)
+
+
+def _same_node(result: Result, base: Result) -> bool:
+    return result.outcome.node == base.outcome.node
+
+
+def usual_differences(results: Sequence[Result], baseline: str | None) -> Differences | None:
+    """What a page compares where nobody says by what; None where there is nothing.
+
+    That is with the run's baseline; else machines, else the ways that models are run in, and else
+    models. Sizes alone are not compared: that more takes longer is in the table.
+    """
+    results = [result for result in results if result.outcome.status is not Status.SKIPPED]
+    if baseline is not None:
+        return differences_from(results, baseline)
+    ways = _ways_that_vary(results)
+    for by in ("device_name", *(ways if len(ways) == 1 else [""] if ways else []), "model"):
+        with suppress(ArgumentError):
+            found = compare_by(results, by, None if by else FIRST)
+            if found.each:
+                return found
+    return None
 
 
 def differences_from(results: Sequence[Result], baseline: str | None) -> Differences | None:
@@ -147,28 +182,19 @@ def compare_runs(
     notes = [
         f"{name}: {before} before, {now} now" for name, (before, now) in swapped.items()
     ] + notes
-    earlier = {_matched_by(result.case, swapped): result for result in others}
+    pairs, rest = _partners(results, others, swapped)
     differences, unmatched = [], []
-    for result in results:
-        other = earlier.pop(_matched_by(result.case, swapped), None)
+    for result, other in pairs:
         if other is None:
             unmatched.append(f"{result.case.label} (in the new run alone)")
             continue
-        difference = compare_results(result, other, matters, paired=False)
+        difference = _compared(result, other, matters, paired=False)
         if not comparable and difference.ratio is not None:
-            difference = Difference(
-                difference.case,
-                difference.other,
-                Verdict.UNSURE,
-                difference.ratio,
-                difference.low,
-                difference.high,
-                difference.memory_ratio,
-                difference.memory,
-                "the environments differ",
+            difference = dataclasses.replace(
+                difference, verdict=Verdict.UNSURE, reason="the environments differ"
             )
         differences.append(difference)
-    unmatched += [f"{other.case.label} (in the old run alone)" for other in earlier.values()]
+    unmatched += [f"{other.case.label} (in the old run alone)" for other in rest]
     return Differences(
         "against an earlier run",
         tuple(differences),
@@ -178,16 +204,39 @@ def compare_runs(
     )
 
 
+def _partners(
+    results: Sequence[Result], others: Sequence[Result], swapped: Container[str]
+) -> tuple[list[tuple[Result, Result | None]], list[Result]]:
+    """Each result with the same case of the earlier run, if there is one, and what is left of that.
+
+    Of a case that was measured on several nodes, that of the same node comes first.
+    """
+    earlier: dict[tuple[Any, ...], dict[str, Result]] = {}
+    for other in others:
+        earlier.setdefault(_matched_by(other.case, swapped), {})[other.outcome.node] = other
+    keys = [_matched_by(result.case, swapped) for result in results]
+    found = [
+        earlier.get(key, {}).pop(result.outcome.node, None)
+        for key, result in zip(keys, results, strict=True)
+    ]
+    for number, key in enumerate(keys):
+        left = earlier.get(key)
+        if found[number] is None and left:
+            found[number] = left.pop(next(iter(left)))
+    rest = [other for left in earlier.values() for other in left.values()]
+    return list(zip(results, found, strict=True)), rest
+
+
 def _against_first(results: Sequence[Result], matters: float) -> Differences:
     """Compare each case with the first one of the same model and inputs, however it is run."""
     ways = {axis.name for axis in AXES if axis.name in _WAYS}
     bases: dict[tuple[Any, ...], Result] = {}
     differences = []
     for result in results:
-        key = tuple(axis.value(result.case) for axis in AXES if axis.name not in ways)
-        base = bases.setdefault(key, result)
+        shared = (axis.value(result.case) for axis in AXES if axis.name not in ways)
+        base = bases.setdefault((result.outcome.node, *shared), result)
         if base is not result:
-            differences.append(compare_results(result, base, matters, paired=True))
+            differences.append(_compared(result, base, matters, paired=True))
     titles = {difference.other.label for difference in differences}
     return Differences(
         f"against {titles.pop()}" if len(titles) == 1 else "against the first of each",
@@ -302,10 +351,11 @@ def _varying(cases: Sequence[Case]) -> tuple[str, ...]:
     return tuple(a.name for a in AXES if len({str(a.value(case)) for case in cases}) > 1)
 
 
-def _row(difference: Difference) -> dict[str, Any]:
+def _row(difference: Difference, *, of_nodes: bool) -> dict[str, Any]:
     case = difference.case
     return {
         **{axis.name: axis.value(case) for axis in AXES},
+        **({"node": difference.node} if of_nodes else {}),
         "baseline": difference.other.label,
         "ratio": difference.ratio,
         "ratio_low": difference.low,

@@ -21,10 +21,10 @@ _VERDICTS = (Verdict.FASTER, Verdict.SLOWER, Verdict.SAME, Verdict.UNSURE)
 def differences_text(differences: Differences, width: int | None = None) -> str:
     """The comparison for a terminal: what must be known first, a table, and the sum of it."""
     layout = fit(table(differences), width, gap=2)
-    parts = [*_before(differences)]
+    parts = [*lines_before(differences)]
     if layout.tables[0].rows:
         parts += ["\n\n".join(map(left_aligned, layout.tables)), layout.note]
-    return "\n".join([*filter(None, parts), *_after(differences)])
+    return "\n".join([*filter(None, parts), *lines_after(differences)])
 
 
 def left_aligned(shown: Table) -> str:
@@ -44,7 +44,7 @@ def differences_markdown(differences: Differences) -> str:
     shown = table(differences)
     text = markdown_table(shown.heads, shown.rows) if shown.rows else ""
     before, after = (
-        map(markdown_text, lines) for lines in (_before(differences), _after(differences))
+        map(markdown_text, lines) for lines in (lines_before(differences), lines_after(differences))
     )
     return "\n\n".join(filter(None, [*before, text, *after]))
 
@@ -57,17 +57,18 @@ def differences_html(differences: Differences) -> str:
     body = "".join(
         "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows
     )
-    parts = [f"<p>{escape(line)}</p>" for line in _before(differences)]
+    parts = [f"<p>{escape(line)}</p>" for line in lines_before(differences)]
     if rows:
         parts.append(f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>")
-    parts += [f"<p>{escape(line)}</p>" for line in _after(differences)]
+    parts += [f"<p>{escape(line)}</p>" for line in lines_after(differences)]
     return f'<div class="nbbench">{"".join(parts)}</div>'
 
 
 def table(differences: Differences) -> Table:
     """The axes in which the cases differ, the ratio, and the verdicts."""
     axes = [axis for axis in AXES if axis.name in ("model", *differences.varying)]
-    keys = tuple(axis.head for axis in axes)
+    of_nodes = len({difference.node for difference in differences.each}) > 1
+    keys = (*(axis.head for axis in axes), *(["node"] if of_nodes else []))
     heads = [*keys, "time ratio", "verdict", "memory ratio", "memory"]
     rows = [
         [
@@ -75,6 +76,7 @@ def table(differences: Differences) -> Table:
                 "" if axis.value(d.case) is None else one_line(str(axis.value(d.case)))
                 for axis in axes
             ),
+            *([one_line(d.node)] if of_nodes else []),
             ratio_text(d),
             d.verdict.value,
             "" if d.memory_ratio is None else f"{d.memory_ratio:.2f}",
@@ -86,12 +88,14 @@ def table(differences: Differences) -> Table:
     return Table(heads, rows, keys)
 
 
-def _before(differences: Differences) -> list[str]:
+def lines_before(differences: Differences) -> list[str]:
+    """What must be known before a comparison's table is read."""
     lines = [f"the environment differs: {one_line(note)}" for note in differences.notes]
     return [*lines, f"time and memory {one_line(differences.title)}; below 1 is less"]
 
 
-def _after(differences: Differences) -> list[str]:
+def lines_after(differences: Differences) -> list[str]:
+    """The sum of a comparison, and what was not compared."""
     lines = []
     counts = Counter(difference.verdict for difference in differences.each)
     listed = ", ".join(

@@ -123,8 +123,17 @@ def case_names(results: Sequence[Result], by: str) -> list[str]:
         axis for axis in varying_axes(r.case for r in results) if axis.name not in ("model", by)
     ]
     models = short_labels([one_line(result.case.model) for result in results], _MAX_LABEL)
+    of_nodes = len({result.outcome.node for result in results}) > 1
     return [
-        literal(", ".join([model, *filter(None, (axis.alone(result.case) for axis in axes))]))
+        literal(
+            ", ".join(
+                [
+                    model,
+                    *filter(None, (axis.alone(result.case) for axis in axes)),
+                    *filter(None, [one_line(result.outcome.node)] if of_nodes else []),
+                ]
+            )
+        )
         for result in results
         for model in [models[one_line(result.case.model)]]
     ]

@@ -1,4 +1,4 @@
-"""A report as HTML: a table that needs no script, what failed, plots, and the machine folded below.
+"""A report as HTML for a notebook: tables, what failed, plots, and the machine folded below.
 
 Colours come from what is around (``currentColor`` and JupyterLab's variables), so that it reads
 in light and dark themes alike.
@@ -10,8 +10,9 @@ import base64
 import dataclasses
 from collections.abc import Sequence
 from html import escape
+from itertools import islice
 
-from ..plan.cases import Result, Status, Timing
+from ..plan.cases import Result, Status
 from ..text import one_line
 from .differences import Differences
 from .environment import EnvironmentFacts
@@ -19,7 +20,7 @@ from .layout import Layout, Table, fit, lines_of
 from .own_columns import NOTHING, Added
 from .tables import RATES, TEXT_COLUMNS, begun_results, caution, footer, remarks, summary
 
-_WRAPPED = ("time", "first token", "each token")
+WRAPPED = ("time", "first token", "each token")
 """Columns whose cells may be broken between their parts."""
 
 _WIDTH, _GAP = 112, 2
@@ -28,6 +29,9 @@ beside its side bar, in a window of 1280 pixels."""
 
 _MAX_WHOLE = 20
 """Tables of more rows scroll in a box of their own."""
+
+_MAX_FACTS = 3
+"""Environments beside each other; more of them scroll."""
 
 _STYLE = """
 .nbbench table{border-collapse:collapse;border:none;margin:.3em 0}
@@ -53,21 +57,6 @@ font-variant-numeric:tabular-nums}
 .nbbench table th,.nbbench table td{padding:.2em}}
 """
 
-_PAGE = """\
-<!doctype html>
-<html lang="en">
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width">
-<title>{title}</title>
-<style>
-:root{{color-scheme:light dark}}
-body{{font:15px/1.5 system-ui,sans-serif;margin:2em auto;max-width:75em;padding:0 1em}}
-</style>
-<h1>{title}</h1>
-{body}
-</html>
-"""
-
 
 def report_html(
     results: Sequence[Result],
@@ -83,14 +72,27 @@ def report_html(
     """
     if not results:
         return "<p>an empty report: no case was run</p>"
-    above = caution(facts)
-    return _wrapped(
-        (f'<div role="note">{escape(above)}</div>' if above else "")
+    return wrapped(
+        caution_html(facts)
         + results_html(results, differences, added)
         + below
-        + "".join(map(_image, plots))
-        + f"<details><summary>{escape(footer(facts))}</summary>{_facts_table(facts)}</details>"
+        + "".join(map(image, plots))
+        + facts_html(facts)
     )
+
+
+def caution_html(facts: Sequence[EnvironmentFacts]) -> str:
+    """What must be known before the times are read."""
+    above = caution(facts)
+    return f'<div role="note">{escape(above)}</div>' if above else ""
+
+
+def facts_html(facts: Sequence[EnvironmentFacts]) -> str:
+    """The machine in a line, and all that is known of it folded below."""
+    table = _facts_table(facts)
+    if len(facts) > _MAX_FACTS:
+        table = f'<div class="scroll">{table}</div>'
+    return f"<details><summary>{escape(footer(facts))}</summary>{table}</details>"
 
 
 def _facts_table(facts: Sequence[EnvironmentFacts]) -> str:
@@ -132,24 +134,10 @@ def live_html(
             "</progress> "
         )
     status = f'<div role="status" style="font-size:90%">{bar}{escape(one_line(line))}</div>'
-    rows = results_html(results) + "".join(map(_image, plots)) if results else ""
+    rows = results_html(results) + "".join(map(image, plots)) if results else ""
     if results and row_count > len(results):
         rows = f"<div>the latest {len(results)} of {row_count:,} rows</div>{rows}"
-    return _wrapped(status + rows)
-
-
-def page(
-    results: Sequence[Result],
-    facts: Sequence[EnvironmentFacts],
-    plots: Sequence[bytes],
-    title: str,
-    differences: Differences | None = None,
-    added: Added = NOTHING,
-    below: str = "",
-) -> str:
-    """A page of its own, for sharing: nothing is loaded from elsewhere."""
-    body = report_html(results, facts, plots, differences, added, below)
-    return _PAGE.format(title=escape(one_line(title)), body=body)
+    return wrapped(status + rows)
 
 
 def results_html(
@@ -157,25 +145,35 @@ def results_html(
 ) -> str:
     """The table, as several where it would be too wide, and why cases failed, a reason once."""
     table = summary(results, differences, added)
-    wrapped = dataclasses.replace(table, wrapped=_WRAPPED)
-    layout = fit(wrapped, _WIDTH, _GAP) if table.rows else Layout([])
+    return tables_html(table, begun_results(results), _WIDTH) + reasons_html(results)
+
+
+def tables_html(
+    table: Table, begun: Sequence[Result], width: int | None, max_rows: int | None = None
+) -> str:
+    """The table, as several where it is wider than ``width``; its first ``max_rows`` rows."""
+    whole = dataclasses.replace(table, wrapped=WRAPPED)
+    layout = fit(whole, width, _GAP) if table.rows else Layout([])
     note = f"<div>{escape(layout.note)}</div>" if layout.note else ""
     rates = [name for name in RATES if name in table.heads]
     if rates:
         note += f'<div class="hidden">{" and ".join(rates)} are in report.summary</div>'
+    return "".join(_table(part, table, begun, max_rows) for part in layout.tables) + note
+
+
+def reasons_html(results: Sequence[Result]) -> str:
+    """Why cases failed, a reason once; empty where none did."""
     reasons = "".join(
         f"<li><b>{escape(label)}</b>: {escape(reason)}</li>" for label, reason in remarks(results)
     )
-    begun = begun_results(results)
-    tables = "".join(_table(part, table, begun) for part in layout.tables)
-    return tables + note + (f"<ul>{reasons}</ul>" if reasons else "")
+    return f"<ul>{reasons}</ul>" if reasons else ""
 
 
-def _table(part: Table, whole: Table, results: Sequence[Result]) -> str:
+def _table(part: Table, whole: Table, results: Sequence[Result], max_rows: int | None) -> str:
     """A table of some columns of the whole, whose texts may be longer."""
     numbers = [whole.heads.index(head) for head in part.heads]
     head = "".join(f'<th scope="col"{_kind(name)}>{escape(name)}</th>' for name in part.heads)
-    rows = zip(results, part.rows, whole.rows, strict=True)
+    rows = islice(zip(results, part.rows, whole.rows, strict=True), max_rows)
     body = "".join(
         _table_row(result, part.heads, cells, [full[number] for number in numbers])
         for result, cells, full in rows
@@ -187,30 +185,33 @@ def _table(part: Table, whole: Table, results: Sequence[Result]) -> str:
 
 def _table_row(result: Result, heads: list[str], cells: list[str], full: list[str]) -> str:
     failed = ' class="failed"' if result.outcome.status is not Status.OK else ""
-    timing = result.outcome.timing
-    doubt = "" if timing is None else _doubt(timing)
+    why = doubt(result)
+    doubtful = f' class="noisy" title="{escape(why)}"' if why else ""
     row = "".join(
-        f"<td{_attributes(name, cell, text, doubt)}>"
-        f"{_wrappable(cell) if name in _WRAPPED else escape(cell)}</td>"
+        f"<td{_attributes(name, cell, text, doubtful)}>"
+        f"{_wrappable(cell) if name in WRAPPED else escape(cell)}</td>"
         for name, cell, text in zip(heads, cells, full, strict=True)
     )
     return f"<tr{failed}>{row}</tr>"
 
 
-def _attributes(name: str, cell: str, text: str, doubt: str) -> str:
-    if name == "time" and doubt:
-        return doubt
-    if name in _WRAPPED and cell.endswith("noisy"):
+def _attributes(name: str, cell: str, text: str, doubtful: str) -> str:
+    if name == "time" and doubtful:
+        return doubtful
+    if name in WRAPPED and cell.endswith("noisy"):
         return ' class="noisy" title="the interval is as wide as the time"'
     return _kind(name) + _title(cell, text)
 
 
-def _doubt(timing: Timing) -> str:
-    """The attributes of a time that is not to be relied on, with why; empty for others."""
+def doubt(result: Result) -> str:
+    """Why a result's time is not to be relied on; empty for others."""
+    timing = result.outcome.timing
+    if timing is None:
+        return ""
     reasons = ["the interval is wider than was asked for"] if timing.noisy else []
     if timing.throttled:
         reasons.append(f"the GPU's clock was lowered ({', '.join(timing.throttle or ())})")
-    return f' class="noisy" title="{escape("; ".join(reasons))}"' if reasons else ""
+    return "; ".join(reasons)
 
 
 def _wrappable(cell: str) -> str:
@@ -225,14 +226,21 @@ def _title(cell: str, text: str) -> str:
 
 
 def _kind(name: str) -> str:
-    kind = "t" if name in TEXT_COLUMNS else "rate" if name in RATES else ""
+    kind = column_kind(name)
     return f' class="{kind}"' if kind else ""
 
 
-def _image(png: bytes) -> str:
+def column_kind(head: str) -> str:
+    """The class of a column's cells: texts, rates, or neither."""
+    return "t" if head in TEXT_COLUMNS else "rate" if head in RATES else ""
+
+
+def image(png: bytes) -> str:
+    """A plot, inside the page."""
     data = base64.b64encode(png).decode()
     return f'<img alt="plot of the table above" src="data:image/png;base64,{data}">'
 
 
-def _wrapped(body: str) -> str:
+def wrapped(body: str) -> str:
+    """HTML with the style that it is shown in."""
     return f'<div class="nbbench"><style>{_STYLE}</style>{body}</div>'

@@ -33,20 +33,33 @@ _MAX_SERIES = 10
 _TRENDS = EntryPoint("trends", "nbbench.history.trends:draw_trends", "nbbench.plots")
 """What draws the history, which is above this; found by name, as backends are."""
 
-_DPI_IN_PAGE = 90
+DPI_IN_PAGE = 90
 _MIN_POINTS = 3
 """Fewer cases make no front worth a picture in a page."""
 
 _MAX_POINTS = 500
 """More of them take long to draw, and cover each other."""
 
+_MAX_RATIOS = 40
+"""Lines of a forest plot that can be read."""
+
 _MAX_BARS = 20
 """Cases whose memory is shown as bars by what holds it; more are shown as lines."""
 
 
 def forest(differences: Sequence[tuple[str, float, float, float]], ax: Any = None) -> Plot:
-    """Ratios with their intervals, a line each, about 1; labels, ratios, lower and upper ends."""
-    axes = new_axes(ax)
+    """Ratios with their intervals, a line each, about 1; labels, ratios, lower and upper ends.
+
+    Of more than there is room for, those whose ratios are the furthest from 1, in their order.
+    """
+    axes, title = new_axes(ax), "Comparison"
+    if len(differences) > _MAX_RATIOS:
+        title += f"\nthe {_MAX_RATIOS} of {len(differences):,} that differ most"
+        far = sorted(differences, key=lambda row: -abs(math.log(row[1])))[:_MAX_RATIOS]
+        least = min(abs(math.log(row[1])) for row in far)
+        differences = [row for row in differences if abs(math.log(row[1])) >= least][:_MAX_RATIOS]
+    if ax is None:
+        axes.figure.set_figheight(max(4.0, 1.0 + 0.2 * len(differences)))
     for position, (_, ratio, low, high) in enumerate(differences):
         color = "C2" if high < 1 else "C3" if low > 1 else "0.4"
         axes.errorbar(
@@ -56,7 +69,7 @@ def forest(differences: Sequence[tuple[str, float, float, float]], ax: Any = Non
     axes.axvline(1, color="0.3", linewidth=1)
     axes.set_yticks(range(len(differences)), literals([label for label, *_ in differences]))
     axes.invert_yaxis()
-    axes.set(xlabel="time ratio (below 1 is faster)", title="Comparison")
+    axes.set(xlabel="time ratio (below 1 is faster)", title=title)
     return finished(axes, ax is None)
 
 
@@ -144,7 +157,7 @@ class Plots:
         if not _MIN_POINTS <= len(both) <= _MAX_POINTS:
             return []
         try:
-            return [self.tradeoff().png(_DPI_IN_PAGE)]
+            return [self.tradeoff().png(DPI_IN_PAGE)]
         except MissingPlots:
             return []
 
@@ -158,7 +171,7 @@ class Plots:
             (self.memory, any(_peak(r) is not None for r in self._results)),
         )
         try:
-            return [draw().png(_DPI_IN_PAGE) for draw, measured in wanted if measured]
+            return [draw().png(DPI_IN_PAGE) for draw, measured in wanted if measured]
         except MissingPlots:
             return []
 

@@ -27,14 +27,22 @@ from .dataframes import (
     speed_frame,
     speed_row,
 )
-from .differences import Differences, compare_by, compare_runs, differences_from, is_of_axis
+from .differences import (
+    Differences,
+    compare_by,
+    compare_runs,
+    differences_from,
+    is_of_axis,
+    usual_differences,
+)
 from .environment import EnvironmentFacts, EnvironmentKey, WorkerFacts, merge_facts
-from .html_page import page, report_html
+from .html_page import report_html
 from .markup import as_latex, as_markdown, markdown_text
 from .own_columns import COST_HEADS, NOTHING, Added, columns_of, own_column, price_of
 from .plots import Plots
 from .quantities import FRAME_COLUMNS, LIMITS, NAMES
 from .saved_json import Content, as_values, read_content, write_content
+from .shared_page import Compared, page
 from .tables import as_text, row_of_texts, summary
 from .verdict import MATTERS
 from .width import output_width
@@ -271,15 +279,17 @@ class Report:
         print(_FORMER_TABLES.load()(self.results, self.facts), end="")
 
     def to_html(self, file: str | Path, title: str = "Benchmark") -> Path:
-        """Write a page that stands by itself, for sharing: table, plots, reasons, environment.
+        """Write a page that stands by itself, for sharing: its tables sort and filter.
 
+        It has the results, plots, what the cases differ in compared, reasons and environments.
         Without Matplotlib the page has no plots. Raises `OutputError`.
         """
         plots = [*self.plot.pngs(), *self.plot.tradeoff_pngs()]
-        differences, added = self._differences(), self._content.added
-        below = self._best_html()
-        text = page(self.results, self.facts, plots, title, differences, added, below)
-        return write_text(file, text)
+        usual, compared = usual_differences(self.results, self._content.baseline), None
+        if usual is not None:
+            compared = Compared(usual, Comparison(usual).pngs())
+        rest = (self._differences(), self._content.added, self._best_html(), compared)
+        return write_text(file, page(self.results, self.facts, plots, title, *rest))
 
     def to_csv(self, folder: str | Path) -> list[Path]:
         """Write speed.csv, memory.csv and environment.csv into a folder, made if need be.

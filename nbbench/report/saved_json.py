@@ -92,7 +92,8 @@ class GrowingFile:
     """A report's file while its run goes on: a row more costs the same however many there are.
 
     The whole is written anew only when an environment is new, or after a row that could not be
-    written. A crash amid a row costs that row. Of a case with several rows the last one counts.
+    written. A crash amid a row costs that row. Of a case with several rows the last one
+    counts.
     """
 
     def __init__(self, file: str | Path) -> None:
@@ -192,7 +193,7 @@ def _parse(text: str) -> tuple[Any, bool]:
 
 def _read_version_2(content: Mapping[str, Any]) -> Content:
     read = map(result_of, checked(_ENTRIES, content["results"], "results"))
-    results = {result.case: result for result in read}
+    results = {_row_key(result): result for result in read}
     return Content(
         tuple(results.values()),
         checked(MachineFacts, content["machine"], "machine"),
@@ -218,6 +219,14 @@ def _read_version_2(content: Mapping[str, Any]) -> Content:
             },
         ),
     )
+
+
+def _row_key(result: Result) -> tuple[Case, str]:
+    """What is one row: a case, and in gathered reports, whose cases name a device, each node's.
+
+    A run's case may have begun on one node and ended on another; its last row counts.
+    """
+    return result.case, result.outcome.node if result.case.device_name else ""
 
 
 def result_of(values: Mapping[str, Any]) -> Result:

@@ -19,6 +19,9 @@ from .verdict import Difference, ratio_text
 _MIN_LOAD = 0.1
 """Cores; less than that is what a system does for itself."""
 
+_MAX_MACHINES = 4
+"""Machines of one report that are named in a line."""
+
 _ALWAYS = ("model", "batch", "length")
 
 
@@ -74,9 +77,9 @@ def summary(
     if not rows:
         return Table([], [])
     if differences is not None:
-        known = {difference.case: difference for difference in differences.each}
+        known = {(each.case, each.node): each for each in differences.each}
         rows = [
-            _with_verdict(row, known.get(result.case))
+            _with_verdict(row, known.get((result.case, result.outcome.node)))
             for row, result in zip(rows, begun, strict=True)
         ]
     ok = all(result.outcome.status is Status.OK for result in begun)
@@ -96,7 +99,7 @@ def summary(
 
 _SIZES = ("batch", "length")
 
-_VARYING = (*(axis.head for axis in AXES if axis.head not in ("model", *_SIZES)), "device")
+_VARYING = (*(axis.head for axis in AXES if axis.head not in ("model", *_SIZES)), "device", "node")
 
 RATES = ("samples/s", "tokens/s", "real tokens/s", "decode tokens/s")
 """Columns that follow from others, which a narrow page goes without."""
@@ -122,6 +125,7 @@ def row_of_texts(result: Result) -> dict[str, str]:
     return {
         **{head: text for head, text in texts.items() if head not in _SIZES},
         "device": one_line(outcome.device),
+        "node": one_line(outcome.node),
         **{head: texts[head] for head in _SIZES},
         "status": outcome.status.value,
         "time": "" if timing is None else _marked_time(timing),
@@ -249,11 +253,27 @@ def remarks(results: Sequence[Result]) -> list[tuple[str, str]]:
 
 def caution(facts: Sequence[EnvironmentFacts]) -> str:
     """What must be known before the times are read: what else ran meanwhile; empty for nothing."""
-    machine = facts[0].machine
-    parts = [busy_sentence(machine.other_load_cores, machine.own_load_cores)]
-    if machine.beside_another:
+    machines = list(dict.fromkeys(each.machine for each in facts))
+    busy = [busy_sentence(each.other_load_cores, each.own_load_cores) for each in machines]
+    parts = busy if len(machines) == 1 else [_busy_machines(facts)]
+    if any(machine.beside_another for machine in machines):
         parts.append("another benchmark ran on the same device: run it again without --no-wait")
     return " · ".join(filter(None, parts))
+
+
+def _busy_machines(facts: Sequence[EnvironmentFacts]) -> str:
+    """Which of several machines were busy with something else; empty for none."""
+    loads = {each.environment: each.machine for each in facts}
+    busy = [
+        one_line(label)
+        for label, machine in loads.items()
+        if busy_sentence(machine.other_load_cores, machine.own_load_cores)
+    ]
+    if not busy:
+        return ""
+    more = f" and {len(busy) - _MAX_MACHINES:,} more" if len(busy) > _MAX_MACHINES else ""
+    listed = f"{', '.join(busy[:_MAX_MACHINES])}{more}"
+    return f"busy machines, whose times are longer and less sure: {listed}"
 
 
 def footer(facts: Sequence[EnvironmentFacts]) -> str:
@@ -261,10 +281,13 @@ def footer(facts: Sequence[EnvironmentFacts]) -> str:
     first = facts[0]
     machine = first.machine
     threads = first.threads or machine.cpu_cores_usable
-    parts = [
-        first.gpu.gpu if first.uses_gpu else machine.cpu,
-        counted(threads, "thread") if threads else None,
-    ]
+    known_names = (each.gpu.gpu if each.uses_gpu else each.machine.cpu for each in facts)
+    names = list(dict.fromkeys(filter(None, known_names)))
+    parts: list[str | None] = [", ".join(names[:_MAX_MACHINES])]
+    if len(names) > _MAX_MACHINES:
+        parts = [f"{parts[0]} and {len(names) - _MAX_MACHINES:,} more"]
+    elif len(names) < 2 and threads:
+        parts.append(counted(threads, "thread"))
     versions: dict[str, dict[str, None]] = defaultdict(dict)  # in order, each once
     for each in facts:
         versions[each.framework_name][each.framework_version] = None
@@ -274,8 +297,10 @@ def footer(facts: Sequence[EnvironmentFacts]) -> str:
         for name, known in versions.items()
         if name and any(known)
     ]
-    parts.append(f"nbbench {machine.nbbench_version}")
-    load = machine.other_load_cores or 0.0
+    own = dict.fromkeys(str(each.machine.nbbench_version) for each in facts)
+    parts.append(f"nbbench {', '.join(own)}")
+    alone = all(each.machine == machine for each in facts)
+    load = (alone and machine.other_load_cores) or 0.0
     if _MIN_LOAD <= load < BUSY_CORES:  # more than that is above the table
         parts.append(f"other processes kept {counted(f'{load:.2g}', 'core')} busy meanwhile")
     return " · ".join(one_line(str(part)) for part in parts if part)

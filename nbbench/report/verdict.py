@@ -43,7 +43,8 @@ class Difference:
     """One case beside another: ``ratio`` is its time over the other's, with a 95 % interval.
 
     ``memory_ratio`` is that of their peaks, and ``memory`` the verdict on it: "larger", "smaller",
-    "same", or empty where a peak is missing. ``reason`` says why there is no ratio.
+    "same", or empty where a peak is missing. ``reason`` says why there is no ratio. ``node`` is
+    where the case ran, in a report of several machines.
     """
 
     case: Case
@@ -55,6 +56,7 @@ class Difference:
     memory_ratio: float | None = None
     memory: str = ""
     reason: str = ""
+    node: str = ""
 
 
 def compare_results(

@@ -1,0 +1,225 @@
+"""Reports of many people as one: each file's results with their own machine and environment."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import warnings
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from .._version import __version__
+from ..errors import ArgumentError, OutputError
+from ..machine.machine import MachineFacts
+from ..plan.cases import Result
+from ..text import counted, one_line, quoted, shortened
+from .atomic_write import as_path
+from .environment import EnvironmentKey, WorkerFacts, environment_key
+from .layout import short_labels
+from .own_columns import Added, OwnColumn
+from .report import Report
+from .saved_json import Content, read_content
+
+_MAX_NODE = 24
+"""Letters of a file's name, which stands in every row of its results."""
+
+_FORMAT_IN_FILE = b'"nbbench report"'
+_HEAD = 4096
+"""Bytes at a file's beginning that a report has its format in, as it is saved."""
+
+_UNKNOWN = "unknown"
+"""The name of a device of which a file says nothing."""
+
+_LISTED = 5
+"""Files that were passed over, and are named."""
+
+
+def gather(*paths: str | Path) -> Report:
+    """One report of many saved ones: files, and folders with those in them.
+
+    Each file's results keep their environment and machine. They are known by ``node``, the file's
+    name without its ending, and by ``device_name``, the processor or GPU that they ran on: compare
+    machines by ``report.compare(by="device_name")``. The same case of several files has a row for
+    each. A file that is damaged is named in a warning, and so are those of a folder that are no
+    reports; the others stay. Raises `ArgumentError` and `OutputError` where there is none.
+    """
+    return gather_files(paths, ())
+
+
+def gather_files(paths: Sequence[str | Path], outputs: Iterable[str | Path]) -> Report:
+    """`gather`, and ``outputs`` are files that will be written: what is gathered is never lost.
+
+    One that lies in a folder, and is a gathered report itself, is passed over.
+    """
+    if not paths:
+        raise ArgumentError("nothing was given to gather; give files that save wrote, or folders")
+    written = {os.path.realpath(path) for path in outputs}
+    contents: dict[Path, Content] = {}
+    passed: list[Path] = []
+    for path, is_listed in _files(paths):
+        if os.path.realpath(path) in written:
+            _check_no_loss(path, is_listed=is_listed)
+            continue
+        try:
+            if is_listed and not _is_report(path):
+                passed.append(path)
+            else:
+                contents[path] = read_content(path)
+        except (OutputError, OSError) as error:
+            reason = f"{quoted(str(path), 300)} cannot be read: {error.strerror}"
+            reason = str(error) if isinstance(error, OutputError) else reason
+            warnings.warn(f"{reason}; it is not gathered", stacklevel=3)
+    if passed:
+        warnings.warn(_passed_over(passed), stacklevel=3)
+    if not contents:
+        named = ", ".join(quoted(str(path)) for path in paths[:_LISTED])
+        raise OutputError(f"there is no report in {named}; give files that save wrote")
+    return Report.of(_merged(dict(zip(_node_names(contents), contents.values(), strict=True))))
+
+
+def _check_no_loss(file: Path, *, is_listed: bool) -> None:
+    """Raise `ArgumentError` for a file that is to be gathered, and would be written over."""
+    if is_listed and not _is_report(file):
+        return
+    with suppress(OutputError):  # a damaged one may still be of worth to somebody
+        if is_listed and all(result.case.device_name for result in read_content(file).results):
+            return
+    raise ArgumentError(
+        f"{quoted(str(file), 300)} is to be gathered, and would be written over; give another path "
+        f"to write to"
+    )
+
+
+def _files(paths: Sequence[str | Path]) -> Iterator[tuple[Path, bool]]:
+    """Each file once, in an order that is the same anywhere, and whether a folder listed it."""
+    seen: set[str] = set()
+    for given in paths:
+        path = as_path(given)
+        if not path.exists():
+            raise OutputError(f"there is no file or folder {quoted(str(path), 300)}")
+        for file in _in_folder(path) if path.is_dir() else [path]:
+            real = os.path.realpath(file)
+            if real not in seen:
+                seen.add(real)
+                yield file, path.is_dir()
+
+
+def _in_folder(folder: Path) -> Iterator[Path]:
+    """The regular files in a folder and those below it, but for hidden ones."""
+    for parent, folders, files in os.walk(folder, onerror=_warn_of_folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(files):
+            if not name.startswith(".") and Path(parent, name).is_file():
+                yield Path(parent, name)
+
+
+def _warn_of_folder(error: OSError) -> None:
+    name = quoted(str(error.filename), 300)
+    warnings.warn(f"{name} cannot be read: {error.strerror}; it is not gathered", stacklevel=5)
+
+
+def _is_report(file: Path) -> bool:
+    """Whether it is a report, or was one before it was damaged."""
+    if file.name.endswith(".nbbench.json"):
+        return True
+    with file.open("rb") as opened:
+        return _FORMAT_IN_FILE in opened.read(_HEAD)
+
+
+def _passed_over(files: Sequence[Path]) -> str:
+    names = ", ".join(one_line(file.name) for file in files[:_LISTED])
+    more = f" and {len(files) - _LISTED:,} more" if len(files) > _LISTED else ""
+    return f"passed over {counted(len(files), 'file')} without a report: {names}{more}"
+
+
+def _node_names(files: Iterable[Path]) -> list[str]:
+    """A name for each file: of its own, short, and without the folder that it lies in."""
+    count: Counter[str] = Counter()
+    names: list[str] = []
+    for file in files:
+        stem = one_line(file.name.removesuffix(".json").removesuffix(".nbbench")) or "report"
+        count[stem] += 1
+        names.append(stem if count[stem] == 1 else f"{stem} ({count[stem]})")
+        while names[-1] in names[:-1]:
+            count[stem] += 1
+            names[-1] = f"{stem} ({count[stem]})"
+    short = short_labels(names, _MAX_NODE)
+    return [short[name] for name in names]
+
+
+def _merged(contents: dict[str, Content]) -> Content:
+    """All results, each with its file's machine."""
+    results: list[Result] = []
+    workers: dict[EnvironmentKey, WorkerFacts] = {}
+    for name, content in contents.items():
+        for result in content.results:
+            former = result.outcome.node
+            worker = content.workers.get(environment_key(result.case, former), WorkerFacts())
+            worker = dataclasses.replace(worker, machine=worker.machine or content.machine)
+            moved = _named(result, f"{name}: {former}" if former else name, worker)
+            workers[environment_key(moved.case, moved.outcome.node)] = worker
+            results.append(moved)
+    baselines = {content.baseline for content in contents.values()}
+    return Content(
+        tuple(results),
+        MachineFacts(nbbench_version=__version__),
+        workers,
+        baselines.pop() if len(baselines) == 1 else None,
+        _agreed({name: content.added for name, content in contents.items()}),
+    )
+
+
+def _named(result: Result, node: str, worker: WorkerFacts) -> Result:
+    """The result with its node, and with the device's name, which older files do not have.
+
+    The case always has one: by it a saved report is known to be gathered.
+    """
+    case, outcome = result.case, result.outcome
+    device = outcome.device_name or case.device_name or _device_name(result, worker) or _UNKNOWN
+    return Result(
+        dataclasses.replace(case, device_name=device),
+        dataclasses.replace(outcome, device_name=device if outcome.device else "", node=node),
+    )
+
+
+def _device_name(result: Result, worker: WorkerFacts) -> str:
+    """The processor or the GPU, by what is known of the machine; empty where that is nothing."""
+    device = result.outcome.device or result.case.device
+    processor = "" if worker.machine is None else worker.machine.cpu
+    name = processor if device == "cpu" else worker.gpu.gpu or (device == "auto" and processor)
+    return name or ""
+
+
+def _agreed(added: dict[str, Added]) -> Added:
+    """Columns of the users' own on which no two files disagree, and the price if it is one."""
+    columns: dict[str, OwnColumn] = {}
+    refused: dict[str, None] = {}
+    for each in added.values():
+        for column in each.columns:
+            joined = _joined(columns.setdefault(column.name, column), column)
+            if joined is None:
+                refused[column.name] = None
+            else:
+                columns[column.name] = joined
+    prices = {each.price_per_hour for each in added.values()}
+    if refused:
+        names = shortened(", ".join(map(quoted, refused)), 300)
+        warnings.warn(f"files disagree on the column {names}: left out", stacklevel=5)
+    if len(prices) > 1:
+        warnings.warn("files differ in the price of an hour: left out", stacklevel=5)
+    kept = tuple(column for name, column in columns.items() if name not in refused)
+    return Added(kept, prices.pop() if len(prices) == 1 else None)
+
+
+def _joined(one: OwnColumn, other: OwnColumn) -> OwnColumn | None:
+    """The values of both; None where a model has two of them, or one kind is not the other's."""
+    values: dict[str, Any] = {**other.values, **one.values}
+    agree = (
+        one.higher_is_better == other.higher_is_better
+        and len({type(value) for value in values.values()}) <= 1
+        and all(values[model] == value for model, value in other.values.items())
+    )
+    return dataclasses.replace(one, values=values) if agree else None
