@@ -102,6 +102,10 @@ def predict_arguments(
         raise ArgumentError(
             "max and best are found by runs, and nothing is run to predict; give sizes"
         )
+    if arguments.memory_limit is not None:
+        raise ArgumentError(
+            "memory_limit is for runs, and nothing is run to predict; give device_memory"
+        )
     plan = Plan.of(arguments.model_copy(update={"wait": False, "history": False}))
     job = Job(plan, partial(predict_cases, plan), is_timed=False)
     ended = {result.case: result for result in watched(job, progress).results}

@@ -257,7 +257,6 @@ def test_a_history_of_before_gets_the_columns(tmp_path):
     with contextlib.closing(open_history(file)) as connection:
         for name in ("parallel", "ranks"):
             connection.execute(f"ALTER TABLE cases DROP COLUMN {name}")
-        connection.execute("PRAGMA user_version = 1")
     with contextlib.closing(open_history(file)) as connection:
-        columns = {row[1]: row[4] for row in connection.execute("PRAGMA table_info(cases)")}
-    assert (columns["parallel"], columns["ranks"]) == ("'none'", "1")
+        columns = {row[1] for row in connection.execute("PRAGMA table_info(cases)")}
+    assert columns > {"parallel", "ranks"}

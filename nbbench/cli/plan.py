@@ -12,7 +12,7 @@ from ..report.predictions import any_unfit
 _ABOUT = """\
 Predict what models need, from their own code on tensors without memory; nothing is measured.
 
-    nbbench plan llama-3.1-8b --dtypes bfloat16 --generation --no-inference --device-memory T4
+    nbbench plan llama-3.1-8b --dtypes bfloat16 --generation --no-inference --device-memory L4
 
 Exit code 0: every case fits; 1: one does not, may not, or cannot be predicted; 2: bad usage."""
 

@@ -63,9 +63,11 @@ def best_size(
         case = replace(planned, searched="", batch_size=size)
         ended = yield from _measured(case, supervisors, cancelled, run)
         status = ended.outcome.status
-        if status not in (Status.OK, Status.OOM):
-            best = _best(tried) if status in (Status.CANCELLED, Status.SKIPPED) else None
-            yield _end(planned, ended if best is None else best.ended, tried, ended.outcome.reason)
+        if status not in (Status.OK, Status.OOM) or cancelled():
+            if status is Status.OK:  # the last of a search that did not end
+                cut = Outcome(Status.CANCELLED, "cancelled while it was searched")
+                ended = replace(ended, outcome=cut)
+            yield _end(planned, ended, tried, ended.outcome.reason)
             return
         tried[size] = _Measured(size, ended, _holds(ended.outcome, planned))
         size = _next(tried)
@@ -90,11 +92,15 @@ def _measured(
 
 
 def _holds(outcome: Outcome, planned: Case) -> bool:
-    """Whether memory holds, and a call surely takes no longer than it may."""
+    """Whether memory holds, and a call surely takes no longer than it may.
+
+    A noisy time counts as its median: nothing is sure of it, and a search has to go on.
+    """
     timing = outcome.timing
     if outcome.status is not Status.OK or timing is None:
         return False
-    return (timing.ci_high_s or timing.median_s) <= (planned.latency_limit or 0.0)
+    longest = timing.median_s if timing.noisy else timing.ci_high_s or timing.median_s
+    return longest <= (planned.latency_limit or 0.0)
 
 
 def _next(tried: Mapping[int, _Measured]) -> int | None:
@@ -153,4 +159,5 @@ def _in_short(measured: _Measured) -> str:
     """What came of a size, in short."""
     if measured.timing is None:
         return "(out of memory)"
-    return f"({rounded(measured.per_second[0])}/s{'' if measured.holds else ', too slow'})"
+    noisy = ", noisy" if measured.timing.noisy else ""
+    return f"({rounded(measured.per_second[0])}/s{noisy}{'' if measured.holds else ', too slow'})"

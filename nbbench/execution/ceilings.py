@@ -14,7 +14,7 @@ from .supervise import Supervisor
 
 _NOT_COUNTED = (
     f"{NO_CEILINGS}what a call does is not counted; measure memory, too, with frameworks pytorch "
-    f"and executions eager"
+    f"and executions eager, and with max_time at least twice a call"
 )
 
 

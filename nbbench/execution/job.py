@@ -81,7 +81,9 @@ class Job:
         self._listeners: list[Listener] = [self._recorder]
         if self._autosave is not None:
             self._listeners.append(self._autosave)
-        self._history = KeepHistory(self._recorder) if plan.arguments.history else None
+        self._history = (
+            KeepHistory(self._recorder, self.progress.warn) if plan.arguments.history else None
+        )
         if self._history is not None:
             self._listeners.append(self._history)
         if on_result is not None:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
+from ..errors import OutputError
 from ..history.database import history_file
 from ..history.store import HistoryStore
 from ..machine.health import busy_sentence
@@ -144,13 +145,13 @@ class KeepHistory:
 
     name = "keeping the history"
 
-    def __init__(self, recorder: Recorder) -> None:
-        self._recorder = recorder
+    def __init__(self, recorder: Recorder, warn: Callable[[list[str]], None]) -> None:
+        self._recorder, self._warn = recorder, warn
         self._store: HistoryStore | None = None
         self._failed = False
 
     def on_event(self, event: Event) -> None:
-        """Add a case that has ended, until one cannot be added."""
+        """Add a case that has ended, until one cannot be added, of which it warns."""
         if not isinstance(event, CaseEnded) or self._failed or event.is_old:
             return
         if event.outcome.status is Status.SKIPPED:
@@ -161,8 +162,11 @@ class KeepHistory:
             if file is None:
                 return
             self._store = HistoryStore(file, self._recorder.machine)
-        self._store.add(event.result, event.worker)
-        self._failed = False
+        try:
+            self._store.add(event.result, event.worker)
+            self._failed = False
+        except OutputError as error:
+            self._warn([f"{error}; what was measured is in the report alone"])
 
     def close(self) -> None:
         """Let go of the database."""

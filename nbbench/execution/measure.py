@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Generator, Iterator
+from dataclasses import replace
 from functools import partial
 from itertools import groupby, repeat
 from pathlib import Path
@@ -20,7 +21,7 @@ from ..report.environment import EnvironmentKey
 from .events import CaseEnded, Event
 from .fork_server import ForkServers
 from .fresh_process import FreshProcesses
-from .predictions import run_predictions, seconds_to_predict
+from .predictions import can_be_predicted, refused_predictions, run_predictions, seconds_to_predict
 from .resume import Run, run_missing
 from .rounds import run_rounds
 from .search import run_searches
@@ -47,7 +48,9 @@ def measure(plan: Plan, cancelled: Callable[[], bool]) -> Iterator[Event]:
 
 def predict_cases(plan: Plan, cancelled: Callable[[], bool]) -> Iterator[Event]:
     """Predict every case of a plan; yields what happens, and the end of each case."""
-    return _carry_out(plan, cancelled, run_predictions)
+    yield from refused_predictions(plan.cases)
+    cases = [case for case in plan.cases if can_be_predicted(case)]
+    yield from _carry_out(replace(plan, cases=cases), cancelled, run_predictions)
 
 
 def _carry_out(plan: Plan, cancelled: Callable[[], bool], run: Run) -> Iterator[Event]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from ..plan.cases import Case, Outcome
+from ..plan.cases import Case, Outcome, Phase, Status
 from ..report.environment import EnvironmentKey
 from ..worker.prediction import ANY_S
 from .events import CaseEnded, Event
@@ -15,6 +15,25 @@ _ANY_S = 1e12
 
 _USUAL_S = 1.0
 """What all predictions of a run may take together, where nobody has asked for them."""
+
+
+_NOT_PREDICTED = (
+    "tensorflow", "keras", "keras-jax", "keras-torch", "onnxruntime", "openvino",
+)  # fmt: skip
+"""Frameworks of which it is known, before an environment is made for them."""
+
+
+def can_be_predicted(case: Case) -> bool:
+    """Whether a case's framework may be one that is predicted; backends of others say so."""
+    return case.framework not in _NOT_PREDICTED
+
+
+def refused_predictions(cases: Sequence[Case]) -> Iterator[Event]:
+    """Yield the end of each case whose framework is not predicted."""
+    for case in cases:
+        if not can_be_predicted(case):
+            reason = f"framework {case.framework} cannot be predicted; give frameworks pytorch"
+            yield CaseEnded(case, Outcome(Status.UNSUPPORTED, reason, Phase.PREDICTING))
 
 
 def run_predictions(

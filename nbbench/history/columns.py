@@ -37,7 +37,7 @@ COLUMNS: dict[str, Column] = {
         "tensors_peak_mib", "parameters",
     )
 }  # fmt: skip
-"""The columns by name, as the database's last version has them; a new one needs a migration."""
+"""The columns by name; one that a database lacks is added to it when it is opened."""
 
 
 def values_of(result: Result) -> list[Any]:

@@ -69,6 +69,7 @@ def _opened(file: Path) -> sqlite3.Connection:
         connection.execute("PRAGMA synchronous = NORMAL")  # a crash of the system may cost the last
         connection.execute("PRAGMA foreign_keys = ON")
         _migrate(connection, file)
+        _add_missing_columns(connection)
         connection.execute("SELECT count(*) FROM runs").fetchone()
     except BaseException:
         connection.close()
@@ -119,15 +120,26 @@ def _make_tables(connection: sqlite3.Connection) -> None:
         connection.execute(statement)
 
 
-def _add_ranks(connection: sqlite3.Connection) -> None:
-    """Add the axes of several processes, where the first step has not made them already."""
+def _add_missing_columns(connection: sqlite3.Connection) -> None:
+    """Add the columns that came after a database was made: every new axis has one."""
+    if not _missing_columns(connection):
+        return
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        for name in _missing_columns(connection):  # another process may have been first
+            connection.execute(f"ALTER TABLE cases ADD COLUMN {name} {COLUMNS[name].kind}")
+        connection.execute("COMMIT")
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
+
+
+def _missing_columns(connection: sqlite3.Connection) -> list[str]:
     present = {row[1] for row in connection.execute("PRAGMA table_info(cases)")}
-    for name, kind in (("parallel", "TEXT DEFAULT 'none'"), ("ranks", "INTEGER DEFAULT 1")):
-        if name not in present:
-            connection.execute(f"ALTER TABLE cases ADD COLUMN {name} {kind}")
+    return [name for name in COLUMNS if name not in present]
 
 
-_MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (_make_tables, _add_ranks)
+_MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (_make_tables,)
 """What brings a database from each version to the next; a step that was released never changes."""
 
 

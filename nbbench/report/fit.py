@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
 
 from ..errors import ArgumentError, did_you_mean
-from ..machine.gpu_models import GIB, GPUS, GpuModel, gpu_named
+from ..machine.gpu_models import GIB, GPUS, GpuModel, gpu_named, gpus_like
 from ..text import quoted
 from ..units import bytes_of
 from ..worker.prediction import Prediction
@@ -46,7 +47,10 @@ class DeviceMemory:
             return cls(bytes_of(given))
         except ArgumentError:
             names = [gpu.name for gpu in GPUS]
-            hint = did_you_mean(given, names) if isinstance(given, str) else ""
+            like = gpus_like(given) if isinstance(given, str) else []
+            hint = f"; did you mean {' or '.join(like)}?" if like else ""
+            if isinstance(given, str) and not like:
+                hint = did_you_mean(given, names)
             raise ArgumentError(
                 f"device_memory: {quoted(given)} is neither a size like '16 GB' nor one of "
                 f"{', '.join(names)}{hint}"
@@ -57,9 +61,16 @@ class DeviceMemory:
         """What the memory is, and what fitting in it means."""
         name = "" if self.gpu is None else f"{self.gpu.name}, "
         return (
-            f"fit in {name}{self.size / GIB:.3g} GiB: with {MARGIN:.0%} and {AROUND >> 20} MiB for "
-            f"what is no tensor; within the margin: without these"
+            f"fits in {name}{self.size / GIB:,.4g} GiB: {MARGIN:.0%} and {AROUND >> 20} MiB are "
+            f"left for what is no tensor; within the margin: the tensors fit, and perhaps not what "
+            f"is around them"
         )
+
+    def warning(self, dtypes: Iterable[str]) -> str:
+        """What has to be known of these number formats on the card; empty for nothing."""
+        if self.gpu is None or self.gpu.has_bfloat16 or "bfloat16" not in dtypes:
+            return ""
+        return f"{self.gpu.name} has no units for bfloat16, and computes it slowly: take float16"
 
     def at_least_s(self, prediction: Prediction) -> float | None:
         """The roofline's bound of a call: by its operations, or by the weights that it reads.

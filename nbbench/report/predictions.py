@@ -120,7 +120,8 @@ class Predictions:
         listed += dict.fromkeys(one_line(p.note) for _, p in self._predicted() if p.note)
         notes = [_NOTE] if self._predicted() else []
         if self._memory is not None and notes:
-            notes.append(self._memory.sentence)
+            dtypes = {prediction.dtype for _, prediction in self._predicted()}
+            notes += filter(None, [self._memory.sentence, self._memory.warning(dtypes)])
         return [*listed, *notes]
 
 

@@ -83,12 +83,14 @@ def summary(
             for row, result in zip(rows, begun, strict=True)
         ]
     ok = all(result.outcome.status is Status.OK for result in begun)
+    searched = any(result.outcome.searched_runs is not None for result in begun)
     shown = [
         name
         for name in rows[0]
         if name in _ALWAYS
         or (name in _VARYING and len({row[name] for row in rows} - {""}) > 1)
         or (name not in _VARYING and any(row[name] for row in rows))
+        or (name == "new tokens" and searched and any(row[name] for row in rows))
     ]
     shown = [name for name in shown if not (ok and name == "status")]
     if all(row["real tokens/s"] == row["tokens/s"] for row in rows):  # nothing is padded
@@ -246,6 +248,11 @@ def remarks(results: Sequence[Result]) -> list[tuple[str, str]]:
     if asked and not any(result.outcome.energy for result in asked):
         what = "neither a GPU's driver nor the processor (RAPL) counts it here"
         listed.append(("energy is missing", what))
+    listed += [
+        (f"searched: {one_line(r.case.label)}", one_line(r.outcome.reason))
+        for r in results
+        if r.outcome.searched_runs is not None and r.outcome.status is Status.OK
+    ]
     why = [r.outcome.reason.partition(NO_CEILINGS)[2] for r in results]
     listed += [("ceilings are missing", each) for each in dict.fromkeys(filter(None, why))]
     return listed

@@ -7,6 +7,7 @@ import sys
 from typing import Any, Optional
 
 from .memory_profile import MemoryProfile, size_text
+from .resident import read_resident
 from .resident import quick_resident
 
 _SPARE, _SPARE_PART = 256 << 20, 0.25
@@ -17,12 +18,26 @@ is what is resident, and the system counts what is asked for."""
 class OverLimit(Exception):
     """A case has held more than it may; the message says how much.
 
-    ``memory`` is the profile of its calls, where they were run.
+    ``memory`` is the profile of its calls, where they were run; ``hint`` what to do, where that is
+    something else than to ask for less.
     """
 
-    def __init__(self, message: str, memory: Optional[MemoryProfile]) -> None:
+    def __init__(
+        self, message: str, memory: Optional[MemoryProfile] = None, hint: str = ""
+    ) -> None:
         super().__init__(message)
-        self.memory = memory
+        self.memory, self.hint = memory, hint
+
+
+def check_before_model(size: int) -> None:
+    """Raise `OverLimit` where this process holds more than ``size`` bytes without any model."""
+    held = read_resident().total
+    if held > size:
+        raise OverLimit(
+            f"{size_text(held)} are held by the process with its framework alone, and memory_limit "
+            f"is {size_text(size)}",
+            hint="give a higher memory_limit",
+        )
 
 
 def limit_memory(device: Any, size: int) -> None:

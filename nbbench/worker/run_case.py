@@ -31,7 +31,7 @@ from .measure import (
     warm_up,
 )
 from .measure_ceilings import asking_seconds
-from .memory_limit import OverLimit, check_peak, limit_memory
+from .memory_limit import OverLimit, check_before_model, check_peak, limit_memory
 from .memory_profile import MemoryProfile, size_text
 from .messages import DeviceOpened, Event, PhaseChanged, RunCase
 from .own_code import OwnCodeError, own_line
@@ -99,7 +99,7 @@ def outcome_of_error(
         takes = getattr(error, "takes", {})
         return Outcome(Status.UNSUPPORTED, str(error), phase, takes=takes, **known)
     if isinstance(error, OverLimit):
-        reason = f"{error}; {_less_of(case, phase)}"
+        reason = f"{error}; {error.hint or _less_of(case, phase)}"
         return Outcome(Status.OOM, reason, phase, memory=error.memory, **known)
     if isinstance(error, CannotFit):
         return Outcome(Status.OOM, str(error), phase, **known)
@@ -263,6 +263,8 @@ class _Visit:
         if device.name == "cpu" and self._available is not None and self._round == 0:
             self._refuse_what_cannot_fit(self._available)
         if case.memory_limit is not None:
+            if device.name == "cpu":
+                check_before_model(case.memory_limit)
             limit_memory(device, case.memory_limit)
         device.memory.before_model()
         watched = case.memory and self._round == 0 and device.memory.peak_costs_nothing
