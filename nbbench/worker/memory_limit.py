@@ -7,8 +7,7 @@ import sys
 from typing import Any, Optional
 
 from .memory_profile import MemoryProfile, size_text
-from .resident import read_resident
-from .resident import quick_resident
+from .resident import quick_resident, read_resident
 
 _SPARE, _SPARE_PART = 256 << 20, 0.25
 """How far above its limit a process may come before the system refuses it more: what a limit means
