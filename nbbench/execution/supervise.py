@@ -37,6 +37,9 @@ _EXTRAS = {"pytorch": "torch", "tensorflow": "tensorflow"}
 _RECEIVE_S = 0.1
 """Seconds between two looks at whether the benchmark was cancelled."""
 
+_MAX_INTRODUCTIONS = 3
+"""How many workers are asked what they are, before a case is begun without knowing it."""
+
 
 class Supervisor:
     """Runs the visits of cases of one framework in one interpreter.
@@ -65,6 +68,7 @@ class Supervisor:
         self._facts: Mapping[str, Any] = {}
         self._gpu = GpuFacts()
         self._runs_case = False
+        self._introductions = 0
         self._building_since: float | None = None
         self._failure: Outcome | None = None
 
@@ -76,20 +80,37 @@ class Supervisor:
         return WorkerFacts({**self._facts, **self._workers.facts}, self._gpu)
 
     def introduced(self) -> WorkerFacts | None:
-        """What a worker reports of itself before it is asked for a case; None where it does not."""
-        with suppress(OSError):
-            worker, begin = self._ready_worker(), time.monotonic()
-            while not worker.facts and time.monotonic() - begin < self._timeout:
-                if not worker.introduces_itself or self._cancelled():
+        """What a worker reports of itself before it is asked for a case; None where it does not.
+
+        One that dies meanwhile may have been killed, so another is asked; what no worker has
+        reported then is not asked for again, however many cases follow.
+        """
+        while not self._facts and self._introductions < _MAX_INTRODUCTIONS:
+            self._introductions += 1
+            with suppress(OSError):
+                if self._introduce():
                     break
-                with suppress(queue.Empty):
-                    event = worker.receive(_RECEIVE_S)
-                    if isinstance(event, WorkerReady):
-                        worker.facts = event.facts
-                    elif event is None or isinstance(event, WorkerFailed):
-                        break
-            self._facts = worker.facts or self._facts
         return self.facts
+
+    def _introduce(self) -> bool:
+        """Wait for what a worker reports of itself; False if it died before."""
+        worker, begin = self._ready_worker(), time.monotonic()
+        while not worker.facts and time.monotonic() - begin < self._timeout:
+            if not worker.introduces_itself or self._cancelled():
+                break
+            with suppress(queue.Empty):
+                event = worker.receive(_RECEIVE_S)
+                if isinstance(event, WorkerReady):
+                    worker.facts = event.facts
+                elif event is None:
+                    return False
+                elif isinstance(event, WorkerFailed):
+                    worker.close()  # the case meets it again, and reports it
+                    break
+        if not worker.facts and worker.introduces_itself:  # it hangs, and would for every case
+            self._introductions = _MAX_INTRODUCTIONS
+        self._facts = worker.facts or self._facts
+        return True
 
     def visit(
         self, case: Case, number: int, alone: bool, predict_s: float = 0.0
