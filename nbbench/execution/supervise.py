@@ -129,6 +129,8 @@ class Supervisor:
 
     def _carry_out(self, request: OfOneCase, is_first: bool) -> Generator[Event, None, Outcome]:
         begin, self._building_since = time.monotonic(), None
+        if self._failure is not None:  # trying again for every case would be of no use
+            return self._failure
         try:
             worker = self._ready_worker()
         except OSError as error:
@@ -138,7 +140,6 @@ class Supervisor:
                 f"give environments the path of a python",
                 Phase.STARTING,
             )
-        if self._failure is not None:  # trying again for every case would be of no use
             return self._failure
         outcome = yield from self._follow(request, worker)
         worker = self._worker or worker
