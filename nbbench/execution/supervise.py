@@ -19,6 +19,7 @@ from ..plan.cases import Case, Outcome, Phase, Status
 from ..report.environment import WorkerFacts
 from ..worker.messages import (
     CaseFinished,
+    CaseMeasured,
     DeviceOpened,
     MeasureCeilings,
     OfOneCase,
@@ -69,6 +70,7 @@ class Supervisor:
         self._gpu = GpuFacts()
         self._runs_case = False
         self._introductions = 0
+        self._measured: Outcome | None = None
         self._building_since: float | None = None
         self._failure: Outcome | None = None
 
@@ -141,7 +143,8 @@ class Supervisor:
                 Phase.STARTING,
             )
             return self._failure
-        outcome = yield from self._follow(request, worker)
+        self._measured = None
+        outcome = self._kept((yield from self._follow(request, worker)))
         worker = self._worker or worker
         if outcome.status in (Status.CRASHED, Status.OOM) and not outcome.detail:
             outcome = replace(outcome, detail=worker.log_tail())
@@ -154,6 +157,13 @@ class Supervisor:
         device_name = self._device_name(outcome.device)
         wall_s = time.monotonic() - begin
         return replace(outcome, wall_s=wall_s, start_s=start_s, device_name=device_name)
+
+    def _kept(self, outcome: Outcome) -> Outcome:
+        """The outcome; what was measured where only the prediction after it has failed."""
+        if self._measured is None or outcome.status is Status.OK:
+            return outcome
+        note = self._measured.reason or f"it was measured, and not predicted: {outcome.reason}"
+        return replace(self._measured, reason=note)
 
     def _device_name(self, device: str) -> str:
         """The name of the processor or the GPU that a case ran on; empty where it ran on none."""
@@ -217,6 +227,9 @@ class Supervisor:
                 if phase is Phase.STARTING:
                     phase, entered = Phase.IMPORTING, time.monotonic()
                     yield CaseEvent(case, PhaseChanged(phase))
+            elif isinstance(event, CaseMeasured):
+                self._measured = event.outcome
+                continue
             elif isinstance(event, DeviceOpened):
                 self._gpu = describe_gpu(event.gpu_uuid)
             elif isinstance(event, PhaseChanged):
@@ -240,5 +253,7 @@ def _startup_failure(failed: WorkerFailed, framework: str, where: str) -> Outcom
     extra = _EXTRAS.get(framework)
     install = f' (pip install "nbbench[{extra}]")' if extra else ""
     hint = f"install it there{install}, or leave environments at auto"
+    if failed.status is Status.OOM:
+        hint = "end what else holds memory"
     reason = f"{failed.reason} in {where}; {hint}"
     return Outcome(failed.status, reason, Phase.STARTING, detail=failed.detail)

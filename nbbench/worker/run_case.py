@@ -32,7 +32,7 @@ from .measure import (
 )
 from .measure_ceilings import asking_seconds
 from .memory_profile import MemoryProfile
-from .messages import DeviceOpened, Event, PhaseChanged
+from .messages import CaseMeasured, DeviceOpened, Event, PhaseChanged
 from .own_code import OwnCodeError, own_line
 from .predict_case import expected_seconds
 from .resident import release_free_memory
@@ -94,7 +94,7 @@ def _explained(
         hint = less(phase)
         if case.mode == "generation" and phase is not Phase.BUILDING:
             hint = hint.replace(" or ", ", ") + " or new_tokens"
-        return Status.OOM, f"memory ran out while {phase.value}: {line}; {hint}"
+        return Status.OOM, f"memory ran out while {phase.doing}: {line}; {hint}"
     raised = f"{type(error).__name__}: {line}"
     own = own_line(error, case)
     if own:
@@ -186,10 +186,11 @@ class _Visit:
             return outcome
         if expected_seconds(self._case, outcome.count) > predict_s:
             return outcome
+        self._emit(CaseMeasured(outcome))  # it stays, even if this process does not
         self._enter(Phase.PREDICTING)
         try:
             return replace(outcome, prediction=predict(self._case))
-        except Exception:  # what was measured stays, whatever a model does without memory
+        except BaseException:  # whatever a model does without memory; who cancels has the outcome
             return outcome
 
     def failed(self, status: Status, reason: str, error: Optional[BaseException] = None) -> Outcome:
