@@ -105,8 +105,8 @@ def combinations(executors: Sequence[str]) -> list[Combination]:
         for executor in executors
         for phase in PHASES
         for fault in (IN_PYTHON if executor == "none" else FAULTS)
-        # its own process is visited once, and loads a framework once
-        if not (executor == "none" and phase == "a later visit")
+        # a user's own process is visited once, and predictions are made on this machine alone
+        if (executor, phase) not in (("none", "a later visit"), ("ray", "predicting alone"))
     ]
 
 
@@ -236,9 +236,10 @@ def _workers() -> list[str]:
     for process in psutil.process_iter(["cmdline"]):
         with contextlib.suppress(psutil.Error):
             line = " ".join(process.info["cmdline"] or [])
-            if "nbbench.worker" in line and process.status() != psutil.STATUS_ZOMBIE:
-                if process.environ().get(MARK) == os.environ.get(MARK):
-                    found.append(f"process {process.pid}")
+            if "nbbench.worker" not in line or process.status() == psutil.STATUS_ZOMBIE:
+                continue
+            if process.environ().get(MARK) == os.environ.get(MARK):
+                found.append(f"process {process.pid}")
     return found
 
 
@@ -253,9 +254,7 @@ def probe_site() -> Iterator[Path]:
         (package / "__init__.py").touch()
         source = (ROOT / "tests" / "probe_backends" / "probe.py").read_text()
         (package / "probe.py").write_text(source)
-        (info / "METADATA").write_text(
-            "Metadata-Version: 2.1\nName: probe-backends\nVersion: 1\n"
-        )
+        (info / "METADATA").write_text("Metadata-Version: 2.1\nName: probe-backends\nVersion: 1\n")
         (info / "entry_points.txt").write_text(
             "[nbbench.backends]\nprobe = probe_backends.probe:ProbeBackend\n"
             "faulty = probe_backends.probe:FaultyBackend\n"

@@ -21,7 +21,8 @@ from ..machine.machine import MachineFacts, describe_machine
 from ..plan.cases import AXES, Case, Outcome, Phase, Status
 from ..plan.plan import Plan
 from ..text import error_text, quoted
-from .events import CaseEnded, CaseVisited, Event, Notice
+from ..worker.messages import CaseMeasured, PhaseChanged
+from .events import CaseEnded, CaseEvent, CaseVisited, Event, Notice, cancelled_while
 from .fork_server import close_workers
 from .measure import measure
 
@@ -45,17 +46,44 @@ _WAYS = (
 
 @dataclass
 class _Group:
-    """Cases that are measured on one node, and how often they were begun."""
+    """Cases that are measured on one node, and how often they were begun.
+
+    ``measured`` is what is known of cases by now; ``current`` is the one that is in ``phase``.
+    """
 
     cases: list[Case]
     tries: int = 0
     ended: set[Case] = field(default_factory=set)
+    measured: dict[Case, Outcome] = field(default_factory=dict)
     node: str = ""
+    current: Case | None = None
+    phase: Phase = Phase.STARTING
 
     @property
     def left(self) -> list[Case]:
         """The cases that have not ended."""
         return [case for case in self.cases if case not in self.ended]
+
+    def follow(self, event: Event) -> None:
+        """Follow an event of its cases."""
+        if isinstance(event, CaseEvent):
+            self.current = event.case
+            if isinstance(event.event, PhaseChanged):
+                self.phase = event.event.phase
+            elif isinstance(event.event, CaseMeasured):
+                self.measured[event.case] = dataclasses.replace(event.event.outcome, node=self.node)
+        elif isinstance(event, (CaseEnded, CaseVisited)):
+            self.current, self.measured[event.case] = None, event.outcome
+            if isinstance(event, CaseEnded):
+                self.ended.add(event.case)
+
+    def cancelled(self, case: Case) -> Outcome:
+        """What comes of a case that has not ended, now that all is cancelled."""
+        if case in self.measured:
+            return self.measured[case]
+        if case != self.current:
+            return Outcome.skipped()
+        return dataclasses.replace(cancelled_while(self.phase), node=self.node)
 
 
 def measure_on_ray(plan: Plan, cancelled: Callable[[], bool]) -> Iterator[Event]:
@@ -153,8 +181,7 @@ class _Cluster:
             outcome = dataclasses.replace(event.outcome, node=group.node)
             worker = event.worker and dataclasses.replace(event.worker, machine=machine)
             event = dataclasses.replace(event, outcome=outcome, worker=worker)
-        if isinstance(event, CaseEnded):
-            group.ended.add(event.case)
+        group.follow(event)
         yield event
 
     def _lost(self, group: _Group, reason: str) -> Iterator[Event]:
@@ -174,9 +201,7 @@ class _Cluster:
         self._end_all()
         for group in groups:
             for case in group.left:
-                begun = bool(group.node)
-                outcome = Outcome(Status.CANCELLED, "cancelled on its node", node=group.node)
-                yield CaseEnded(case, outcome if begun else Outcome.skipped())
+                yield CaseEnded(case, group.cancelled(case))
 
     def _end_all(self) -> None:
         """Interrupt every task, which ends its workers; one that does not end is ended."""

@@ -229,7 +229,6 @@ class Supervisor:
                     yield CaseEvent(case, PhaseChanged(phase))
             elif isinstance(event, CaseMeasured):
                 self._measured = event.outcome
-                continue
             elif isinstance(event, DeviceOpened):
                 self._gpu = describe_gpu(event.gpu_uuid)
             elif isinstance(event, PhaseChanged):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import resource
 import signal
 import subprocess
 import sys
@@ -42,6 +41,8 @@ def hang(_):
 
 def leak(_):
     """Hold more and more memory, to a limit that the process has."""
+    import resource  # of POSIX alone
+
     limits, held = resource.getrlimit(resource.RLIMIT_AS), []
     with open("/proc/self/statm") as sizes:
         size = int(sizes.read().split()[0]) * resource.getpagesize()
