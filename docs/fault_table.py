@@ -191,8 +191,10 @@ def _results(first: Combination, given: dict[str, Any], reached: Path) -> Sequen
         job = Job(plan, partial(predict_cases, plan))
     else:
         job = nbbench.submit(**given)
+    known = WITHIN.get(first.phase, first.phase).replace("starting", "importing faulty")
     while not job.wait(0.02):
-        if first.fault == "cancel" and reached.exists():
+        # the phase is cancelled that the parent knows of, which is a moment behind
+        if first.fault == "cancel" and reached.exists() and known in job.progress.phase:
             job.cancel()
     return job.report().results
 

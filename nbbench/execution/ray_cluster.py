@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import socket
+from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -28,6 +29,9 @@ from .measure import measure
 
 MAX_TRIES = 3
 """How often a case is begun whose node dies."""
+
+_MIN_AT_ONCE = 200
+"""How many groups Ray is given to run, at least; every event looks at all of them."""
 
 _WAIT_S = 0.1
 _REACH_S = 5.0
@@ -117,14 +121,18 @@ class _Cluster:
         self._nodes: dict[str, str] = {}
         self._task = _task(ray, plan.arguments)
         self._running: dict[Any, _Group] = {}
+        self._waiting: deque[_Group] = deque()
+        self._at_once = _groups_at_once(ray, plan.arguments)
 
     def measured(self, cancelled: Callable[[], bool]) -> Iterator[Event]:
         """Have all groups measured; yields their events."""
         found = yield from self._unmeasured()
         try:
-            for cases in groups_of(found, self._plan.arguments.baseline is not None):
-                self._begin(_Group(cases))
-            while self._running:
+            compared = self._plan.arguments.baseline is not None
+            self._waiting.extend(_Group(cases) for cases in groups_of(found, compared))
+            while self._running or self._waiting:
+                while self._waiting and len(self._running) < self._at_once:
+                    self._begin(self._waiting.popleft())
                 if cancelled():
                     yield from self._cancelled()
                     return
@@ -197,7 +205,7 @@ class _Cluster:
             yield CaseEnded(case, Outcome(Status.CRASHED, reason, node=group.node))
 
     def _cancelled(self) -> Iterator[Event]:
-        groups = list(self._running.values())
+        groups = [*self._running.values(), *self._waiting]
         self._end_all()
         for group in groups:
             for case in group.left:
@@ -266,6 +274,12 @@ def _task(ray: Any, arguments: BenchmarkArguments) -> Any:
     if arguments.accelerator_type:
         options["accelerator_type"] = arguments.accelerator_type
     return ray.remote(**options)(_measured_on_node)
+
+
+def _groups_at_once(ray: Any, arguments: BenchmarkArguments) -> int:
+    """How many groups Ray is given: more than it can run, and no more than each look is cheap."""
+    each = arguments.num_cpus or _cpus_of_smallest_node(ray)
+    return max(_MIN_AT_ONCE, 2 * int(ray.cluster_resources().get("CPU", 0.0) / each))
 
 
 def _cpus_of_smallest_node(ray: Any) -> float:
