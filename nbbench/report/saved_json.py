@@ -92,7 +92,8 @@ class GrowingFile:
     """A report's file while its run goes on: a row more costs the same however many there are.
 
     The whole is written anew only when an environment is new, or after a row that could not be
-    written; what changes by the minute, such as a GPU's clocks, is as it was then. A crash amid a row costs that row. Of a case with several rows the last one counts.
+    written; what changes by the minute, such as a GPU's clocks, is as it was then. A crash amid a
+    row costs that row. Of a case with several rows the last one counts.
     """
 
     def __init__(self, file: str | Path) -> None:
