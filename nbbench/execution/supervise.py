@@ -192,8 +192,7 @@ class Supervisor:
         """Follow one case until it ends, is stopped, or takes too long; its outcome."""
         case, fresh, answered = request.case, not worker.facts, False
         phase, entered = Phase.STARTING if fresh else Phase.IMPORTING, time.monotonic()
-        if fresh:
-            yield CaseEvent(case, PhaseChanged(phase))
+        yield CaseEvent(case, PhaseChanged(phase))  # it may hang before it sends anything
         self._facts = worker.facts or self._facts
         self._runs_case = True
         worker.begin_case()
