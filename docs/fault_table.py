@@ -192,10 +192,14 @@ def _results(first: Combination, given: dict[str, Any], reached: Path) -> Sequen
     else:
         job = nbbench.submit(**given)
     known = WITHIN.get(first.phase, first.phase).replace("starting", "importing faulty")
+    reached_at = 0.0
     while not job.wait(0.02):
-        # the phase is cancelled that the parent knows of, which is a moment behind
-        if first.fault == "cancel" and reached.exists() and known in job.progress.phase:
-            job.cancel()
+        if first.fault == "cancel" and reached.exists():
+            # the phase is cancelled that this process knows of, which is a moment behind; on a
+            # cluster the latest event may be another case's
+            reached_at = reached_at or time.monotonic()
+            if known in job.progress.phase or time.monotonic() > reached_at + 1:
+                job.cancel()
     return job.report().results
 
 
