@@ -91,6 +91,7 @@ def probe(tmp_path_factory):
         "probe = probe_backends.probe:ProbeBackend\n"
         "torch_probe = probe_backends.torch_probe:TorchProbeBackend\n"
         "missing = probe_backends.probe:MissingBackend\n"
+        "faulty = probe_backends.probe:FaultyBackend\n"
     )
     sys.path.insert(0, str(site))
     importlib.invalidate_caches()

@@ -16,6 +16,7 @@ import pytest
 
 import nbbench
 from nbbench import ArgumentError, OutputError
+from nbbench.execution.fork_server import ForkServers
 from nbbench.history.database import history_file, open_history
 from nbbench.history.exchange import export_history, import_history, prune_history
 from nbbench.history.search import history, moment_of
@@ -152,6 +153,27 @@ def test_resumed_it_measures_again_what_changed(file):
     run(1)
     run(1, resume=True, precision=0.3)
     assert len(history()) == 2
+
+
+def test_resumed_it_measures_nothing_twice_where_a_worker_is_killed_as_it_starts(
+    file, tmp_path, monkeypatch
+):
+    run(1, 2)
+    nbbench.close_workers()
+    monkeypatch.setenv("PROBE_LOAD", f"die_once:{tmp_path / 'died'}")
+    assert run(1, 2, resume=True).speed.status.tolist() == ["ok", "ok"]
+    assert (tmp_path / "died").exists()
+    assert len(history()) == 2
+
+
+def test_resumed_it_asks_no_second_worker_where_one_cannot_start(file, monkeypatch):
+    monkeypatch.setenv("PROBE_LOAD", "exit")
+    nbbench.close_workers()
+    started = []
+    start = ForkServers.take
+    monkeypatch.setattr(ForkServers, "take", lambda self: started.append(1) or start(self))
+    assert set(run(1, 2, 3, 4, resume=True).speed.status) == {"error"}
+    assert len(started) == 2  # one that was asked what it is, and one for the cases
 
 
 def test_resumed_it_measures_again_what_may_end_otherwise(file):

@@ -107,6 +107,39 @@ def test_cancelled_it_ends_on_every_node(cluster, probe):
     assert statuses.count("cancelled") >= 1
 
 
+def test_cancelled_it_keeps_what_was_measured_and_names_the_phase_of_what_runs(cluster, tmp_path):
+    given = arguments(1, rounds=2)
+    config = given["configs"][0]
+    config.update(call="fault", fault="cancel", at="a later visit", visit_log=str(tmp_path / "v"))
+    config["reached"] = str(tmp_path / "reached")
+    other = {
+        "model_type": "probe",
+        "call": "fault",
+        "fault": "cancel",
+        "at": "building",
+        "reached": str(tmp_path / "reached too"),
+    }
+    given["configs"].append(other)
+    given["models"].append("m1")
+    given.pop("progress")
+    job = nbbench.submit(**given)
+    wait_until(lambda: (tmp_path / "reached").exists())
+    wait_until(lambda: (tmp_path / "reached too").exists())
+    time.sleep(0.5)  # what it has begun is known to this process
+    job.cancel()
+    assert job.wait(60)
+    first, second = job.report().results
+    assert first.outcome.status is Status.OK
+    assert second.outcome.reason == "cancelled while building"
+    assert second.outcome.node
+
+
+def test_more_groups_than_ray_is_given_at_once_are_all_measured(cluster, monkeypatch):
+    monkeypatch.setattr("nbbench.execution.ray_cluster._groups_at_once", lambda *_: 2)
+    report = nbbench.run(**arguments(7))
+    assert report.speed.status.tolist() == ["ok"] * 7
+
+
 def test_nothing_is_left_behind(cluster, probe):
     nbbench.run(**arguments(4))
     wait_until(lambda: not workers(probe), 30)

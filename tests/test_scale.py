@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import dataclasses
+import os
+import re
+import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
 from nbbench.arguments.schema import BenchmarkArguments
 from nbbench.execution.events import CaseEnded, CaseEvent, CaseVisited
+from nbbench.execution.listeners import Autosave, KeepHistory, Recorder
 from nbbench.execution.progress import Progress
 from nbbench.hf.tables import former_tables
-from nbbench.machine.machine import MachineFacts
+from nbbench.machine.gpus import GpuFacts
+from nbbench.machine.machine import MachineFacts, describe_machine
 from nbbench.plan.cases import Case, Outcome, Phase, Result, Status
 from nbbench.plan.estimate import expected_seconds
+from nbbench.report.environment import WorkerFacts
 from nbbench.report.report import Report
 from nbbench.worker.messages import PhaseChanged
 from tests.test_plots import result
@@ -147,6 +155,54 @@ def test_the_most_similar_case_is_found():
         assert expected_seconds([of_size("m", batch, 0).case], known) == seconds
     assert expected_seconds([of_size("new", 9, 0).case], known) == 100
     assert expected_seconds([of_size("m", 9, 0).case], []) == 5
+
+
+def followed(count, folder):
+    """What saves and keeps a sweep of so many cases, whose GPU has other clocks in each of them."""
+    whole = report(count)
+    recorder = Recorder([known.case for known in whole.results])
+    recorder.machine = describe_machine()
+    number = len(list(folder.iterdir()))
+    saved = Autosave(recorder, folder / f"{number}.json")
+    listeners = [recorder, saved, KeepHistory(recorder), Progress(recorder._cases)]
+
+    def work():
+        for index, known in enumerate(whole.results):
+            gpu = GpuFacts(gpu="one", gpu_clock_sm_mhz=index)
+            machine = dataclasses.replace(recorder.machine, time=str(index))
+            worker = WorkerFacts({"framework_version": "1"}, gpu, machine)
+            for listener in listeners:
+                listener.on_event(CaseEnded(known.case, known.outcome, worker))
+
+    return work
+
+
+def test_saving_and_keeping_a_case_costs_the_same_however_many_there_are(tmp_path, monkeypatch):
+    monkeypatch.setenv("NBBENCH_HISTORY", str(tmp_path / "history.sqlite"))
+    steps(followed(10, tmp_path))
+    few, many = steps(followed(25, tmp_path)), steps(followed(100, tmp_path))
+    assert many < 5.5 * few
+
+
+SWEEP = int(os.environ.get("NBBENCH_TEST_SWEEP", "1000"))
+"""Cases; ten thousand take ten minutes."""
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120 + SWEEP)
+def test_a_long_sweep_costs_little_beside_its_measuring(tmp_path):
+    """``NBBENCH_TEST_SWEEP=10000`` measures ten thousand cases three times."""
+    file = Path(__file__).parent.parent / "docs" / "long_sweep.py"
+    ended = subprocess.run(
+        [sys.executable, str(file), "-n", str(SWEEP)], capture_output=True, text=True
+    )
+    assert ended.returncode == 0, ended.stderr
+    print(ended.stdout)
+    beside = [float(ms) for ms in re.findall(r"([\d.]+) beside workers", ended.stdout)]
+    grown = [float(mib) for mib in re.findall(r"([+-][\d.]+) MiB", ended.stdout)]
+    assert len(beside) == 2
+    assert max(beside) < 20
+    assert max(grown[:3]) < 100
 
 
 def test_a_value_that_is_given_twice_is_named_with_both_numbers():

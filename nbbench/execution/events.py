@@ -70,10 +70,10 @@ Event: TypeAlias = EnvironmentProgress | CaseEvent | CaseVisited | CaseEnded | N
 
 def cancelled_while(phase: Phase) -> Outcome:
     """What comes of a case that is cancelled in a phase."""
-    return Outcome(Status.CANCELLED, f"cancelled while {phase.value}", phase)
+    return Outcome(Status.CANCELLED, f"cancelled while {phase.doing}", phase)
 
 
 def too_late(phase: Phase, timeout: float) -> Outcome:
     """What comes of a case of which one phase takes longer than ``timeout`` seconds."""
-    reason = f"{phase.value} took longer than {timeout:g} s; raise timeout"
+    reason = f"{phase.doing} took longer than {timeout:g} s; raise timeout"
     return Outcome(Status.TIMEOUT, reason, phase)

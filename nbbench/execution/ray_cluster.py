@@ -23,16 +23,16 @@ from ..machine.machine import MachineFacts, describe_machine
 from ..plan.cases import AXES, Case, Outcome, Phase, Status
 from ..plan.plan import Plan
 from ..text import error_text, quoted
-from ..worker.messages import SamplingProgress
-from .events import CaseEnded, CaseEvent, CaseVisited, Event, Notice
+from ..worker.messages import CaseMeasured, PhaseChanged, SamplingProgress
+from .events import CaseEnded, CaseEvent, CaseVisited, Event, Notice, cancelled_while
 from .fork_server import close_workers
 from .measure import measure
 
 MAX_TRIES = 3
 """How often a case is begun whose node dies."""
 
-MAX_GIVEN = 1000
-"""How many groups Ray has at a time: to ask for each whether it has something to say takes time."""
+_MIN_AT_ONCE = 200
+"""How many groups Ray is given to run, at least; every event looks at all of them."""
 
 _WAIT_S = 0.1
 _PROGRESS_S = 1.0
@@ -54,17 +54,44 @@ _WAYS = (
 
 @dataclass
 class _Group:
-    """Cases that are measured on one node, and how often they were begun."""
+    """Cases that are measured on one node, and how often they were begun.
+
+    ``measured`` is what is known of cases by now; ``current`` is the one that is in ``phase``.
+    """
 
     cases: list[Case]
     tries: int = 0
     ended: set[Case] = field(default_factory=set)
+    measured: dict[Case, Outcome] = field(default_factory=dict)
     node: str = ""
+    current: Case | None = None
+    phase: Phase = Phase.STARTING
 
     @property
     def left(self) -> list[Case]:
         """The cases that have not ended."""
         return [case for case in self.cases if case not in self.ended]
+
+    def follow(self, event: Event) -> None:
+        """Follow an event of its cases."""
+        if isinstance(event, CaseEvent):
+            self.current = event.case
+            if isinstance(event.event, PhaseChanged):
+                self.phase = event.event.phase
+            elif isinstance(event.event, CaseMeasured):
+                self.measured[event.case] = dataclasses.replace(event.event.outcome, node=self.node)
+        elif isinstance(event, (CaseEnded, CaseVisited)):
+            self.current, self.measured[event.case] = None, event.outcome
+            if isinstance(event, CaseEnded):
+                self.ended.add(event.case)
+
+    def cancelled(self, case: Case) -> Outcome:
+        """What comes of a case that has not ended, now that all is cancelled."""
+        if case in self.measured:
+            return self.measured[case]
+        if case != self.current:
+            return Outcome.skipped()
+        return dataclasses.replace(cancelled_while(self.phase), node=self.node)
 
 
 def measure_on_ray(plan: Plan, cancelled: Callable[[], bool]) -> Iterator[Event]:
@@ -98,19 +125,21 @@ class _Cluster:
         self._nodes: dict[str, str] = {}
         self._task = _task(ray, plan.arguments)
         self._running: dict[Any, _Group] = {}
+        self._waiting: deque[_Group] = deque()
+        self._at_once = _groups_at_once(ray, plan.arguments)
 
     def measured(self, cancelled: Callable[[], bool]) -> Iterator[Event]:
         """Have all groups measured; yields their events."""
         found = yield from self._unmeasured()
         try:
-            groups = groups_of(found, self._plan.arguments.baseline is not None)
-            waiting = deque(_Group(cases) for cases in groups)
-            while self._running or waiting:
+            compared = self._plan.arguments.baseline is not None
+            self._waiting.extend(_Group(cases) for cases in groups_of(found, compared))
+            while self._running or self._waiting:
+                while self._waiting and len(self._running) < self._at_once:
+                    self._begin(self._waiting.popleft())
                 if cancelled():
-                    yield from self._cancelled(waiting)
+                    yield from self._cancelled()
                     return
-                while waiting and len(self._running) < MAX_GIVEN:
-                    self._begin(waiting.popleft())
                 for stream in self._ready():
                     yield from self._received(stream)
         finally:
@@ -173,8 +202,7 @@ class _Cluster:
             outcome = dataclasses.replace(event.outcome, node=group.node)
             worker = event.worker and dataclasses.replace(event.worker, machine=machine)
             event = dataclasses.replace(event, outcome=outcome, worker=worker)
-        if isinstance(event, CaseEnded):
-            group.ended.add(event.case)
+        group.follow(event)
         yield event
 
     def _lost(self, group: _Group, reason: str) -> Iterator[Event]:
@@ -189,14 +217,12 @@ class _Cluster:
         for case in group.left:
             yield CaseEnded(case, Outcome(Status.CRASHED, reason, node=group.node))
 
-    def _cancelled(self, waiting: Iterable[_Group]) -> Iterator[Event]:
-        groups = [*self._running.values(), *waiting]
+    def _cancelled(self) -> Iterator[Event]:
+        groups = [*self._running.values(), *self._waiting]
         self._end_all()
         for group in groups:
             for case in group.left:
-                begun = bool(group.node)
-                outcome = Outcome(Status.CANCELLED, "cancelled on its node", node=group.node)
-                yield CaseEnded(case, outcome if begun else Outcome.skipped())
+                yield CaseEnded(case, group.cancelled(case))
 
     def _end_all(self) -> None:
         """Interrupt every task, which ends its workers; one that does not end is ended."""
@@ -261,6 +287,12 @@ def _task(ray: Any, arguments: BenchmarkArguments) -> Any:
     if arguments.accelerator_type:
         options["accelerator_type"] = arguments.accelerator_type
     return ray.remote(**options)(_measured_on_node)
+
+
+def _groups_at_once(ray: Any, arguments: BenchmarkArguments) -> int:
+    """How many groups Ray is given: more than it can run, and no more than each look is cheap."""
+    each = arguments.num_cpus or _cpus_of_smallest_node(ray)
+    return max(_MIN_AT_ONCE, 2 * int(ray.cluster_resources().get("CPU", 0.0) / each))
 
 
 def _cpus_of_smallest_node(ray: Any) -> float:

@@ -19,6 +19,7 @@ from ..plan.cases import Case, Outcome, Phase, Status
 from ..report.environment import WorkerFacts
 from ..worker.messages import (
     CaseFinished,
+    CaseMeasured,
     DeviceOpened,
     MeasureCeilings,
     OfOneCase,
@@ -36,6 +37,9 @@ _EXTRAS = {"pytorch": "torch", "tensorflow": "tensorflow"}
 
 _RECEIVE_S = 0.1
 """Seconds between two looks at whether the benchmark was cancelled."""
+
+_MAX_INTRODUCTIONS = 3
+"""How many workers are asked what they are, before a case is begun without knowing it."""
 
 
 class Supervisor:
@@ -65,6 +69,8 @@ class Supervisor:
         self._facts: Mapping[str, Any] = {}
         self._gpu = GpuFacts()
         self._runs_case = False
+        self._introductions = 0
+        self._measured: Outcome | None = None
         self._building_since: float | None = None
         self._failure: Outcome | None = None
 
@@ -76,20 +82,37 @@ class Supervisor:
         return WorkerFacts({**self._facts, **self._workers.facts}, self._gpu)
 
     def introduced(self) -> WorkerFacts | None:
-        """What a worker reports of itself before it is asked for a case; None where it does not."""
-        with suppress(OSError):
-            worker, begin = self._ready_worker(), time.monotonic()
-            while not worker.facts and time.monotonic() - begin < self._timeout:
-                if not worker.introduces_itself or self._cancelled():
+        """What a worker reports of itself before it is asked for a case; None where it does not.
+
+        One that dies meanwhile may have been killed, so another is asked; what no worker has
+        reported then is not asked for again, however many cases follow.
+        """
+        while not self._facts and self._introductions < _MAX_INTRODUCTIONS:
+            self._introductions += 1
+            with suppress(OSError):
+                if self._introduce():
                     break
-                with suppress(queue.Empty):
-                    event = worker.receive(_RECEIVE_S)
-                    if isinstance(event, WorkerReady):
-                        worker.facts = event.facts
-                    elif event is None or isinstance(event, WorkerFailed):
-                        break
-            self._facts = worker.facts or self._facts
         return self.facts
+
+    def _introduce(self) -> bool:
+        """Wait for what a worker reports of itself; False if it died before."""
+        worker, begin = self._ready_worker(), time.monotonic()
+        while not worker.facts and time.monotonic() - begin < self._timeout:
+            if not worker.introduces_itself or self._cancelled():
+                break
+            with suppress(queue.Empty):
+                event = worker.receive(_RECEIVE_S)
+                if isinstance(event, WorkerReady):
+                    worker.facts = event.facts
+                elif event is None:
+                    return False
+                elif isinstance(event, WorkerFailed):
+                    worker.close()  # the case meets it again, and reports it
+                    break
+        if not worker.facts and worker.introduces_itself:  # it hangs, and would for every case
+            self._introductions = _MAX_INTRODUCTIONS
+        self._facts = worker.facts or self._facts
+        return True
 
     def visit(
         self,
@@ -123,6 +146,8 @@ class Supervisor:
 
     def _carry_out(self, request: OfOneCase, is_first: bool) -> Generator[Event, None, Outcome]:
         begin, self._building_since = time.monotonic(), None
+        if self._failure is not None:  # trying again for every case would be of no use
+            return self._failure
         try:
             worker = self._ready_worker()
         except OSError as error:
@@ -132,9 +157,9 @@ class Supervisor:
                 f"give environments the path of a python",
                 Phase.STARTING,
             )
-        if self._failure is not None:  # trying again for every case would be of no use
             return self._failure
-        outcome = yield from self._follow(request, worker)
+        self._measured = None
+        outcome = self._kept((yield from self._follow(request, worker)))
         worker = self._worker or worker
         if outcome.status in (Status.CRASHED, Status.OOM) and not outcome.detail:
             outcome = replace(outcome, detail=worker.log_tail())
@@ -147,6 +172,13 @@ class Supervisor:
         device_name = self._device_name(outcome.device)
         wall_s = time.monotonic() - begin
         return replace(outcome, wall_s=wall_s, start_s=start_s, device_name=device_name)
+
+    def _kept(self, outcome: Outcome) -> Outcome:
+        """The outcome; what was measured where only the prediction after it has failed."""
+        if self._measured is None or outcome.status is Status.OK:
+            return outcome
+        note = self._measured.reason or f"it was measured, and not predicted: {outcome.reason}"
+        return replace(self._measured, reason=note)
 
     def _device_name(self, device: str) -> str:
         """The name of the processor or the GPU that a case ran on; empty where it ran on none."""
@@ -175,8 +207,7 @@ class Supervisor:
         """Follow one case until it ends, is stopped, or takes too long; its outcome."""
         case, fresh, answered = request.case, not worker.facts, False
         phase, entered = Phase.STARTING if fresh else Phase.IMPORTING, time.monotonic()
-        if fresh:
-            yield CaseEvent(case, PhaseChanged(phase))
+        yield CaseEvent(case, PhaseChanged(phase))  # it may hang before it sends anything
         self._facts = worker.facts or self._facts
         self._runs_case = True
         worker.begin_case()
@@ -210,6 +241,8 @@ class Supervisor:
                 if phase is Phase.STARTING:
                     phase, entered = Phase.IMPORTING, time.monotonic()
                     yield CaseEvent(case, PhaseChanged(phase))
+            elif isinstance(event, CaseMeasured):
+                self._measured = event.outcome
             elif isinstance(event, DeviceOpened):
                 self._gpu = describe_gpu(event.gpu_uuid)
             elif isinstance(event, PhaseChanged):
@@ -233,5 +266,7 @@ def _startup_failure(failed: WorkerFailed, framework: str, where: str) -> Outcom
     extra = _EXTRAS.get(framework)
     install = f' (pip install "nbbench[{extra}]")' if extra else ""
     hint = f"install it there{install}, or leave environments at auto"
+    if failed.status is Status.OOM:
+        hint = "end what else holds memory"
     reason = f"{failed.reason} in {where}; {hint}"
     return Outcome(failed.status, reason, Phase.STARTING, detail=failed.detail)

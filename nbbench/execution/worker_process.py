@@ -189,7 +189,7 @@ class WorkerProcess:
     def outcome_of_death(self, phase: Phase) -> Outcome:
         """What comes of a case in this phase, now that the worker is gone."""
         if self._problem:
-            reason = f"the worker was ended while {phase.value}, since {self._problem}"
+            reason = f"the worker was ended while {phase.doing}, since {self._problem}"
             return Outcome(Status.CRASHED, reason, phase)
         code = self._process.returncode
         return outcome_of_death("the worker", code, phase, self._memory_kills)

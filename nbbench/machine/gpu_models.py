@@ -1,9 +1,9 @@
 """Graphics cards by name: their memory, and the most that they can do, as their makers say.
 
 The memory is what PyTorch finds on the card, as its messages name it when memory runs out: less
-than is printed on it. The other figures are those of data sheets, without sparsity: bytes that it moves
-in a second, and floating point operations in a second with matrix units in 16 bits, and in float32
-as PyTorch computes it by default (without TF32).
+than is printed on it. The other figures are those of data sheets, without sparsity: bytes that it
+moves in a second, and floating point operations in a second with matrix units in 16 bits, and in
+float32 as PyTorch computes it by default (without TF32).
 """
 
 from __future__ import annotations

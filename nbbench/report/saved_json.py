@@ -92,20 +92,20 @@ class GrowingFile:
     """A report's file while its run goes on: a row more costs the same however many there are.
 
     The whole is written anew only when an environment is new, or after a row that could not be
-    written. A crash amid a row costs that row. Of a case with several rows the last one
-    counts.
+    written; what changes by the minute, such as a GPU's clocks, is as it was then. A crash amid a
+    row costs that row. Of a case with several rows the last one counts.
     """
 
     def __init__(self, file: str | Path) -> None:
         self._file = Path(file)
-        self._head: Content | None = None
+        self._lasting: tuple[Any, ...] = ()
         self._opened: BinaryIO | None = None
 
     def add(self, result: Result, head: Content, whole: Callable[[], Content]) -> None:
         """Add a result; ``head`` is what else is known, ``whole`` gives all of it."""
         if is_special(self._file):
             return  # a pipe or a terminal gets the whole, once
-        if self._opened is None or head != self._head:
+        if self._opened is None or _lasting(head) != self._lasting:
             self.write(whole())
             return
         try:
@@ -120,7 +120,7 @@ class GrowingFile:
         """Write all of it, at once; raises `OutputError`."""
         self.close()
         write_content(self._file, content)
-        self._head = dataclasses.replace(content, results=())
+        self._lasting = _lasting(content)
         if content.results and self._file.is_file():
             with suppress(OSError):  # a file for reading alone is written anew for each row
                 self._opened = self._file.open("r+b")
@@ -131,6 +131,15 @@ class GrowingFile:
             with suppress(OSError):
                 self._opened.close()
             self._opened = None
+
+
+def _lasting(head: Content) -> tuple[Any, ...]:
+    """What of a report's head stays from case to case, unlike a GPU's clocks or the time of day."""
+    workers = {
+        key: (dict(worker.values), worker.gpu.gpu, worker.machine is None)
+        for key, worker in head.workers.items()
+    }
+    return head.machine, head.baseline, head.added, workers
 
 
 def read_content(file: str | Path) -> Content:

@@ -56,6 +56,11 @@ class Phase(str, Enum):
     PREDICTING = "predicting"
     CEILINGS = "measuring ceilings"
 
+    @property
+    def doing(self) -> str:
+        """What goes on in it, behind "while"."""
+        return "measuring memory" if self is Phase.MEMORY else self.value
+
 
 @dataclass(frozen=True)
 class Case:

@@ -34,7 +34,7 @@ def outcome_of_death(
     ``code`` is the exit code, or below 0 a signal's number; ``kills_before`` what `memory_kills`
     gave before.
     """
-    where = f" while {phase.value}" if phase else ""
+    where = f" while {phase.doing}" if phase else ""
     if code is None or code >= 0:
         return Outcome(Status.CRASHED, f"{who} exited with code {code}{where}", phase)
     if -code == getattr(signal, "SIGKILL", 9) and memory_kills() > kills_before:

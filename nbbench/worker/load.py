@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Union
 
-from .backend import Backend
+from .backend import Backend, Unsupported
 from .case import Status
 from .exceptions import first_line
 from .messages import WorkerFailed
@@ -46,6 +46,11 @@ def load_backend(framework: str, file: str, class_name: str) -> Union[Backend, W
         if isinstance(error, ModuleNotFoundError) and missing:
             reason = f"{missing} is not installed"
         return WorkerFailed(Status.UNSUPPORTED, reason, traceback.format_exc())
+    except Unsupported as error:
+        return WorkerFailed(Status.UNSUPPORTED, str(error), traceback.format_exc())
+    except MemoryError as error:
+        reason = f"{framework} cannot be started: memory ran out: {first_line(error)}"
+        return WorkerFailed(Status.OOM, reason, traceback.format_exc())
     except BaseException as error:  # SystemExit too
         reason = f"{framework} cannot be started: {first_line(error)}"
         return WorkerFailed(Status.ERROR, reason, traceback.format_exc())

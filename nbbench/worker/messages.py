@@ -114,6 +114,13 @@ class SamplingProgress:
 
 
 @dataclass(frozen=True)
+class CaseMeasured:
+    """Event: the running case has this outcome, whatever becomes of its prediction."""
+
+    outcome: Outcome
+
+
+@dataclass(frozen=True)
 class CaseFinished:
     """Event: the running case is over."""
 
@@ -123,7 +130,7 @@ class CaseFinished:
 OfOneCase = Union[RunCase, PredictCase, MeasureCeilings]
 """Requests that a worker answers with `CaseFinished`."""
 Request = Union[OfOneCase, StopCase]
-OfCase = Union[PhaseChanged, DeviceOpened, SamplingProgress, CaseFinished]
+OfCase = Union[PhaseChanged, DeviceOpened, SamplingProgress, CaseMeasured, CaseFinished]
 """Events that the process of a case may send to its server."""
 Event = Union[WorkerReady, WorkerFailed, CaseStarted, OfCase]
 

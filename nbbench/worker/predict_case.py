@@ -8,6 +8,7 @@ from typing import Optional
 
 from .backend import Backend, TooLong, Unsupported
 from .case import Case, Outcome, Phase, Status
+from .deaths import less
 from .exceptions import first_line
 from .messages import Event, PhaseChanged
 from .own_code import OwnCodeError
@@ -45,6 +46,9 @@ def predict_case(backend: Backend, case: Case, emit: Callable[[Event], None]) ->
     except OwnCodeError as error:
         return Outcome(Status.ERROR, str(error), Phase.PREDICTING)
     except BaseException as error:
+        if backend.is_out_of_memory(error):
+            reason = f"memory ran out while predicting: {first_line(error)}; {less(None)}"
+            return Outcome(Status.OOM, reason, Phase.PREDICTING)
         reason = f"it cannot be predicted ({type(error).__name__}: {first_line(error)}); measure it"
         detail = traceback.format_exc()
         return Outcome(Status.UNSUPPORTED, reason, Phase.PREDICTING, detail=detail)

@@ -33,7 +33,7 @@ from .measure import (
 from .measure_ceilings import asking_seconds
 from .memory_limit import OverLimit, check_before_model, check_peak, limit_memory
 from .memory_profile import MemoryProfile, size_text
-from .messages import DeviceOpened, Event, PhaseChanged, RunCase
+from .messages import CaseMeasured, DeviceOpened, Event, PhaseChanged, RunCase
 from .own_code import OwnCodeError, own_line
 from .predict_case import CannotFit, expected_seconds, needed_bytes
 from .prediction import CallCount
@@ -129,7 +129,7 @@ def _explained(
     """What an exception means for its case, in a sentence."""
     line = first_line(error)
     if backend.is_out_of_memory(error):
-        return Status.OOM, f"memory ran out while {phase.value}: {line}; {_less_of(case, phase)}"
+        return Status.OOM, f"memory ran out while {phase.doing}: {line}; {_less_of(case, phase)}"
     raised = f"{type(error).__name__}: {line}"
     own = own_line(error, case)
     if own:
@@ -234,13 +234,14 @@ class _Visit:
             return outcome
         if expected_seconds(self._case, outcome.count) > predict_s:
             return outcome
+        self._emit(CaseMeasured(outcome))  # it stays, even if this process does not
         self._enter(Phase.PREDICTING)
         try:
             found = predict(self._case)
             note = found.note
         except Unsupported as error:
             found, note = None, str(error)
-        except Exception:  # what was measured stays, whatever a model does without memory
+        except BaseException:  # whatever a model does without memory; who cancels has the outcome
             return outcome
         reason = "; ".join(filter(None, [outcome.reason, note]))
         return replace(outcome, prediction=found, reason=reason)

@@ -277,7 +277,7 @@ def _refusal(error: ProtocolError) -> WorkerFailed:
 
 def _damaged(error: ProtocolError, phase: Optional[Phase]) -> Outcome:
     """What comes of a case whose process sends what is no message."""
-    where = f" while {phase.value}" if phase else ""
+    where = f" while {phase.doing}" if phase else ""
     return Outcome(Status.CRASHED, f"the process was ended{where}, since {error}", phase)
 
 

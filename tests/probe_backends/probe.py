@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import subprocess
@@ -24,8 +25,90 @@ def misbehave(how):
         os.kill(os.getpid(), signal.SIGSTOP)
     if how == "exit":
         sys.exit("no licence")
+    if how and how.startswith("die_once:"):  # as if it was killed, and the next one is not
+        with contextlib.suppress(FileExistsError), open(how.partition(":")[2], "x"):
+            os.kill(os.getpid(), signal.SIGKILL)
+        return
     if how:
         time.sleep(1000)
+
+
+def hang(_):
+    """Wait where Python can be interrupted."""
+    while True:
+        time.sleep(0.02)
+
+
+def leak(_):
+    """Hold more and more memory, to a limit that the process has."""
+    import resource  # of POSIX alone
+
+    limits, held = resource.getrlimit(resource.RLIMIT_AS), []
+    with open("/proc/self/statm") as sizes:
+        size = int(sizes.read().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (size + (256 << 20), limits[1]))
+    try:
+        while True:
+            held.append(bytearray(16 << 20))
+    finally:
+        held.clear()
+        resource.setrlimit(resource.RLIMIT_AS, limits)
+
+
+def nonsense(_):
+    """Write to whatever descriptor events are sent by."""
+    for descriptor in range(3, 20):
+        with contextlib.suppress(OSError):
+            os.write(descriptor, b"nonsense\n")
+    time.sleep(1000)
+
+
+def raising(kind):
+    """What raises an exception of a kind."""
+
+    def act(text):
+        raise kind(text)
+
+    return act
+
+
+FAULTS = {
+    "exception": raising(RuntimeError),
+    "MemoryError": raising(MemoryError),
+    "NotImplementedError": raising(NotImplementedError),
+    "unsupported": raising(Unsupported),
+    "KeyboardInterrupt": raising(KeyboardInterrupt),
+    "sys.exit": raising(SystemExit),
+    "exit code 3": lambda _: os._exit(3),
+    "leak": leak,
+    "segfault": lambda _: os.kill(os.getpid(), signal.SIGSEGV),
+    "abort": lambda _: os.abort(),
+    "SIGKILL": lambda _: os.kill(os.getpid(), signal.SIGKILL),
+    "SIGSTOP": lambda _: os.kill(os.getpid(), signal.SIGSTOP),
+    "hang": hang,
+    "nonsense": nonsense,
+    "cancel": hang,
+}
+"""What may happen in a process at any moment; the last is for the parent to cancel."""
+
+
+def commit(config, phase):
+    """Do what the configuration asks for in a phase, and leave a file that says so before."""
+    if "fault" in config and config.get("at") == phase:
+        if "reached" in config:
+            open(config["reached"], "a").close()
+        FAULTS[config["fault"]]("a fault of the probe's")
+
+
+def phase_now():
+    """The phase of the visit that this thread is in."""
+    frame = sys._getframe()
+    while frame is not None:
+        visit = frame.f_locals.get("self")
+        if isinstance(getattr(visit, "phase", None), Phase):
+            return visit.phase.value
+        frame = frame.f_back
+    return ""
 
 
 class ProbeBackend:
@@ -44,6 +127,9 @@ class ProbeBackend:
 
     def import_model(self, case):
         misbehave(case.config.get("import"))
+        commit(case.config, "importing")
+        if case.config.get("at", "").startswith("predicting"):
+            self.predict = predict
 
     def open(self, case):
         config = case.config
@@ -81,6 +167,19 @@ def grown_bytes(config, case):
     """What a call of `ProbeModel.call_grow` holds."""
     size = case.batch_size * (case.sequence_length or 1) ** config.get("power", 0)
     return int(size * config["grow_kib"] * 1024) + case.batch_size * (case.new_tokens or 0) * 1024
+
+
+def predict(case):
+    commit(case.config, case.config.get("at"))
+    return Prediction(CallCount(0, 0, 0, 0, 0), 0, 0, 0, 0)
+
+
+class FaultyBackend(ProbeBackend):
+    """One whose load does what a file beside it asks for."""
+
+    def load(self):
+        with open(os.path.join(os.path.dirname(__file__), "faulty.json")) as file:
+            commit(json.load(file), "starting")
 
 
 class MissingBackend(ProbeBackend):
@@ -123,6 +222,7 @@ class ProbeModel:
     def __init__(self, config, case):
         self.config, self.case = config, case
         behaviour = config.get("build", "")
+        commit(config, "building")
         if behaviour == "raise":
             raise ValueError("this config cannot be built")
         if behaviour == "raise_50_mib":
@@ -154,6 +254,12 @@ class ProbeModel:
 
     def call_nothing(self):
         pass
+
+    def call_fault(self):
+        at = self.config["at"]
+        is_later = at == "a later visit" and self.visit == 2 and phase_now() == "measuring"
+        if is_later or at == phase_now():
+            commit(self.config, at)
 
     def call_dies_in_third_visit(self):
         if self.visit == 3:
