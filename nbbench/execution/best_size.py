@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from ..plan.cases import Case, Outcome, Status, Timing
@@ -10,6 +10,7 @@ from ..report.environment import EnvironmentKey
 from ..text import rounded, time_unit
 from .bracket import MAX_SIZE
 from .events import CaseEnded, CaseVisited, Event
+from .resume import Run
 from .supervise import Supervisor
 
 _MAX_REFINED = 6
@@ -17,10 +18,6 @@ _MAX_REFINED = 6
 
 _FINE = 8
 """Sizes nearer to the best than an eighth of it are not tried."""
-
-Run = Callable[
-    [Sequence[Case], Mapping[EnvironmentKey, Supervisor], Callable[[], bool]], Iterator[Event]
-]
 
 
 @dataclass(frozen=True)

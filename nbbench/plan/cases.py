@@ -78,9 +78,7 @@ def expand(
     cases stand together, and in them those of one model, so that a worker imports each once. A
     model that takes no sequence has one case for all lengths.
     """
-    searched = arguments.searched
-    limit = None if arguments.memory_limit is None else bytes_of(arguments.memory_limit)
-    latency = None if arguments.latency_limit is None else seconds_of(arguments.latency_limit)
+    searched, of_all = arguments.searched, _of_all(arguments)
     arguments = _with_first_sizes(arguments)
     _refuse_what_serves_none(arguments, models)
     _refuse_too_many(arguments, models, interpreters)
@@ -96,17 +94,16 @@ def expand(
         arguments.batch_sizes,
     ):
         (framework, environment), model, mode, dtype, quantization, attention, batch_size = each
-        for (execution, compile_mode), (new_tokens, cache), (
-            parallel,
-            ranks,
-        ), rows in itertools.product(
+        for way, (new_tokens, cache), (parallel, ranks), rows in itertools.product(
             arguments.compilations(framework),
             arguments.generations(mode),
             arguments.divisions(),
             rows_of(arguments, drawn_from, batch_size) if model.has_length(arguments) else [Rows()],
         ):
+            execution, compile_mode = way
             cases.append(
                 Case(
+                    **of_all,
                     framework=framework,
                     model=model.name,
                     config=model.config,
@@ -122,9 +119,6 @@ def expand(
                     dtype=dtype,
                     quantization=quantization,
                     attention=attention,
-                    model_class=arguments.model_class,
-                    modalities=arguments.modalities,
-                    device=arguments.device,
                     environment=environment,
                     mode=mode,
                     optimizer=arguments.optimizer and mode == "training",
@@ -134,25 +128,30 @@ def expand(
                     compile_backend=arguments.compile_backend if compile_mode else "",
                     parallel=parallel,
                     ranks=ranks,
-                    threads=arguments.threads,
-                    speed=arguments.speed,
-                    memory=arguments.memory,
-                    energy=arguments.energy,
-                    trace_memory_line_by_line=arguments.trace_memory_line_by_line,
-                    min_samples=arguments.min_samples,
-                    precision=arguments.precision,
-                    max_time=arguments.max_time,
-                    seed=arguments.seed,
-                    rounds=arguments.rounds,
                     inputs=arguments.inputs if model.is_own else {},
                     trust_remote_code=arguments.trust_remote_code and model.has_own_code,
                     source=model.path,
-                    memory_limit=limit,
                     searched=searched if _has_axis(searched, rows, new_tokens) else "",
-                    latency_limit=latency,
                 )
             )
     return list(dict.fromkeys(cases))  # rows may be shorter than each length that cuts them
+
+
+_OF_ALL = (
+    "model_class", "modalities", "device", "threads", "speed", "memory", "energy",
+    "trace_memory_line_by_line", "min_samples", "precision", "max_time", "seed", "rounds",
+)  # fmt: skip
+"""Arguments that are a case's own fields, the same in all cases."""
+
+
+def _of_all(arguments: BenchmarkArguments) -> dict[str, Any]:
+    """What all cases have alike."""
+    limit, latency = arguments.memory_limit, arguments.latency_limit
+    return {
+        **{name: getattr(arguments, name) for name in _OF_ALL},
+        "memory_limit": None if limit is None else bytes_of(limit),
+        "latency_limit": None if latency is None else seconds_of(latency),
+    }
 
 
 _FIRST_SIZES = {"batch_sizes": 1, "sequence_lengths": 8, "new_tokens": 8}

@@ -12,7 +12,7 @@ from ..text import one_line
 from .differences_text import left_aligned
 from .estimates import Estimate
 from .layout import Table, fit
-from .markup import markdown_table, markdown_text
+from .markup import html_table, markdown_table, markdown_text
 from .quantities import Quantity
 from .width import output_width
 
@@ -102,12 +102,7 @@ class Choice:
 
     def _repr_html_(self) -> str:
         table = self._table()
-        heads = "".join(f'<th scope="col">{escape(head)}</th>' for head in table.heads)
-        body = "".join(
-            "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>"
-            for row in table.rows
-        )
-        shown = f"<table><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table>"
+        shown = html_table(table.heads, table.rows)
         notes = "".join(f"<div>{escape(note)}</div>" for note in self.notes)
         title = f"<div><b>{escape(one_line(self.title))}</b></div>"
         return f'<div class="nbbench">{title}<div class="scroll">{shown}</div>{notes}</div>'

@@ -9,7 +9,7 @@ from ..plan.cases import AXES, Outcome
 from ..text import one_line, printed_width
 from .differences import Differences
 from .layout import Table, column_widths, fit
-from .markup import markdown_table, markdown_text
+from .markup import html_table, markdown_table, markdown_text
 from .verdict import Verdict, ratio_text
 
 _NOT_BEGUN = Outcome.skipped().reason
@@ -53,13 +53,9 @@ def differences_html(differences: Differences) -> str:
     """The comparison for a notebook."""
     shown = table(differences)
     heads, rows = shown.heads, shown.rows
-    head = "".join(f'<th scope="col">{escape(text)}</th>' for text in heads)
-    body = "".join(
-        "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows
-    )
     parts = [f"<p>{escape(line)}</p>" for line in lines_before(differences)]
     if rows:
-        parts.append(f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>")
+        parts.append(html_table(heads, rows))
     parts += [f"<p>{escape(line)}</p>" for line in lines_after(differences)]
     return f'<div class="nbbench">{"".join(parts)}</div>'
 

@@ -1,9 +1,10 @@
-"""A report as Markdown and as LaTeX; texts are escaped, so that they read as they are."""
+"""Tables as Markdown, as LaTeX and as HTML; texts are escaped, so that they read as they are."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from html import escape
 
 from ..plan.cases import Result, Status
 from ..text import one_line
@@ -41,6 +42,15 @@ def markdown_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     lines = [list(map(markdown_text, heads)), ["---"] * len(heads)]
     lines += [list(map(markdown_text, row)) for row in rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def html_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table in HTML."""
+    head = "".join(f'<th scope="col">{escape(text)}</th>' for text in heads)
+    body = "".join(
+        "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows
+    )
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
 _MARKS = re.compile(r"[\\`*<|~$&]|(?<![^\W_])_|_(?![^\W_])|\](?=[(\[:])|(?<=!)\[")

@@ -15,6 +15,7 @@ from typing import Any
 from unittest.mock import patch
 
 from .fake_forms import form_of
+from .torch_dispatch import dispatch_mode
 
 MAX_NUMBERS, MAX_REAL_NUMBERS = 1 << 22, 1 << 16
 """Larger tensors are not known: of whole numbers or truth values, and of real numbers."""
@@ -57,7 +58,7 @@ def fake_tensors(torch: Any, spread: bool = False) -> Iterator[None]:
     fake = FakeTensorMode(allow_non_fake_inputs=True)
     lists = patch.object(FakeTensor, "tolist", _listed, create=True)  # its own is for compilers
     arrays = patch.object(FakeTensor, "numpy", _array, create=True)
-    with lists, arrays, fake, _dispatch_mode(_KnownValues(torch, fake, spread)):
+    with lists, arrays, fake, dispatch_mode(_KnownValues(torch, fake, spread).run):
         yield
 
 
@@ -361,20 +362,3 @@ def _is_uniform(tensor: Any) -> bool:
         return True
     first = tensor[(0,) * tensor.dim()] if tensor.numel() else None
     return 0 < tensor.numel() <= MAX_NUMBERS and bool((tensor == first).all())
-
-
-def _dispatch_mode(known: _KnownValues) -> Any:
-    """A mode in which every operation of PyTorch is run by these."""
-    from torch.utils._python_dispatch import TorchDispatchMode
-
-    class Mode(TorchDispatchMode):  # type: ignore[misc]
-        @classmethod
-        def _should_skip_dynamo(cls) -> bool:
-            return False  # nothing is compiled, and each operation would ask
-
-        def __torch_dispatch__(
-            self, operation: Any, types: Any, arguments: Any = (), named: Any = None
-        ) -> Any:
-            return known.run(operation, arguments, named or {})
-
-    return Mode()

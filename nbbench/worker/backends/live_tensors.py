@@ -19,6 +19,7 @@ from typing import Any
 
 from ..prediction import CallCount
 from .torch_bytes import bytes_moved, size_of
+from .torch_dispatch import dispatch_mode
 from .torch_flops import flops_of, formula_of
 from .torch_tensors import plain_tensors
 
@@ -69,7 +70,7 @@ class LiveTensors:
     @contextmanager
     def counting(self) -> Iterator[None]:
         """Count what is asked of the framework meanwhile; no collector frees anything amid it."""
-        self._mode = _dispatch_mode(self._torch, self._run)
+        self._mode = dispatch_mode(self._run)
         with without_collector(), self._mode:
             yield
 
@@ -197,20 +198,3 @@ def _is_composed(torch: Any, operation: Any) -> bool:
         return False
     key = torch._C.DispatchKey.CompositeImplicitAutograd
     return bool(torch._C._dispatch_has_kernel_for_dispatch_key(operation.name(), key))
-
-
-def _dispatch_mode(torch: Any, run: Callable[..., Any]) -> Any:
-    """A mode in which every operation of PyTorch is given to ``run``."""
-    from torch.utils._python_dispatch import TorchDispatchMode
-
-    class Mode(TorchDispatchMode):  # type: ignore[misc]
-        @classmethod
-        def _should_skip_dynamo(cls) -> bool:
-            return False  # nothing is compiled, and each operation would ask
-
-        def __torch_dispatch__(
-            self, operation: Any, types: Any, arguments: Any = (), named: Any = None
-        ) -> Any:
-            return run(operation, arguments, named or {})
-
-    return Mode()
