@@ -162,7 +162,9 @@ def test_files_of_a_folder_that_are_no_reports_are_passed_over_in_one_line(folde
         warnings.simplefilter("always")
         gathered = nbbench.gather(folder)
     (message,) = map(str, (each.message for each in caught))
-    assert message == ("passed over 3 files without a report: README.md, package.json, weights.bin")
+    assert message == (
+        "passed over 3 files without a report of their own: README.md, package.json, weights.bin"
+    )
     assert len(gathered.results) == 6
 
 
@@ -351,3 +353,11 @@ def test_a_gathered_file_holds_no_user_host_or_path(tmp_path, monkeypatch):
         saved = nbbench.gather(tmp_path).save(tmp_path / "all.json").read_text(encoding="utf-8")
     assert "somebody-special" not in saved
     assert str(tmp_path) not in saved
+
+
+def test_a_gathered_report_in_a_folder_is_not_gathered_again(folder):
+    once = nbbench.gather(folder)
+    once.save(folder / "table.nbbench.json")
+    with pytest.warns(UserWarning, match=r"table\.nbbench\.json"):
+        twice = nbbench.gather(folder)
+    assert twice.results == once.results

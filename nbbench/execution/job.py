@@ -163,6 +163,8 @@ class Job:
             for event in self._measure(self._is_cancelled):
                 for listener in self._listeners:
                     self._guarded(partial(listener.on_event, event), listener.name)
+        except NbbenchError as error:  # of a cluster that is not there, or a history
+            self.problem = str(error)
         except BaseException as error:
             self.problem = f"the benchmark broke off with {type(error).__name__}: {error}"
 

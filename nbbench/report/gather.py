@@ -42,7 +42,8 @@ def gather(*paths: str | Path) -> Report:
 
     Each file's results keep their environment and machine. They are known by ``node``, the file's
     name without its ending, and by ``device_name``, the processor or GPU that they ran on: compare
-    machines by ``report.compare(by="device_name")``. The same case of several files has a row for
+    machines by ``report.compare(by="device_name")``. In a folder, reports that were gathered
+    themselves are passed over. The same case of several files has a row for
     each. A file that is damaged is named in a warning, and so are those of a folder that are no
     reports; the others stay. Raises `ArgumentError` and `OutputError` where there is none.
     """
@@ -64,10 +65,11 @@ def gather_files(paths: Sequence[str | Path], outputs: Iterable[str | Path]) -> 
             _check_no_loss(path, is_listed=is_listed)
             continue
         try:
-            if is_listed and not _is_report(path):
+            content = None if is_listed and not _is_report(path) else read_content(path)
+            if content is None or (is_listed and _is_gathered(content)):
                 passed.append(path)
             else:
-                contents[path] = read_content(path)
+                contents[path] = content
         except (OutputError, OSError) as error:
             reason = f"{quoted(str(path), 300)} cannot be read: {error.strerror}"
             reason = str(error) if isinstance(error, OutputError) else reason
@@ -85,12 +87,18 @@ def _check_no_loss(file: Path, *, is_listed: bool) -> None:
     if is_listed and not _is_report(file):
         return
     with suppress(OutputError):  # a damaged one may still be of worth to somebody
-        if is_listed and all(result.case.device_name for result in read_content(file).results):
+        if is_listed and _is_gathered(read_content(file)):
             return
     raise ArgumentError(
         f"{quoted(str(file), 300)} is to be gathered, and would be written over; give another path "
         f"to write to"
     )
+
+
+def _is_gathered(content: Content) -> bool:
+    """Whether a report was gathered from others: its cases all name a device."""
+    results = content.results
+    return bool(results) and all(result.case.device_name for result in results)
 
 
 def _files(paths: Sequence[str | Path]) -> Iterator[tuple[Path, bool]]:
@@ -132,7 +140,7 @@ def _is_report(file: Path) -> bool:
 def _passed_over(files: Sequence[Path]) -> str:
     names = ", ".join(one_line(file.name) for file in files[:_LISTED])
     more = f" and {len(files) - _LISTED:,} more" if len(files) > _LISTED else ""
-    return f"passed over {counted(len(files), 'file')} without a report: {names}{more}"
+    return f"passed over {counted(len(files), 'file')} without a report of their own: {names}{more}"
 
 
 def _node_names(files: Iterable[Path]) -> list[str]:
