@@ -164,7 +164,12 @@ def followed(count, folder):
     recorder.machine = describe_machine()
     number = len(list(folder.iterdir()))
     saved = Autosave(recorder, folder / f"{number}.json")
-    listeners = [recorder, saved, KeepHistory(recorder), Progress(recorder._cases)]
+    listeners = [
+        recorder,
+        saved,
+        KeepHistory(recorder, lambda texts: None),
+        Progress(recorder._cases),
+    ]
 
     def work():
         for index, known in enumerate(whole.results):

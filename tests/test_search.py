@@ -179,7 +179,7 @@ def test_what_runs_away_is_refused_by_the_system_and_harms_nothing(probe):
     config = {"grow_kib": 64 * MIB}  # 64 GiB, of which nothing could be touched safely
     outcome = only(run(probe, config, batch_sizes=1, memory_limit="200 MiB")).outcome
     assert outcome.status is Status.OOM
-    assert "memory ran out while memory" in outcome.reason
+    assert "memory ran out while measuring memory" in outcome.reason
     assert available_memory() > available / 2
 
 

@@ -103,8 +103,9 @@ def outcome_of_error(
         return Outcome(Status.OOM, reason, phase, memory=error.memory, **known)
     if isinstance(error, CannotFit):
         return Outcome(Status.OOM, str(error), phase, **known)
-    status, reason = Status.ERROR, str(error)
-    if not isinstance(error, OwnCodeError):
+    if isinstance(error, OwnCodeError):
+        status, reason = Status.ERROR, str(error)
+    else:
         status, reason = _explained(backend, case, phase, error)
     lines = traceback.format_exception(type(error), error, error.__traceback__)
     return Outcome(status, reason, phase, detail="".join(lines), **known)
