@@ -60,10 +60,11 @@ def test_the_growing_csv_has_the_costs(folder, tmp_path):
 
 
 def test_a_best_that_was_not_measured_loses_no_table(folder, capsys):
-    assert main(["run", folder, *FLAGS, "--best", "ttft"]) == 0
+    within = ["--within", "dtype=float16"]
+    assert main(["run", folder, *FLAGS, "--best", "latency", *within]) == 0
     printed = capsys.readouterr().out
     assert "peak MiB" in printed
-    assert "no best: ttft: no case generates" in printed
+    assert "no best: no case has dtype 'float16'" in printed
 
 
 @pytest.mark.parametrize(
@@ -76,6 +77,9 @@ def test_a_best_that_was_not_measured_loses_no_table(folder, capsys):
             "has a limit; give the quantity alone, and limits with --within",
         ),
         (["--within", "latency=fast"], "latency: 'fast' is no time"),
+        (["--best", "ttft"], "ttft is had of generation alone (generation=True)"),
+        (["--best", "cost_per_thousand_samples"], "where an hour has a price"),
+        (["--within", "mode=training"], "mode 'training' is none that is measured (inference)"),
         (["--within", "memory=4"], "memory: '4' is no size of memory"),
         (["--price-per-hour", "0"], "price_per_hour"),
         (["--price-per-hour", "much"], "price_per_hour"),

@@ -17,7 +17,7 @@ from ..errors import ArgumentError, OutputError
 from ..hf.tables import former_tables
 from ..plan.cases import Result, Status
 from ..report.atomic_write import check_apart, check_writable
-from ..report.budget import add_flags, take_budget
+from ..report.budget import add_flags, check_against, take_budget
 from ..report.dataframes import memory_row, speed_row
 from ..report.growing_csv import GrowingCsv
 from ..report.report import FRAMES, Report
@@ -56,6 +56,7 @@ def command(argv: list[str]) -> int:
     if csv is not None:
         check_writable(csv, folder=True)  # last, since it makes the folder
     arguments = BenchmarkArguments(**values)
+    check_against(budget, arguments)
     rows = None if csv is None else _CsvRows(csv, arguments.price_per_hour)
     job = start(arguments, on_result=None if rows is None else rows.add, save=save)
     with warnings.catch_warnings():

@@ -18,7 +18,7 @@ from ..execution.job import Job
 from ..execution.listeners import recent_results
 from ..plan.estimate import estimate
 from ..plan.models import find_here
-from ..report.budget import Budget, check_before_run
+from ..report.budget import Budget, check_against, check_before_run
 from ..report.report import Report
 from ..report.width import in_notebook
 from ..text import counted, duration, quoted
@@ -202,6 +202,8 @@ class Form:
         problems: dict[str, str] = {}
         try:
             arguments = self.arguments()
+            if self._budget.check():
+                check_against(self._budget.read(), arguments)
             count, seconds = estimate(arguments, list(recent_results))
             self._estimate.value = escaped_note(
                 f"{counted(count, 'case')}, about {duration(seconds)}", alarming=False

@@ -116,6 +116,8 @@ def _read(ipython: Any, config: Any, line: str, cell: str | None) -> _Call | Non
 
 def _carry_out(ipython: Any, call: _Call) -> Report | Predictions | Job | Form:
     from ..api import run
+    from ..arguments.schema import BenchmarkArguments
+    from ..report.budget import check_against
 
     if call.is_plan:
         return _predicted(ipython, call)
@@ -123,6 +125,8 @@ def _carry_out(ipython: Any, call: _Call) -> Report | Predictions | Job | Form:
         from .form import Form
 
         return Form(call.out or "report", budget=call.budget, **call.values)
+    if call.budget is not None:
+        check_against(call.budget, BenchmarkArguments(**call.values))
     if call.is_background:
         return _begin(ipython, call)
     earlier = None if call.against is None else _load(call.against)

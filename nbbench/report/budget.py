@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..arguments.flags import FlagParser
+from ..arguments.schema import BenchmarkArguments
 from ..errors import ArgumentError, did_you_mean
 from ..plan.cases import AXES, Axis, Result
 from ..text import one_line, quoted, shortened
@@ -24,6 +25,17 @@ _PAIR = re.compile(r"[, ]?(\w+) ?=(?!=) ?(.*?)[, ]*(?=\b\w+ ?=(?!=)|$)")
 """A name and its value in a text of several, parted by commas or blanks; a value may have ==."""
 
 _MAX_TEXT = 2000
+
+_NEEDS = {
+    "ttft": ("generation", "of generation alone (generation=True)"),
+    "tpot": ("generation", "of generation alone (generation=True)"),
+    "cost_per_million_tokens": ("price_per_hour", "where an hour has a price (price_per_hour=…)"),
+    "cost_per_thousand_samples": ("price_per_hour", "where an hour has a price (price_per_hour=…)"),
+    "memory": ("memory", "where memory is measured (memory=True)"),
+    "latency": ("speed", "where time is measured (speed=True)"),
+    "throughput": ("speed", "where time is measured (speed=True)"),
+}
+"""The argument that a quantity asks for, and how that is put."""
 
 
 @dataclass(frozen=True)
@@ -123,6 +135,20 @@ def check_before_run(budget: Budget | None) -> None:
             f"best: {quoted(budget.by)} is nothing that a run measures; give one of "
             f"{', '.join(NAMES)}{did_you_mean(budget.by, NAMES)}"
         )
+
+
+def check_against(budget: Budget | None, arguments: BenchmarkArguments) -> None:
+    """Raise `ArgumentError` for what a run with these arguments will not have."""
+    if budget is None:
+        return
+    for name in (budget.by, *budget.limits):
+        need = _NEEDS.get(name)
+        if need is not None and not getattr(arguments, need[0]):
+            raise ArgumentError(f"{name} is had {need[1]}; add it, or choose by something else")
+    mode = str(budget.where.get("mode", ""))
+    if mode and mode not in arguments.modes():
+        listed = ", ".join(arguments.modes())
+        raise ArgumentError(f"within: mode {quoted(mode)} is none that is measured ({listed})")
 
 
 def _pairs(text: str) -> dict[str, str]:
