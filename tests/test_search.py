@@ -417,7 +417,7 @@ def test_a_gpus_allocator_is_given_the_limit_as_a_part():
         ({"batch_sizes": ["max", 8]}, "batch_sizes: max stands alone"),
         ({"batch_sizes": "max", "sequence_lengths": "max"}, "are both to be searched"),
         ({"sequence_lengths": "best"}, "sequence_lengths: 'best' is not a whole number or max"),
-        ({"batch_sizes": "most"}, "batch_sizes: 'most' is not a whole number or max, best"),
+        ({"batch_sizes": "most"}, "batch_sizes: 'most' is not a whole number, max or best"),
         ({"batch_sizes": "best"}, "give latency_limit='50 ms'"),
         ({"latency_limit": "50 ms"}, "latency_limit is for batch_sizes best"),
         ({"batch_sizes": "best", "latency_limit": "5 mm"}, "latency_limit: '5 mm' is no time"),

@@ -40,9 +40,12 @@ def _sentence(found: Any, unknown: Callable[[str], str]) -> str:
         return unknown(name)
     if name == "paddings":
         return f"paddings: {quoted(value)} is no part of a batch, from 0 to below 1, like 0.3"
+    bounds = found.get("ctx", {})
+    number = "number" if isinstance(bounds.get("gt"), float) else "whole number"
     wanted = {
-        "greater_than": "a whole number above 0",
-        "less_than_equal": f"a number up to {found.get('ctx', {}).get('le')}",
+        "greater_than": f"a {number} above 0",
+        "greater_than_equal": f"a number from {bounds.get('ge'):g} on" if "ge" in bounds else "",
+        "less_than_equal": f"a number up to {bounds.get('le')}",
         "less_than": "below 2147483648, which is more than any machine takes",
         "int_parsing": "a whole number",
         "int_type": "a whole number",
@@ -57,7 +60,7 @@ def _sentence(found: Any, unknown: Callable[[str], str]) -> str:
         "literal_error": "one of " + str(found.get("ctx", {}).get("expected", "")).replace("'", ""),
     }.get(kind, "")
     if name in AXES and wanted == "a whole number":
-        wanted += " or max, best" if name == "batch_sizes" else " or max"
+        wanted += ", max or best" if name == "batch_sizes" else " or max"
     hint = ""
     if kind == "literal_error" and isinstance(value, str):
         hint = did_you_mean(value, str(found["ctx"]["expected"]).replace("'", "").split(", "))

@@ -205,8 +205,11 @@ class Form:
             if self._budget.check():
                 check_against(self._budget.read(), arguments)
             count, seconds = estimate(arguments, list(recent_results))
+            takes = (
+                "each found by many runs" if arguments.searched else f"about {duration(seconds)}"
+            )
             self._estimate.value = escaped_note(
-                f"{counted(count, 'case')}, about {duration(seconds)}", alarming=False
+                f"{counted(count, 'case')}, {takes}", alarming=False
             )
             problems = _unfound(arguments.models) if not self._configs else {}
         except ArgumentError as error:
