@@ -15,6 +15,7 @@ import pytest
 from nbbench.worker.backend import Unsupported
 from nbbench.worker.backends.torch_tensors import storage_bytes
 from nbbench.worker.case import Case
+from tests.conftest import OLDER
 from tests.test_generation import GROUPED, LATENT, LLAMA, SLIDING, T5, case_of
 from tests.test_inputs import script
 
@@ -182,6 +183,7 @@ def test_no_layer_is_dropped_in_a_prediction(backend):
     assert backend.predict(case).call.flops == backend.predict(kept).call.flops
 
 
+@OLDER
 def test_a_choice_that_is_asked_for_is_spread_and_noted(backend):
     case = table_case("dbrx", "inference")
     backend.import_model(case)
@@ -194,7 +196,7 @@ def test_a_large_batch_costs_no_more_to_predict(backend):
     small = backend.predict(replace(case, batch_size=2))
     large = backend.predict(case)
     assert large.weights == small.weights
-    assert large.call.flops == pytest.approx(small.call.flops * 10**6 / 2)
+    assert large.call.flops == pytest.approx(small.call.flops * 10**6 / 2, rel=1e-3)
 
 
 def test_more_than_can_be_counted_is_one_sentence(backend):
