@@ -68,6 +68,11 @@ def _printable(found: re.Match[str]) -> str:
     return sign
 
 
+def cell_text(value: object) -> str:
+    """A value as a cell of a table, in one line; empty for None."""
+    return "" if value is None else one_line(str(value))
+
+
 def printed_width(text: str) -> int:
     """How many columns of a terminal a text takes: two for a Chinese character."""
     return len(text) if text.isascii() else cell_len(text)

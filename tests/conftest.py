@@ -100,6 +100,18 @@ def probe(tmp_path_factory):
 
 
 @pytest.fixture
+def shell(probe):
+    """An IPython shell that has the extension and knows the probes."""
+    from IPython.core.interactiveshell import InteractiveShell
+
+    InteractiveShell.clear_instance()
+    shell = InteractiveShell.instance()
+    shell.run_line_magic("load_ext", "nbbench")
+    yield shell
+    InteractiveShell.clear_instance()
+
+
+@pytest.fixture
 def offline(monkeypatch):
     """Have the hub unreachable, as without a network, so that names of all kinds cost nothing."""
     from huggingface_hub import constants

@@ -7,7 +7,6 @@ import re
 
 import pytest
 from IPython.core.error import UsageError
-from IPython.core.interactiveshell import InteractiveShell
 
 import nbbench
 from nbbench.cli import main
@@ -24,15 +23,6 @@ FLAGS = ["--frameworks", "probe", "-s", "8", "-b", "1", "2", "--max-time", "0.1"
 def folder(probe, tmp_path):
     (tmp_path / "config.json").write_text('{"model_type": "probe"}')
     return str(tmp_path)
-
-
-@pytest.fixture
-def shell(probe):
-    InteractiveShell.clear_instance()
-    shell = InteractiveShell.instance()
-    shell.run_line_magic("load_ext", "nbbench")
-    yield shell
-    InteractiveShell.clear_instance()
 
 
 def test_the_shell_prints_the_best_below_the_table(folder, capsys, tmp_path):

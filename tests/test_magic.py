@@ -3,20 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from IPython.core.interactiveshell import InteractiveShell
 
 import nbbench
 
 FLAGS = "--frameworks probe --max-time 0.1"
-
-
-@pytest.fixture
-def shell(probe):
-    InteractiveShell.clear_instance()
-    shell = InteractiveShell.instance()
-    shell.run_line_magic("load_ext", "nbbench")
-    yield shell
-    InteractiveShell.clear_instance()
 
 
 @pytest.fixture

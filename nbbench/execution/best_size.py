@@ -64,12 +64,12 @@ def best_size(
             if status is Status.OK:  # the last of a search that did not end
                 cut = Outcome(Status.CANCELLED, "cancelled while it was searched")
                 ended = replace(ended, outcome=cut)
-            yield _end(planned, ended, tried, ended.outcome.reason)
+            yield _end(planned, ended, tried, is_whole=False)
             return
         tried[size] = _Measured(size, ended, _holds(ended.outcome, planned))
         size = _next(tried)
     best = _best(tried) or tried[min(tried)]
-    yield _end(planned, best.ended, tried)
+    yield _end(planned, best.ended, tried, is_whole=True)
 
 
 def _measured(
@@ -133,16 +133,17 @@ def _best(tried: Mapping[int, _Measured]) -> _Measured | None:
 
 
 def _end(
-    planned: Case, ended: CaseEnded, tried: Mapping[int, _Measured], broken_off: str = ""
+    planned: Case, ended: CaseEnded, tried: Mapping[int, _Measured], *, is_whole: bool
 ) -> CaseEnded:
-    """The end of what was planned, with which sizes were tried in its reason."""
+    """The end of what was planned, with which sizes were tried in its reason.
+
+    A search that is not ``is_whole`` was broken off, and says nothing of what holds.
+    """
     unit, scale = time_unit(planned.latency_limit or 0.0)
     limit = f"{rounded((planned.latency_limit or 0.0) / scale)} {unit}"
     listed = ", ".join(f"{size} {_in_short(tried[size])}" for size in sorted(tried))
     parts = [ended.outcome.reason]
-    if broken_off and broken_off != ended.outcome.reason:
-        parts.append(broken_off)
-    if tried and _best(tried) is None and not broken_off:
+    if is_whole and _best(tried) is None:
         parts.append(f"even batch {min(tried)} does not keep to {limit}")
     if tried:
         parts.append(f"tried for the best within {limit}: {listed}")

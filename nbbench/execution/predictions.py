@@ -10,9 +10,6 @@ from ..worker.prediction import ANY_S
 from .events import CaseEnded, Event
 from .supervise import Supervisor
 
-_ANY_S = 1e12
-"""Longer than any prediction; infinity is no number on the wire."""
-
 _USUAL_S = 1.0
 """What all predictions of a run may take together, where nobody has asked for them."""
 

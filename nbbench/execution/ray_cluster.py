@@ -16,9 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..arguments.schema import BenchmarkArguments
-from ..errors import NbbenchError, OutputError
-from ..history.database import SWITCH, history_file
-from ..history.store import HistoryStore
+from ..errors import NbbenchError
 from ..machine.machine import MachineFacts, describe_machine
 from ..plan.cases import AXES, Case, Outcome, Phase, Status
 from ..plan.plan import Plan
@@ -27,6 +25,7 @@ from ..worker.messages import CaseMeasured, PhaseChanged, SamplingProgress
 from .events import CaseEnded, CaseEvent, CaseVisited, Event, Notice, cancelled_while
 from .fork_server import close_workers
 from .measure import measure
+from .resume import history_to_resume
 
 MAX_TRIES = 3
 """How often a case is begun whose node dies."""
@@ -147,7 +146,8 @@ class _Cluster:
 
     def _unmeasured(self) -> Generator[Event, None, list[Case]]:
         """The cases that are to be measured; those that are known, or have no model, end here."""
-        store, left = _store(self._plan.arguments), []
+        store = history_to_resume() if self._plan.arguments.resume else None
+        left = []
         for case in self._plan.cases:
             problem = self._plan.problems.get(case.model)
             outcome = Outcome(Status.ERROR, problem, Phase.RESOLVING) if problem else None
@@ -325,16 +325,6 @@ def _thinned(events: Iterable[Event]) -> Iterator[Event]:
                 continue
             last = time.monotonic()
         yield event
-
-
-def _store(arguments: BenchmarkArguments) -> HistoryStore | None:
-    """The history that a sweep goes on from; None where it shall not."""
-    if not arguments.resume:
-        return None
-    file = history_file()
-    if file is None:
-        raise OutputError(f"resume needs the history, which {SWITCH} switches off; unset it")
-    return HistoryStore(file, describe_machine())
 
 
 def _reason(error: Exception) -> str:

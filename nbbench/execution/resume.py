@@ -19,6 +19,14 @@ Run = Callable[
 """Carries out cases whose environments are ready; is given what says whether to stop."""
 
 
+def history_to_resume() -> HistoryStore:
+    """The history that a sweep goes on from; raises `OutputError` where it is switched off."""
+    file = history_file()
+    if file is None:
+        raise OutputError(f"resume needs the history, which {SWITCH} switches off; unset it")
+    return HistoryStore(file, describe_machine())
+
+
 def run_missing(
     run: Run,
     cases: Sequence[Case],
@@ -31,11 +39,7 @@ def run_missing(
     versions and settings on the same machine. One that timed out, crashed or was cancelled then is
     measured again.
     """
-    file = history_file()
-    if file is None:
-        raise OutputError(f"resume needs the history, which {SWITCH} switches off; unset it")
-    store = HistoryStore(file, describe_machine())
-    missing = []
+    store, missing = history_to_resume(), []
     try:
         for case in cases:
             worker = supervisors[case.framework, case.environment].introduced()

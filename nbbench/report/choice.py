@@ -8,7 +8,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from ..plan.cases import AXES, Result
-from ..text import one_line
+from ..text import cell_text, one_line
 from .differences_text import left_aligned
 from .estimates import Estimate
 from .layout import Table, fit
@@ -129,7 +129,7 @@ class Choice:
         rows = [
             [
                 row.choice,
-                *(_text(row.result.value(axis)) for axis in axes),
+                *(cell_text(row.result.value(axis)) for axis in axes),
                 *([one_line(row.result.outcome.node)] if of_nodes else []),
                 *(q.shown(e) for q, e in zip(self.quantities, row.estimates, strict=True)),
             ]
@@ -143,10 +143,6 @@ class Choice:
                 heads.append(head)
                 rows = [[*row, cell] for row, cell in zip(rows, cells, strict=True)]
         return Table(heads, rows, ("choice", *keys))
-
-
-def _text(value: Any) -> str:
-    return "" if value is None else one_line(str(value))
 
 
 def _columns(quantity: Quantity, estimate: Estimate | None) -> dict[str, float | None]:

@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from html import escape
 
 from ..plan.cases import AXES, Outcome
-from ..text import one_line, printed_width
+from ..text import cell_text, one_line, printed_width
 from .differences import Differences
 from .layout import Table, column_widths, fit
 from .markup import html_table, markdown_table, markdown_text
@@ -68,10 +68,7 @@ def table(differences: Differences) -> Table:
     heads = [*keys, "time ratio", "verdict", "memory ratio", "memory"]
     rows = [
         [
-            *(
-                "" if axis.value(d.case) is None else one_line(str(axis.value(d.case)))
-                for axis in axes
-            ),
+            *(cell_text(axis.value(d.case)) for axis in axes),
             *([one_line(d.node)] if of_nodes else []),
             ratio_text(d),
             d.verdict.value,

@@ -13,7 +13,7 @@ from html import escape
 from itertools import islice
 
 from ..plan.cases import Result, Status
-from ..text import one_line
+from ..text import cell_text, one_line
 from .differences import Differences
 from .environment import EnvironmentFacts
 from .layout import Layout, Table, fit, lines_of
@@ -105,15 +105,11 @@ def _facts_table(facts: Sequence[EnvironmentFacts]) -> str:
     )
     rows = "".join(
         f'<tr><th scope="row" class="t">{escape(one_line(key))}</th>'
-        + "".join(f'<td class="t">{escape(_known(column.get(key)))}</td>' for column in columns)
+        + "".join(f'<td class="t">{escape(cell_text(column.get(key)))}</td>' for column in columns)
         + "</tr>"
         for key in keys
     )
     return f"<table><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>"
-
-
-def _known(value: object) -> str:
-    return "" if value is None else one_line(str(value))
 
 
 def live_html(

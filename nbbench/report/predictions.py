@@ -7,7 +7,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from ..plan.cases import AXES, Axis, Result, Status, varying_axes
-from ..text import MIB, mebibytes, one_line, rounded, time_unit
+from ..text import MIB, cell_text, mebibytes, one_line, rounded, time_unit
 from ..worker.prediction import Prediction
 from .differences_text import left_aligned
 from .fit import DeviceMemory
@@ -101,7 +101,7 @@ class Predictions:
         axes = _shown_axes([result for result, _ in rows])
         cells = [
             {
-                **{axis.head: _text(result.value(axis)) for axis in axes},
+                **{axis.head: cell_text(result.value(axis)) for axis in axes},
                 **_cells(prediction, self._memory),
             }
             for result, prediction in rows
@@ -162,10 +162,6 @@ def _cells(prediction: Prediction, memory: DeviceMemory | None) -> dict[str, str
         unit, scale = time_unit(at_least_s)
         cells["at least"] = f"{rounded(at_least_s / scale)} {unit}"
     return cells
-
-
-def _text(value: Any) -> str:
-    return "" if value is None else one_line(str(value))
 
 
 def any_unfit(predictions: Predictions, memory: DeviceMemory | None) -> bool:

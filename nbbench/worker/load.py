@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import gc
 import importlib.util
 import sys
 import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Union
 
 from .backend import Backend, Unsupported
 from .case import Status
+from .collector import without_collector
 from .exceptions import first_line
 from .messages import WorkerFailed
 
@@ -36,7 +34,7 @@ def load_backend(framework: str, file: str, class_name: str) -> Union[Backend, W
         sys.modules[name] = module
         spec.loader.exec_module(module)
         backend: Backend = getattr(module, class_name)()
-        with _uncollected():
+        with without_collector():  # what an import makes stays
             backend.load()
         _loaded[known] = backend
         return backend
@@ -54,15 +52,3 @@ def load_backend(framework: str, file: str, class_name: str) -> Union[Backend, W
     except BaseException as error:  # SystemExit too
         reason = f"{framework} cannot be started: {first_line(error)}"
         return WorkerFailed(Status.ERROR, reason, traceback.format_exc())
-
-
-@contextmanager
-def _uncollected() -> Iterator[None]:
-    """Leave the garbage collector off: what an import makes stays, and looking at it takes time."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()

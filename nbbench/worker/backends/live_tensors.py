@@ -8,7 +8,6 @@ the same way.
 
 from __future__ import annotations
 
-import gc
 import weakref
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator
@@ -17,6 +16,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+from ..collector import without_collector
 from ..prediction import CallCount
 from .torch_bytes import bytes_moved, size_of
 from .torch_dispatch import dispatch_mode
@@ -34,18 +34,6 @@ class Peak:
     bytes: int
     phase: str
     operation: str
-
-
-@contextmanager
-def without_collector() -> Iterator[None]:
-    """Have Python's garbage collector be off, as it is while samples are taken."""
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
 
 
 class LiveTensors:
@@ -185,7 +173,7 @@ def _tensors_in(torch: Any, value: Any) -> Iterator[Any]:
 @cache
 def _is_view(operation: Any) -> bool:
     """Whether an operation makes another view of a tensor, and moves nothing."""
-    return bool(getattr(operation, "is_view", False)) or operation.namespace == "prim"
+    return bool(getattr(operation, "is_view", False))
 
 
 @cache

@@ -16,11 +16,12 @@ from typing import Any, Protocol
 
 from ..backend import Unsupported
 from ..case import Case
+from ..collector import without_collector
 from ..measure import Call
 from ..prediction import CallCount, Prediction
 from .fake_models import as_if_real, without_drawing
 from .known_values import TooLarge, fake_tensors
-from .live_tensors import CUDA_BLOCK, LiveTensors, without_collector
+from .live_tensors import CUDA_BLOCK, LiveTensors
 from .torch_errors import first_sentence
 from .torch_generation import Generation
 from .torch_model import TorchModel
