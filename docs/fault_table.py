@@ -33,8 +33,9 @@ import nbbench
 from nbbench.arguments.schema import BenchmarkArguments
 from nbbench.execution.job import Job
 from nbbench.execution.measure import predict_cases
-from nbbench.plan.cases import Result, Status
 from nbbench.plan.plan import Plan
+from nbbench.plan.result import Result
+from nbbench.worker.case import Status
 
 ROOT = Path(__file__).resolve().parent.parent
 EXECUTORS = ("fork", "process", "none", "ray")

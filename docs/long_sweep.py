@@ -25,7 +25,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from fault_table import probe_site
 
 import nbbench
-from nbbench.plan.cases import Status
+from nbbench.worker.case import Status
 
 
 def arguments(count: int) -> dict[str, Any]:

@@ -11,15 +11,15 @@ from ._version import __version__ as __version__
 _HOMES = {
     "ArgumentError": "errors",
     "BenchmarkArguments": "arguments.schema",
-    "Case": "plan.cases",
+    "Case": "worker.case",
     "ModelNotFound": "errors",
     "NbbenchError": "errors",
     "Job": "execution.job",
-    "Outcome": "plan.cases",
+    "Outcome": "worker.case",
     "OutputError": "errors",
     "Report": "report.report",
-    "Result": "plan.cases",
-    "Status": "plan.cases",
+    "Result": "plan.result",
+    "Status": "worker.case",
     "arun": "api",
     "cancel": "execution.job",
     "catalogue": "plan.catalogue",
@@ -57,15 +57,15 @@ if _typing.TYPE_CHECKING:
     from .history.search import History as History
     from .history.search import history as history
     from .notebook.form import form as form
-    from .plan.cases import Case as Case
-    from .plan.cases import Outcome as Outcome
-    from .plan.cases import Result as Result
-    from .plan.cases import Status as Status
     from .plan.catalogue import catalogue as catalogue
+    from .plan.result import Result as Result
     from .report.comparison import Comparison as Comparison
     from .report.gather import gather as gather
     from .report.predictions import Predictions as Predictions
     from .report.report import Report as Report
+    from .worker.case import Case as Case
+    from .worker.case import Outcome as Outcome
+    from .worker.case import Status as Status
 
 
 def __getattr__(name: str) -> _typing.Any:

@@ -14,13 +14,14 @@ from .errors import ArgumentError
 from .execution.executors import EXECUTORS
 from .execution.job import Job
 from .execution.measure import predict_cases
-from .plan.cases import Outcome, Result
 from .plan.plan import Plan
+from .plan.result import Result
 from .report.atomic_write import check_writable
 from .report.comparison import Comparison
 from .report.fit import DeviceMemory
 from .report.predictions import Predictions
 from .report.report import Report
+from .worker.case import Outcome
 
 OnResult = Callable[[Result], None]
 

@@ -16,11 +16,12 @@ from enum import Enum
 from typing import Any
 
 from .api import run
-from .plan.cases import Result, Status
+from .plan.result import Result
 from .report.verdict import Difference, ratio_text
 from .report.verdict import Verdict as Compared
 from .text import rounded, time_unit
 from .worker.boot import boot_command
+from .worker.case import Status
 
 WITHIN = 0.02
 MEMORY_WITHIN, MEMORY_WITHIN_MIB = 0.01, 1.0

@@ -12,9 +12,11 @@ import nbbench
 from nbbench.cli import main
 from nbbench.errors import ArgumentError
 from nbbench.machine.machine import MachineFacts
-from nbbench.plan.cases import Case, MemoryProfile, Outcome, Phase, Result, Status
+from nbbench.plan.result import Result
 from nbbench.report.budget import budget_of_texts
 from nbbench.report.report import Report
+from nbbench.worker.case import Case, Outcome, Phase, Status
+from nbbench.worker.memory_profile import MemoryProfile
 from nbbench.worker.timing import TokenTime, TokenTimes
 from tests.test_original_tables import timing
 

@@ -9,10 +9,12 @@ import pytest
 
 import nbbench
 from nbbench.machine import kept_ceilings
-from nbbench.plan.cases import Case, Ceilings, Outcome, Result, Status
+from nbbench.plan.result import Result
 from nbbench.report.roofline import Share
 from nbbench.worker import measure_ceilings
 from nbbench.worker.backends.torch_gpu import GpuDevice, MpsDevice
+from nbbench.worker.case import Case, Outcome, Status
+from nbbench.worker.ceilings import Ceilings
 from nbbench.worker.measure_ceilings import asking_seconds, ceilings_of
 from nbbench.worker.prediction import CallCount
 from tests.test_cuda import FakeCuda

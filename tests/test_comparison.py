@@ -11,10 +11,12 @@ import pytest
 import nbbench
 from nbbench.cli import main
 from nbbench.machine.machine import MachineFacts
-from nbbench.plan.cases import Case, MemoryProfile, Outcome, Result, Status
+from nbbench.plan.result import Result
 from nbbench.report.environment import WorkerFacts
 from nbbench.report.report import Report
 from nbbench.report.visits import summarize_visits
+from nbbench.worker.case import Case, Outcome, Status
+from nbbench.worker.memory_profile import MemoryProfile
 from nbbench.worker.timing import Visit
 
 MACHINE = MachineFacts(cpu="a processor", cpu_cores_usable=2, nbbench_version="1")

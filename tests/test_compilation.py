@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 
 import nbbench
-from nbbench.plan.cases import Result
+from nbbench.plan.result import Result
 from nbbench.report.dataframes import speed_frame
 from nbbench.report.tables import summary
 from tests.conftest import TINY_BERT

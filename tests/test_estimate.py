@@ -9,8 +9,9 @@ from nbbench.arguments.schema import BenchmarkArguments
 from nbbench.execution.events import CaseVisited
 from nbbench.execution.listeners import recent_results
 from nbbench.execution.progress import Progress
-from nbbench.plan.cases import Case, Outcome, Phase, Result, Status
 from nbbench.plan.estimate import estimate, expected_seconds
+from nbbench.plan.result import Result
+from nbbench.worker.case import Case, Outcome, Phase, Status
 from nbbench.worker.timing import Timing, Visit
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 import nbbench
-from nbbench.plan.cases import Case
 from nbbench.plan.catalogue import catalogue
+from nbbench.worker.case import Case
 from tests.conftest import OLDER
 
 DECODERS = (

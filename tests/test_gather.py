@@ -15,9 +15,10 @@ import nbbench
 from nbbench.cli import main
 from nbbench.machine.gpus import GpuFacts
 from nbbench.machine.machine import MachineFacts
-from nbbench.plan.cases import Case, Outcome, Phase, Result, Status
+from nbbench.plan.result import Result
 from nbbench.report.environment import WorkerFacts
 from nbbench.report.report import Report
+from nbbench.worker.case import Case, Outcome, Phase, Status
 from tests.public_listing import FIXTURE
 from tests.test_comparison import result_of, visits_of
 

@@ -22,8 +22,9 @@ from nbbench.history.exchange import export_history, import_history, prune_histo
 from nbbench.history.search import history, moment_of
 from nbbench.history.store import HistoryStore, machine_hash
 from nbbench.machine.machine import describe_machine
-from nbbench.plan.cases import Case, Outcome, Result, Status
+from nbbench.plan.result import Result
 from nbbench.report.environment import WorkerFacts
+from nbbench.worker.case import Case, Outcome, Status
 
 pytestmark = pytest.mark.usefixtures("probe")
 

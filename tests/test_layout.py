@@ -13,12 +13,13 @@ from pathlib import Path
 import pytest
 
 from nbbench.machine.machine import MachineFacts
-from nbbench.plan.cases import Case, Outcome, Phase, Result, Status
+from nbbench.plan.result import Result
 from nbbench.report.html_page import results_html
 from nbbench.report.layout import Table, fit, short_labels
 from nbbench.report.report import Report
 from nbbench.report.tables import as_text
 from nbbench.text import printed_width, shortened
+from nbbench.worker.case import Case, Outcome, Phase, Status
 from tests.test_plots import out_of_memory, result
 
 LONG = "an-organisation-with-a-long-name/a-model-whose-name-does-not-end-soon-uncased"

@@ -8,8 +8,9 @@ import pytest
 
 import nbbench
 from nbbench.hf.line_memory import Memory, memory_summary
-from nbbench.plan.cases import Case, Outcome, Result, Status
+from nbbench.plan.result import Result
 from nbbench.report.dataframes import lines_frame
+from nbbench.worker.case import Case, Outcome, Status
 from nbbench.worker.line_trace import trace_lines
 from nbbench.worker.measure import wall_stopwatch
 from nbbench.worker.memory_profile import LineTrace, SourceLine

@@ -16,12 +16,13 @@ import pytest
 import nbbench
 from nbbench.hf.tables import former_tables
 from nbbench.machine.machine import MachineFacts
-from nbbench.plan.cases import Case, Outcome, Phase, Result, Status
 from nbbench.plan.reasons import without_private
+from nbbench.plan.result import Result
 from nbbench.report.environment import WorkerFacts
 from nbbench.report.plots import forest
 from nbbench.report.report import Report
 from nbbench.text import one_line
+from nbbench.worker.case import Case, Outcome, Phase, Status
 from tests.test_plots import result
 
 NAMES = [

@@ -7,10 +7,12 @@ from pathlib import Path
 
 from nbbench.hf.tables import former_tables
 from nbbench.machine.machine import MachineFacts
-from nbbench.plan.cases import Case, MemoryProfile, Outcome, Phase, Result, Status, Timing
+from nbbench.plan.result import Result
 from nbbench.report.environment import WorkerFacts
 from nbbench.report.report import Report
-from nbbench.worker.timing import Visit
+from nbbench.worker.case import Case, Outcome, Phase, Status
+from nbbench.worker.memory_profile import MemoryProfile
+from nbbench.worker.timing import Timing, Visit
 
 GOLDEN = Path(__file__).parent / "golden" / "original_tables.txt"
 

@@ -14,8 +14,8 @@ from nbbench.cli import main
 from nbbench.execution.events import CaseEnded
 from nbbench.execution.measure import predict_cases
 from nbbench.execution.predictions import seconds_to_predict
-from nbbench.plan.cases import Result
 from nbbench.plan.plan import Plan
+from nbbench.plan.result import Result
 from nbbench.report.fit import AROUND, DeviceMemory, Fit, needed
 from nbbench.report.predictions import Predictions, any_unfit
 from nbbench.worker import run_case

@@ -11,11 +11,13 @@ import pytest
 import nbbench
 from nbbench.errors import ArgumentError, OutputError
 from nbbench.machine.machine import MachineFacts
-from nbbench.plan.cases import Case, MemoryProfile, Outcome, Phase, Result, Status
+from nbbench.plan.result import Result
 from nbbench.report.environment import WorkerFacts
 from nbbench.report.html_page import results_html
 from nbbench.report.plots import MissingPlots
 from nbbench.report.report import Report
+from nbbench.worker.case import Case, Outcome, Phase, Status
+from nbbench.worker.memory_profile import MemoryProfile
 from tests.test_original_tables import timing
 
 MIB = 2**20

@@ -14,8 +14,9 @@ import nbbench
 from nbbench.arguments.schema import BenchmarkArguments
 from nbbench.errors import ArgumentError
 from nbbench.history.database import open_history
-from nbbench.plan.cases import Case, Outcome, Result, Status
+from nbbench.plan.result import Result
 from nbbench.report.ranks import scaling_efficiency, times_of_one_rank
+from nbbench.worker.case import Case, Outcome, Status
 from nbbench.worker.memory_profile import MemoryProfile
 from nbbench.worker.summarize import summarize
 from nbbench.worker.timing import Visit

@@ -9,8 +9,10 @@ import pytest
 
 from nbbench.errors import ArgumentError
 from nbbench.machine.machine import MachineFacts
-from nbbench.plan.cases import Case, Ceilings, Outcome, Phase, Result, Status
+from nbbench.plan.result import Result
 from nbbench.report.report import Report
+from nbbench.worker.case import Case, Outcome, Phase, Status
+from nbbench.worker.ceilings import Ceilings
 from nbbench.worker.prediction import CallCount
 from tests.test_original_tables import timing
 

@@ -19,10 +19,11 @@ from nbbench.execution.progress import Progress
 from nbbench.hf.tables import former_tables
 from nbbench.machine.gpus import GpuFacts
 from nbbench.machine.machine import MachineFacts, describe_machine
-from nbbench.plan.cases import Case, Outcome, Phase, Result, Status
 from nbbench.plan.estimate import expected_seconds
+from nbbench.plan.result import Result
 from nbbench.report.environment import WorkerFacts
 from nbbench.report.report import Report
+from nbbench.worker.case import Case, Outcome, Phase, Status
 from nbbench.worker.messages import PhaseChanged
 from tests.test_plots import result
 

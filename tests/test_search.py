@@ -20,8 +20,8 @@ from nbbench.execution.too_large import TooLarge
 from nbbench.hf import PyTorchBenchmark, PyTorchBenchmarkArguments
 from nbbench.machine.available import available_memory
 from nbbench.notebook.magic_flags import magic_parser
-from nbbench.plan.cases import Case, Outcome, Status
 from nbbench.worker.backends.torch_gpu import GpuDevice
+from nbbench.worker.case import Case, Outcome, Status
 from nbbench.worker.size_guess import guessed_bytes
 from tests.conftest import TINY_BERT
 from tests.test_cuda import FakeCuda

@@ -78,7 +78,8 @@ def test_a_case_that_breaks_fails_with_its_reason(monkeypatch):
 
 
 def broken_results(count):
-    from nbbench.plan.cases import Outcome, Result, Status
+    from nbbench.plan.result import Result
+    from nbbench.worker.case import Outcome, Status
 
     case = Case("selftest", "m", {}, "given", 1, 8)
     return [Result(case, Outcome(Status.CRASHED, "it broke"))] * count

@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 
 from nbbench.machine.machine import MachineFacts
-from nbbench.plan.cases import Case, Outcome, Phase, Result, Status
+from nbbench.plan.result import Result
 from nbbench.report.report import Report
 from nbbench.report.shared_page import page
 from nbbench.report.sortable import SCRIPT, begin_with_numbers
+from nbbench.worker.case import Case, Outcome, Phase, Status
 from tests.test_comparison import pair, report_of, result_of, visits_of
 from tests.test_plots import result
 from tests.test_scale import report

@@ -15,7 +15,7 @@ from ..arguments.flags import benchmark_parser
 from ..arguments.schema import BenchmarkArguments
 from ..errors import ArgumentError, OutputError
 from ..hf.tables import former_tables
-from ..plan.cases import Result, Status
+from ..plan.result import Result
 from ..report.atomic_write import check_apart, check_writable
 from ..report.budget import add_flags, check_against, take_budget
 from ..report.dataframes import memory_row, speed_row
@@ -23,6 +23,7 @@ from ..report.growing_csv import GrowingCsv
 from ..report.report import FRAMES, Report
 from ..report.saved_json import has_measured
 from ..text import quoted
+from ..worker.case import Status
 
 _ABOUT = "Measure speed and memory of models with random weights: a pass, a step, or generation."
 

@@ -6,8 +6,8 @@ import sys
 from contextlib import suppress
 
 from ..execution.progress import Progress
-from ..plan.cases import Status
 from ..text import one_line
+from ..worker.case import Status
 
 
 class LogDisplay:

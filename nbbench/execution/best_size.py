@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from ..plan.cases import Case, Outcome, Status, Timing
 from ..report.environment import EnvironmentKey
 from ..text import rounded, time_unit
+from ..worker.case import Case, Outcome, Status
+from ..worker.timing import Timing
 from .bracket import MAX_SIZE
 from .events import CaseEnded, CaseVisited, Event
 from .resume import Run

@@ -7,8 +7,9 @@ from dataclasses import replace
 
 from ..machine.kept_ceilings import keep_ceilings, read_ceilings
 from ..machine.reference_level import level_key
-from ..plan.cases import Case, Ceilings, Outcome
 from ..report.roofline import NO_CEILINGS
+from ..worker.case import Case, Outcome
+from ..worker.ceilings import Ceilings
 from .events import Event
 from .supervise import Supervisor
 

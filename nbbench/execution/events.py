@@ -7,8 +7,9 @@ from functools import cached_property
 from typing import TypeAlias
 
 from ..environments import EnvironmentProgress
-from ..plan.cases import Case, Outcome, Phase, Result, Status
+from ..plan.result import Result
 from ..report.environment import WorkerFacts
+from ..worker.case import Case, Outcome, Phase, Status
 from ..worker.messages import Event as WorkerEvent
 
 

@@ -19,8 +19,8 @@ from typing import TypeAlias
 from ..errors import NbbenchError
 from ..machine.health import notices
 from ..machine.machine import LoadWatch, describe_machine
-from ..plan.cases import Result
 from ..plan.plan import Plan
+from ..plan.result import Result
 from ..report.report import Report
 from ..text import counted
 from .events import Event

@@ -14,11 +14,12 @@ from ..history.database import history_file
 from ..history.store import HistoryStore
 from ..machine.health import busy_sentence
 from ..machine.machine import LoadWatch, MachineFacts
-from ..plan.cases import Case, Result, Status
+from ..plan.result import Result
 from ..report.environment import EnvironmentKey, WorkerFacts, environment_key
 from ..report.own_columns import Added
 from ..report.report import Report
 from ..report.saved_json import Content, GrowingFile, has_measured
+from ..worker.case import Case, Status
 from .events import CaseEnded, CaseVisited, Event
 
 _LOOK_AFTER_S = 1.0

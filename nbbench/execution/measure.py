@@ -15,9 +15,9 @@ from ..environments import BuildCancelled, Environment, prepare
 from ..errors import NbbenchError
 from ..frameworks import find_backend
 from ..machine.machine import describe_processor
-from ..plan.cases import Case, Outcome, Phase, Status
 from ..plan.plan import Plan
 from ..report.environment import EnvironmentKey
+from ..worker.case import Case, Outcome, Phase, Status
 from .events import CaseEnded, Event
 from .fork_server import ForkServers
 from .fresh_process import FreshProcesses

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from ..plan.cases import Case, Outcome, Phase, Status
 from ..report.environment import EnvironmentKey
+from ..worker.case import Case, Outcome, Phase, Status
 from ..worker.prediction import ANY_S
 from .events import CaseEnded, Event
 from .supervise import Supervisor

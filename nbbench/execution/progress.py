@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from itertools import islice
 
 from ..environments import EnvironmentProgress
-from ..plan.cases import Case, Phase, Result
 from ..plan.estimate import USUAL_VISITS, KnownCosts
+from ..plan.result import Result
 from ..text import counted, duration, one_line
+from ..worker.case import Case, Phase
 from ..worker.messages import Event as WorkerEvent
 from ..worker.messages import PhaseChanged, SamplingProgress
 from .events import CaseEnded, CaseVisited, Event, Notice

@@ -18,9 +18,9 @@ from typing import Any
 from ..arguments.schema import BenchmarkArguments
 from ..errors import NbbenchError
 from ..machine.machine import MachineFacts, describe_machine
-from ..plan.cases import AXES, Case, Outcome, Phase, Status
 from ..plan.plan import Plan
 from ..text import error_text, quoted
+from ..worker.case import AXES, Case, Outcome, Phase, Status
 from ..worker.messages import CaseMeasured, PhaseChanged, SamplingProgress
 from .events import CaseEnded, CaseEvent, CaseVisited, Event, Notice, cancelled_while
 from .fork_server import close_workers

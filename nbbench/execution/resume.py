@@ -8,8 +8,8 @@ from ..errors import OutputError
 from ..history.database import SWITCH, history_file
 from ..history.store import HistoryStore
 from ..machine.machine import describe_machine
-from ..plan.cases import Case
 from ..report.environment import EnvironmentKey
+from ..worker.case import Case
 from .events import CaseEnded, Event
 from .supervise import Supervisor
 

@@ -19,12 +19,14 @@ from dataclasses import dataclass, field, replace
 
 from ..machine.available import available_memory
 from ..machine.reference_level import keep_levels, level_key, read_levels
-from ..plan.cases import Case, MemoryProfile, Outcome, Result, Status
+from ..plan.result import Result
 from ..report.differences import differences_from
 from ..report.environment import EnvironmentKey
 from ..report.ratios import LOOKS
 from ..report.verdict import Verdict
 from ..report.visits import is_beyond_visits, summarize_visits
+from ..worker.case import Case, Outcome, Status
+from ..worker.memory_profile import MemoryProfile
 from ..worker.timing import MIN_VISITS, Visit
 from .ceilings import CeilingsOfRun
 from .events import CaseEnded, CaseVisited, Event

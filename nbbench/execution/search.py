@@ -13,9 +13,9 @@ from dataclasses import replace
 from typing import Any
 
 from ..machine.available import available_memory
-from ..plan.cases import Case, Outcome, Status
 from ..report.environment import EnvironmentKey
 from ..text import counted
+from ..worker.case import Case, Outcome, Status
 from ..worker.memory_profile import size_text
 from .best_size import best_size
 from .bracket import MAX_SIZE, Bracket, Tried

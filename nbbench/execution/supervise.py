@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from ..machine.gpus import GpuFacts, describe_gpu
-from ..plan.cases import Case, Outcome, Phase, Status
 from ..report.environment import WorkerFacts
+from ..worker.case import Case, Outcome, Phase, Status
 from ..worker.messages import (
     CaseFinished,
     CaseMeasured,

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..frameworks import BackendFile
-from ..plan.cases import Outcome, Phase, Status
+from ..worker.case import Outcome, Phase, Status
 from ..worker.messages import (
     CaseFinished,
     CaseStarted,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import replace
 
-from ..plan.cases import Case, Outcome, Status
+from ..worker.case import Case, Outcome, Status
 
 _SIZES = ("batch_size", "sequence_length", "new_tokens")
 

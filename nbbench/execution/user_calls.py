@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, cast
 from ..errors import NbbenchError
 from ..frameworks import backend_names, find_backend
 from ..machine.gpus import GpuFacts, describe_gpu
-from ..plan.cases import Case, Outcome, Status
+from ..worker.case import Case, Outcome, Status
 from ..worker.messages import DeviceOpened, Event, WorkerFailed
 
 if TYPE_CHECKING:

@@ -15,8 +15,8 @@ from ..api import run_arguments
 from ..arguments import schema
 from ..environments.requirements import installed
 from ..errors import ArgumentError
-from ..plan.cases import Result
 from ..plan.models import find_models
+from ..plan.result import Result
 from ..report.atomic_write import check_writable
 from ..report.report import Report
 from ..text import quoted

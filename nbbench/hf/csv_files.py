@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ..errors import OutputError
-from ..plan.cases import Result
+from ..plan.result import Result
 from ..report.atomic_write import check_apart, check_writable
 from ..report.growing_csv import GrowingCsv
 from ..report.saved_json import has_measured

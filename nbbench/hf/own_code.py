@@ -15,11 +15,14 @@ from ..errors import ArgumentError
 from ..execution.turn import Turn
 from ..execution.user_calls import Call, CallFailed, UserCalls
 from ..machine.machine import LoadWatch, describe_machine
-from ..plan.cases import Case, MemoryProfile, Outcome, Phase, Result, Status, expand
+from ..plan.cases import expand
 from ..plan.models import ModelConfig, find_models
+from ..plan.result import Result
 from ..report.environment import WorkerFacts
 from ..report.report import Report
 from ..text import quoted
+from ..worker.case import Case, Outcome, Phase, Status
+from ..worker.memory_profile import MemoryProfile
 from ..worker.summarize import summarize
 from ..worker.timing import Visit
 from .line_memory import Memory, MemorySummary, memory_summary

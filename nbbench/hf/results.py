@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from ..arguments.schema import BenchmarkArguments
-from ..plan.cases import Case, Result
+from ..plan.result import Result
 from ..report.report import Report
+from ..worker.case import Case
 from .line_memory import Memory, MemorySummary, memory_summary
 
 

@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from ..plan.cases import LineTrace, Result, Status
+from ..plan.result import Result
 from ..report.environment import EnvironmentFacts
 from ..report.tables import begun_results, failures
 from ..text import one_line
-from ..worker.case import varying_axes
+from ..worker.case import Status, varying_axes
+from ..worker.memory_profile import LineTrace
 from .environment import environment_info
 from .line_memory import MemoryState, MemorySummary, memory_summary
 from .results import rows_of

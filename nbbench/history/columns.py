@@ -6,8 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from ..plan.cases import AXES, Result
+from ..plan.result import Result
 from ..report.dataframes import memory_row, speed_row
+from ..worker.case import AXES
 
 _WHOLE = ("batch_size", "sequence_length", "new_tokens", "ranks", "parameters", "visits")
 _REAL = ("padding",)

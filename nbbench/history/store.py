@@ -16,9 +16,10 @@ from typing import Any
 from ..errors import OutputError
 from ..machine.gpus import visible_conditions
 from ..machine.machine import MachineFacts
-from ..plan.cases import Case, Outcome, Result, Status
+from ..plan.result import Result
 from ..report.environment import WorkerFacts
 from ..report.saved_json import result_line, result_of
+from ..worker.case import Case, Outcome, Status
 from .columns import COLUMNS, values_of
 from .database import open_history
 

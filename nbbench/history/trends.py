@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from ..errors import ArgumentError, OutputError
-from ..plan.cases import Result
+from ..plan.result import Result
 from ..report.drawing import Plot, case_names, finished, literal, new_axes, scale_values
 from ..text import counted
 from .database import SWITCH, history_file, open_history

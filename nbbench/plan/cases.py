@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 import math
-from dataclasses import dataclass
 from typing import Any
 
 from ..arguments.schema import BenchmarkArguments
@@ -13,55 +11,9 @@ from ..arguments.searched import asked_for
 from ..errors import ArgumentError
 from ..text import quoted
 from ..units import bytes_of, seconds_of
-from ..worker.case import AXES, Axis, Case, Outcome, Phase, Status, varying_axes
-from ..worker.ceilings import Ceilings
-from ..worker.memory_profile import LineTrace, MemoryProfile
-from ..worker.timing import Timing
+from ..worker.case import Case
 from .models import ModelConfig
-from .reasons import without_private
 from .row_lengths import RowLengths, Rows, rows_of
-
-__all__ = [
-    "AXES",
-    "Axis",
-    "Case",
-    "Ceilings",
-    "LineTrace",
-    "MemoryProfile",
-    "Outcome",
-    "Phase",
-    "Result",
-    "Status",
-    "Timing",
-    "expand",
-    "varying_axes",
-]
-
-
-@dataclass(frozen=True)
-class Result:
-    """A case and what came of it; its reason names no home folder and no password."""
-
-    case: Case
-    outcome: Outcome
-
-    def __post_init__(self) -> None:
-        reason = without_private(self.outcome.reason) if self.outcome.reason else ""
-        if reason != self.outcome.reason:
-            object.__setattr__(self, "outcome", dataclasses.replace(self.outcome, reason=reason))
-
-    def value(self, axis: Axis) -> Any:
-        """The case's value on an axis, as it ran where that is known."""
-        ran_with: dict[str, Any] = {
-            "dtype": self.outcome.dtype,
-            "execution": self.outcome.execution,
-            "quantization": self.outcome.quantization,
-            "device_name": self.outcome.device_name,
-        }
-        if self.case.sequence_length is None:
-            ran_with["sequence_length"] = self.outcome.sequence_length
-        return ran_with.get(axis.name) or axis.value(self.case)
-
 
 MAX_CASES = 100_000
 """More than a run of a month, and than a report can hold."""

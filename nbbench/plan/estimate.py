@@ -11,10 +11,12 @@ from itertools import zip_longest
 
 from ..arguments.schema import BenchmarkArguments
 from ..errors import ModelNotFound
+from ..worker.case import Case, Outcome, Status
 from ..worker.timing import MIN_VISITS
-from .cases import Case, Outcome, Result, Status, expand
+from .cases import expand
 from .models import ModelConfig, find_here
 from .plan import interpreters_of
+from .result import Result
 
 _UNKNOWN_COSTS_S = 5.0
 """What building and warming up a case may take before any case has shown it."""

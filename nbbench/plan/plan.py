@@ -8,7 +8,8 @@ from ..arguments.schema import BenchmarkArguments
 from ..environments import choose, labels
 from ..errors import ArgumentError, did_you_mean
 from ..text import one_line, quoted, shortened
-from .cases import Case, expand, varying_axes
+from ..worker.case import Case, varying_axes
+from .cases import expand
 from .models import find_models
 
 _SHOWN = 12

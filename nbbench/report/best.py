@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from enum import Enum
 
 from ..errors import ArgumentError
-from ..plan.cases import AXES, Result, Status, varying_axes
+from ..plan.result import Result
 from ..text import counted, one_line
+from ..worker.case import AXES, Status, varying_axes
 from .budget import Budget, chosen
 from .choice import Choice, Chosen
 from .estimates import Estimate

@@ -10,8 +10,9 @@ from typing import Any
 from ..arguments.flags import FlagParser
 from ..arguments.schema import BenchmarkArguments
 from ..errors import ArgumentError, did_you_mean
-from ..plan.cases import AXES, Axis, Result
+from ..plan.result import Result
 from ..text import one_line, quoted, shortened
+from ..worker.case import AXES, Axis
 from .quantities import LIMITS, NAMES
 
 _BY = "throughput"

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from ..plan.cases import AXES, Result
+from ..plan.result import Result
 from ..text import cell_text, one_line
+from ..worker.case import AXES
 from .differences_text import left_aligned
 from .estimates import Estimate
 from .layout import Table, fit

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from ..plan.cases import AXES
+from ..worker.case import AXES
 from .differences import Differences
 from .differences_text import differences_html, differences_markdown, differences_text
 from .drawing import MissingPlots, Plot

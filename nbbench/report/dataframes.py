@@ -7,8 +7,11 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ..plan.cases import AXES, LineTrace, Result, Timing
+from ..plan.result import Result
 from ..text import MIB
+from ..worker.case import AXES
+from ..worker.memory_profile import LineTrace
+from ..worker.timing import Timing
 from .environment import EnvironmentFacts
 from .estimates import cost_per_million_tokens, cost_per_thousand_samples
 from .own_columns import NOTHING, Added

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ArgumentError, did_you_mean
-from ..plan.cases import AXES, Axis, Case, Result, Status
+from ..plan.result import Result
 from ..text import quoted
+from ..worker.case import AXES, Axis, Case, Status
 from .environment import EnvironmentFacts, environment_differences
 from .verdict import MATTERS, Difference, Verdict, compare_results
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from html import escape
 
-from ..plan.cases import AXES, Outcome
 from ..text import cell_text, one_line, printed_width
+from ..worker.case import AXES, Outcome
 from .differences import Differences
 from .layout import Table, column_widths, fit
 from .markup import html_table, markdown_table, markdown_text

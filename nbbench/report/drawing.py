@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ArgumentError, NbbenchError, OutputError
-from ..plan.cases import Result
+from ..plan.result import Result
 from ..text import one_line, quoted
 from ..worker.case import varying_axes
 from .atomic_write import as_path, cannot_write, check_writable

@@ -9,7 +9,8 @@ from typing import Any, TypeAlias
 
 from ..machine.gpus import GpuFacts
 from ..machine.machine import MachineFacts
-from ..plan.cases import Case, Result
+from ..plan.result import Result
+from ..worker.case import Case
 
 EnvironmentKey: TypeAlias = tuple[str, str]
 """A framework, and the label of an environment that it ran in."""

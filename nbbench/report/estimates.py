@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ..plan.cases import Result
+from ..plan.result import Result
 from ..worker.timing import Timing, TokenTime
 from .verdict import MEMORY_CHANCE_BYTES, PROCESSES_DIFFER
 

@@ -14,7 +14,7 @@ from typing import Any
 from .._version import __version__
 from ..errors import ArgumentError, OutputError
 from ..machine.machine import MachineFacts
-from ..plan.cases import Result
+from ..plan.result import Result
 from ..text import counted, one_line, quoted, shortened
 from .atomic_write import as_path
 from .environment import EnvironmentKey, WorkerFacts, environment_key

@@ -12,8 +12,9 @@ from collections.abc import Sequence
 from html import escape
 from itertools import islice
 
-from ..plan.cases import Result, Status
+from ..plan.result import Result
 from ..text import cell_text, one_line
+from ..worker.case import Status
 from .differences import Differences
 from .environment import EnvironmentFacts
 from .layout import Layout, Table, fit, lines_of

@@ -6,8 +6,9 @@ import re
 from collections.abc import Sequence
 from html import escape
 
-from ..plan.cases import Result, Status
+from ..plan.result import Result
 from ..text import one_line
+from ..worker.case import Status
 from .differences import Differences
 from .environment import EnvironmentFacts
 from .own_columns import NOTHING, Added

@@ -10,8 +10,9 @@ from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ArgumentError, did_you_mean
-from ..plan.cases import AXES, Result
+from ..plan.result import Result
 from ..text import counted, one_line, quoted, rounded, shortened
+from ..worker.case import AXES
 from .estimates import cost_per_million_tokens, cost_per_thousand_samples
 
 if TYPE_CHECKING:

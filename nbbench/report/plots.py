@@ -9,8 +9,9 @@ from importlib.metadata import EntryPoint
 from typing import Any
 
 from ..errors import ArgumentError
-from ..plan.cases import Result, Status
+from ..plan.result import Result
 from ..text import MIB, rounded
+from ..worker.case import Status
 from .drawing import (
     MAX_LABELS,
     MissingPlots,

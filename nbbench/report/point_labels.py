@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..plan.cases import Result, varying_axes
+from ..plan.result import Result
+from ..worker.case import varying_axes
 
 _SIZE = 8
 _POINT_PX = 5

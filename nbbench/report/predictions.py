@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from ..plan.cases import AXES, Axis, Result, Status, varying_axes
+from ..plan.result import Result
 from ..text import MIB, cell_text, mebibytes, one_line, rounded, time_unit
+from ..worker.case import AXES, Axis, Status, varying_axes
 from ..worker.prediction import Prediction
 from .differences_text import left_aligned
 from .fit import DeviceMemory

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from ..errors import ArgumentError, did_you_mean
-from ..plan.cases import Result
+from ..plan.result import Result
 from ..text import MIB, quoted, rounded, time_unit
 from ..units import bytes_of, seconds_of
 from . import estimates

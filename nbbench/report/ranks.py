@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ..plan.cases import AXES, MemoryProfile, Result
+from ..plan.result import Result
 from ..text import MIB
+from ..worker.case import AXES
+from ..worker.memory_profile import MemoryProfile
 
 
 def peaks_of_ranks(memory: MemoryProfile) -> str:

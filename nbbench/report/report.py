@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import ArgumentError
 from ..machine.machine import MachineFacts
-from ..plan.cases import Result, Status
+from ..plan.result import Result
 from ..text import quoted
+from ..worker.case import Status
 from .atomic_write import write_csv, write_parquet, write_text
 from .best import best, pareto
 from .budget import Budget

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..plan.cases import Ceilings, Result
+from ..plan.result import Result
+from ..worker.ceilings import Ceilings
 from ..worker.prediction import CallCount
 
 COMPUTE, MEMORY, CACHES, LAUNCHES = "compute", "memory", "caches", "launches"

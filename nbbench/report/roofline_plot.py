@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..errors import ArgumentError
-from ..plan.cases import Ceilings, Result, Status
+from ..plan.result import Result
 from ..text import counted, rounded
+from ..worker.case import Status
+from ..worker.ceilings import Ceilings
 from .drawing import Plot, finished, literals, new_axes, scale_values
 from .point_labels import LabelledPoint, differing_labels, place_labels
 from .roofline import Share

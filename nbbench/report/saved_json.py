@@ -14,8 +14,9 @@ from typing import Any, BinaryIO
 from ..errors import OutputError
 from ..machine.gpus import GpuFacts
 from ..machine.machine import MachineFacts
-from ..plan.cases import Case, Outcome, Result, Status
+from ..plan.result import Result
 from ..text import counted, error_text, quoted
+from ..worker.case import Case, Outcome, Status
 from ..worker.checked import checked
 from .atomic_write import as_path, cannot_write, is_special, write_text
 from .environment import EnvironmentKey, WorkerFacts

@@ -12,8 +12,10 @@ import hashlib
 from collections.abc import Sequence
 from html import escape
 
-from ..plan.cases import Result, Status, Timing
+from ..plan.result import Result
 from ..text import one_line
+from ..worker.case import Status
+from ..worker.timing import Timing
 from .differences import Differences
 from .differences_text import lines_after, lines_before, table
 from .environment import EnvironmentFacts

@@ -6,9 +6,10 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
 from ..machine.health import BUSY_CORES, busy_sentence
-from ..plan.cases import AXES, Result, Status, Timing
+from ..plan.result import Result
 from ..text import MIB, counted, mebibytes, one_line, printed_width, rounded, time_unit
-from ..worker.timing import TokenTime
+from ..worker.case import AXES, Status
+from ..worker.timing import Timing, TokenTime
 from .differences import Differences
 from .environment import EnvironmentFacts
 from .layout import Table, column_widths, fit

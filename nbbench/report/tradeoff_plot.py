@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..errors import ArgumentError
-from ..plan.cases import Result
+from ..plan.result import Result
 from ..text import MIB, counted
 from .best import pareto
 from .budget import Budget

@@ -10,8 +10,10 @@ import math
 from dataclasses import dataclass
 from enum import Enum
 
-from ..plan.cases import Case, MemoryProfile, Result, Status
+from ..plan.result import Result
 from ..text import rounded
+from ..worker.case import Case, Status
+from ..worker.memory_profile import MemoryProfile
 from ..worker.timing import MIN_VISITS, Timing, Visit
 from .ratios import paired_ratio, unpaired_ratio
 

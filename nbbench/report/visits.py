@@ -20,9 +20,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from ..machine.reference_level import is_outdone
-from ..plan.cases import Timing
 from ..worker.summarize import summarize_samples, token_times
-from ..worker.timing import MIN_VISITS, Visit
+from ..worker.timing import MIN_VISITS, Timing, Visit
 from .drift_coefficient import (
     NOT_AT_ALL,
     coefficient_of,
