@@ -51,6 +51,7 @@ SEEN_OF_THE_WORKER = {
     "worker.memory_profile",
     "worker.messages",
     "worker.prediction",
+    "worker.student_t",
     "worker.summarize",
     "worker.timing",
     "worker.variables",

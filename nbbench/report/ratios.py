@@ -20,6 +20,7 @@ import math
 import statistics
 from collections.abc import Sequence
 
+from ..worker.student_t import t_quantile
 from ..worker.timing import MIN_VISITS, Visit
 from .drift_coefficient import (
     NOT_AT_ALL,
@@ -47,12 +48,6 @@ _SLOW_PART = 0.4
 """Of what visits differ by: how far a whole run is off, as they also drift from minute to minute,
 which no number of visits within some seconds shows. (`docs/steadiness.py runs` counts by it.)"""
 
-_T_QUANTILES = (
-    63.66, 9.92, 5.84, 4.60, 4.03, 3.71, 3.50, 3.36, 3.25, 3.17, 3.11, 3.05, 3.01, 2.98, 2.95, 2.92,
-    2.90, 2.88, 2.86, 2.85, 2.83, 2.82, 2.81, 2.80, 2.79, 2.78, 2.77, 2.76, 2.76, 2.75,
-)  # fmt: skip
-"""Of Student's t at 99.5 %, for 1 to 30 degrees of freedom."""
-
 
 def paired_ratio(mine: Sequence[Visit], theirs: Sequence[Visit]) -> Estimate | None:
     """The log ratio over the rounds that both have; None for fewer than three."""
@@ -76,12 +71,7 @@ def trimmed_mean_of(values: Sequence[float]) -> Estimate:
     kept = ordered[cut : n - cut]
     winsorized = [kept[0]] * cut + kept + [kept[-1]] * cut
     error = statistics.stdev(winsorized) * math.sqrt((n - 1) / (len(kept) * (len(kept) - 1)))
-    return Estimate(statistics.fmean(kept), _t_quantile(len(kept) - 1) * error)
-
-
-def _t_quantile(degrees: int) -> float:
-    """Student's t at 99.5 %."""
-    return _T_QUANTILES[degrees - 1] if degrees <= len(_T_QUANTILES) else 2.58 + 5.2 / degrees
+    return Estimate(statistics.fmean(kept), t_quantile(len(kept) - 1, 0.995) * error)
 
 
 def unpaired_ratio(mine: Sequence[Visit], theirs: Sequence[Visit]) -> Estimate | None:

@@ -20,6 +20,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from ..machine.reference_level import is_outdone
+from ..worker.student_t import t_quantile
 from ..worker.summarize import summarize_samples, token_times
 from ..worker.timing import MIN_VISITS, Timing, Visit
 from .drift_coefficient import (
@@ -36,17 +37,6 @@ CORRELATION = 0.3
 
 _MIN_VISITS_FOR_CORRELATION = 10
 _MAX_CORRELATION = 0.6
-
-_T_QUANTILES = (
-    12.71, 4.30, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26, 2.23, 2.20, 2.18, 2.16, 2.14, 2.13, 2.12,
-    2.11, 2.10, 2.09, 2.09, 2.08, 2.07, 2.07, 2.06, 2.06, 2.06, 2.05, 2.05, 2.05, 2.04,
-)  # fmt: skip
-"""Of Student's t at 97.5 %, for 1 to 30 degrees of freedom."""
-
-
-def t_quantile(degrees: int) -> float:
-    """Student's t at 97.5 %."""
-    return _T_QUANTILES[degrees - 1] if degrees <= len(_T_QUANTILES) else 1.96 + 2.4 / degrees
 
 
 @dataclass(frozen=True)

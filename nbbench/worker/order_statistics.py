@@ -18,13 +18,11 @@ from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import Optional
 
+from .student_t import t_quantile
 from .timing import MIN_SAMPLES
 
 MIN_RANKED = 6
 """The fewest with which the distribution-free interval exists: (min, max) of 6 has 96.9 %."""
-
-_T_OF_FEW = {3: 4.303, 4: 3.182, 5: 2.776}
-"""Student's t at 97.5 %, by the number of samples."""
 
 NOMINAL_LEVEL = 0.97
 """Of the interval; what is left at least 95 % after stopping early. (Six samples have 96.9 %.)"""
@@ -91,7 +89,7 @@ def median_interval(ordered: Sequence[float]) -> Optional[tuple[float, float]]:
 def _interval_of_few(samples: Sequence[float]) -> tuple[float, float]:
     logarithms = [math.log(sample) for sample in samples]
     n, middle = len(samples), statistics.fmean(logarithms)
-    half = _T_OF_FEW[n] * statistics.stdev(logarithms) / math.sqrt(n)
+    half = t_quantile(n - 1) * statistics.stdev(logarithms) / math.sqrt(n)
     return math.exp(middle - half), math.exp(middle + half)
 
 

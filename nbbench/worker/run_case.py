@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import gc
 import math
-import re
 import statistics
 import time
-import traceback
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Optional, cast
@@ -15,9 +13,8 @@ from typing import Any, Optional, cast
 from . import nvml
 from .backend import COMPILED, Backend, Compiles, Device, Generates, Model, Unsupported
 from .case import Case, Outcome, Phase, Status
-from .deaths import less
 from .energy_counters import energy_of_calls
-from .exceptions import first_line, text_of
+from .failures import less_of, outcome_of_error
 from .line_trace import trace_lines
 from .measure import (
     VISIT_SHARE,
@@ -31,10 +28,10 @@ from .measure import (
     warm_up,
 )
 from .measure_ceilings import asking_seconds
-from .memory_limit import OverLimit, check_before_model, check_peak, limit_memory
+from .measure_memory import memory_of_calls, with_phases
+from .memory_limit import check_before_model, check_peak, limit_memory
 from .memory_profile import MemoryProfile, size_text
 from .messages import CaseMeasured, DeviceOpened, Event, PhaseChanged, RunCase
-from .own_code import OwnCodeError, own_line
 from .predict_case import CannotFit, expected_seconds, needed_bytes
 from .prediction import CallCount
 from .resident import release_free_memory
@@ -42,19 +39,12 @@ from .runnable import ComputingShare
 from .summarize import summarize
 from .timing import MAX_TOKEN_TIMES, MIN_VISITS, GpuState, Timing, Visit
 
-_PIP = re.compile(r"\bpip install\b")
-"""How Transformers ends a sentence about a package that it wants, of whichever type of error."""
-
-_MAX_PHASE_STEPS = 10
 _MAX_COMPILING_CALLS = 20
-_PHASES_SHARE_OF_TIME = 0.1
 
 _COUNTED_PART = 0.5
 """A call that takes more of ``max_time`` is not made once more to be counted."""
 
 _MEMORY_CALLS, _TRIAL_CALLS = 3, 2
-_POLLED_SECONDS = 0.1
-"""Polling at 5 ms wants calls for at least this long."""
 
 
 def run_case(
@@ -91,26 +81,6 @@ def run_case(
         return visit.failed(error)
 
 
-def outcome_of_error(
-    backend: Backend, case: Case, phase: Phase, error: BaseException, **known: Any
-) -> Outcome:
-    """What comes of a case in which this was raised; ``known`` is what is known of it."""
-    if isinstance(error, Unsupported):
-        takes = getattr(error, "takes", {})
-        return Outcome(Status.UNSUPPORTED, str(error), phase, takes=takes, **known)
-    if isinstance(error, OverLimit):
-        reason = f"{error}; {error.hint or _less_of(case, phase)}"
-        return Outcome(Status.OOM, reason, phase, memory=error.memory, **known)
-    if isinstance(error, CannotFit):
-        return Outcome(Status.OOM, str(error), phase, **known)
-    if isinstance(error, OwnCodeError):
-        status, reason = Status.ERROR, str(error)
-    else:
-        status, reason = _explained(backend, case, phase, error)
-    lines = traceback.format_exception(type(error), error, error.__traceback__)
-    return Outcome(status, reason, phase, detail="".join(lines), **known)
-
-
 def _in_ranks(backend: Backend, request: RunCase, emit: Callable[[Event], None]) -> Outcome:
     """Have several processes run the case's model."""
     run = getattr(backend, "run_in_ranks", None)
@@ -122,33 +92,6 @@ def _in_ranks(backend: Backend, request: RunCase, emit: Callable[[Event], None])
     emit(PhaseChanged(Phase.IMPORTING))
     outcome: Outcome = run(request, emit)
     return outcome
-
-
-def _explained(
-    backend: Backend, case: Case, phase: Phase, error: BaseException
-) -> tuple[Status, str]:
-    """What an exception means for its case, in a sentence."""
-    line = first_line(error)
-    if backend.is_out_of_memory(error):
-        return Status.OOM, f"memory ran out while {phase.doing}: {line}; {_less_of(case, phase)}"
-    raised = f"{type(error).__name__}: {line}"
-    own = own_line(error, case)
-    if own:
-        what = error.msg if isinstance(error, SyntaxError) else line
-        return Status.ERROR, f"{type(error).__name__}: {what} ({own})"
-    if not case.is_own and (isinstance(error, ImportError) or _PIP.search(text_of(error))):
-        return Status.UNSUPPORTED, f"{case.model} needs a package that is not installed ({raised})"
-    if phase is Phase.BUILDING and not case.is_own:
-        return Status.ERROR, f"the model cannot be built from its configuration ({raised})"
-    return Status.ERROR, raised
-
-
-def _less_of(case: Case, phase: Phase) -> str:
-    """What to ask less of."""
-    hint = less(phase)
-    if case.mode == "generation" and phase is not Phase.BUILDING:
-        hint = hint.replace(" or ", ", ") + " or new_tokens"
-    return hint
 
 
 class _Visit:
@@ -201,10 +144,10 @@ class _Visit:
             if case.memory and memory is None:
                 self._enter(Phase.MEMORY)
                 calls = _TRIAL_CALLS if self._trial else _MEMORY_CALLS
-                memory = _memory_of_calls(device, model, call, calls)
+                memory = memory_of_calls(device, model, call, calls)
             if case.mode in ("training", "generation") and not self._trial:
                 self._enter(Phase.MEMORY)
-                memory, timing = _by_phase(case, device, model, memory, timing)
+                memory, timing = with_phases(case, device, model, memory, timing)
             if case.energy:
                 self._enter(Phase.MEMORY)
                 call_s = device.stopwatch(call, 1) if timing is None else timing.median_s
@@ -306,7 +249,7 @@ class _Visit:
         if needed is not None and needed > available:
             raise CannotFit(
                 f"needs at least {size_text(needed)} (predicted), and {size_text(available)} are "
-                f"available; nothing was run; {_less_of(self._case, Phase.WARMING)}, or take a "
+                f"available; nothing was run; {less_of(self._case, Phase.WARMING)}, or take a "
                 f"smaller model or dtype"
             )
 
@@ -463,58 +406,3 @@ def _reference(device: Device) -> Optional[Reference]:
     make = getattr(device, "reference", None)
     call = None if make is None else make()
     return None if call is None else Reference(call, device.stopwatch)
-
-
-def _memory_of_calls(device: Device, model: Model, call: Call, calls: int) -> MemoryProfile:
-    """Take the peak in calls of its own, after one that is not watched; more if it is polled."""
-    call_s = device.stopwatch(call, 1)
-    if not device.memory.peak_costs_nothing:
-        calls = max(calls, int(_POLLED_SECONDS / max(call_s, 1e-4)))
-    device.memory.start()
-    device.stopwatch(call, calls)
-    return device.memory.stop(model.parameter_bytes)
-
-
-def _by_phase(
-    case: Case,
-    device: Device,
-    model: Model,
-    memory: Optional[MemoryProfile],
-    timing: Optional[Timing],
-) -> tuple[Optional[MemoryProfile], Optional[Timing]]:
-    """Add the time and the peak of each phase of some more training steps, or generations.
-
-    One step is not enough where there is time for more: what an allocator holds free is used again
-    in one and not in the next. The peak of the whole is the highest of these too.
-    """
-    watched = memory is not None and device.memory.peak_costs_nothing
-    generation: Optional[Generates] = getattr(model, "generation", None)
-    phases = model.training_phases if generation is None else generation.phases
-    peaks: dict[str, int] = {}
-    times: dict[str, list[float]] = {}
-    begin = time.perf_counter()
-    for _ in range(_MAX_PHASE_STEPS):
-        for name, part in phases():
-            if watched:
-                device.memory.start()
-            times.setdefault(name, []).append(device.stopwatch(part, 1))
-            if watched:
-                peak = device.memory.stop(model.parameter_bytes).peak or 0
-                peaks[name] = max(peak, peaks.get(name, 0))
-        if time.perf_counter() - begin >= _PHASES_SHARE_OF_TIME * case.max_time:
-            break
-    if timing is not None:
-        medians = {name: statistics.median(taken) for name, taken in times.items()}
-        timing = replace(timing, phases=medians)
-    if memory is not None and watched:
-        if memory.peak is not None and memory.activations is not None:
-            above = max(0, max(peaks.values(), default=0) - memory.peak)
-            memory = replace(
-                memory, peak=memory.peak + above, activations=memory.activations + above
-            )
-        memory = replace(memory, phases=peaks)
-    if memory is not None and generation is not None:
-        memory = replace(memory, cache=generation.cache_bytes())
-    elif memory is not None and watched:
-        memory = replace(memory, gradients=model.gradient_bytes())
-    return memory, timing

@@ -13,10 +13,11 @@ from typing import Any
 
 from ..backend import Backend
 from ..case import Case, Outcome, Phase, Status
+from ..failures import outcome_of_error
 from ..guard import die_with_parent
 from ..load import load_backend
 from ..messages import Event, Request, WorkerFailed, decode, encode
-from ..run_case import outcome_of_error, run_case
+from ..run_case import run_case
 from .leading_rank import LeadingBackend
 from .rank import Rank
 from .torch_ranks import report_outcome
