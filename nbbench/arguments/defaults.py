@@ -17,8 +17,9 @@ from typing import Any
 
 from ..errors import ArgumentError, did_you_mean
 from ..text import one_line, quoted
+from .conflicts import BELONGS_TO
 from .flags import benchmark_parser
-from .schema import BELONGS_TO, BenchmarkArguments, singular_names
+from .schema import BenchmarkArguments, singular_names
 
 if sys.version_info >= (3, 11):
     import tomllib

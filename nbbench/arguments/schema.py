@@ -23,50 +23,33 @@ from pydantic import (
 )
 
 from ..errors import ArgumentError, did_you_mean
-from ..machine.processors import too_many_threads
-from ..text import quoted, shortened
+from ..text import quoted
 from ..worker.timing import MIN_SAMPLES
+from .conflicts import problem_of
 from .given import as_amounts, as_lengths, as_list, config_as_dict
 from .own_inputs import inputs_as_dict
 from .problems import problems_of
-from .searched import refuse_search, searched_axis
+from .searched import searched_axis
 from .value_types import (
     AsList,
+    Device,
     DType,
     Duration,
+    Fraction,
     Framework,
     MemorySize,
     Name,
     Part,
+    Ranks,
+    Samples,
     Seconds,
-    Size,
+    Seed,
     SizeOrBest,
     SizeOrMax,
+    Threads,
     as_name,
     no_bool,
 )
-
-BELONGS_TO: dict[str, tuple[str, Any]] = {
-    "optimizer": ("training", True),
-    "new_tokens": ("generation", True),
-    "caches": ("generation", True),
-    "compile_modes": ("executions", "compile"),
-    "compile_dynamic": ("executions", "compile"),
-    "compile_backend": ("executions", "compile"),
-    "ranks": ("parallels", ("tensor", "data")),
-    "address": ("executor", "ray"),
-    "num_cpus": ("executor", "ray"),
-    "num_gpus": ("executor", "ray"),
-    "accelerator_type": ("executor", "ray"),
-    "resources": ("executor", "ray"),
-}
-"""Arguments that are a part of what another one asks for, with its name and what it must have.
-
-Of several values in a tuple it must have one.
-"""
-
-
-MAX_RANKS = 64
 
 
 def _option(default: Any, help_text: str, **extra: Any) -> Any:
@@ -178,7 +161,7 @@ class BenchmarkArguments(BaseModel):
         "show what each line of the model's library adds to memory, in one more call, which takes "
         "many times as long (report.lines)",
     )
-    device: str = _option(
+    device: Device = _option(
         "auto",
         "where to run: cpu, cuda or cuda:N (NVIDIA's and AMD's GPUs, of those that "
         "CUDA_VISIBLE_DEVICES leaves), xpu or xpu:N (Intel's), mps (Apple's), or auto (a GPU where "
@@ -227,7 +210,7 @@ class BenchmarkArguments(BaseModel):
         "run the code that comes in a model's folder (auto_map in its config.json); it may do "
         "whatever you may",
     )
-    precision: Annotated[float, BeforeValidator(no_bool)] = _option(
+    precision: Fraction = _option(
         0.05,
         "half width that the 95 % confidence interval of the time shall have, as a part of it",
     )
@@ -253,14 +236,12 @@ class BenchmarkArguments(BaseModel):
         "the most seconds of calls of a case, precise or not (but three visits, unless what comes "
         "before their first sample takes longer alone)",
     )
-    min_samples: Annotated[int, BeforeValidator(no_bool)] = _option(
+    min_samples: Samples = _option(
         MIN_SAMPLES,
         "the fewest samples of a case that has one visit (3 to 1000), however long they take",
     )
     timeout: Seconds = _option(600.0, "seconds that any one phase of a case may take")
-    seed: Annotated[int, BeforeValidator(no_bool)] = _option(
-        0, "seed of the random weights and inputs"
-    )
+    seed: Seed = _option(0, "seed of the random weights and inputs")
     environments: Annotated[list[Name], AsList] = _option(
         ["auto"],
         "interpreters to run the frameworks in: kernel (this one), a path to a python or to a "
@@ -294,7 +275,7 @@ class BenchmarkArguments(BaseModel):
     )
     eager_mode: bool = _option(False, "TensorFlow: the same as executions eager")
     use_xla: bool = _option(False, "TensorFlow: the same as executions xla")
-    threads: Annotated[int | None, Field(gt=0), BeforeValidator(no_bool)] = _option(
+    threads: Threads = _option(
         None,
         "threads that one operation may use on the CPU, no more than can run at a time; by default "
         "PyTorch's own choice, and the same number in the other frameworks",
@@ -306,7 +287,7 @@ class BenchmarkArguments(BaseModel):
         "batch); PyTorch, on GPUs or on the CPU",
         also="parallel",
     )
-    ranks: Annotated[list[Size], AsList] = _option(
+    ranks: Annotated[list[Ranks], AsList] = _option(
         [2], "how many processes run one model, for parallels tensor and data"
     )
     executor: Literal["local", "ray"] = _option(
@@ -412,133 +393,10 @@ class BenchmarkArguments(BaseModel):
         _refuse_twice(info.field_name, values)
         return values
 
-    @field_validator("frameworks")
-    @classmethod
-    def _known_frameworks(cls, frameworks: list[str]) -> list[str]:
-        from ..frameworks import backend_names, has_backend
-
-        known = backend_names()
-        for name in frameworks:
-            if not has_backend(name):
-                raise ValueError(
-                    f"frameworks: {quoted(name)} is not one of {', '.join(known)}"
-                    f"{did_you_mean(name, known)}"
-                )
-        return frameworks
-
-    @field_validator("device")
-    @classmethod
-    def _known_device(cls, device: str) -> str:
-        kind, _, number = device.partition(":")
-        if device not in ("auto", "cpu", "cuda", "xpu", "mps", "tpu") and not (
-            kind in ("cuda", "xpu") and number.isdecimal()
-        ):
-            raise ValueError(
-                f"device: {quoted(device)} is not one of auto, cpu, cuda, cuda:0, cuda:1, …, xpu, "
-                f"xpu:0, …, mps"
-            )
-        return device
-
-    @field_validator("precision", "max_time", "timeout", "idle_limit")
-    @classmethod
-    def _above_zero(cls, value: float, info: Any) -> float:
-        if not 0 < value < float("inf"):
-            raise ValueError(f"{info.field_name}: {value:g} is not a finite number above 0")
-        if info.field_name == "precision" and value >= 1:
-            raise ValueError(f"precision: {value:g} is not a fraction below 1; 0.05 means ±5 %")
-        return value
-
-    @field_validator("min_samples")
-    @classmethod
-    def _samples_for_an_interval(cls, count: int) -> int:
-        if not MIN_SAMPLES <= count <= 1000:
-            raise ValueError(
-                f"min_samples: {quoted(count)} is not from {MIN_SAMPLES}, the fewest that an "
-                f"interval can be drawn from, to 1000"
-            )
-        return count
-
-    @field_validator("ranks")
-    @classmethod
-    def _as_many_as_a_machine_has(cls, ranks: list[int]) -> list[int]:
-        if max(ranks, default=1) > MAX_RANKS:
-            raise ValueError(
-                f"ranks: {quoted(max(ranks))} processes are more than one machine has use for; "
-                f"give at most {MAX_RANKS}"
-            )
-        return ranks
-
-    @field_validator("seed")
-    @classmethod
-    def _seed_of_64_bits(cls, seed: int) -> int:
-        if not -(2**63) <= seed < 2**63:
-            raise ValueError(f"seed: {quoted(seed)} does not fit into 64 bits; give a smaller one")
-        return seed
-
     @model_validator(mode="after")
-    def _something_to_measure(self) -> BenchmarkArguments:
-        if not self.models and not self.configs:
-            raise ValueError("no model was named; name at least one, like bert-base-uncased")
-        if not self.modes():
-            raise ValueError(
-                "inference, training and generation are all off, which leaves nothing to measure"
-            )
-        if not (self.speed or self.memory or self.trace_memory_line_by_line):
-            raise ValueError("speed and memory are both off, which leaves nothing to measure")
-        return self
-
-    @field_validator("threads")
-    @classmethod
-    def _can_run_at_a_time(cls, threads: int | None) -> int | None:
-        problem = "" if threads is None else too_many_threads(threads)
-        if problem:
-            raise ValueError(f"threads: {problem}")
-        return threads
-
-    @model_validator(mode="after")
-    def _none_is_here(self) -> BenchmarkArguments:
-        if self.isolation == "none" and not set(self.environments) <= {"auto", "kernel"}:
-            raise ValueError(
-                "isolation none runs cases in this process, and environments names another; "
-                "keep one"
-            )
-        if self.isolation == "none" and self.parallels != ["none"]:
-            raise ValueError(
-                "isolation none runs cases in this process, and parallels asks for several; keep "
-                "one"
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _one_execution(self) -> BenchmarkArguments:
-        if self.eager_mode and self.use_xla:
-            raise ValueError("eager_mode and use_xla exclude each other; keep one")
-        if (self.eager_mode or self.use_xla) and self.executions != ["default"]:
-            raise ValueError("eager_mode and use_xla mean what executions says; keep one of them")
-        return self
-
-    @model_validator(mode="after")
-    def _parts_are_asked_for(self) -> BenchmarkArguments:
-        for name, (whole, part) in BELONGS_TO.items():
-            if getattr(self, name) == _usual(name):
-                continue
-            if part is True and not getattr(self, whole):
-                raise ValueError(f"{name} is a part of {whole}, which is off; switch {whole} on")
-            parts = part if isinstance(part, tuple) else (part,)
-            if part is not True and not any(each in getattr(self, whole) for each in parts):
-                listed = " or ".join(parts)
-                raise ValueError(f"{name} is for {whole} {listed}; add it to {whole}")
-        return self
-
-    @model_validator(mode="after")
-    def _one_way_of_padding(self) -> BenchmarkArguments:
-        if self.lengths is not None and self.paddings != [0.0]:
-            raise ValueError("padding and lengths both say how long rows are; keep one")
-        return self
-
-    @model_validator(mode="after")
-    def _one_search(self) -> BenchmarkArguments:
-        problem = refuse_search(self)
+    def _can_be_together(self) -> BenchmarkArguments:
+        _refuse_twice("models", self.models)
+        problem = problem_of(self, _usual)
         if problem:
             raise ValueError(problem)
         return self
@@ -587,18 +445,6 @@ class BenchmarkArguments(BaseModel):
         if framework == "tensorflow" and (self.eager_mode or self.use_xla):
             return ["eager" if self.eager_mode else "xla"]
         return list(self.executions)
-
-    @model_validator(mode="after")
-    def _models_match_configs(self) -> BenchmarkArguments:
-        _refuse_twice("models", self.models)
-        if self.configs and self.models and len(self.configs) != len(self.models):
-            types = shortened(", ".join(config["model_type"] for config in self.configs), 200)
-            names = shortened(", ".join(self.models), 200)
-            raise ValueError(
-                f"models has {len(self.models)} names ({names}) but configs has "
-                f"{len(self.configs)} ({types}); give one config for each model, in the same order"
-            )
-        return self
 
     def model_names(self) -> list[str]:
         """The models' names; configs without one are numbered by type: bert-1, bert-2."""

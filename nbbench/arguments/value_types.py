@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo
 
-from ..errors import ArgumentError
+from ..errors import ArgumentError, did_you_mean
+from ..frameworks import backend_names, has_backend
+from ..machine.processors import too_many_threads
 from ..text import quoted
 from ..units import bytes_of, seconds_of
+from ..worker.timing import MIN_SAMPLES
 from .given import Unreadable, as_list, as_text, plain
 
 
@@ -43,10 +46,86 @@ def with_unit(read: Callable[[object], object], usual: str = "") -> BeforeValida
     return BeforeValidator(checked)
 
 
+MAX_RANKS = 64
+
+
+def above_zero(value: float, info: ValidationInfo) -> float:
+    """Refuse what is not finite, or not above 0."""
+    if not 0 < value < float("inf"):
+        raise ValueError(f"{info.field_name}: {value:g} is not a finite number above 0")
+    return value
+
+
+def below_one(value: float, info: ValidationInfo) -> float:
+    """Refuse a part of 1 or more."""
+    if value >= 1:
+        raise ValueError(f"{info.field_name}: {value:g} is not a fraction below 1; 0.05 means ±5 %")
+    return value
+
+
+def known_framework(name: str) -> str:
+    """Refuse a framework that has no backend."""
+    known = backend_names()
+    if not has_backend(name):
+        raise Unreadable(
+            f"{quoted(name)} is not one of {', '.join(known)}{did_you_mean(name, known)}"
+        )
+    return name
+
+
+def known_device(device: str) -> str:
+    """Refuse a device that no framework has."""
+    kind, _, number = device.partition(":")
+    if device not in ("auto", "cpu", "cuda", "xpu", "mps", "tpu") and not (
+        kind in ("cuda", "xpu") and number.isdecimal()
+    ):
+        raise ValueError(
+            f"device: {quoted(device)} is not one of auto, cpu, cuda, cuda:0, cuda:1, …, xpu, "
+            f"xpu:0, …, mps"
+        )
+    return device
+
+
+def enough_for_an_interval(count: int) -> int:
+    """Refuse so few samples that no interval can be drawn from them, and more than help."""
+    if not MIN_SAMPLES <= count <= 1000:
+        raise ValueError(
+            f"min_samples: {quoted(count)} is not from {MIN_SAMPLES}, the fewest that an "
+            f"interval can be drawn from, to 1000"
+        )
+    return count
+
+
+def of_one_machine(ranks: int) -> int:
+    """Refuse more ranks than one machine has use for."""
+    if ranks > MAX_RANKS:
+        raise Unreadable(
+            f"{quoted(ranks)} processes are more than one machine has use for; give at most "
+            f"{MAX_RANKS}"
+        )
+    return ranks
+
+
+def of_64_bits(seed: int) -> int:
+    """Refuse a seed that the frameworks' generators do not take."""
+    if not -(2**63) <= seed < 2**63:
+        raise ValueError(f"seed: {quoted(seed)} does not fit into 64 bits; give a smaller one")
+    return seed
+
+
+def that_can_run(threads: int | None) -> int | None:
+    """Refuse more threads than can run at a time."""
+    problem = "" if threads is None else too_many_threads(threads)
+    if problem:
+        raise ValueError(f"threads: {problem}")
+    return threads
+
+
 MemorySize = Annotated[str | None, with_unit(bytes_of)]
 Duration = Annotated[str | None, with_unit(seconds_of, "s")]
 AsList = BeforeValidator(as_list)
-Seconds = Annotated[float, BeforeValidator(no_bool)]
+Seconds = Annotated[float, BeforeValidator(no_bool), AfterValidator(above_zero)]
+Fraction = Annotated[Seconds, AfterValidator(below_one)]
 Size = Annotated[int, Field(gt=0, lt=2**31), BeforeValidator(no_bool)]
 if TYPE_CHECKING:  # where sizes are used, those that were searched are numbers, too
     SizeOrMax = Size
@@ -72,4 +151,13 @@ DType = Annotated[
         fp64="float64", double="float64",
     ),
 ]  # fmt: skip
-Framework = Annotated[str, same_as(pt="pytorch", torch="pytorch", tf="tensorflow")]
+Framework = Annotated[
+    str,
+    same_as(pt="pytorch", torch="pytorch", tf="tensorflow"),
+    AfterValidator(known_framework),
+]
+Device = Annotated[str, AfterValidator(known_device)]
+Ranks = Annotated[Size, AfterValidator(of_one_machine)]
+Samples = Annotated[int, BeforeValidator(no_bool), AfterValidator(enough_for_an_interval)]
+Seed = Annotated[int, BeforeValidator(no_bool), AfterValidator(of_64_bits)]
+Threads = Annotated[int | None, Field(gt=0), BeforeValidator(no_bool), AfterValidator(that_can_run)]

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import queue
-import re
 import shutil
 import signal
 import site
@@ -42,6 +41,7 @@ from .requirements import (
 )
 from .sources import has_secret_query, local_path, shown
 from .store import Record, python_in, site_packages, store_folder
+from .uv_output import SHOWN, explained, in_one_line, without_colour
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -49,9 +49,6 @@ else:
     import tomli as tomllib
 
 _NEVER = "; sys_platform == 'never'"
-_SHOWN = ("Downloading", "Downloaded", "Building", "Built", "Prepared", "Installed")
-"""How the lines of uv begin that a waiting user cares for."""
-
 _LOOK_EVERY_S = 0.1
 
 
@@ -186,7 +183,7 @@ def build(plan: Plan, key: str, cancelled: Callable[[], bool]) -> Generator[str,
     except BaseException as error:
         shutil.rmtree(folder, ignore_errors=True)
         if isinstance(error, (OSError, EnvironmentNotReady)):
-            text = shown(_explained(str(error)) if isinstance(error, OSError) else str(error))
+            text = shown(explained(str(error)) if isinstance(error, OSError) else str(error))
             raise EnvironmentNotReady(f"environment {plan.name} cannot be made: {text}") from None
         raise
     finally:
@@ -300,7 +297,7 @@ def _prove(python: str, plan: Plan) -> None:
         [python, "-I", "-c", code, *names], capture_output=True, text=True, check=False
     )
     if done.returncode:
-        raise EnvironmentNotReady(f"what was made does not work: {_shortened(shown(done.stderr))}")
+        raise EnvironmentNotReady(f"what was made does not work: {in_one_line(shown(done.stderr))}")
 
 
 class _Uv:
@@ -328,8 +325,8 @@ class _Uv:
         try:
             for line in self._lines_of(process):
                 lines.append(line.rstrip())
-                text = _without_colour(line).strip()
-                if not quiet and text.startswith(_SHOWN):
+                text = without_colour(line).strip()
+                if not quiet and text.startswith(SHOWN):
                     text = shown(text)
                     yield text[0].lower() + text[1:100]
             process.wait()
@@ -341,7 +338,7 @@ class _Uv:
             process.wait()
             raise
         if process.returncode:
-            raise EnvironmentNotReady(_explained("\n".join(lines)))
+            raise EnvironmentNotReady(explained("\n".join(lines)))
 
     def _lines_of(self, process: subprocess.Popen[str]) -> Iterator[str]:
         """What a process prints, until it ends; raises `BuildCancelled`."""
@@ -383,42 +380,3 @@ def _environ(cache: Path | None) -> dict[str, str]:
     if cache is not None:
         environ["UV_CACHE_DIR"] = str(cache)
     return environ
-
-
-def _explained(text: str) -> str:
-    """The resolver's or installer's own message, shortened, with what to do."""
-    shortened = _shortened(shown(text))
-    if re.search(r"No space left|os error 28|Disk quota", text):
-        todo = "make room, or set NBBENCH_CACHE to a folder on another disk"
-    elif re.search(
-        r"dns error|[Cc]ould ?n.t connect|client error \(Connect\)|offline|timed out|[Nn]etwork",
-        text,
-    ):
-        todo = (
-            "go online once (the environment is kept), or give environments the path of a python "
-            "that has what is needed"
-        )
-    elif re.search(r"No solution found|not found in the package registry|no versions", text):
-        todo = "check the names and versions of the requirements"
-    elif re.search(r"No interpreter found|No Python", text):
-        todo = "install one of those versions, or give environments the path of a python"
-    else:
-        todo = "see the message, and try again"
-    return f"{shortened}; {todo}"
-
-
-def _shortened(text: str, most: int = 400) -> str:
-    """On one line, without colours, decoration and warnings; a long one loses its middle."""
-    text = re.sub(r"^warning:.*\n(?:[ \t]+.*\n?)*", "", _without_colour(text), flags=re.MULTILINE)
-    kept = [
-        re.sub(r"^[\s×╰─▶├│·]+|^error: ", "", line).strip()
-        for line in text.splitlines()
-        if line.strip() and not line.startswith(("Resolved", "Using ", *_SHOWN))
-    ]
-    joined = " ".join(kept).rstrip(".")
-    half = most // 2
-    return joined if len(joined) <= most else f"{joined[:half]} … {joined[-half:]}"
-
-
-def _without_colour(text: str) -> str:
-    return re.sub(r"\x1b\[[0-9;]*m", "", text)
