@@ -9,6 +9,8 @@ MASK = "****"
 
 _URL = re.compile(r"(?P<start>[A-Za-z][\w+.-]*://|[A-Za-z][\w+.-]+:/)(?P<rest>\S*)")
 """One slash is what a path keeps of the two, where a URL was given for a file."""
+_QUOTE_BEHIND = re.compile(r"""(?P<quote>['"])[)\]}.,;:]*$""")
+"""The end of a text in quotes, and what a sentence has behind it."""
 _KNOWN_FRAGMENT = re.compile(
     r"(?:(?:md5|sha\d+)[=:][0-9a-f]+|(?:egg|subdirectory)=[^&]*)"
     r"(?:&(?:(?:md5|sha\d+)[=:][0-9a-f]+|(?:egg|subdirectory)=[^&]*))*"
@@ -23,12 +25,21 @@ def without_secrets(text: str) -> str:
 
     What is made of variables, as in ``https://${TOKEN}@host``, is no secret and stays.
     """
-    return _URL.sub(lambda url: url["start"] + _masked(url["start"], url["rest"]), text)
+    return _URL.sub(_without_its_secrets, text)
 
 
 def has_mask(text: str) -> bool:
     """Whether text has lost a password or a token."""
     return MASK in text
+
+
+def _without_its_secrets(url: re.Match[str]) -> str:
+    """A URL without what is secret in it; the quote that ends it, where one begins it, is no part."""
+    rest, behind = url["rest"], ""
+    end = _QUOTE_BEHIND.search(rest)
+    if end and url.string[: url.start()].endswith(end["quote"]):
+        rest, behind = rest[: end.start()], rest[end.start() :]
+    return url["start"] + _masked(url["start"], rest) + behind
 
 
 def _masked(start: str, rest: str) -> str:

@@ -67,6 +67,8 @@ def elsewhere_than_this_process(arguments: Any) -> str:
         return ""
     if not set(arguments.environments) <= {"auto", "kernel"}:
         return "isolation none runs cases in this process, and environments names another; keep one"
+    if arguments.executor != "local":
+        return "isolation none runs cases in this process, and executor ray on other ones; keep one"
     if arguments.parallels != ["none"]:
         return "isolation none runs cases in this process, and parallels asks for several; keep one"
     return ""

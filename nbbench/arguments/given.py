@@ -210,4 +210,13 @@ def as_amounts(given: Any) -> dict[str, float]:
             f"resources: {quoted(given)} is no mapping of names to numbers above 0, like "
             '{"fast_disk": 1}'
         )
+    for name in {"CPU", "GPU"} & given.keys():
+        raise ValueError(f"resources: {name} has an argument of its own; give num_{name.lower()}s")
     return dict(given)
+
+
+def as_gpus(given: float) -> float:
+    """A number of GPUs as Ray takes it: a part of one, or whole ones; raises ``ValueError``."""
+    if given > 1 and not given.is_integer():
+        raise ValueError(f"num_gpus: {given:g} is neither a part of one GPU nor whole ones")
+    return given

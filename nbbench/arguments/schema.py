@@ -13,6 +13,7 @@ from copy import copy
 from typing import Annotated, Any, Literal
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -26,7 +27,7 @@ from ..errors import ArgumentError, did_you_mean
 from ..text import quoted
 from ..worker.timing import MIN_SAMPLES
 from .conflicts import problem_of
-from .given import as_amounts, as_lengths, as_list, config_as_dict
+from .given import as_amounts, as_gpus, as_lengths, as_list, config_as_dict
 from .own_inputs import inputs_as_dict
 from .problems import problems_of
 from .searched import searched_axis
@@ -303,8 +304,8 @@ class BenchmarkArguments(BaseModel):
         "processors of a node that cases have for themselves, for executor ray; by default all of "
         "the smallest node's",
     )
-    num_gpus: Annotated[float, Field(ge=0), BeforeValidator(no_bool)] = _option(
-        0.0, "GPUs of a node that cases have for themselves, for executor ray"
+    num_gpus: Annotated[float, Field(ge=0), BeforeValidator(no_bool), AfterValidator(as_gpus)] = (
+        _option(0.0, "GPUs of a node that cases have for themselves, for executor ray")
     )
     accelerator_type: Annotated[str | None, Field(min_length=1)] = _option(
         None,

@@ -54,7 +54,7 @@ class Job:
     called with each `Result` as its case ends, in the job's thread; one that raises is not called
     again, and `report` warns of it. ``save`` is a file that the report is written to, each case as
     it ends. ``on_end`` is given the report before `wait` returns. ``problem`` says what failed
-    beside the measuring. What is not ``is_timed`` needs no quiet machine, and is no estimate.
+    beside the measuring; where nothing could be measured for it, `report` raises it. What is not ``is_timed`` needs no quiet machine, and is no estimate.
     """
 
     def __init__(
@@ -68,11 +68,13 @@ class Job:
     ) -> None:
         self.progress = Progress(plan.cases, list(recent_results))
         self.problem = ""
+        self._failure: NbbenchError | None = None
         self._count = len(plan.cases)
         self._measure = measure
         elsewhere = plan.arguments.executor != "local"
         device = f"cluster {os.getpid()}" if elsewhere else plan.arguments.device
         self._turn = Turn(device, plan.arguments.wait)
+        self._is_elsewhere = elsewhere
         self._is_measured_here = plan.arguments.isolation == "none"
         self._recorder = Recorder(
             plan.cases, plan.arguments.baseline, plan.arguments.price_per_hour
@@ -121,7 +123,12 @@ class Job:
         return self._done.wait(timeout)  # joining a thread does not survive an interrupt
 
     def report(self) -> Report:
-        """What was measured so far; warns of what failed beside it, or has broken the job off."""
+        """What was measured so far; warns of what failed beside it, or has broken the job off.
+
+        Raises `NbbenchError` where nothing could be measured: no cluster, say.
+        """
+        if self._failure is not None:
+            raise self._failure
         if self.problem:
             warnings.warn(self.problem, RuntimeWarning, stacklevel=3)
         return self._recorder.report()
@@ -136,8 +143,7 @@ class Job:
                 _import_beside("pandas")
                 load = LoadWatch()
                 if self._is_timed:
-                    self.progress.warn(notices(self._recorder.machine))
-                    self._listeners.append(WatchLoad(load, self.progress.warn))
+                    self._watch_machine(load)
                 self._follow_events()
                 self._recorder.machine = dataclasses.replace(
                     self._recorder.machine,
@@ -146,16 +152,22 @@ class Job:
                 )
                 if self._history is not None:
                     self._history.close()
-                if self._autosave is not None:
+                if self._autosave is not None and self._failure is None:
                     self._guarded(self._autosave.save, self._autosave.name)
         except Exception as error:
             self.problem = f"the benchmark broke off with {type(error).__name__}: {error}"
         finally:
             self.progress.finish()
-            if self._on_end is not None:
+            if self._on_end is not None and self._failure is None:
                 self._guarded(partial(self._on_end, self._recorder.report()), "on_end")
             _unfinished.discard(self)
             self._done.set()
+
+    def _watch_machine(self, load: LoadWatch) -> None:
+        """Warn of what makes numbers unsteady on this machine, where it is the one that measures."""
+        if not self._is_elsewhere:
+            self.progress.warn(notices(self._recorder.machine))
+            self._listeners.append(WatchLoad(load, self.progress.warn))
 
     def _follow_events(self) -> None:
         """Hand every event to every listener, whatever ends them: what was measured stays."""
@@ -165,6 +177,8 @@ class Job:
                     self._guarded(partial(listener.on_event, event), listener.name)
         except NbbenchError as error:  # of a cluster that is not there, or a history
             self.problem = str(error)
+            if not self._recorder.last_result_at:
+                self._failure = error
         except BaseException as error:
             self.problem = f"the benchmark broke off with {type(error).__name__}: {error}"
 

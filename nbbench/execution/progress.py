@@ -192,6 +192,8 @@ class Progress:
 
     def summary(self) -> str:
         """How it went, in one line."""
+        if not self.results:
+            return "no case was run"
         counts = Counter(result.outcome.status.value for result in self.results)
         listed = ", ".join(f"{count} {status}" for status, count in counts.most_common())
         old = f", {self._old} of them measured before" if self._old else ""

@@ -8,23 +8,24 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
-import socket
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..arguments.schema import BenchmarkArguments
+from ..environments import EnvironmentProgress
 from ..errors import NbbenchError
-from ..machine.machine import MachineFacts, describe_machine
 from ..plan.plan import Plan
-from ..text import error_text, quoted
+from ..text import counted
 from ..worker.case import AXES, Case, Outcome, Phase, Status
-from ..worker.messages import CaseMeasured, PhaseChanged, SamplingProgress
+from ..worker.messages import CaseMeasured, PhaseChanged
 from .events import CaseEnded, CaseEvent, CaseVisited, Event, Notice, cancelled_while
-from .fork_server import close_workers
-from .measure import measure
+from .ray_connection import connected
+from .ray_demand import Demand, may_grow
+from .ray_loss import Loss, loss_of
+from .ray_node import Sender, end_process, measured_on_node
 from .resume import history_to_resume
 
 MAX_TRIES = 3
@@ -34,15 +35,21 @@ _MIN_AT_ONCE = 200
 """How many groups Ray is given to run, at least; every event looks at all of them."""
 
 _WAIT_S = 0.1
-_PROGRESS_S = 1.0
-"""How often a node tells how sampling goes: a thousand of them do."""
-
-_REACH_S = 5.0
 _CANCEL_S = 2.0
 """Seconds that a task has to end its cases before its process is ended."""
 
-_IDLE_S = 3.0
-"""How long a worker stays warm on a node for the next group."""
+_MAX_STEP_S = 1.0
+"""Seconds that a node is silent in one look at most: this process may have been stopped itself."""
+
+_SILENT_S = 20.0
+"""Seconds beyond ``timeout`` that a node may be silent: its own worker times a case out before."""
+
+_LOOK_AT_NODES_S = 2.0
+_NO_NODE_S = 10.0
+"""Seconds that cases wait for a node in a cluster that no autoscaler is known to enlarge."""
+
+_NO_ROOM_S = 15.0
+"""Seconds after which a notice says that nodes are in use."""
 
 _WAYS = (
     "framework", "environment", "dtype", "quantization", "attention", "execution", "compile_mode",
@@ -56,6 +63,7 @@ class _Group:
     """Cases that are measured on one node, and how often they were begun.
 
     ``measured`` is what is known of cases by now; ``current`` is the one that is in ``phase``.
+    ``sender`` is where it runs, None until it does; it has sent nothing for ``silent_s``.
     """
 
     cases: list[Case]
@@ -65,6 +73,9 @@ class _Group:
     node: str = ""
     current: Case | None = None
     phase: Phase = Phase.STARTING
+    sender: Sender | None = None
+    silent_s: float = 0.0
+    makes_environment: bool = False
 
     @property
     def left(self) -> list[Case]:
@@ -73,6 +84,7 @@ class _Group:
 
     def follow(self, event: Event) -> None:
         """Follow an event of its cases."""
+        self.makes_environment = isinstance(event, EnvironmentProgress)
         if isinstance(event, CaseEvent):
             self.current = event.case
             if isinstance(event.event, PhaseChanged):
@@ -83,6 +95,23 @@ class _Group:
             self.current, self.measured[event.case] = None, event.outcome
             if isinstance(event, CaseEnded):
                 self.ended.add(event.case)
+
+    def begin(self) -> None:
+        """Record that Ray has it to run."""
+        self.tries += 1
+        self.sender, self.silent_s, self.current = None, 0.0, None
+
+    def too_silent(self) -> Outcome:
+        """What comes of the case that runs on a node that sends nothing any more."""
+        case = self.current or self.left[0]
+        reason = (
+            f"{self.node} has sent nothing for {self.silent_s:.0f} s while {self.phase.doing}, and "
+            f"its process was ended; look whether the node hangs"
+        )
+        known = self.measured.get(case)
+        if known is not None:
+            return dataclasses.replace(known, reason=known.reason or reason)
+        return Outcome(Status.TIMEOUT, reason, self.phase, node=self.node)
 
     def cancelled(self, case: Case) -> Outcome:
         """What comes of a case that has not ended, now that all is cancelled."""
@@ -96,9 +125,13 @@ class _Group:
 def measure_on_ray(plan: Plan, cancelled: Callable[[], bool]) -> Iterator[Event]:
     """Run every case of a plan on the cluster; yields what happens, and the end of each case.
 
-    Raises `NbbenchError` where Ray is not installed, or the cluster cannot be reached.
+    Raises `NbbenchError` where Ray is not installed, the cluster cannot be reached, or no node of
+    it has what cases ask for.
     """
-    ray = _connected(plan.arguments)
+    ray = connected(plan.arguments.address, cancelled)
+    if ray is None:  # cancelled before there was a cluster
+        yield from (CaseEnded(case, Outcome.skipped()) for case in plan.cases)
+        return
     yield from _Cluster(ray, plan).measured(cancelled)
 
 
@@ -121,28 +154,58 @@ class _Cluster:
 
     def __init__(self, ray: Any, plan: Plan) -> None:
         self._ray, self._plan = ray, plan
+        self._job = ray.get_runtime_context().get_job_id()
         self._nodes: dict[str, str] = {}
-        self._task = _task(ray, plan.arguments)
+        self._demand = Demand.of(plan.arguments, ray.nodes())
+        self._task = self._demand.task(ray, measured_on_node)
         self._running: dict[Any, _Group] = {}
         self._waiting: deque[_Group] = deque()
-        self._at_once = _groups_at_once(ray, plan.arguments)
+        self._at_once = _groups_at_once(ray, self._demand)
+        self._watch = _NodeWatch(ray, self._demand, plan.arguments.timeout)
+        self._looked_at = time.monotonic()
 
     def measured(self, cancelled: Callable[[], bool]) -> Iterator[Event]:
         """Have all groups measured; yields their events."""
         found = yield from self._unmeasured()
+        if found:
+            self._watch.check_at_start()
+        compared = self._plan.arguments.baseline is not None
+        self._waiting.extend(_Group(cases) for cases in groups_of(found, compared))
         try:
-            compared = self._plan.arguments.baseline is not None
-            self._waiting.extend(_Group(cases) for cases in groups_of(found, compared))
-            while self._running or self._waiting:
-                while self._waiting and len(self._running) < self._at_once:
-                    self._begin(self._waiting.popleft())
-                if cancelled():
-                    yield from self._cancelled()
-                    return
-                for stream in self._ready():
-                    yield from self._received(stream)
+            yield from self._measured(cancelled)
+        except Exception:
+            if self._is_connected():
+                raise
+            reason = "Ray was shut down in this process (ray.shutdown) before it had ended"
+            yield from self._all_end(Outcome(Status.CANCELLED, reason))
         finally:
             self._end_all()
+
+    def _measured(self, cancelled: Callable[[], bool]) -> Iterator[Event]:
+        while self._running or self._waiting:
+            while self._waiting and len(self._running) < self._at_once:
+                self._begin(self._waiting.popleft())
+            if cancelled():
+                yield from self._cancelled()
+                return
+            if not self._is_connected():
+                raise NbbenchError("Ray was shut down")
+            yield from self._watch.look(any(g.sender for g in self._running.values()))
+            if self._watch.problem:
+                yield from self._all_end(Outcome(Status.ERROR, self._watch.problem))
+                return
+            for stream in self._ready():
+                yield from self._received(stream)
+            yield from self._silent()
+
+    def _is_connected(self) -> bool:
+        """Whether Ray still has the tasks of this benchmark."""
+        with suppress(Exception):
+            is_initialized = self._ray.is_initialized()
+            return bool(
+                is_initialized and self._ray.get_runtime_context().get_job_id() == self._job
+            )
+        return False
 
     def _unmeasured(self) -> Generator[Event, None, list[Case]]:
         """The cases that are to be measured; those that are known, or have no model, end here."""
@@ -172,50 +235,82 @@ class _Cluster:
         return list(ready)
 
     def _begin(self, group: _Group) -> None:
-        group.tries += 1
+        group.begin()
         plan = dataclasses.replace(self._plan, cases=group.left)
         self._running[self._task.remote(plan)] = group
 
     def _received(self, stream: Any) -> Iterator[Event]:
         """What a task has to say next, its end included."""
         group = self._running[stream]
+        group.silent_s = 0.0
         try:
-            event, node = self._ray.get(next(stream))
+            event, sender = self._ray.get(next(stream))
         except StopIteration:
             del self._running[stream]
             if group.left:
-                yield from self._lost(group, "its task ended early")
+                yield from self._lost(group, Loss(f"the task on {group.node} ended early"))
             return
         except self._ray.exceptions.RayError as error:
+            if not self._is_connected():
+                raise
             del self._running[stream]
-            yield from self._lost(group, _reason(error))
+            yield from self._lost(group, loss_of(error, group.node))
             return
-        yield from self._of_node(event, group, node)
+        group.sender = sender
+        number = len(self._nodes) + 1
+        group.node = self._nodes.setdefault(sender.node, f"node {number}")
+        if event is not None:
+            yield from self._of_node(event, group, sender)
 
-    def _of_node(
-        self, event: Event, group: _Group, node: tuple[str, MachineFacts]
-    ) -> Iterator[Event]:
+    def _of_node(self, event: Event, group: _Group, sender: Sender) -> Iterator[Event]:
         """An event with the name of the node that it comes from."""
-        identity, machine = node
-        group.node = self._nodes.setdefault(identity, f"node {len(self._nodes) + 1}")
         if isinstance(event, (CaseEnded, CaseVisited)):
             outcome = dataclasses.replace(event.outcome, node=group.node)
-            worker = event.worker and dataclasses.replace(event.worker, machine=machine)
+            worker = event.worker and dataclasses.replace(event.worker, machine=sender.machine)
             event = dataclasses.replace(event, outcome=outcome, worker=worker)
         group.follow(event)
         yield event
 
-    def _lost(self, group: _Group, reason: str) -> Iterator[Event]:
-        """Begin what is left of a group elsewhere, or end its cases where that was tried enough."""
-        where = group.node or "a node"
+    def _lost(self, group: _Group, loss: Loss) -> Iterator[Event]:
+        """Begin what is left of a group again, or end its cases where that was tried enough."""
         if group.tries < MAX_TRIES:
-            label = f"{len(group.left)} of {len(self._plan.cases)}"
-            yield Notice(f"{where} is gone ({reason}); {label} cases begin elsewhere")
+            label = f"{len(group.left)} of {counted(len(self._plan.cases), 'case')}"
+            yield Notice(f"{loss.reason}; {label} begin again, where Ray finds a node")
             self._begin(group)
             return
-        reason = f"{where} is gone ({reason}), after {group.tries} tries on nodes of the cluster"
+        reason = f"{loss.reason}, after {group.tries} tries on nodes of the cluster"
         for case in group.left:
-            yield CaseEnded(case, Outcome(Status.CRASHED, reason, node=group.node))
+            yield CaseEnded(case, Outcome(loss.status, reason, node=group.node))
+
+    def _silent(self) -> Iterator[Event]:
+        """End the case of each node that has sent nothing for too long, and begin the rest anew."""
+        now = time.monotonic()
+        step, self._looked_at = min(now - self._looked_at, _MAX_STEP_S), now
+        limit = self._plan.arguments.timeout + _SILENT_S
+        for stream, group in [*self._running.items()]:
+            if group.sender is None or group.makes_environment:
+                continue
+            group.silent_s += step
+            if group.silent_s <= limit:
+                continue
+            del self._running[stream]
+            self._end_silent(stream, group.sender)
+            outcome = group.too_silent()
+            case = group.current or group.left[0]
+            group.ended.add(case)
+            yield CaseEnded(case, outcome)
+            if group.left:
+                group.tries -= 1
+                self._begin(group)
+
+    def _end_silent(self, stream: Any, sender: Sender) -> None:
+        """End a task's process, which may not answer Ray either; nothing waits for it."""
+        with suppress(Exception):
+            self._ray.cancel(stream, force=True, recursive=True)
+            strategies = importlib.import_module("ray.util.scheduling_strategies")
+            strategy = strategies.NodeAffinitySchedulingStrategy(sender.node, soft=False)
+            end = self._ray.remote(num_cpus=0, max_retries=0, scheduling_strategy=strategy)
+            end(end_process).remote(sender.process, sender.begun)
 
     def _cancelled(self) -> Iterator[Event]:
         groups = [*self._running.values(), *self._waiting]
@@ -224,10 +319,22 @@ class _Cluster:
             for case in group.left:
                 yield CaseEnded(case, group.cancelled(case))
 
+    def _all_end(self, outcome: Outcome) -> Iterator[Event]:
+        """End every case with one outcome, except what was measured of it."""
+        groups = [*self._running.values(), *self._waiting]
+        self._waiting.clear()
+        self._end_all()
+        for group in groups:
+            for case in group.left:
+                known = group.measured.get(case)
+                yield CaseEnded(case, known or dataclasses.replace(outcome, node=group.node))
+
     def _end_all(self) -> None:
         """Interrupt every task, which ends its workers; one that does not end is ended."""
         streams = [*self._running]
         self._running.clear()
+        if not self._is_connected():  # Ray would start a cluster to cancel them in
+            return
         for stream in streams:
             self._ray.cancel(stream, force=False, recursive=True)
         if streams:
@@ -240,94 +347,49 @@ class _Cluster:
                     self._ray.cancel(stream, force=True, recursive=True)
 
 
-def _connected(arguments: BenchmarkArguments) -> Any:
-    """Ray, connected to the cluster that is named or that this process knows, else to a new one."""
-    try:
-        ray = importlib.import_module("ray")
-    except ImportError:
-        raise NbbenchError(
-            'executor ray needs Ray; pip install "nbbench[ray]", or ray itself'
-        ) from None
-    if ray.is_initialized():
-        return ray
-    _check_reachable(arguments.address)
-    try:
-        ray.init(address=arguments.address, log_to_driver=False, logging_level="ERROR")
-    except (ConnectionError, ValueError, RuntimeError, OSError) as error:
-        where = quoted(arguments.address) if arguments.address else "a cluster"
-        raise NbbenchError(
-            f"{where} cannot be reached ({error_text(error)}); give address as ray start prints it"
-        ) from None
-    return ray
+class _NodeWatch:
+    """Whether the cluster has a node that can run cases, looked at from time to time.
+
+    ``problem`` says that none has come for too long.
+    """
+
+    def __init__(self, ray: Any, demand: Demand, timeout: float) -> None:
+        self.problem = ""
+        self._ray, self._demand, self._timeout = ray, demand, timeout
+        self._begun = self._looked = time.monotonic()
+        self._lacks_since: float | None = None
+        self._has_run = False
+
+    def check_at_start(self) -> None:
+        """Raise `NbbenchError` if no node has what cases ask for, and none will come."""
+        lack = self._demand.lack(self._ray.nodes())
+        if lack and may_grow(self._ray) is False:
+            raise NbbenchError(f"{lack}; ask for less, or add a node that has it")
+
+    def look(self, runs: bool) -> Iterator[Notice]:
+        """Give notice that no node can run cases, or that those that can are in use."""
+        now = time.monotonic()
+        if now - self._looked < _LOOK_AT_NODES_S:
+            return
+        self._looked = now
+        lack = self._demand.lack(self._ray.nodes())
+        if lack and self._lacks_since is None:
+            self._lacks_since = now
+            yield Notice(f"{lack}; cases wait for a node that has it")
+        elif lack and self._lacks_since is not None:
+            limit = self._timeout if may_grow(self._ray) else _NO_NODE_S
+            waited = now - self._lacks_since
+            if waited > limit:
+                self.problem = f"{lack}, and none has come within {limit:g} s"
+        else:
+            self._lacks_since = None
+        if not (self._has_run or runs or lack) and now - self._begun > _NO_ROOM_S:
+            yield Notice(f"nodes that have {self._demand} are in use; cases wait until one is free")
+            runs = True
+        self._has_run = self._has_run or runs
 
 
-def _check_reachable(address: str | None) -> None:
-    """Raise `NbbenchError` where nothing listens at an address, which Ray would ask for minutes."""
-    host, _, port = (address or "").removeprefix("ray://").rpartition(":")
-    if not (host and port.isdecimal()):
-        return
-    try:
-        socket.create_connection((host.strip("[]"), int(port)), timeout=_REACH_S).close()
-    except (OSError, OverflowError) as error:
-        raise NbbenchError(
-            f"the cluster {quoted(address)} cannot be reached ({error}); give address as ray start "
-            f"prints it"
-        ) from None
-
-
-def _task(ray: Any, arguments: BenchmarkArguments) -> Any:
-    """What Ray is given to place: what a group asks for is its own while it is measured."""
-    options: dict[str, Any] = {
-        "num_cpus": arguments.num_cpus or _cpus_of_smallest_node(ray),
-        "num_gpus": arguments.num_gpus,
-        "resources": arguments.resources or None,
-        "max_retries": 0,  # Ray would repeat cases that have ended
-        "num_returns": "streaming",
-    }
-    if arguments.accelerator_type:
-        options["accelerator_type"] = arguments.accelerator_type
-    return ray.remote(**options)(_measured_on_node)
-
-
-def _groups_at_once(ray: Any, arguments: BenchmarkArguments) -> int:
+def _groups_at_once(ray: Any, demand: Demand) -> int:
     """How many groups Ray is given: more than it can run, and no more than each look is cheap."""
-    each = arguments.num_cpus or _cpus_of_smallest_node(ray)
+    each = demand.amounts.get("CPU", 1.0)
     return max(_MIN_AT_ONCE, 2 * int(ray.cluster_resources().get("CPU", 0.0) / each))
-
-
-def _cpus_of_smallest_node(ray: Any) -> float:
-    """The processors of a whole node, whichever a group comes to."""
-    counts = [node["Resources"].get("CPU", 0.0) for node in ray.nodes() if node["Alive"]]
-    return min((count for count in counts if count), default=1.0)
-
-
-def _measured_on_node(plan: Plan) -> Iterator[tuple[Event, tuple[str, MachineFacts]]]:
-    """Measure cases on this node; yields each event with the node's id and, in the end, facts."""
-    context = importlib.import_module("ray").get_runtime_context()
-    node, machine, unknown = context.get_node_id(), describe_machine(), MachineFacts()
-    here = {"executor": "local", "resume": False, "idle_limit": _IDLE_S, "history": False}
-    plan = dataclasses.replace(plan, arguments=plan.arguments.model_copy(update=here))
-    try:
-        for event in _thinned(measure(plan, lambda: False)):
-            known = isinstance(event, (CaseEnded, CaseVisited))
-            yield event, (node, machine if known else unknown)
-    except BaseException:  # an interrupt: what is warm here would outlive the benchmark
-        close_workers()
-        raise
-
-
-def _thinned(events: Iterable[Event]) -> Iterator[Event]:
-    """Events without the progress of sampling that comes less than a second after the last."""
-    last = 0.0
-    for event in events:
-        if isinstance(event, CaseEvent) and isinstance(event.event, SamplingProgress):
-            if time.monotonic() - last < _PROGRESS_S:
-                continue
-            last = time.monotonic()
-        yield event
-
-
-def _reason(error: Exception) -> str:
-    """Why a task of Ray was lost, in a word or a sentence."""
-    kinds = {"NodeDiedError": "the node died", "WorkerCrashedError": "its process died"}
-    return kinds.get(type(error).__name__, error_text(error))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from contextlib import suppress
 from typing import Any
 
 import ipywidgets as widgets
@@ -67,8 +68,10 @@ class Form:
 
     @property
     def report(self) -> Report | None:
-        """What the last run has measured so far; None before it."""
-        return None if self._job is None else self._job.report()
+        """What the last run has measured so far; None before it, or where it could measure nothing."""
+        with suppress(NbbenchError):
+            return None if self._job is None else self._job.report()
+        return None
 
     def arguments(self) -> BenchmarkArguments:
         """What is filled in; raises `ArgumentError` where it makes no sense."""

@@ -1,0 +1,228 @@
+"""How this process comes to a cluster of Ray: an error within seconds where there is none.
+
+Ray itself waits for a cluster that does not answer, for minutes or for good, and no interrupt ends
+that. So a process of its own asks the cluster first, and Ray connects in a thread.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import importlib
+import os
+import queue
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from typing import Any
+
+from ..errors import NbbenchError
+from ..text import error_text, one_line, quoted, shortened
+from .worker_process import worker_environ
+
+_ANSWER_S = 15.0
+"""Seconds that a cluster has to answer; a quiet one takes less than one."""
+
+_CONNECT_S = 120.0
+"""Seconds that Ray has to connect, or to start a cluster on this machine."""
+
+_LOOK_S = 0.1
+
+_FORMAT = "give address as ray start prints it, like 10.0.0.1:6379"
+
+_TOKEN = (
+    "wants a token; set RAY_AUTH_MODE=token, with the cluster's token in ~/.ray/auth_token or "
+    "RAY_AUTH_TOKEN (ray get-auth-token prints it on the head)"
+)
+
+_ASK = """
+import os, socket, sys
+given = sys.argv[1] or None
+try:
+    import ray
+    from ray._private.services import canonicalize_bootstrap_address
+    ask = ray._raylet.GcsClient
+except Exception:
+    sys.exit()  # another version of Ray: it is left to connect by itself
+try:
+    address = canonicalize_bootstrap_address(given) or ""
+    print(address, flush=True)
+    if address:
+        host, _, port = address.rpartition(":")
+        socket.create_connection((host.strip("[]"), int(port)), timeout=5).close()
+        ask(address=address)
+except BaseException as error:
+    print(f"{type(error).__name__}: {error}", flush=True)
+"""
+"""Prints the address that Ray would take, and then why no cluster answers there, if none does."""
+
+
+def connected(address: str | None, cancelled: Callable[[], bool]) -> Any:
+    """Ray, connected to the cluster that is named or that this process knows, else to a new one.
+
+    None once ``cancelled()``. Raises `NbbenchError` where Ray is missing or no cluster answers.
+    """
+    try:
+        ray = importlib.import_module("ray")
+    except ImportError:
+        raise NbbenchError(
+            'executor ray needs Ray; pip install "nbbench[ray]", or ray itself'
+        ) from None
+    if (address or "").startswith("ray://"):
+        raise NbbenchError(
+            f"address: {quoted(address)} is for Ray's client, which carries no progress; run "
+            f"nbbench on a machine of the cluster, and {_FORMAT}"
+        )
+    if ray.is_initialized():
+        _check_same(ray, address)
+        return ray
+    if not _answers(address, cancelled):
+        return None
+    _connect(ray, address, cancelled)
+    return None if cancelled() else ray
+
+
+def _check_same(ray: Any, address: str | None) -> None:
+    """Raise `NbbenchError` where this process is connected to another cluster than is named."""
+    if address in (None, "", "auto", "local"):
+        return
+    current = ray.get_runtime_context().gcs_address
+    this_node = ray.util.get_node_ip_address()
+    if _resolved(str(address), this_node) & _resolved(current, this_node):
+        return
+    raise NbbenchError(
+        f"address: this process is connected to the cluster {quoted(current)} already, not to "
+        f"{quoted(address)}; call ray.shutdown() first, or leave address out"
+    )
+
+
+def _resolved(address: str, this_node: str) -> set[tuple[str, str]]:
+    """The numbers that an address stands for, each with its port."""
+    host, _, port = address.rpartition(":")
+    host = host.strip("[]")
+    found = {host}
+    with suppress(OSError, UnicodeError):
+        found |= {str(entry[4][0]) for entry in socket.getaddrinfo(host, None)}
+    if any(number.startswith("127.") or number == "::1" for number in found):
+        found.add(this_node)  # Ray knows this machine by its number in the network
+    return {(number, port) for number in found}
+
+
+def _answers(address: str | None, cancelled: Callable[[], bool]) -> bool:
+    """Whether to go on: a cluster answers, or Ray will start one; False once cancelled."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", _ASK, address or ""],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env=worker_environ(sys.executable),
+        text=True,
+        errors="replace",
+        start_new_session=True,  # an interrupt is for this process alone
+    )
+    lines: list[str] = []
+    assert process.stdout is not None
+    reader = threading.Thread(target=lambda: lines.extend(process.stdout or ()), daemon=True)
+    reader.start()
+    deadline, is_silent = time.monotonic() + _ANSWER_S, True
+    try:
+        while not cancelled() and time.monotonic() < deadline and is_silent:
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(_LOOK_S)
+                is_silent = False
+    finally:
+        process.kill()
+        process.wait()
+        reader.join(_LOOK_S)
+    if cancelled():
+        return False
+    asked = lines[0].strip() if lines else address or ""
+    problem = one_line("".join(lines[1:]).strip())
+    if is_silent:
+        problem = f"it has not answered within {_ANSWER_S:g} s"
+    if problem:
+        _refuse(address, asked, problem)
+    return True
+
+
+def _refuse(address: str | None, asked: str, problem: str) -> None:
+    """Raise `NbbenchError` that says why a cluster does not answer, except where Ray mends it."""
+    named_by = "" if address not in (None, "", "auto") else _source()
+    shown = quoted(asked) if named_by else quoted(address)
+    if not named_by and asked not in ("", address):  # it has another name for this machine
+        shown += f" ({asked})"
+    if "InvalidAuthToken" in problem or problem.startswith("AuthenticationError"):
+        if named_by == _FOUND:  # Ray takes the token of this machine for a cluster of its own
+            return
+        raise NbbenchError(f"the cluster {shown}{named_by} {_TOKEN}")
+    kind, _, text = problem.partition(": ")
+    if kind in ("ConnectionRefusedError", "TimeoutError", "gaierror", "OSError", "RpcError"):
+        problem = text or problem
+    advice = _FORMAT if not named_by else "end it with ray stop, start another or give address"
+    if named_by and named_by != _FOUND:
+        advice = "set RAY_ADDRESS as ray start prints it, or unset it"
+    raise NbbenchError(
+        f"the cluster {shown}{named_by} cannot be reached ({shortened(problem, 200)}); {advice}"
+    )
+
+
+_FOUND = ", the last that was started on this machine,"
+
+
+def _source() -> str:
+    """Where the address of a cluster is from that no argument names."""
+    return ", which RAY_ADDRESS names," if os.environ.get("RAY_ADDRESS") else _FOUND
+
+
+def _connect(ray: Any, address: str | None, cancelled: Callable[[], bool]) -> None:
+    """Have Ray connect, or start a cluster on this machine; once cancelled it is left to itself."""
+    handler = _handler_of_sigterm()
+    connect = partial(ray.init, address=address, log_to_driver=False, logging_level="ERROR")
+    ends: queue.Queue[BaseException | None] = queue.Queue()
+    threading.Thread(target=_run, args=(connect, ends), daemon=True, name="nbbench-ray").start()
+    deadline = time.monotonic() + _CONNECT_S
+    where = f"the cluster {quoted(address)}" if address else "a cluster of Ray"
+    while not cancelled():
+        with suppress(queue.Empty):
+            error = ends.get(timeout=_LOOK_S)
+            _restore_sigterm(handler)
+            if error is not None:
+                raise NbbenchError(
+                    f"{where} cannot be reached ({error_text(error)}); {_FORMAT}"
+                ) from None
+            return
+        if time.monotonic() > deadline:
+            raise NbbenchError(
+                f"{where} has not been reached within {_CONNECT_S:g} s; look at it with ray status"
+            )
+
+
+def _run(act: Callable[[], object], ends: queue.Queue[BaseException | None]) -> None:
+    try:
+        act()
+    except BaseException as error:
+        ends.put(error)
+    else:
+        ends.put(None)
+        threading.Event().wait()  # a cluster of this machine ends with the thread that began it
+
+
+def _handler_of_sigterm() -> int | None:
+    """What the system calls at SIGTERM; Ray puts its own there, which prints its stack."""
+    with suppress(AttributeError):
+        get = ctypes.pythonapi.PyOS_getsig
+        get.restype, get.argtypes = ctypes.c_void_p, [ctypes.c_int]
+        return int(get(signal.SIGTERM) or 0)
+    return None
+
+
+def _restore_sigterm(handler: int | None) -> None:
+    if handler is not None:
+        put = ctypes.pythonapi.PyOS_setsig
+        put.restype, put.argtypes = ctypes.c_void_p, [ctypes.c_int, ctypes.c_void_p]
+        put(signal.SIGTERM, handler)

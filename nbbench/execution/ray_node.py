@@ -1,0 +1,75 @@
+"""What runs on a node of a cluster: the cases of one group, in a task of Ray."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import os
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+
+import psutil
+
+from ..machine.machine import MachineFacts, describe_machine
+from ..plan.plan import Plan
+from ..worker.messages import SamplingProgress
+from .events import CaseEnded, CaseEvent, CaseVisited, Event
+from .fork_server import close_workers
+from .measure import measure
+
+_PROGRESS_S = 1.0
+"""How often a node tells how sampling goes: a thousand of them do."""
+
+_IDLE_S = 3.0
+"""How long a worker stays warm on a node for the next group."""
+
+
+@dataclass(frozen=True)
+class Sender:
+    """The process of Ray that an event comes from, by Ray's id of its node and since when it runs.
+
+    ``machine`` is known with the end of cases alone: it is long, and events are many.
+    """
+
+    node: str
+    process: int
+    begun: float
+    machine: MachineFacts
+
+
+def measured_on_node(plan: Plan) -> Iterator[tuple[Event | None, Sender]]:
+    """Measure cases on this node; yields each event with where it is from, and at first None."""
+    context = importlib.import_module("ray").get_runtime_context()
+    own = psutil.Process()
+    unknown = Sender(context.get_node_id(), own.pid, own.create_time(), MachineFacts())
+    yield None, unknown
+    known = dataclasses.replace(unknown, machine=describe_machine())
+    local = {"executor": "local", "resume": False, "idle_limit": _IDLE_S, "history": False}
+    plan = dataclasses.replace(plan, arguments=plan.arguments.model_copy(update=local))
+    try:
+        for event in _thinned(measure(plan, lambda: False)):
+            yield event, known if isinstance(event, (CaseEnded, CaseVisited)) else unknown
+    except BaseException:  # an interrupt: what is warm on the node would outlive the benchmark
+        close_workers()
+        raise
+
+
+def end_process(number: int, begun: float) -> None:
+    """End a process of this node that answers no more; not another that has got its number."""
+    with suppress(psutil.Error):
+        process = psutil.Process(number)
+        if process.create_time() == begun and number != os.getpid():
+            process.kill()
+
+
+def _thinned(events: Iterable[Event]) -> Iterator[Event]:
+    """Events without the progress of sampling that comes less than a second after the last."""
+    last = 0.0
+    for event in events:
+        if isinstance(event, CaseEvent) and isinstance(event.event, SamplingProgress):
+            if time.monotonic() - last < _PROGRESS_S:
+                continue
+            last = time.monotonic()
+        yield event
