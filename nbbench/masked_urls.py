@@ -34,7 +34,7 @@ def has_mask(text: str) -> bool:
 
 
 def _without_its_secrets(url: re.Match[str]) -> str:
-    """A URL without what is secret in it; the quote that ends it, where one begins it, is no part."""
+    """A URL without what is secret in it; quotes that it stands in are no part of it."""
     rest, behind = url["rest"], ""
     end = _QUOTE_BEHIND.search(rest)
     if end and url.string[: url.start()].endswith(end["quote"]):

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import re
 import subprocess
 import sys
 import time
+from contextlib import suppress
 
 import psutil
 import pytest
 
 import nbbench
-from nbbench import ArgumentError
+from nbbench import NbbenchError
 from nbbench.execution.ray_cluster import groups_of
 from nbbench.worker.case import Case, Status
 from tests.conftest import wait_until
@@ -186,15 +188,110 @@ def test_cases_are_grouped_only_where_they_are_compared():
     assert groups_of([one, other, larger], compared=True) == [[one, other], [larger]]
 
 
-def test_arguments_of_a_cluster_without_one_are_refused():
-    with pytest.raises(ArgumentError, match="num_cpus"):
-        nbbench.run("m", num_cpus=2)
+def tasks_of_ray():
+    """The processes of Ray, started by these tests, that measure now."""
+    found = []
+    for process in psutil.Process().children(recursive=True):
+        with suppress(psutil.Error):
+            if "measured_on_node" in " ".join(process.cmdline()):
+                found.append(process)
+    return found
 
 
-def test_a_cluster_that_is_not_there_is_a_sentence():
-    code = (
-        "import nbbench\n"
-        "nbbench.run('bert-tiny', executor='ray', address='127.0.0.1:1', progress=False)"
+def test_a_process_of_ray_that_hangs_is_a_timeout_and_costs_no_other_case(cluster, monkeypatch):
+    monkeypatch.setattr("nbbench.execution.ray_cluster._SILENT_S", 2.0)
+    given = arguments(2, executions=["eager", "graph"], baseline="eager", timeout=4)
+    given["models"], given["configs"] = given["models"][:1], given["configs"][:1]
+    given["configs"][0]["wait_s"] = 1.0
+    given.pop("progress")
+    job = nbbench.submit(**given)
+    wait_until(lambda: job.progress.phase == "warming")
+    (stopped,) = tasks_of_ray()
+    stopped.suspend()
+    assert job.wait(60)
+    outcomes = [result.outcome for result in job.report().results]
+    assert [outcome.status for outcome in outcomes] == [Status.TIMEOUT, Status.OK]
+    assert re.match(r"node \d has sent nothing for \d s while warming", outcomes[0].reason)
+    wait_until(lambda: not stopped.is_running(), 30)
+
+
+def test_a_process_of_ray_that_is_killed_is_no_node_that_is_gone(cluster):
+    given = arguments(1)
+    given["configs"][0]["wait_s"] = 1.0
+    given.pop("progress")
+    job = nbbench.submit(**given)
+    wait_until(lambda: job.progress.phase == "warming")
+    (killed,) = tasks_of_ray()
+    killed.kill()
+    assert job.wait(60)
+    assert job.report().speed.status.tolist() == ["ok"]
+    (notice,) = [notice for notice in job.progress.notices if "begin again" in notice]
+    assert re.match(r"the process of Ray on node \d died; 1 of 1 case begin again", notice)
+
+
+def test_what_no_node_has_is_refused_at_once(cluster):
+    with pytest.raises(NbbenchError, match="no node has 99 processors; the largest has 1"):
+        nbbench.run(**arguments(1, num_cpus=99))
+
+
+def test_another_cluster_than_this_process_is_connected_to_is_refused(cluster):
+    made, _ = cluster
+    with pytest.raises(NbbenchError, match=f"connected to the cluster '{made.address}' already"):
+        nbbench.run(**arguments(1, address="10.9.9.9:1234"))
+    assert nbbench.run(**arguments(1, address=made.address)).speed.status.tolist() == ["ok"]
+
+
+def test_a_node_without_nbbench_is_named(cluster, monkeypatch, tmp_path):
+    made, _ = cluster
+    monkeypatch.setenv("PYTHONPATH", os.environ["PYTHONPATH"].partition(os.pathsep)[0])
+    bare = made.add_node(num_cpus=1, resources={"bare": 1})
+    given = arguments(1, address=made.address, resources={"bare": 1})
+    script = tmp_path / "script.py"  # Ray's workers find what lies beside it
+    script.write_text(f"import nbbench\nprint(nbbench.run(**{given!r}).speed.reason[0])")
+    root = os.path.dirname(os.path.dirname(nbbench.__file__))
+    path = os.pathsep.join([os.environ["PYTHONPATH"], root])
+    environ = {**os.environ, "PYTHONPATH": path}
+    ended = subprocess.run(
+        [sys.executable, script.name], cwd=tmp_path, env=environ, capture_output=True, text=True
     )
-    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert "cannot be reached" in ended.stderr
+    made.remove_node(bare)
+    assert re.search(r"node \S+ has no nbbench; install it there.*after 3 tries", ended.stdout)
+
+
+def test_without_any_node_left_it_ends_with_rows_that_say_so(cluster, monkeypatch):
+    monkeypatch.setattr("nbbench.execution.ray_node_watch._NO_NODE_S", 3.0)
+    made, nodes = cluster
+    given = arguments(NODES + 1)
+    for config in given["configs"]:
+        config["wait_s"] = 1.0
+    given.pop("progress")
+    job = nbbench.submit(**given)
+    wait_until(lambda: job.progress.phase == "warming")
+    while nodes:
+        made.remove_node(nodes.pop(), allow_graceful=False)
+    assert job.wait(120)
+    speed = job.report().speed
+    assert set(speed.status) == {"error"}
+    assert speed.reason.str.contains("no node has a processor, and none has come within 3 s").all()
+    assert any("cases wait for a node" in notice for notice in job.progress.notices)
+    nodes.extend(made.add_node(num_cpus=1) for _ in range(NODES))
+    made.wait_for_nodes()
+
+
+def test_rays_shutdown_amid_a_benchmark_leaves_a_row_for_each_case(cluster):
+    made, _ = cluster
+    given = arguments(NODES + 2)
+    for config in given["configs"]:
+        config["wait_s"] = 1.0
+    given.pop("progress")
+    job = nbbench.submit(**given)
+    wait_until(lambda: job.progress.phase == "warming")
+    ray.shutdown()
+    assert job.wait(60)
+    ray.init(address=made.address, log_to_driver=False)
+    assert job.problem == ""
+    speed = job.report().speed
+    assert len(speed) == NODES + 2
+    assert set(speed.status) <= {"ok", "cancelled"}
+    reasons = set(speed.reason[speed.status == "cancelled"])
+    assert reasons == {"Ray was shut down in this process (ray.shutdown) before it had ended"}

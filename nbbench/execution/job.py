@@ -54,7 +54,8 @@ class Job:
     called with each `Result` as its case ends, in the job's thread; one that raises is not called
     again, and `report` warns of it. ``save`` is a file that the report is written to, each case as
     it ends. ``on_end`` is given the report before `wait` returns. ``problem`` says what failed
-    beside the measuring; where nothing could be measured for it, `report` raises it. What is not ``is_timed`` needs no quiet machine, and is no estimate.
+    beside the measuring; `report` raises it where nothing could be measured for it. What is not
+    ``is_timed`` needs no quiet machine, and is no estimate.
     """
 
     def __init__(
@@ -164,7 +165,7 @@ class Job:
             self._done.set()
 
     def _watch_machine(self, load: LoadWatch) -> None:
-        """Warn of what makes numbers unsteady on this machine, where it is the one that measures."""
+        """Warn of what makes numbers unsteady on this machine, where it is what measures."""
         if not self._is_elsewhere:
             self.progress.warn(notices(self._recorder.machine))
             self._listeners.append(WatchLoad(load, self.progress.warn))

@@ -22,10 +22,11 @@ from ..text import counted
 from ..worker.case import AXES, Case, Outcome, Phase, Status
 from ..worker.messages import CaseMeasured, PhaseChanged
 from .events import CaseEnded, CaseEvent, CaseVisited, Event, Notice, cancelled_while
-from .ray_connection import connected
-from .ray_demand import Demand, may_grow
+from .ray_connection import connected, of_ray
+from .ray_demand import Demand
 from .ray_loss import Loss, loss_of
 from .ray_node import Sender, end_process, measured_on_node
+from .ray_node_watch import NodeWatch
 from .resume import history_to_resume
 
 MAX_TRIES = 3
@@ -34,7 +35,7 @@ MAX_TRIES = 3
 _MIN_AT_ONCE = 200
 """How many groups Ray is given to run, at least; every event looks at all of them."""
 
-_WAIT_S = 0.1
+_WAIT_S = 0.05
 _CANCEL_S = 2.0
 """Seconds that a task has to end its cases before its process is ended."""
 
@@ -43,13 +44,6 @@ _MAX_STEP_S = 1.0
 
 _SILENT_S = 20.0
 """Seconds beyond ``timeout`` that a node may be silent: its own worker times a case out before."""
-
-_LOOK_AT_NODES_S = 2.0
-_NO_NODE_S = 10.0
-"""Seconds that cases wait for a node in a cluster that no autoscaler is known to enlarge."""
-
-_NO_ROOM_S = 15.0
-"""Seconds after which a notice says that nodes are in use."""
 
 _WAYS = (
     "framework", "environment", "dtype", "quantization", "attention", "execution", "compile_mode",
@@ -161,7 +155,7 @@ class _Cluster:
         self._running: dict[Any, _Group] = {}
         self._waiting: deque[_Group] = deque()
         self._at_once = _groups_at_once(ray, self._demand)
-        self._watch = _NodeWatch(ray, self._demand, plan.arguments.timeout)
+        self._watch = NodeWatch(ray, self._demand, plan.arguments.timeout)
         self._looked_at = time.monotonic()
 
     def measured(self, cancelled: Callable[[], bool]) -> Iterator[Event]:
@@ -188,15 +182,19 @@ class _Cluster:
             if cancelled():
                 yield from self._cancelled()
                 return
-            if not self._is_connected():
-                raise NbbenchError("Ray was shut down")
             yield from self._watch.look(any(g.sender for g in self._running.values()))
             if self._watch.problem:
                 yield from self._all_end(Outcome(Status.ERROR, self._watch.problem))
                 return
+            self._check_connected()
             for stream in self._ready():
                 yield from self._received(stream)
             yield from self._silent()
+
+    def _check_connected(self) -> None:
+        """Raise where Ray was shut down: what asks it for a task then ends this process."""
+        if not self._is_connected():
+            raise NbbenchError("Ray was shut down")
 
     def _is_connected(self) -> bool:
         """Whether Ray still has the tasks of this benchmark."""
@@ -225,13 +223,16 @@ class _Cluster:
         return left
 
     def _ready(self) -> list[Any]:
-        """The tasks that have something to say, after waiting a moment for the first."""
+        """The tasks that have something to say; none after a moment in which nothing came.
+
+        The moment is not waited in Ray, which ends this process if it is shut down meanwhile.
+        """
         streams = [*self._running]
-        ready, _ = self._ray.wait(streams, timeout=_WAIT_S, fetch_local=True)
-        if ready:
-            ready, _ = self._ray.wait(
-                streams, num_returns=len(streams), timeout=0, fetch_local=True
-            )
+        ready, _ = of_ray(self._ray, "wait")(
+            streams, num_returns=len(streams), timeout=0, fetch_local=True
+        )
+        if not ready:
+            time.sleep(_WAIT_S)
         return list(ready)
 
     def _begin(self, group: _Group) -> None:
@@ -243,8 +244,9 @@ class _Cluster:
         """What a task has to say next, its end included."""
         group = self._running[stream]
         group.silent_s = 0.0
+        self._check_connected()
         try:
-            event, sender = self._ray.get(next(stream))
+            event, sender = of_ray(self._ray, "get")(next(stream))
         except StopIteration:
             del self._running[stream]
             if group.left:
@@ -333,60 +335,31 @@ class _Cluster:
         """Interrupt every task, which ends its workers; one that does not end is ended."""
         streams = [*self._running]
         self._running.clear()
-        if not self._is_connected():  # Ray would start a cluster to cancel them in
+        done: dict[Any, Any] = {}
+        with suppress(NbbenchError):
+            for stream in streams:
+                self._check_connected()
+                of_ray(self._ray, "cancel")(stream, force=False, recursive=True)
+                done[stream.completed()] = stream
+            deadline = time.monotonic() + _CANCEL_S
+            while done and time.monotonic() < deadline:
+                self._check_connected()
+                ended, _ = of_ray(self._ray, "wait")(
+                    [*done], num_returns=len(done), timeout=0, fetch_local=False
+                )
+                for ref in ended:
+                    del done[ref]
+                time.sleep(_WAIT_S if done else 0.0)
+            for stream in done.values():
+                self._check_connected()
+                of_ray(self._ray, "cancel")(stream, force=True, recursive=True)
+            self._check_connected()
             return
-        for stream in streams:
-            self._ray.cancel(stream, force=False, recursive=True)
-        if streams:
-            done = [stream.completed() for stream in streams]
-            _, left = self._ray.wait(
-                done, num_returns=len(done), timeout=_CANCEL_S, fetch_local=False
-            )
-            for stream, ref in zip(streams, done, strict=True):
-                if ref in left:
-                    self._ray.cancel(stream, force=True, recursive=True)
+        _left_behind.extend([*streams, *done])
 
 
-class _NodeWatch:
-    """Whether the cluster has a node that can run cases, looked at from time to time.
-
-    ``problem`` says that none has come for too long.
-    """
-
-    def __init__(self, ray: Any, demand: Demand, timeout: float) -> None:
-        self.problem = ""
-        self._ray, self._demand, self._timeout = ray, demand, timeout
-        self._begun = self._looked = time.monotonic()
-        self._lacks_since: float | None = None
-        self._has_run = False
-
-    def check_at_start(self) -> None:
-        """Raise `NbbenchError` if no node has what cases ask for, and none will come."""
-        lack = self._demand.lack(self._ray.nodes())
-        if lack and may_grow(self._ray) is False:
-            raise NbbenchError(f"{lack}; ask for less, or add a node that has it")
-
-    def look(self, runs: bool) -> Iterator[Notice]:
-        """Give notice that no node can run cases, or that those that can are in use."""
-        now = time.monotonic()
-        if now - self._looked < _LOOK_AT_NODES_S:
-            return
-        self._looked = now
-        lack = self._demand.lack(self._ray.nodes())
-        if lack and self._lacks_since is None:
-            self._lacks_since = now
-            yield Notice(f"{lack}; cases wait for a node that has it")
-        elif lack and self._lacks_since is not None:
-            limit = self._timeout if may_grow(self._ray) else _NO_NODE_S
-            waited = now - self._lacks_since
-            if waited > limit:
-                self.problem = f"{lack}, and none has come within {limit:g} s"
-        else:
-            self._lacks_since = None
-        if not (self._has_run or runs or lack) and now - self._begun > _NO_ROOM_S:
-            yield Notice(f"nodes that have {self._demand} are in use; cases wait until one is free")
-            runs = True
-        self._has_run = self._has_run or runs
+_left_behind: list[Any] = []
+"""Tasks of a Ray that was shut down: to let go of one while Ray ends would end this process."""
 
 
 def _groups_at_once(ray: Any, demand: Demand) -> int:

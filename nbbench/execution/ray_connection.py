@@ -79,12 +79,23 @@ def connected(address: str | None, cancelled: Callable[[], bool]) -> Any:
             f"nbbench on a machine of the cluster, and {_FORMAT}"
         )
     if ray.is_initialized():
+        if importlib.import_module("ray.util.client").ray.is_connected():
+            raise NbbenchError(
+                "this process is connected by Ray's client (ray://), which carries no progress; "
+                "call ray.shutdown(), and run nbbench on a machine of the cluster"
+            )
         _check_same(ray, address)
         return ray
     if not _answers(address, cancelled):
         return None
     _connect(ray, address, cancelled)
     return None if cancelled() else ray
+
+
+def of_ray(ray: Any, name: str) -> Any:
+    """A function of Ray without what starts a cluster where none is connected any more."""
+    function = getattr(ray, name)
+    return getattr(function, "__wrapped__", function)
 
 
 def _check_same(ray: Any, address: str | None) -> None:

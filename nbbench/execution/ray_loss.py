@@ -10,6 +10,7 @@ from ..text import error_text, one_line, shortened
 from ..worker.case import Status
 
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
+_ADDRESS = re.compile(r"\bip=([^\s,)]+)")
 _MISSING = re.compile(r"No module named '(nbbench[\w.]*)'")
 _VERSION = re.compile(r"nbbench[./]")
 
@@ -49,9 +50,9 @@ def _is_a(error: BaseException, name: str) -> bool:
 
 def _failed_task(error: Any, node: str) -> Loss:
     """Of a task that raised before or beside its cases: nbbench catches all that those raise."""
-    ip = getattr(error, "ip", "")
-    where = f"node {ip}" if ip else node or "a node"
     text = _ANSI.sub("", str(error))
+    address = _ADDRESS.search(text)
+    where = f"node {address[1]}" if address else node or "a node"
     missing = _MISSING.search(text)
     if missing and missing[1] == "nbbench":
         reason = f"{where} has no nbbench; install it there, in the Python that Ray runs in"

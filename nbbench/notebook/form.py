@@ -68,7 +68,7 @@ class Form:
 
     @property
     def report(self) -> Report | None:
-        """What the last run has measured so far; None before it, or where it could measure nothing."""
+        """What the last run has measured so far; None before it, or if it could measure nothing."""
         with suppress(NbbenchError):
             return None if self._job is None else self._job.report()
         return None
