@@ -35,6 +35,7 @@ from .listeners import (
     recent_results,
 )
 from .progress import Progress
+from .resume import extras_of
 from .turn import Turn
 
 Measure: TypeAlias = Callable[[Callable[[], bool]], Iterator[Event]]
@@ -82,7 +83,9 @@ class Job:
         if self._autosave is not None:
             self._listeners.append(self._autosave)
         self._history = (
-            KeepHistory(self._recorder, self.progress.warn) if plan.arguments.history else None
+            KeepHistory(self._recorder, self.progress.warn, extras_of(plan.arguments))
+            if plan.arguments.history
+            else None
         )
         if self._history is not None:
             self._listeners.append(self._history)

@@ -22,10 +22,18 @@ from ..plan.plan import Plan
 from ..text import error_text, quoted
 from ..worker.case import AXES, Case, Outcome, Phase, Status
 from ..worker.messages import CaseMeasured, PhaseChanged, SamplingProgress
-from .events import CaseEnded, CaseEvent, CaseVisited, Event, Notice, cancelled_while
+from .events import (
+    CaseEnded,
+    CaseEvent,
+    CaseVisited,
+    Event,
+    Notice,
+    SizeMeasured,
+    cancelled_while,
+)
 from .fork_server import close_workers
 from .measure import measure
-from .resume import history_to_resume
+from .resume import extras_of, found_case, history_to_resume
 
 MAX_TRIES = 3
 """How often a case is begun whose node dies."""
@@ -146,17 +154,20 @@ class _Cluster:
 
     def _unmeasured(self) -> Generator[Event, None, list[Case]]:
         """The cases that are to be measured; those that are known, or have no model, end here."""
-        store = history_to_resume() if self._plan.arguments.resume else None
+        asked = self._plan.arguments
+        store = history_to_resume(extras_of(asked)) if asked.resume else None
         left = []
         for case in self._plan.cases:
-            problem = self._plan.problems.get(case.model)
+            problem, found = self._plan.problems.get(case.model), None
             outcome = Outcome(Status.ERROR, problem, Phase.RESOLVING) if problem else None
             if outcome is None and store is not None:
-                outcome = store.find_on_nodes(case)
+                known = store.find_on_nodes(case)
+                outcome = None if known is None else known.outcome
+                found = known and case.searched and found_case(case, known.case)
             if outcome is None:
                 left.append(case)
             else:
-                yield CaseEnded(case, outcome, is_old=not problem)
+                yield CaseEnded(case, outcome, is_old=not problem, found=found or None)
         if store is not None:
             store.close()
         return left
@@ -317,9 +328,14 @@ def _measured_on_node(plan: Plan) -> Iterator[tuple[Event, tuple[str, MachineFac
 
 
 def _thinned(events: Iterable[Event]) -> Iterator[Event]:
-    """Events without the progress of sampling that comes less than a second after the last."""
+    """Events without the progress of sampling that comes less than a second after the last.
+
+    Sizes of a search are left out, too: the next run may try them on another node.
+    """
     last = 0.0
     for event in events:
+        if isinstance(event, SizeMeasured):
+            continue
         if isinstance(event, CaseEvent) and isinstance(event.event, SamplingProgress):
             if time.monotonic() - last < _PROGRESS_S:
                 continue

@@ -16,6 +16,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 
 from ..machine.available import available_memory
 from ..machine.reference_level import keep_levels, level_key, read_levels
@@ -39,13 +40,23 @@ MAX_VISITS = 30
 
 @dataclass
 class _Visited:
-    """A case with the outcomes of its visits so far."""
+    """A case with the outcomes of its visits so far: of ``before`` of them in an earlier run."""
 
     case: Case
     supervisor: Supervisor
     outcomes: list[Outcome] = field(default_factory=list)
     merged: Outcome | None = None
     ended: bool = False
+    before: int = 0
+
+    @classmethod
+    def of(cls, case: Case, supervisor: Supervisor, begun: Outcome | None) -> _Visited:
+        """A case, with what its visits have measured in an earlier run that did not end."""
+        if begun is None:
+            return cls(case, supervisor)
+        made = cls(case, supervisor, [begun], begun)
+        made.before = len(made.visits)
+        return made
 
     @property
     def visits(self) -> list[Visit]:
@@ -96,7 +107,8 @@ class _Visited:
         """End with a failure, whatever visits before it have measured."""
         self.ended, self.merged = True, None
         if self.outcomes:
-            before = f"in visit {len(self.outcomes) + 1}, after {len(self.outcomes)} that went well"
+            count = max(len(self.outcomes), len(self.visits))
+            before = f"in visit {count + 1}, after {count} that went well"
             wall_s = sum(each.wall_s for each in (*self.outcomes, outcome))
             outcome = replace(outcome, reason=f"{outcome.reason} ({before})", wall_s=wall_s)
         return CaseEnded(self.case, outcome, self.supervisor.facts)
@@ -128,6 +140,7 @@ def run_rounds(
     predict_s: float = 0.0,
     ceilings: bool = False,
     skip_larger: bool = False,
+    begun: Mapping[Case, Outcome] = MappingProxyType({}),
 ) -> Iterator[Event]:
     """Yield the events of every visit, and the end of every case.
 
@@ -136,9 +149,12 @@ def run_rounds(
     visited end with what was measured, and the others as ``skipped``. Cases that can be predicted
     in ``predict_s`` are, and with ``ceilings`` what their devices can do is measured, too. With
     ``skip_larger`` cases are not begun that are larger than one that ran out of memory, and else
-    the same.
+    the same. ``begun`` has what visits of an earlier run have measured, which others follow.
     """
-    known = [_Visited(case, supervisors[case.framework, case.environment]) for case in cases]
+    known = [
+        _Visited.of(case, supervisors[case.framework, case.environment], begun.get(case))
+        for case in cases
+    ]
     active, levels = list(known), read_levels()
     order = random.Random(cases[0].seed if cases else 0)
     of_run, too_large = CeilingsOfRun() if ceilings else None, TooLarge()
@@ -187,7 +203,7 @@ def _visit(
     cancelled: Callable[[], bool],
 ) -> Generator[Event, None, Outcome]:
     """One visit of a case, and its end if that was the last; ``by_itself``: nothing is compared."""
-    case = visited.case
+    case, number = visited.case, visited.before + number
     if cancelled():
         yield visited.end(Outcome.skipped())
         return Outcome.skipped()
@@ -207,6 +223,12 @@ def _visit(
     else:
         yield visited.fail(outcome)
     return outcome
+
+
+def is_measured(case: Case, outcome: Outcome, supervisor: Supervisor) -> bool:
+    """Whether an outcome is all that a run comes to, rather than what it had until it was ended."""
+    visited = _Visited.of(case, supervisor, outcome)
+    return outcome.status is not Status.OK or visited.is_exhausted or visited.is_precise
 
 
 def available_bytes(case: Case) -> int:

@@ -13,7 +13,7 @@ import platformdirs
 
 from ..errors import OutputError
 from ..text import quoted
-from .columns import COLUMNS
+from .columns import COLUMNS, UNSHOWN
 
 SWITCH = "NBBENCH_HISTORY"
 """The variable that switches the history off, or names another file for it."""
@@ -121,22 +121,44 @@ def _make_tables(connection: sqlite3.Connection) -> None:
 
 
 def _add_missing_columns(connection: sqlite3.Connection) -> None:
-    """Add the columns that came after a database was made: every new axis has one."""
-    if not _missing_columns(connection):
+    """Add what came after a database was made: every new axis has a column."""
+    if not _missing_columns(connection) and _has_begun_cases(connection):
         return
     connection.execute("BEGIN IMMEDIATE")
     try:
-        for name in _missing_columns(connection):  # another process may have been first
-            connection.execute(f"ALTER TABLE cases ADD COLUMN {name} {COLUMNS[name].kind}")
+        for name, kind in _missing_columns(connection).items():  # another process may be first
+            connection.execute(f"ALTER TABLE cases ADD COLUMN {name} {kind}")
+        connection.execute(_BEGUN_CASES)
+        connection.execute(_PLANNED)
         connection.execute("COMMIT")
     except BaseException:
         connection.execute("ROLLBACK")
         raise
 
 
-def _missing_columns(connection: sqlite3.Connection) -> list[str]:
+def _missing_columns(connection: sqlite3.Connection) -> dict[str, str]:
     present = {row[1] for row in connection.execute("PRAGMA table_info(cases)")}
-    return [name for name in COLUMNS if name not in present]
+    wanted = {**{name: column.kind for name, column in COLUMNS.items()}, **UNSHOWN}
+    return {name: kind for name, kind in wanted.items() if name not in present}
+
+
+def _has_begun_cases(connection: sqlite3.Connection) -> bool:
+    found = connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'begun_cases'").fetchone()
+    return found is not None
+
+
+_BEGUN_CASES = (
+    "CREATE TABLE IF NOT EXISTS begun_cases (key TEXT NOT NULL, environment TEXT NOT NULL,"
+    " machine TEXT NOT NULL, kept REAL NOT NULL, extras TEXT, content BLOB NOT NULL,"
+    " PRIMARY KEY (key, environment, machine)) WITHOUT ROWID"
+)
+"""Cases with their visits so far, which a run takes over that is resumed: of those that have not
+ended, and of the sizes that a search tries, whose own case has not."""
+
+_PLANNED = (
+    "CREATE INDEX IF NOT EXISTS cases_by_planned ON cases (planned, ended)"
+    " WHERE planned IS NOT NULL"
+)
 
 
 _MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (_make_tables,)

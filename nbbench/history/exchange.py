@@ -15,11 +15,13 @@ from ..errors import OutputError
 from ..report.environment import WorkerFacts
 from ..text import quoted
 from ..worker.checked import checked
-from .columns import COLUMNS, values_of
+from .columns import COLUMNS, UNSHOWN, values_of
 from .database import open_history
 from .store import insert_environment, insert_run, read_result
 
 _FORMAT, _VERSION = "nbbench history", 1
+
+_UNSHOWN = {"planned": str, "position": int, "extras": str}
 
 
 def export_history(database: Path, file: Path) -> int:
@@ -27,19 +29,20 @@ def export_history(database: Path, file: Path) -> int:
     connection = open_history(database)
     rows = connection.execute(
         "SELECT runs.uuid, begun, machine, machine_hash, environments.content, ended, cases.content"
-        " FROM cases JOIN runs ON runs.id = run"
+        f", {', '.join(UNSHOWN)} FROM cases JOIN runs ON runs.id = run"
         " LEFT JOIN environments ON environments.id = environment_id ORDER BY cases.id"
     )
     count = 0
     try:
         with _opened(file, "wt") as lines:
             lines.write(json.dumps({"format": _FORMAT, "version": _VERSION}) + "\n")
-            for run, begun, machine, hashed, environment, ended, content in rows:
+            for run, begun, machine, hashed, environment, ended, content, *unshown in rows:
                 entry = {
                     "run": run, "begun": begun, "machine": json.loads(machine),
                     "machine_hash": hashed,
                     "environment": None if environment is None else json.loads(environment),
                     "ended": ended, "result": json.loads(zlib.decompress(content)),
+                    **dict(zip(UNSHOWN, unshown, strict=True)),
                 }  # fmt: skip
                 lines.write(json.dumps(entry) + "\n")
                 count += 1
@@ -84,6 +87,7 @@ def prune_history(database: Path, before: datetime | None) -> int:
         moment = float("inf") if before is None else before.timestamp()
         connection.execute("BEGIN IMMEDIATE")
         removed = connection.execute("DELETE FROM cases WHERE ended < ?", (moment,)).rowcount
+        connection.execute("DELETE FROM begun_cases WHERE kept < ?", (moment,))
         connection.execute("DELETE FROM runs WHERE id NOT IN (SELECT run FROM cases)")
         connection.execute(
             "DELETE FROM environments WHERE id NOT IN"
@@ -110,11 +114,20 @@ def _add(connection: sqlite3.Connection, entry: dict[str, Any]) -> int:
     if environment is not None:
         worker = checked(WorkerFacts, environment, "environment")
         environment = insert_environment(connection, worker)
-    names = ", ".join(COLUMNS)
+    names = ", ".join((*UNSHOWN, *COLUMNS))
+    unshown = [checked(kind | None, entry.get(name)) for name, kind in _UNSHOWN.items()]
     return connection.execute(
         f"INSERT OR IGNORE INTO cases (run, environment_id, ended, key, {names}, content)"
-        f" VALUES ({', '.join('?' * (len(COLUMNS) + 5))})",
-        (run, environment, float(entry["ended"]), result.case.key, *values_of(result), content),
+        f" VALUES ({', '.join('?' * (len(UNSHOWN) + len(COLUMNS) + 5))})",
+        (
+            run,
+            environment,
+            float(entry["ended"]),
+            result.case.key,
+            *unshown,
+            *values_of(result),
+            content,
+        ),
     ).rowcount
 
 

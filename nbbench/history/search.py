@@ -90,7 +90,7 @@ class History:
         """The runs as reports, the latest last; raises `OutputError` for what is damaged."""
         rows = self._ask(
             "SELECT runs.uuid, runs.machine, environments.content, cases.content"
-            f"{_FROM} {self._condition} ORDER BY runs.begun, runs.id, cases.id"
+            f"{_FROM} {self._condition} ORDER BY runs.begun, runs.id, cases.position, cases.id"
         )
         runs: dict[str, list[tuple[str, str | None, bytes]]] = defaultdict(list)
         for run, *rest in rows:
