@@ -148,6 +148,7 @@ class _CsvRows:
         """Write a result's row to each; nothing until something was measured."""
         if not self._files and not has_measured([result]):
             return
+        result = result.as_saved()
         rows = {"speed": speed_row(result, None, self._price), "memory": memory_row(result)}
         if not self._files:
             self._folder.mkdir(parents=True, exist_ok=True)

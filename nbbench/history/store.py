@@ -86,7 +86,7 @@ class HistoryStore:
                 key = result.case.key
                 values = (
                     run, environment, time.time(), key, planned and planned.key, position,
-                    " ".join(self._extras), *values_of(result),
+                    " ".join(self._extras), *values_of(result.as_saved()),
                 )  # fmt: skip
                 connection.execute(_INSERT, (*values, content))
                 if worker is not None:

@@ -36,6 +36,7 @@ from .folders import (
     refuse_path,
 )
 from .own_models import SOURCE, digest_of_own, find_own_model, takes_length
+from .saved_names import saved_names, without_folders
 
 HUB_TIMEOUT_S = 20.0
 """Seconds in which the hub shall have given a configuration, tries and all."""
@@ -47,7 +48,8 @@ class ModelConfig:
 
     ``source`` says where the configuration came from: "catalogue", "hub", "folder", "given" or
     "own code". ``path`` is what the worker needs besides: the user's file, or the folder; ``code``
-    is a hash of the code that runs, and of what else of the folder changes a result.
+    is a hash of the code that runs, and of what else of the folder changes a result. ``saved_as``
+    is what files call a model whose name is a path.
     """
 
     name: str
@@ -56,6 +58,7 @@ class ModelConfig:
     problem: str = ""
     path: str = ""
     code: str = ""
+    saved_as: str = ""
 
     @property
     def is_own(self) -> bool:
@@ -115,7 +118,18 @@ def find_models(arguments: BenchmarkArguments) -> list[ModelConfig]:
         raise ModelNotFound("; ".join([*shown, *rest]))
     if not arguments.trust_remote_code:
         _warn_of_foreign_code(models)
-    return models
+    return _with_saved_names(models)
+
+
+def _with_saved_names(models: list[ModelConfig]) -> list[ModelConfig]:
+    """The models with what files call them, and with no path in their configurations."""
+    names = saved_names(
+        [(each.name, each.source == "folder" or "file" in each.config) for each in models]
+    )
+    return [
+        replace(each, saved_as=names.get(each.name, ""), config=without_folders(each.config))
+        for each in models
+    ]
 
 
 def _found_or_problem(name: str) -> ModelConfig:

@@ -15,6 +15,7 @@ from ..errors import OutputError
 from ..machine.gpus import GpuFacts
 from ..machine.machine import MachineFacts
 from ..plan.result import Result
+from ..plan.saved_names import looks_like_path, own_name
 from ..text import counted, error_text, quoted
 from ..worker.case import Case, Outcome, Status
 from ..worker.checked import checked
@@ -52,7 +53,32 @@ def write_content(file: str | Path, content: Content) -> Path:
     return write_text(file, "".join(_lines(content)))
 
 
+def as_saved(content: Content) -> Content:
+    """What files have of a report: models that are named by a path go by their own names."""
+    names = {
+        result.case.model: result.case.saved_as
+        for result in content.results
+        if result.case.saved_as
+    }
+    baseline = content.baseline
+    if baseline is not None and baseline not in names and looks_like_path(baseline):
+        baseline = own_name(baseline)  # of a model that has no result yet
+    columns = tuple(
+        dataclasses.replace(
+            column, values={names.get(name, name): value for name, value in column.values.items()}
+        )
+        for column in content.added.columns
+    )
+    return dataclasses.replace(
+        content,
+        results=tuple(result.as_saved() for result in content.results),
+        baseline=None if baseline is None else names.get(baseline, baseline),
+        added=dataclasses.replace(content.added, columns=columns),
+    )
+
+
 def _lines(content: Content) -> Iterator[str]:
+    content = as_saved(content)
     head = {
         "format": _FORMAT,
         "version": _VERSION,
@@ -79,9 +105,7 @@ def _lines(content: Content) -> Iterator[str]:
 
 def result_line(result: Result) -> str:
     """A result as one line of JSON, without what is for the person at the keyboard alone."""
-    outcome = {**_fields(result.outcome), "detail": ""}
-    case = {**_fields(result.case), "source": "", "texts": ()}
-    return json.dumps({"case": case, "outcome": outcome}, default=_fields)
+    return json.dumps(_fields(result.as_saved()), default=_fields)
 
 
 def _fields(value: Any) -> dict[str, Any]:
