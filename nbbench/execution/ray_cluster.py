@@ -17,6 +17,7 @@ from typing import Any
 
 from ..arguments.schema import BenchmarkArguments
 from ..errors import NbbenchError
+from ..history.store import HistoryStore
 from ..machine.machine import MachineFacts, describe_machine
 from ..plan.plan import Plan
 from ..text import error_text, quoted
@@ -34,6 +35,7 @@ from .events import (
 from .fork_server import close_workers
 from .measure import measure
 from .resume import extras_of, found_case, history_to_resume
+from .rounds import is_measured
 
 MAX_TRIES = 3
 """How often a case is begun whose node dies."""
@@ -158,19 +160,28 @@ class _Cluster:
         store = history_to_resume(extras_of(asked)) if asked.resume else None
         left = []
         for case in self._plan.cases:
-            problem, found = self._plan.problems.get(case.model), None
-            outcome = Outcome(Status.ERROR, problem, Phase.RESOLVING) if problem else None
-            if outcome is None and store is not None:
-                known = store.find_on_nodes(case)
-                outcome = None if known is None else known.outcome
-                found = known and case.searched and found_case(case, known.case)
-            if outcome is None:
+            problem = self._plan.problems.get(case.model)
+            ended = None if store is None or problem else self._measured_before(store, case)
+            if problem:
+                ended = CaseEnded(case, Outcome(Status.ERROR, problem, Phase.RESOLVING))
+            if ended is None:
                 left.append(case)
             else:
-                yield CaseEnded(case, outcome, is_old=not problem, found=found or None)
+                yield ended
         if store is not None:
             store.close()
         return left
+
+    def _measured_before(self, store: HistoryStore, case: Case) -> CaseEnded | None:
+        """The end of a case that any node has measured wholly; None if none has."""
+        result = store.find_on_nodes(case)
+        if result is None:
+            return None
+        found = found_case(case, result.case) if case.searched else None
+        forks = self._plan.arguments.isolation != "none"
+        if not is_measured(found or case, result.outcome, forks=forks):
+            return None
+        return CaseEnded(case, result.outcome, is_old=True, found=found)
 
     def _ready(self) -> list[Any]:
         """The tasks that have something to say, after waiting a moment for the first."""

@@ -63,7 +63,7 @@ def run_missing(
                 found = store.find(case, worker) or store.find_visits(case, worker)
             if worker is None or found is None:
                 missing.append(case)
-            elif is_measured(case, found.outcome, supervisor):
+            elif is_measured(case, found.outcome, forks=supervisor.forks):
                 yield CaseEnded(case, found.outcome, worker, is_old=True)
             else:
                 missing.append(case)
@@ -100,7 +100,7 @@ def run_unsearched(
                 left.append(case)
                 continue
             sized = found_case(case, found.case)
-            if is_measured(sized, found.outcome, supervisor):
+            if is_measured(sized, found.outcome, forks=supervisor.forks):
                 yield CaseEnded(case, found.outcome, worker, is_old=True, found=sized)
             else:
                 left.append(case)

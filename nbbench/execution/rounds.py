@@ -67,29 +67,17 @@ class _Visited:
     @property
     def alone(self) -> bool:
         """Whether one visit is all that it gets."""
-        return self.case.rounds == 1 or not self.case.speed or not self.supervisor.forks
+        return _is_alone(self.case, self.supervisor.forks)
 
     @property
     def is_precise(self) -> bool:
         """Whether its interval is as narrow as asked, or as visits can make it."""
-        timing = None if self.merged is None else self.merged.timing
-        if timing is None or self.case.rounds is not None:
-            return False
-        if len(timing.visits) < MIN_VISITS_FOR_PRECISION:
-            return False
-        return not timing.noisy or is_beyond_visits(timing, self.case.precision)
+        return _is_precise(self.case, self.merged)
 
     @property
     def is_exhausted(self) -> bool:
         """Whether it gets no more visits, precise or not."""
-        timing = None if self.merged is None else self.merged.timing
-        if self.alone or timing is None or any(visit.alone for visit in timing.visits):
-            return True
-        count = len(timing.visits)
-        if self.case.rounds is not None:
-            return count >= self.case.rounds
-        another = timing.calls_s * (1 + 1 / count)
-        return (count >= MIN_VISITS and another > self.case.max_time) or count >= MAX_VISITS
+        return self.alone or _is_exhausted(self.case, self.merged)
 
     def add(self, outcome: Outcome, levels: Mapping[str, float]) -> Outcome:
         """Count a visit that went well; the outcome of all so far."""
@@ -225,10 +213,38 @@ def _visit(
     return outcome
 
 
-def is_measured(case: Case, outcome: Outcome, supervisor: Supervisor) -> bool:
-    """Whether an outcome is all that a run comes to, rather than what it had until it was ended."""
-    visited = _Visited.of(case, supervisor, outcome)
-    return outcome.status is not Status.OK or visited.is_exhausted or visited.is_precise
+def is_measured(case: Case, outcome: Outcome, *, forks: bool) -> bool:
+    """Whether an outcome is all that a run comes to, rather than what it had until it was ended.
+
+    ``forks`` says whether visits are processes of their own.
+    """
+    if outcome.status is not Status.OK or _is_alone(case, forks):
+        return True
+    return _is_exhausted(case, outcome) or _is_precise(case, outcome)
+
+
+def _is_alone(case: Case, forks: bool) -> bool:
+    return case.rounds == 1 or not case.speed or not forks
+
+
+def _is_precise(case: Case, merged: Outcome | None) -> bool:
+    timing = None if merged is None else merged.timing
+    if timing is None or case.rounds is not None:
+        return False
+    if len(timing.visits) < MIN_VISITS_FOR_PRECISION:
+        return False
+    return not timing.noisy or is_beyond_visits(timing, case.precision)
+
+
+def _is_exhausted(case: Case, merged: Outcome | None) -> bool:
+    timing = None if merged is None else merged.timing
+    if timing is None or any(visit.alone for visit in timing.visits):
+        return True
+    count = len(timing.visits)
+    if case.rounds is not None:
+        return count >= case.rounds
+    another = timing.calls_s * (1 + 1 / count)
+    return (count >= MIN_VISITS and another > case.max_time) or count >= MAX_VISITS
 
 
 def available_bytes(case: Case) -> int:

@@ -387,14 +387,10 @@ class Report:
         return as_latex(self.results, self._content.added)
 
     def __eq__(self, other: object) -> bool:
-        """Equal results, raw samples included, and equal facts; tracebacks do not count."""
-        return isinstance(other, Report) and self._compared() == other._compared()
-
-    def _compared(self) -> Content:
-        results = tuple(
-            Result(r.case, dataclasses.replace(r.outcome, detail="")) for r in self.results
-        )
-        return dataclasses.replace(self._content, results=results)
+        """Equal results, raw samples included, and equal facts, as files have them."""
+        if not isinstance(other, Report):
+            return False
+        return as_saved(self._content) == as_saved(other._content)
 
     __hash__ = None  # type: ignore[assignment]
 
