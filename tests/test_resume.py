@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import subprocess
 import sys
 import time
@@ -10,10 +11,14 @@ import time
 import pytest
 
 import nbbench
+from nbbench.history.exchange import export_history, import_history, prune_history
 from nbbench.history.search import history
-from nbbench.history.store import may_pass
+from nbbench.history.store import HistoryStore, may_pass
+from nbbench.machine.machine import describe_machine
 from nbbench.plan.code_digest import MAX_FILES
-from nbbench.worker.case import Outcome, Status
+from nbbench.plan.result import Result
+from nbbench.report.environment import WorkerFacts
+from nbbench.worker.case import Case, Outcome, Status
 
 pytestmark = pytest.mark.usefixtures("probe")
 
@@ -225,8 +230,6 @@ def test_a_search_that_was_cut_takes_over_the_sizes_that_it_measured(tmp_path):
 
 
 def nbbench_database():
-    import sqlite3
-
     return sqlite3.connect(os.environ["NBBENCH_HISTORY"])
 
 
@@ -264,7 +267,7 @@ def test_a_case_that_was_interrupted_goes_on(tmp_path):
     assert log.stat().st_size // 80 == 3 + 2
 
 
-def test_visits_so_far_are_no_cases_of_the_history_and_pruned_with_it(tmp_path):
+def test_visits_so_far_go_when_their_case_has_ended():
     nbbench.run(**{**GIVEN, **probes(), "rounds": 3})
     with nbbench_database() as connection:
         assert connection.execute("SELECT count(*) FROM begun_cases").fetchone() == (0,)
@@ -289,3 +292,40 @@ def test_it_is_read_without_being_written(folder):
     )
     assert set(report.speed.status) == {"ok"}
     assert list(history().frame["model"]) == ["m"]
+
+
+def test_a_database_of_before_gets_what_it_lacks(tmp_path):
+    nbbench.run(**GIVEN, **probes())
+    with nbbench_database() as connection:
+        connection.execute("DROP TABLE begun_cases")
+        connection.execute("DROP INDEX cases_by_planned")
+        for name in ("planned", "position", "extras"):
+            connection.execute(f"ALTER TABLE cases DROP COLUMN {name}")
+    assert not is_measured_again(lambda **others: nbbench.run(**GIVEN, **probes(), **others))
+    searched("largest", tmp_path / "log")
+    assert not is_measured_again(lambda **others: searched("largest", tmp_path / "log", **others))
+
+
+def test_an_imported_history_is_resumed_and_ordered_as_the_exported_one(
+    file, tmp_path, monkeypatch
+):
+    asked = {**GIVEN, **probes(predicts=1.0, grow_kib=1), "ceilings": True, "predict": True}
+    searched("largest", tmp_path / "log")
+    nbbench.run(**asked)
+    export_history(file, tmp_path / "h.jsonl")
+    monkeypatch.setenv("NBBENCH_HISTORY", str(tmp_path / "other.sqlite"))
+    assert import_history(tmp_path / "other.sqlite", tmp_path / "h.jsonl") == 2
+    assert not is_measured_again(lambda **others: searched("largest", tmp_path / "log", **others))
+    assert not is_measured_again(lambda **others: nbbench.run(**asked, **others))
+
+
+def test_pruning_all_removes_visits_so_far(file):
+    store = HistoryStore(file, describe_machine())
+    result = Result(Case("probe", "m", {}, "given", 1, 8), Outcome(Status.OK))
+    store.keep_visits(result, WorkerFacts({}))
+    assert store.find_visits(result.case, WorkerFacts({})) == result
+    assert store.find(result.case, WorkerFacts({})) is None
+    assert history().frame.empty
+    prune_history(file, None)
+    assert store.find_visits(result.case, WorkerFacts({})) is None
+    store.close()
