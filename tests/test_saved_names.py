@@ -135,6 +135,23 @@ def test_a_resumed_run_finds_a_folder_by_any_of_its_names(folder):
     assert len(history()) == 1
 
 
+@pytest.mark.parametrize("shown", ["one/fold", "./one/../one/fold/", "fold", "f*"])
+def test_the_history_is_searched_by_any_of_them(folder, shown):
+    nbbench.run(str(folder / "one/fold"), **GIVEN)
+    found = str(folder / shown) if shown == "one/fold" else shown
+    assert len(history(found)) == 1
+    nbbench.run("./one/fold", "./two/fold", **GIVEN)
+    assert len(history("./one/fold")) == 3  # those of one name; each says which it is
+
+
+def test_a_plot_has_no_path(folder):
+    report = nbbench.run(str(folder / "one/fold"), str(folder / "net.py:build"), **GIVEN)
+    report = report.with_column("quality", {str(folder / "one/fold"): 1.0})
+    assert [result.case.model for result in report.plot._results] == ["fold", "net.py:build"]
+    assert report.plot._added.columns[0].values == {"fold": 1.0}
+    report.plot.history()  # finds them by what they are
+
+
 def test_a_folder_is_compared_with_what_was_saved_of_it(folder, tmp_path):
     file = tmp_path / "r.nbbench.json"
     nbbench.run("./one/fold", **GIVEN, save=file)

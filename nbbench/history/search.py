@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import ArgumentError, OutputError
 from ..machine.machine import MachineFacts
+from ..plan.saved_names import looks_like_path, own_name
 from ..report.environment import EnvironmentKey, WorkerFacts, environment_key
 from ..report.report import Report
 from ..text import counted, quoted
@@ -140,8 +141,9 @@ def history(
     conditions: list[str] = []
     values: list[Any] = []
     if model is not None:
-        conditions.append("cases.model GLOB ?")
-        values.append(_glob(model))
+        own = _glob(own_name(model) if looks_like_path(model) else model)
+        conditions.append("(cases.model GLOB ? OR cases.model GLOB ?)")
+        values += [own, f"*/{own}" if looks_like_path(model) else own]
     if since is not None:
         conditions.append("cases.ended >= ?")
         values.append(moment_of(since).timestamp())

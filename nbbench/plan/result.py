@@ -22,6 +22,11 @@ class Result:
         if reason != self.outcome.reason:
             object.__setattr__(self, "outcome", dataclasses.replace(self.outcome, reason=reason))
 
+    def by_own_name(self) -> Result:
+        """The same with what files call the model, which is no path."""
+        case = dataclasses.replace(self.case, model=self.case.saved_as or self.case.model)
+        return Result(case, self.outcome)
+
     def as_saved(self) -> Result:
         """What files have of it: no path, no text of the user's, no traceback, no log."""
         case, reason = self.case, self.outcome.reason
@@ -30,9 +35,7 @@ class Result:
             for path, name in ((case.model, case.saved_as), (case.source, own)):
                 for known in (path, without_private(path)):
                     reason = reason.replace(known, name) if _is_telling(known) else reason
-        case = dataclasses.replace(
-            case, model=case.saved_as or case.model, saved_as="", source="", texts=()
-        )
+        case = dataclasses.replace(self.by_own_name().case, saved_as="", source="", texts=())
         reason = without_paths(reason) if reason else ""
         return Result(case, dataclasses.replace(self.outcome, reason=reason, detail=""))
 

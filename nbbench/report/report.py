@@ -279,7 +279,8 @@ class Report:
         ``latency()``, ``memory()``, ``scaling()``, ``generation()``, ``tradeoff()`` and
         ``roofline()``.
         """
-        return Plots(self.results, self._content.added)
+        named = [result.by_own_name() for result in self.results]  # pictures are shared
+        return Plots(named, as_saved(self._content).added)
 
     def print_tables(self) -> None:
         """Print the report in the layout of Transformers' former benchmark."""
