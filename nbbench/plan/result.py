@@ -24,12 +24,15 @@ class Result:
 
     def by_own_name(self) -> Result:
         """The same with what files call the model, which is no path."""
-        case = dataclasses.replace(self.case, model=self.case.saved_as or self.case.model)
-        return Result(case, self.outcome)
+        if not self.case.saved_as:
+            return self
+        return Result(dataclasses.replace(self.case, model=self.case.saved_as), self.outcome)
 
     def as_saved(self) -> Result:
         """What files have of it: no path, no text of the user's, no traceback, no log."""
         case, reason = self.case, self.outcome.reason
+        if not (case.saved_as or case.source or case.texts or reason or self.outcome.detail):
+            return self
         if case.saved_as:
             own = case.saved_as.rpartition(":")[0] or case.saved_as
             for path, name in ((case.model, case.saved_as), (case.source, own)):

@@ -60,7 +60,7 @@ def as_saved(content: Content) -> Content:
         for result in content.results
         if result.case.saved_as
     }
-    baseline = content.baseline
+    results, baseline = tuple(result.as_saved() for result in content.results), content.baseline
     if baseline is not None and baseline not in names and looks_like_path(baseline):
         baseline = own_name(baseline)  # of a model that has no result yet
     columns = tuple(
@@ -71,7 +71,7 @@ def as_saved(content: Content) -> Content:
     )
     return dataclasses.replace(
         content,
-        results=tuple(result.as_saved() for result in content.results),
+        results=results,
         baseline=None if baseline is None else names.get(baseline, baseline),
         added=dataclasses.replace(content.added, columns=columns),
     )
