@@ -13,11 +13,13 @@ import pytest
 
 import nbbench
 from nbbench.cli import main
+from nbbench.errors import ArgumentError
 from nbbench.machine.gpus import GpuFacts
 from nbbench.machine.machine import MachineFacts
 from nbbench.plan.result import Result
 from nbbench.report.environment import WorkerFacts
 from nbbench.report.report import Report
+from nbbench.report.verdict import Verdict
 from nbbench.worker.case import Case, Outcome, Phase, Status
 from tests.public_listing import FIXTURE
 from tests.test_comparison import result_of, visits_of
@@ -239,6 +241,28 @@ def test_a_report_of_a_cluster_is_not_written_over_and_keeps_its_nodes(tmp_path)
     assert gathered.speed.device_name.tolist() == ["small", "large"]
     assert [each.machine.cpu for each in gathered.facts] == ["small", "large"]
     assert main(["gather", str(tmp_path), "--save", str(file)]) == 2
+
+
+def test_nodes_are_compared_by_node_and_other_axes_within_each():
+    first, second = report_of(0.01).results
+    results = [*of_nodes([first, second], "node 1", "node 2"), *of_nodes([first], "node 3")]
+    report = Report(results, MachineFacts(), {})
+    by_node = report.compare(by="node").frame
+    assert by_node.node.tolist() == ["node 2", "node 2", "node 3"]
+    within = report.compare(by="execution").frame
+    assert within.node.tolist() == ["node 1", "node 2"]
+    assert not any("another machine" in reason for reason in within.reason)
+    with pytest.raises(ArgumentError, match="compare by node, of which there are several"):
+        report.compare(by="device_name")
+
+
+def test_cases_of_two_machines_get_no_verdict_by_another_axis():
+    one = of_nodes(report_of(0.01).results[:1], "node 1")
+    other = of_nodes(report_of(1.0).results[1:], "node 2")
+    report = Report([*one, *other], MachineFacts(), {})
+    (difference,) = report.compare(by="execution").differences
+    assert difference.verdict is Verdict.UNSURE
+    assert difference.reason == "the other one ran on another machine (node 1)"
 
 
 def test_a_case_that_began_on_one_node_and_ended_on_another_is_one_row(tmp_path):

@@ -46,9 +46,12 @@ _IDLE_S = 3.0
 
 _WAYS = (
     "framework", "environment", "dtype", "quantization", "attention", "execution", "compile_mode",
-    "cache",
+    "cache", "parallel", "ranks",
 )  # fmt: skip
 """Axes in which cases of one group differ where they are compared with each other."""
+
+_ALWAYS_COMPARED = ("parallel", "ranks")
+"""How well several ranks do is seen beside one rank of the same machine."""
 
 
 @dataclass
@@ -107,11 +110,10 @@ def groups_of(cases: Sequence[Case], compared: bool) -> list[list[Case]]:
 
     Times of two nodes are those of two machines, which no verdict can rest on.
     """
-    if not compared:
-        return [[case] for case in cases]
+    ways = _WAYS if compared else _ALWAYS_COMPARED
     found: dict[tuple[Any, ...], list[Case]] = {}
     for case in cases:
-        key = tuple(axis.value(case) for axis in AXES if axis.name not in _WAYS)
+        key = tuple(axis.value(case) for axis in AXES if axis.name not in ways)
         found.setdefault(key, []).append(case)
     return list(found.values())
 

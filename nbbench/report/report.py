@@ -31,11 +31,11 @@ from .dataframes import (
 from .differences import (
     Differences,
     compare_by,
-    compare_runs,
     differences_from,
     is_of_axis,
     usual_differences,
 )
+from .earlier_run import compare_runs
 from .environment import EnvironmentFacts, EnvironmentKey, WorkerFacts, merge_facts
 from .html_page import report_html
 from .markup import as_latex, as_markdown, markdown_text
