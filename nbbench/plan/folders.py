@@ -8,6 +8,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from ..errors import ModelNotFound
+from ..paths import read_text
 from ..text import quoted
 from ..worker.checked import is_deep
 
@@ -146,7 +147,7 @@ def read_json(file: Path, name: str) -> dict[str, Any]:
 
 
 def _parsed(file: Path) -> Any:
-    return json.loads(file.read_text(encoding="utf-8-sig"))  # Windows' editors write a mark first
+    return json.loads(read_text(file))
 
 
 def _as_path(name: str) -> Path:

@@ -39,10 +39,14 @@ _MAX_STATIC = 500
 _MAX_LINES = 20
 """More lines below a table are folded."""
 
+GENERATOR = '<meta name="generator" content="nbbench">'
+"""What a page has in its head, by which it is known and may be written over."""
+
 _PAGE = """\
 <!doctype html>
 <html lang="en">
 <meta charset="utf-8">
+{generator}
 <meta name="viewport" content="width=device-width">
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; \
 style-src 'unsafe-inline'; script-src 'sha256-{digest}'">
@@ -92,8 +96,9 @@ def page(
         )
     digest = base64.b64encode(hashlib.sha256(SCRIPT.encode()).digest()).decode()
     return _PAGE.format(
-        title=escape(one_line(title)), body=body, script=SCRIPT, style=STYLE, digest=digest
-    )
+        generator=GENERATOR, title=escape(one_line(title)), body=body, script=SCRIPT, style=STYLE,
+        digest=digest,
+    )  # fmt: skip
 
 
 def _results_html(results: Sequence[Result], differences: Differences | None, added: Added) -> str:
