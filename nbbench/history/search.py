@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import sqlite3
 from collections import defaultdict
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import date, datetime, timedelta
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import ArgumentError, OutputError
+from ..errors import ArgumentError, OutputError, did_you_mean
+from ..frameworks import backend_names, has_backend
 from ..machine.machine import MachineFacts
 from ..report.environment import EnvironmentKey, WorkerFacts, environment_key
 from ..report.report import Report
 from ..text import counted, quoted
+from ..worker.case import AXES, Axis, Status
 from ..worker.checked import checked
 from .columns import COLUMNS
 from .database import SWITCH, history_file, open_history
@@ -24,14 +28,17 @@ from .store import read_result
 if TYPE_CHECKING:
     import pandas as pd
 
+_MODES = ("inference", "training", "generation")
+
 _DAYS = {"d": 1, "day": 1, "w": 7, "week": 7, "month": 30, "year": 365, "h": 1 / 24, "hour": 1 / 24}
 
 _AGE = re.compile(r"(\d+(?:\.\d+)?)\s*([a-z]+?)s?", re.I)
 
-_SHOWN = (
-    "ended", "model", "mode", "batch_size", "sequence_length", "status", "median_s", "peak_mib",
-    "versions",
+_ALWAYS = ("model", "batch_size", "sequence_length")
+_VARYING = (
+    *(axis for axis in AXES if axis.name not in _ALWAYS), Axis("device", "device", " on {}", rank=9)
 )  # fmt: skip
+"""What is shown only where the rows that are shown differ in it."""
 
 _FROM = (
     " FROM cases JOIN runs ON runs.id = cases.run"
@@ -104,8 +111,15 @@ class History:
         return f"{counted(f'{len(self):,}', 'case')} of the history: .frame, .reports()"
 
     def _repr_html_(self) -> str:
-        shown = [name for name in _SHOWN if name in self.frame.columns]
-        table = self.frame[shown].tail(20).to_html(index=False)
+        latest = self.frame.tail(20)
+        rows = [
+            {str(name): value for name, value in row.items()} for row in latest.to_dict("records")
+        ]
+        shown = [
+            "ended", "model", *(axis.name for axis in varying(rows)),
+            "batch_size", "sequence_length", "status", "median_s", "peak_mib",
+        ]  # fmt: skip
+        table = latest[shown].to_html(index=False)
         return f"{table}<div>{counted(f'{len(self):,}', 'case')}, the latest last</div>"
 
     def _ask(self, statement: str) -> sqlite3.Cursor:
@@ -127,7 +141,8 @@ def history(
 ) -> History:
     """What was measured on this machine before, by whichever kernel or shell.
 
-    ``model`` may have ``*`` for any part of a name; ``since`` is a date like ``"2026-11-01"`` or an
+    ``model`` is a name, or the last part of a path's, in which ``*`` stands for any part and large
+    and small letters are the same; ``since`` is a date like ``"2026-11-01"`` or an
     age like ``"7 days"``; ``key`` is that of one case (`Case.key`). ``file`` is a history other
     than one's own. Raises `ArgumentError` for what is none of these, and `OutputError` where the
     history is switched off or cannot be read.
@@ -137,11 +152,17 @@ def history(
         raise OutputError(f"the history is switched off by {SWITCH}; unset it")
     if file is not None and not found.exists():
         raise OutputError(f"there is no history {quoted(str(file))}")
+    connection = open_history(found)
+    _check_known("mode", mode, _MODES)
+    _check_known("status", status, [each.value for each in Status])
+    if framework is not None and not has_backend(framework):
+        measured = History(connection, "", [])._ask("SELECT DISTINCT framework FROM cases")
+        _check_known("framework", framework, {*backend_names(), *(str(row[0]) for row in measured)})
     conditions: list[str] = []
     values: list[Any] = []
     if model is not None:
-        conditions.append("cases.model GLOB ?")
-        values.append(_glob(model))
+        conditions.append("is_model(cases.model)")
+        connection.create_function("is_model", 1, _is_model(model))
     if since is not None:
         conditions.append("cases.ended >= ?")
         values.append(moment_of(since).timestamp())
@@ -152,11 +173,19 @@ def history(
             conditions.append(f"cases.{name} = ?")
             values.append(value)
     condition = f"WHERE {' AND '.join(conditions)}" if conditions else ""
-    return History(open_history(found), condition, values)
+    return History(connection, condition, values)
 
 
-def moment_of(given: str | date) -> datetime:
-    """A date, or an age like ``"7 days"``, as a moment; `ArgumentError` for anything else."""
+def varying(rows: Sequence[Mapping[str, Any]]) -> list[Axis]:
+    """The columns that tell rows apart, beside model and sizes, which every row has."""
+    return [axis for axis in _VARYING if len({str(row[axis.name]) for row in rows}) > 1]
+
+
+def moment_of(given: str | date, name: str = "since") -> datetime:
+    """A date, or an age like ``"7 days"``, as a moment; `ArgumentError` for anything else.
+
+    ``name`` is the argument that it was given as.
+    """
     if isinstance(given, datetime):
         return given
     if isinstance(given, date):
@@ -169,13 +198,35 @@ def moment_of(given: str | date) -> datetime:
         return datetime.fromisoformat(given.strip())
     except (ValueError, OverflowError):
         raise ArgumentError(
-            f"since: {quoted(given)} is neither a date like 2026-11-01 nor an age like '7 days'"
+            f"{name}: {quoted(given)} is neither a date like 2026-11-01 nor an age like '7 days'"
         ) from None
 
 
-def _glob(model: str) -> str:
-    """The model's name, of whose signs ``*`` alone stands for others."""
-    return re.sub(r"[\[?]", lambda sign: f"[{sign[0]}]", model)
+def _check_known(name: str, value: str | None, known: Collection[str]) -> None:
+    """Raise `ArgumentError` for a value that no case can have."""
+    if value is None or value in known:
+        return
+    near = did_you_mean(value, known) if isinstance(value, str) else ""
+    raise ArgumentError(f"{name}: {quoted(value)} is not one of {', '.join(sorted(known))}{near}")
+
+
+def _is_model(given: str) -> Callable[[str], bool]:
+    """Whether a model's name, or the last part of it, is the one that was given.
+
+    A folder that is given by its path is known by its last part, too: histories keep that alone.
+    """
+    names = {given.rstrip("/\\")}
+    if given.startswith((".", "/", "~")):
+        names.add(os.path.basename(os.path.abspath(os.path.expanduser(given))))
+    patterns = (".*".join(map(re.escape, name.split("*"))) for name in names)
+    pattern = re.compile("|".join(patterns), re.IGNORECASE | re.DOTALL)
+
+    @cache
+    def is_model(name: str) -> bool:
+        shown = str(name).rstrip("/\\")
+        return any(map(pattern.fullmatch, (shown, re.split(r"[/\\]", shown)[-1])))
+
+    return is_model
 
 
 def _report(cases: list[tuple[str, str | None, bytes]]) -> Report:
