@@ -25,6 +25,7 @@ from .html_page import (
     doubt,
     facts_html,
     image,
+    long_class,
     reasons_html,
     tables_html,
     wrapped,
@@ -53,7 +54,8 @@ style-src 'unsafe-inline'; script-src 'sha256-{digest}'">
 <title>{title}</title>
 <style>
 :root{{color-scheme:light dark}}
-body{{font:15px/1.5 system-ui,sans-serif;margin:2em auto;max-width:75em;padding:0 1em}}
+body{{font:15px/1.5 system-ui,sans-serif;margin:2em auto;max-width:75em;padding:0 1em;
+overflow-wrap:break-word}}
 {style}</style>
 <h1>{title}</h1>
 {body}
@@ -177,7 +179,10 @@ def _plain_table(heads: Sequence[str], rows: Sequence[Sequence[str]], kinds: dic
     )
     body = "".join(
         "<tr>"
-        + "".join(f"<td{mark}>{escape(cell)}</td>" for mark, cell in zip(marks, row, strict=True))
+        + "".join(
+            f"<td{long_class(cell) or mark}>{escape(cell)}</td>"
+            for mark, cell in zip(marks, row, strict=True)
+        )
         + "</tr>"
         for row in rows
     )
