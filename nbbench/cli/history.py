@@ -15,7 +15,7 @@ from ..paths import as_path, special_kind
 from ..report.layout import Table, fit
 from ..report.tables import axis_texts, table_lines
 from ..report.width import output_width
-from ..text import cell_text, counted, one_line, quoted, rounded, time_unit
+from ..text import cell_text, counted, quoted, rounded, time_unit
 
 _ABOUT = f"""\
 List what was measured on this machine before, the latest last.
@@ -114,7 +114,7 @@ def _table(rows: list[dict[str, Any]]) -> Table:
     cells = [
         {
             "ended": f"{datetime.fromtimestamp(row['ended']):%Y-%m-%d %H:%M}",
-            "model": one_line(str(row["model"])),
+            "model": cell_text(row["model"]),
             **axis_texts({axis.head: row[axis.name] for axis in axes}),
             "batch": cell_text(row["batch_size"]),
             "length": cell_text(row["sequence_length"]),

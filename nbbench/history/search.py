@@ -7,9 +7,9 @@ import os
 import re
 import sqlite3
 from collections import defaultdict
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date, datetime, timedelta
-from functools import cache, cached_property
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -155,14 +155,13 @@ def history(
     connection = open_history(found)
     _check_known("mode", mode, _MODES)
     _check_known("status", status, [each.value for each in Status])
-    if framework is not None and not has_backend(framework):
-        measured = History(connection, "", [])._ask("SELECT DISTINCT framework FROM cases")
-        _check_known("framework", framework, {*backend_names(), *(str(row[0]) for row in measured)})
+    if not (framework is None or (isinstance(framework, str) and has_backend(framework))):
+        _check_known("framework", framework, {*backend_names(), *_kept(connection, "framework")})
     conditions: list[str] = []
     values: list[Any] = []
     if model is not None:
-        conditions.append("is_model(cases.model)")
-        connection.create_function("is_model", 1, _is_model(model))
+        conditions.append("cases.model IN (SELECT value FROM json_each(?))")
+        values.append(json.dumps(_models_like(model, _kept(connection, "model"))))
     if since is not None:
         conditions.append("cases.ended >= ?")
         values.append(moment_of(since).timestamp())
@@ -202,31 +201,36 @@ def moment_of(given: str | date, name: str = "since") -> datetime:
         ) from None
 
 
+def _kept(connection: sqlite3.Connection, column: str) -> list[str]:
+    """The values of a column that cases have."""
+    rows = History(connection, "", [])._ask(f"SELECT DISTINCT {column} FROM cases")
+    return [str(row[0]) for row in rows]
+
+
 def _check_known(name: str, value: str | None, known: Collection[str]) -> None:
     """Raise `ArgumentError` for a value that no case can have."""
-    if value is None or value in known:
+    if value is None or (isinstance(value, str) and value in known):
         return
     near = did_you_mean(value, known) if isinstance(value, str) else ""
     raise ArgumentError(f"{name}: {quoted(value)} is not one of {', '.join(sorted(known))}{near}")
 
 
-def _is_model(given: str) -> Callable[[str], bool]:
-    """Whether a model's name, or the last part of it, is the one that was given.
+def _models_like(given: str, names: Sequence[str]) -> list[str]:
+    """The names of models that are the given one, or of which the last part is.
 
     A folder that is given by its path is known by its last part, too: histories keep that alone.
     """
-    names = {given.rstrip("/\\")}
+    wanted = {given.rstrip("/\\")}
     if given.startswith((".", "/", "~")):
-        names.add(os.path.basename(os.path.abspath(os.path.expanduser(given))))
-    patterns = (".*".join(map(re.escape, name.split("*"))) for name in names)
+        wanted.add(os.path.basename(os.path.abspath(os.path.expanduser(given))))
+    patterns = (".*".join(map(re.escape, name.split("*"))) for name in wanted)
     pattern = re.compile("|".join(patterns), re.IGNORECASE | re.DOTALL)
-
-    @cache
-    def is_model(name: str) -> bool:
-        shown = str(name).rstrip("/\\")
-        return any(map(pattern.fullmatch, (shown, re.split(r"[/\\]", shown)[-1])))
-
-    return is_model
+    return [
+        name
+        for name in names
+        for shown in [name.rstrip("/\\")]
+        if any(map(pattern.fullmatch, (shown, re.split(r"[/\\]", shown)[-1])))
+    ]
 
 
 def _report(cases: list[tuple[str, str | None, bytes]]) -> Report:

@@ -31,7 +31,7 @@ _POINTS = (
     " json_extract(runs.machine, '$.cpu'), json_extract(runs.machine, '$.nbbench_version')"
     " FROM cases JOIN runs ON runs.id = cases.run"
     " LEFT JOIN environments ON environments.id = cases.environment_id"
-    " WHERE cases.key = ? ORDER BY cases.ended, cases.id"
+    " WHERE cases.key = ? AND median_s IS NOT NULL ORDER BY cases.ended, cases.id"
 )
 
 
@@ -44,17 +44,15 @@ def draw_trends(results: Sequence[Result], ax: Any = None) -> Plot:
     switched off.
     """
     shown = list({result.case.key: result for result in results}.values())
-    kept = _kept([result.case.key for result in shown[:_MAX_CASES]])
-    points = [[row for row in rows if row[1] is not None] for rows in kept]
-    if not any(kept):
-        raise ArgumentError(
-            "the history has none of these cases; measure them on this machine, and not with "
-            "history=False (--no-history)"
-        )
+    keys = [result.case.key for result in shown[:_MAX_CASES]]
+    points = _rows(_POINTS, keys)
     if not any(points):
         raise ArgumentError(
             "the history has no times of these cases, since none of them ended ok; "
             "report.failures has the reasons"
+            if any(_rows("SELECT 1 FROM cases WHERE key = ? LIMIT 1", keys))
+            else "the history has none of these cases; measure them on this machine, and not with "
+            "history=False (--no-history)"
         )
     axes = new_axes(ax)
     names = case_names(shown, "")
@@ -72,14 +70,14 @@ def draw_trends(results: Sequence[Result], ax: Any = None) -> Plot:
     return finished(axes, ax is None)
 
 
-def _kept(keys: Sequence[str]) -> list[list[tuple[Any, ...]]]:
-    """The rows of each case, those without a time, too."""
+def _rows(statement: str, keys: Sequence[str]) -> list[list[tuple[Any, ...]]]:
+    """What the history answers for each case."""
     file = history_file()
     if file is None:
         raise OutputError(f"the history is switched off by {SWITCH}; unset it")
     connection = open_history(file)
     try:
-        return [connection.execute(_POINTS, (key,)).fetchall() for key in keys]
+        return [connection.execute(statement, (key,)).fetchall() for key in keys]
     except sqlite3.Error as error:
         raise OutputError(f"the history cannot be read: {error}") from None
     finally:

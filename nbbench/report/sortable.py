@@ -25,6 +25,8 @@ display:block;width:100%;padding:.2em .5em}
 .nbbench .sortable th[aria-sort=descending] button::after{content:" ▼";content:" ▼" / ""}
 .nbbench .sortable .bar{margin:.5em 0}
 .nbbench .sortable input{font:inherit;width:16em;max-width:100%}
+@container (max-width:50em){.nbbench .sortable th button{padding:.2em .3em}}
+@container (max-width:42em){.nbbench .sortable th button{padding:.2em}}
 """
 
 _NUMBER = re.compile(r"-?\d[\d,]*(?:\.\d*)?(?:e[+-]?\d+)?(?: .*)?")
