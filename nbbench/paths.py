@@ -52,7 +52,7 @@ def read_text(file: Path) -> str:
     """
     kind = special_kind(file)
     if kind:
-        raise ValueError(f"it is {kind}; give a regular file")
+        raise ValueError(f"it is {kind}, and no regular file")
     content = file.read_bytes()
     try:
         text = content.decode(json.detect_encoding(content))  # PowerShell's > writes UTF-16
