@@ -10,7 +10,8 @@ from ..arguments.flags import FlagParser
 from ..errors import ArgumentError, OutputError
 from ..history.database import SWITCH, history_file
 from ..history.exchange import export_history, import_history, prune_history
-from ..history.search import history, moment_of, varying
+from ..history.filters import varying
+from ..history.search import history, moment_of
 from ..paths import as_path, special_kind
 from ..report.layout import Table, fit
 from ..report.tables import axis_texts, table_lines

@@ -3,42 +3,32 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import sqlite3
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import ArgumentError, OutputError, did_you_mean
+from ..errors import ArgumentError, OutputError
 from ..frameworks import backend_names, has_backend
 from ..machine.machine import MachineFacts
 from ..report.environment import EnvironmentKey, WorkerFacts, environment_key
 from ..report.report import Report
 from ..text import counted, quoted
-from ..worker.case import AXES, Axis, Status
 from ..worker.checked import checked
 from .columns import COLUMNS
 from .database import SWITCH, history_file, open_history
+from .filters import MODES, STATUSES, check_known, models_like, varying
 from .store import read_result
 
 if TYPE_CHECKING:
     import pandas as pd
 
-_MODES = ("inference", "training", "generation")
-
 _DAYS = {"d": 1, "day": 1, "w": 7, "week": 7, "month": 30, "year": 365, "h": 1 / 24, "hour": 1 / 24}
 
 _AGE = re.compile(r"(\d+(?:\.\d+)?)\s*([a-z]+?)s?", re.I)
-
-_ALWAYS = ("model", "batch_size", "sequence_length")
-_VARYING = (
-    *(axis for axis in AXES if axis.name not in _ALWAYS), Axis("device", "device", " on {}", rank=9)
-)  # fmt: skip
-"""What is shown only where the rows that are shown differ in it."""
 
 _FROM = (
     " FROM cases JOIN runs ON runs.id = cases.run"
@@ -153,15 +143,15 @@ def history(
     if file is not None and not found.exists():
         raise OutputError(f"there is no history {quoted(str(file))}")
     connection = open_history(found)
-    _check_known("mode", mode, _MODES)
-    _check_known("status", status, [each.value for each in Status])
+    check_known("mode", mode, MODES)
+    check_known("status", status, STATUSES)
     if not (framework is None or (isinstance(framework, str) and has_backend(framework))):
-        _check_known("framework", framework, {*backend_names(), *_kept(connection, "framework")})
+        check_known("framework", framework, {*backend_names(), *_kept(connection, "framework")})
     conditions: list[str] = []
     values: list[Any] = []
     if model is not None:
         conditions.append("cases.model IN (SELECT value FROM json_each(?))")
-        values.append(json.dumps(_models_like(model, _kept(connection, "model"))))
+        values.append(json.dumps(models_like(model, _kept(connection, "model"))))
     if since is not None:
         conditions.append("cases.ended >= ?")
         values.append(moment_of(since).timestamp())
@@ -173,11 +163,6 @@ def history(
             values.append(value)
     condition = f"WHERE {' AND '.join(conditions)}" if conditions else ""
     return History(connection, condition, values)
-
-
-def varying(rows: Sequence[Mapping[str, Any]]) -> list[Axis]:
-    """The columns that tell rows apart, beside model and sizes, which every row has."""
-    return [axis for axis in _VARYING if len({str(row[axis.name]) for row in rows}) > 1]
 
 
 def moment_of(given: str | date, name: str = "since") -> datetime:
@@ -205,32 +190,6 @@ def _kept(connection: sqlite3.Connection, column: str) -> list[str]:
     """The values of a column that cases have."""
     rows = History(connection, "", [])._ask(f"SELECT DISTINCT {column} FROM cases")
     return [str(row[0]) for row in rows]
-
-
-def _check_known(name: str, value: str | None, known: Collection[str]) -> None:
-    """Raise `ArgumentError` for a value that no case can have."""
-    if value is None or (isinstance(value, str) and value in known):
-        return
-    near = did_you_mean(value, known) if isinstance(value, str) else ""
-    raise ArgumentError(f"{name}: {quoted(value)} is not one of {', '.join(sorted(known))}{near}")
-
-
-def _models_like(given: str, names: Sequence[str]) -> list[str]:
-    """The names of models that are the given one, or of which the last part is.
-
-    A folder that is given by its path is known by its last part, too: histories keep that alone.
-    """
-    wanted = {given.rstrip("/\\")}
-    if given.startswith((".", "/", "~")):
-        wanted.add(os.path.basename(os.path.abspath(os.path.expanduser(given))))
-    patterns = (".*".join(map(re.escape, name.split("*"))) for name in wanted)
-    pattern = re.compile("|".join(patterns), re.IGNORECASE | re.DOTALL)
-    return [
-        name
-        for name in names
-        for shown in [name.rstrip("/\\")]
-        if any(map(pattern.fullmatch, (shown, re.split(r"[/\\]", shown)[-1])))
-    ]
 
 
 def _report(cases: list[tuple[str, str | None, bytes]]) -> Report:
