@@ -14,6 +14,7 @@ from ..history.database import history_file
 from ..history.store import HistoryStore
 from ..machine.health import busy_sentence
 from ..machine.machine import LoadWatch, MachineFacts
+from ..paths import as_path
 from ..plan.result import Result
 from ..report.environment import EnvironmentKey, WorkerFacts, environment_key
 from ..report.own_columns import Added
@@ -120,7 +121,7 @@ class Autosave:
     name = "saving the report"
 
     def __init__(self, recorder: Recorder, file: str | Path) -> None:
-        self._recorder, self._path = recorder, Path(file)
+        self._recorder, self._path = recorder, as_path(file)
         self._file = GrowingFile(file)
         self._measured = False
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ArgumentError, OutputError
+from ..frameworks import backend_names, has_backend
 from ..machine.machine import MachineFacts
 from ..report.environment import EnvironmentKey, WorkerFacts, environment_key
 from ..report.report import Report
@@ -19,6 +20,7 @@ from ..text import counted, quoted
 from ..worker.checked import checked
 from .columns import COLUMNS
 from .database import SWITCH, history_file, open_history
+from .filters import MODES, STATUSES, check_known, models_like, varying
 from .store import read_result
 
 if TYPE_CHECKING:
@@ -27,11 +29,6 @@ if TYPE_CHECKING:
 _DAYS = {"d": 1, "day": 1, "w": 7, "week": 7, "month": 30, "year": 365, "h": 1 / 24, "hour": 1 / 24}
 
 _AGE = re.compile(r"(\d+(?:\.\d+)?)\s*([a-z]+?)s?", re.I)
-
-_SHOWN = (
-    "ended", "model", "mode", "batch_size", "sequence_length", "status", "median_s", "peak_mib",
-    "versions",
-)  # fmt: skip
 
 _FROM = (
     " FROM cases JOIN runs ON runs.id = cases.run"
@@ -104,8 +101,15 @@ class History:
         return f"{counted(f'{len(self):,}', 'case')} of the history: .frame, .reports()"
 
     def _repr_html_(self) -> str:
-        shown = [name for name in _SHOWN if name in self.frame.columns]
-        table = self.frame[shown].tail(20).to_html(index=False)
+        latest = self.frame.tail(20)
+        rows = [
+            {str(name): value for name, value in row.items()} for row in latest.to_dict("records")
+        ]
+        shown = [
+            "ended", "model", *(axis.name for axis in varying(rows)),
+            "batch_size", "sequence_length", "status", "median_s", "peak_mib",
+        ]  # fmt: skip
+        table = latest[shown].to_html(index=False)
         return f"{table}<div>{counted(f'{len(self):,}', 'case')}, the latest last</div>"
 
     def _ask(self, statement: str) -> sqlite3.Cursor:
@@ -127,7 +131,8 @@ def history(
 ) -> History:
     """What was measured on this machine before, by whichever kernel or shell.
 
-    ``model`` may have ``*`` for any part of a name; ``since`` is a date like ``"2026-11-01"`` or an
+    ``model`` is a name, or the last part of a path's, in which ``*`` stands for any part and large
+    and small letters are the same; ``since`` is a date like ``"2026-11-01"`` or an
     age like ``"7 days"``; ``key`` is that of one case (`Case.key`). ``file`` is a history other
     than one's own. Raises `ArgumentError` for what is none of these, and `OutputError` where the
     history is switched off or cannot be read.
@@ -137,11 +142,16 @@ def history(
         raise OutputError(f"the history is switched off by {SWITCH}; unset it")
     if file is not None and not found.exists():
         raise OutputError(f"there is no history {quoted(str(file))}")
+    connection = open_history(found)
+    check_known("mode", mode, MODES)
+    check_known("status", status, STATUSES)
+    if not (framework is None or (isinstance(framework, str) and has_backend(framework))):
+        check_known("framework", framework, {*backend_names(), *_kept(connection, "framework")})
     conditions: list[str] = []
     values: list[Any] = []
     if model is not None:
-        conditions.append("cases.model GLOB ?")
-        values.append(_glob(model))
+        conditions.append("cases.model IN (SELECT value FROM json_each(?))")
+        values.append(json.dumps(models_like(model, _kept(connection, "model"))))
     if since is not None:
         conditions.append("cases.ended >= ?")
         values.append(moment_of(since).timestamp())
@@ -152,11 +162,14 @@ def history(
             conditions.append(f"cases.{name} = ?")
             values.append(value)
     condition = f"WHERE {' AND '.join(conditions)}" if conditions else ""
-    return History(open_history(found), condition, values)
+    return History(connection, condition, values)
 
 
-def moment_of(given: str | date) -> datetime:
-    """A date, or an age like ``"7 days"``, as a moment; `ArgumentError` for anything else."""
+def moment_of(given: str | date, name: str = "since") -> datetime:
+    """A date, or an age like ``"7 days"``, as a moment; `ArgumentError` for anything else.
+
+    ``name`` is the argument that it was given as.
+    """
     if isinstance(given, datetime):
         return given
     if isinstance(given, date):
@@ -169,13 +182,14 @@ def moment_of(given: str | date) -> datetime:
         return datetime.fromisoformat(given.strip())
     except (ValueError, OverflowError):
         raise ArgumentError(
-            f"since: {quoted(given)} is neither a date like 2026-11-01 nor an age like '7 days'"
+            f"{name}: {quoted(given)} is neither a date like 2026-11-01 nor an age like '7 days'"
         ) from None
 
 
-def _glob(model: str) -> str:
-    """The model's name, of whose signs ``*`` alone stands for others."""
-    return re.sub(r"[\[?]", lambda sign: f"[{sign[0]}]", model)
+def _kept(connection: sqlite3.Connection, column: str) -> list[str]:
+    """The values of a column that cases have."""
+    rows = History(connection, "", [])._ask(f"SELECT DISTINCT {column} FROM cases")
+    return [str(row[0]) for row in rows]
 
 
 def _report(cases: list[tuple[str, str | None, bytes]]) -> Report:

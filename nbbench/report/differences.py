@@ -43,6 +43,14 @@ class Differences:
     varying: tuple[str, ...] = ()
 
     @property
+    def is_known(self) -> bool:
+        """Whether of any case more is known than that there is nothing to compare."""
+        return any(
+            each.verdict is not Verdict.UNSURE or each.ratio is not None or each.memory
+            for each in self.each
+        )
+
+    @property
     def frame(self) -> pd.DataFrame:
         """One row a compared case: its axes, the ratio with its interval, and the verdicts."""
         import pandas as pd
@@ -156,12 +164,13 @@ def usual_differences(results: Sequence[Result], baseline: str | None) -> Differ
     """
     results = [result for result in results if result.outcome.status is not Status.SKIPPED]
     if baseline is not None:
-        return differences_from(results, baseline)
+        known = differences_from(results, baseline)
+        return known if known is not None and known.is_known else None
     ways = _ways_that_vary(results)
     for by in ("device_name", *(ways if len(ways) == 1 else [""] if ways else []), "model"):
         with suppress(ArgumentError):
             found = compare_by(results, by, None if by else FIRST)
-            if found.each:
+            if found.is_known:
                 return found
     return None
 

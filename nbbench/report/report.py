@@ -279,12 +279,16 @@ class Report:
         """Print the report in the layout of Transformers' former benchmark."""
         print(_FORMER_TABLES.load()(self.results, self.facts), end="")
 
-    def to_html(self, file: str | Path, title: str = "Benchmark") -> Path:
+    def to_html(self, file: str | Path, title: str | None = None) -> Path:
         """Write a page that stands by itself, for sharing: its tables sort and filter.
 
         It has the results, plots, what the cases differ in compared, reasons and environments.
-        Without Matplotlib the page has no plots. Raises `OutputError`.
+        Without Matplotlib the page has no plots. ``title`` is "Benchmark" by default. Raises
+        `OutputError`, and `ArgumentError` for a title that is no text.
         """
+        if not isinstance(title, str | None):
+            raise ArgumentError(f"title: {quoted(title)} is no text; give one, or None")
+        title = "Benchmark" if title is None else title
         plots = [*self.plot.pngs(), *self.plot.tradeoff_pngs()]
         usual, compared = usual_differences(self.results, self._content.baseline), None
         if usual is not None:
