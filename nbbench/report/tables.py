@@ -24,6 +24,9 @@ _MIN_LOAD = 0.1
 _MAX_MACHINES = 4
 """Machines of one report that are named in a line."""
 
+_MAX_TIMES = 10
+"""An interval that ends farther than so many times the time off says nothing; frames have it."""
+
 _ALWAYS = ("model", "batch", "length")
 
 
@@ -223,6 +226,8 @@ def _time(timing: Timing) -> str:
     unit, scale = time_unit(timing.median_s)
     text = f"{rounded(timing.median_s / scale)} {unit}"
     if timing.ci_low_s is None or timing.ci_high_s is None:
+        return f"{text} noisy"
+    if timing.ci_high_s > _MAX_TIMES * timing.median_s:
         return f"{text} noisy"
     if timing.noisy:
         low, high = (rounded(end / scale) for end in (timing.ci_low_s, timing.ci_high_s))
