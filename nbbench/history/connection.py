@@ -149,7 +149,9 @@ def _newer(file: Path) -> OutputError:
 
 def is_locked(error: Exception) -> bool:
     """Whether another process holds the database."""
-    return isinstance(error, sqlite3.OperationalError) and "locked" in str(error)
+    text = str(error)
+    of_sqlite = isinstance(error, sqlite3.OperationalError)
+    return of_sqlite and ("locked" in text or "locking protocol" in text)
 
 
 def is_damage(error: Exception, file: Path) -> bool:

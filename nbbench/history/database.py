@@ -92,9 +92,10 @@ def open_to_read(
     try:
         return connect(file, busy_s)
     except (*SQLITE_ERRORS, OSError) as error:
-        unwritable = not isinstance(error, OutputError) and not is_locked(error)
-        if is_damage(error, file) or not unwritable or not file.is_file():
+        if is_damage(error, file):
             return open_history(file, warn, busy_s)
+        if isinstance(error, OutputError) or is_locked(error) or not file.is_file():
+            raise failed(file, error) from None
     try:
         return connect_to_read(file)
     except SQLITE_ERRORS as error:

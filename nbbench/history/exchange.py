@@ -78,6 +78,13 @@ class _Case:
     values: tuple[Any, ...]
 
 
+EXPORTED = (
+    f"cases.id, {WHEN}, runs.uuid, begun, machine, machine_hash, environments.content, ended,"
+    " cases.content"
+)
+"""The columns of a case, its number first, that `entry_of` makes a line of."""
+
+
 def export_history(database: Path, file: Path) -> int:
     """Write all cases to a file, JSON a line (compressed where it ends in .gz); how many.
 
@@ -95,9 +102,9 @@ def export_history(database: Path, file: Path) -> int:
         written, damaged = 0, 0  # it may be the second time
         with closing(_opened_to_write(path, file.suffix == ".gz")) as lines:
             lines.write(_line({"format": _FORMAT, "version": _VERSION}))
-            for row in chunks(connection, _EXPORTED):
+            for row in chunks(connection, EXPORTED):
                 try:
-                    lines.write(_line(_entry(*row[1:])))
+                    lines.write(_line(entry_of(*row[1:])))
                     written += 1
                 except ValueError:
                     damaged += 1
@@ -107,13 +114,7 @@ def export_history(database: Path, file: Path) -> int:
     return written
 
 
-_EXPORTED = (
-    f"cases.id, {WHEN}, runs.uuid, begun, machine, machine_hash, environments.content, ended,"
-    " cases.content"
-)
-
-
-def _entry(
+def entry_of(
     is_timely: int,
     run: str,
     begun: float,

@@ -51,12 +51,13 @@ class RunHistory:
         if error is not None and not isinstance(error, HistoryLocked) and not self._has_warned:
             self._has_warned = True
             self._warn(
-                f"{error}; what was measured is in the report alone until that is mended, which is "
-                f"tried with each case"
+                f"{error}; what was measured is in the report alone, and the history is tried "
+                f"again with each case"
             )
 
     def close(self) -> None:
         """Write what is left, and let go of the database."""
+        self._look_for_it()
         if self._waiting:
             self._store.wait_longer(_BUSY_AT_THE_END_S)
             error = self._write()
@@ -67,9 +68,7 @@ class RunHistory:
 
     def _write(self) -> OutputError | None:
         """Write what waits; what kept it from it, if anything did."""
-        if self._store.is_replaced():
-            self._begin_again()
-            self._warn("the history was deleted or replaced meanwhile; this run's cases are in it")
+        self._look_for_it()
         problem: OutputError | None = None
         left, failures = self._waiting, 0
         self._waiting = []
@@ -91,7 +90,12 @@ class RunHistory:
         self._waiting += left
         return problem
 
-    def _begin_again(self) -> None:
-        """Have all of this run wait once more: what was written is no longer there."""
-        self._waiting = [*self._written, *self._waiting]
-        self._written = []
+    def _look_for_it(self) -> None:
+        """Have all of this run wait once more where what was written is no longer there."""
+        if self._store.is_replaced():
+            self._waiting = [*self._written, *self._waiting]
+            self._written = []
+            self._warn(
+                "the history was deleted or renamed during the run; it is begun anew with the "
+                "cases of this run"
+            )

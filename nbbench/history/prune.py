@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
 from .database import use_history
-from .kept_case import WHEN, chunks, read_case
+from .exchange import EXPORTED, entry_of
+from .kept_case import chunks
 from .search import seconds_of
 from .tables import transaction
 
@@ -24,7 +26,7 @@ def prune_history(database: Path, before: datetime | None) -> int:
                 moment = (seconds_of(before),)
                 removed = connection.execute("DELETE FROM cases WHERE ended < ?", moment).rowcount
             _remove_unused(connection)
-        connection.execute("VACUUM")
+        _shrink(connection)
         return int(removed)
 
     return use_history(database, act)
@@ -39,21 +41,25 @@ def prune_damaged(database: Path) -> int:
             for number in damaged:
                 connection.execute("DELETE FROM cases WHERE id = ?", (number,))
             _remove_unused(connection)
-        connection.execute("VACUUM")
+        _shrink(connection)
         return len(damaged)
 
     return use_history(database, act)
 
 
 def _unreadable(connection: sqlite3.Connection) -> Iterator[int]:
-    columns = f"cases.id, {WHEN}, runs.machine, environments.content, cases.content, environment_id"
-    for number, is_timely, machine, environment, content, named in chunks(connection, columns):
+    """The numbers of the cases that no export would have."""
+    for number, *row in chunks(connection, EXPORTED):
         try:
-            if not is_timely or (environment is None) != (named is None):
-                raise ValueError("it ended at no time, or in no known environment")
-            read_case(machine, environment, content)
+            entry_of(*row)
         except ValueError:
             yield number
+
+
+def _shrink(connection: sqlite3.Connection) -> None:
+    """Make the file smaller, where nothing keeps it from that; the next time will do, too."""
+    with suppress(sqlite3.OperationalError):
+        connection.execute("VACUUM")
 
 
 def _remove_unused(connection: sqlite3.Connection) -> None:
