@@ -237,12 +237,14 @@ def test_one_that_is_deleted_during_a_run_is_begun_anew(file, part, after):
     assert sorted(history().frame["model"]) == ["m1", "m2", "m3"]
 
 
-def test_one_that_is_damaged_during_a_run_has_all_of_it_in_the_end(file):
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@pytest.mark.parametrize("at", [0, 4096])
+def test_one_that_is_damaged_during_a_run_has_all_of_it_in_the_end(file, at):
     def damage(result):
         if result.case.model == "m2":
             with closing(sqlite3.connect(file)) as connection:
                 connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-            overwrite(file, 0, bytes(8192))
+            overwrite(file, at, bytes(4096))
 
     job, _ = measured(**arguments(1, 2, 3), on_result=damage)
     assert any("was damaged" in text for text in job.progress.notices)

@@ -34,6 +34,9 @@ _INSERT = (
     f" VALUES ({', '.join('?' * (len(COLUMNS) + 5))})"
 )
 
+_DELETE_OTHERS = "DELETE FROM cases WHERE key = ? AND ended = ? AND model = ? AND run <> ?"
+"""What was saved of the same case from a damaged history that had lost its run."""
+
 _OF_THE_MACHINE = (
     "system", "architecture", "machine", "cpu", "cpu_cores_usable", "cpu_quota_cores",
     "cpu_governor", "nbbench_version",
@@ -79,13 +82,16 @@ class HistoryStore:
         Raises `HistoryLocked` where another process writes.
         """
         content = zlib.compress(result_line(result).encode(), 1)
-        values = (ended or time.time(), result.case.key, *values_of(result), content)
+        moment = ended or time.time()
+        values = (moment, result.case.key, *values_of(result), content)
+        once_more = (result.case.key, moment, result.case.model)
 
         def act(connection: sqlite3.Connection) -> None:
             with transaction(connection):
                 run = self._run_id(connection, None if worker is None else worker.machine)
                 environment = None if worker is None else insert_environment(connection, worker)
                 connection.execute(_INSERT, (run, environment, *values))
+                connection.execute(_DELETE_OTHERS, (*once_more, run))
 
         self._use(act, "written")
 
