@@ -31,6 +31,8 @@ from .tables import transaction
 
 _SUFFIXES = ("", "-wal", "-shm")
 
+_SAME = "SELECT 1 FROM cases WHERE key = :key AND ended = :ended AND model = :model"
+
 _MAX_MISSES = 5000
 """Rows that cannot be read one after the other, before the rest is given up."""
 
@@ -153,6 +155,9 @@ def _copy_cases(connection: sqlite3.Connection, source: Path, name: str) -> int:
             runs = dict(_copied(connection, damaged, "runs", _RUN))
             environments = dict(_copied(connection, damaged, "environments", _ENVIRONMENT))
             for _, run, environment, *values in _rows(damaged, "cases", names):
+                known = dict(zip(names[2:], values, strict=True))
+                if connection.execute(_SAME, known).fetchone():
+                    continue  # a run that goes on has added its cases once more
                 if run not in runs:  # its row is lost, and with it the machine
                     runs[run] = _unknown_run(connection, f"{name}-{run}")
                 found = (runs[run], environments.get(environment), *values)
