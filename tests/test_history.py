@@ -21,7 +21,8 @@ from nbbench.cli import main
 from nbbench.execution.fork_server import ForkServers
 from nbbench.execution.progress import Progress
 from nbbench.history.database import history_file, open_history
-from nbbench.history.exchange import export_history, import_history, prune_history
+from nbbench.history.exchange import export_history, import_history
+from nbbench.history.prune import prune_history
 from nbbench.history.search import history, moment_of
 from nbbench.history.store import HistoryStore, machine_hash
 from nbbench.machine.machine import describe_machine

@@ -8,9 +8,11 @@ from typing import Any
 
 from ..arguments.flags import FlagParser
 from ..errors import ArgumentError, OutputError
-from ..history.database import SWITCH, history_file
-from ..history.exchange import export_history, import_history, prune_history
+from ..history.connection import SWITCH
+from ..history.database import needed_history_file
+from ..history.exchange import export_history, import_history
 from ..history.filters import varying
+from ..history.prune import prune_damaged, prune_history
 from ..history.search import history, moment_of
 from ..paths import as_path, special_kind
 from ..report.layout import Table, fit
@@ -25,6 +27,7 @@ List what was measured on this machine before, the latest last.
     nbbench history export FILE      write all cases, JSON a line; compressed where it ends in .gz
     nbbench history import FILE      add the cases of an exported file
     nbbench history prune --before "90 days"
+    nbbench history prune --damaged  remove the cases that cannot be read
 
 {SWITCH} names another file, or is off: then nothing is kept."""
 
@@ -46,7 +49,11 @@ def command(argv: list[str]) -> int:
         ("--limit", f"how many to list, by default {_LISTED}"),
     ):
         parser.add_argument(flag, metavar=flag[2:].upper(), help=help_text)
-    parser.add_argument("--all", action="store_true", default=None, help="with prune: remove all")
+    for flag, help_text in (
+        ("--all", "with prune: remove all"),
+        ("--damaged", "with prune: remove what cannot be read"),
+    ):
+        parser.add_argument(flag, action="store_true", default=None, help=help_text)
     if {"-h", "--help"} & set(argv):
         parser.print_help()
         return 0
@@ -54,9 +61,7 @@ def command(argv: list[str]) -> int:
     words = values.pop("words", [])
     if not words:
         return _list(values)
-    file = history_file()
-    if file is None:
-        raise OutputError(f"the history is switched off by {SWITCH}; unset it")
+    file = needed_history_file()
     if words[0] == "prune":
         return _prune(file, words, values)
     if words[0] not in ("export", "import"):
@@ -76,12 +81,20 @@ def command(argv: list[str]) -> int:
 
 
 def _prune(file: Path, words: list[str], values: dict[str, object]) -> int:
-    before, everything = values.pop("before", None), values.pop("all", False)
+    before = values.pop("before", None)
+    is_all, is_damaged = (bool(values.pop(name, False)) for name in ("all", "damaged"))
     if len(words) > 1 or values:
-        raise ArgumentError("nbbench history prune takes --before or --all, and nothing else")
-    if (before is None) == (not everything):
-        raise ArgumentError("nbbench history prune wants --before (a date or an age), or --all")
-    removed = prune_history(file, None if before is None else moment_of(str(before), "before"))
+        raise ArgumentError(
+            "nbbench history prune takes --before, --damaged or --all, and nothing else"
+        )
+    if (before is not None) + is_all + is_damaged != 1:
+        raise ArgumentError(
+            "nbbench history prune wants one of --before (a date or an age), --damaged and --all"
+        )
+    if is_damaged:
+        removed = prune_damaged(file)
+    else:
+        removed = prune_history(file, None if before is None else moment_of(str(before), "before"))
     print(f"{counted(removed, 'case')} removed")
     return 0
 
@@ -94,7 +107,7 @@ def _import(database: Path, file: Path) -> int:
 
 
 def _list(values: dict[str, str]) -> int:
-    for name in ("before", "all"):
+    for name in ("before", "all", "damaged"):
         if name in values:
             raise ArgumentError(f"--{name} belongs to prune: nbbench history prune --{name} …")
     limit = values.pop("limit", str(_LISTED))

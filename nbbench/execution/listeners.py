@@ -9,9 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
-from ..errors import OutputError
 from ..history.database import history_file
-from ..history.store import HistoryStore
+from ..history.keeping import RunHistory
 from ..machine.health import busy_sentence
 from ..machine.machine import LoadWatch, MachineFacts
 from ..paths import as_path
@@ -149,31 +148,26 @@ class KeepHistory:
 
     def __init__(self, recorder: Recorder, warn: Callable[[list[str]], None]) -> None:
         self._recorder, self._warn = recorder, warn
-        self._store: HistoryStore | None = None
-        self._failed = False
+        self._kept: RunHistory | None = None
 
     def on_event(self, event: Event) -> None:
-        """Add a case that has ended, until one cannot be added, of which it warns."""
-        if not isinstance(event, CaseEnded) or self._failed or event.is_old:
+        """Add a case that has ended."""
+        if not isinstance(event, CaseEnded) or event.is_old:
             return
         if event.outcome.status is Status.SKIPPED:
             return
-        self._failed = True
-        if self._store is None:
+        if self._kept is None:
             file = history_file()
             if file is None:
                 return
-            self._store = HistoryStore(file, self._recorder.machine)
-        try:
-            self._store.add(event.result, event.worker)
-            self._failed = False
-        except OutputError as error:
-            self._warn([f"{error}; what was measured is in the report alone"])
+            warn = self._warn
+            self._kept = RunHistory(file, self._recorder.machine, lambda text: warn([text]))
+        self._kept.add(event.result, event.worker)
 
     def close(self) -> None:
-        """Let go of the database."""
-        if self._store is not None:
-            self._store.close()
+        """Write what could not be written yet, and let go of the database."""
+        if self._kept is not None:
+            self._kept.close()
 
 
 class OnResult:

@@ -161,6 +161,7 @@ class _Cluster:
                 yield CaseEnded(case, outcome, is_old=not problem)
         if store is not None:
             store.close()
+            yield from store.notices()
         return left
 
     def _ready(self) -> list[Any]:

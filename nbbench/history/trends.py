@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from ..errors import ArgumentError, OutputError
+from ..errors import ArgumentError
 from ..plan.result import Result
 from ..report.drawing import Plot, case_names, finished, literal, new_axes, scale_values
 from ..text import counted, shortened
-from .database import SWITCH, history_file, open_history
+from .database import needed_history_file
+from .kept_case import WHEN, json_value, read_rows
 
 _MAX_CASES = 10
 
@@ -24,14 +24,15 @@ _MAX_CHANGES = 3
 _MAX_LETTERS = 60
 
 _POINTS = (
-    "SELECT cases.ended, median_s, ci_low_s, ci_high_s,"
-    " json_extract(environments.content, '$.values.framework'),"
-    " json_extract(environments.content, '$.values.framework_version'),"
-    " json_extract(environments.content, '$.values.transformers_version'),"
-    " json_extract(runs.machine, '$.cpu'), json_extract(runs.machine, '$.nbbench_version')"
+    "SELECT cases.ended, median_s, CASE typeof(ci_low_s) WHEN 'real' THEN ci_low_s END,"
+    " CASE typeof(ci_high_s) WHEN 'real' THEN ci_high_s END,"
+    f" {json_value('environments.content', 'values.framework')},"
+    f" {json_value('environments.content', 'values.framework_version')},"
+    f" {json_value('environments.content', 'values.transformers_version')},"
+    f" {json_value('runs.machine', 'cpu')}, {json_value('runs.machine', 'nbbench_version')}"
     " FROM cases JOIN runs ON runs.id = cases.run"
     " LEFT JOIN environments ON environments.id = cases.environment_id"
-    " WHERE cases.key = ? AND median_s IS NOT NULL ORDER BY cases.ended, cases.id"
+    f" WHERE cases.key = ? AND typeof(median_s) = 'real' AND {WHEN} ORDER BY cases.ended, cases.id"
 )
 
 
@@ -72,16 +73,8 @@ def draw_trends(results: Sequence[Result], ax: Any = None) -> Plot:
 
 def _rows(statement: str, keys: Sequence[str]) -> list[list[tuple[Any, ...]]]:
     """What the history answers for each case."""
-    file = history_file()
-    if file is None:
-        raise OutputError(f"the history is switched off by {SWITCH}; unset it")
-    connection = open_history(file)
-    try:
-        return [connection.execute(statement, (key,)).fetchall() for key in keys]
-    except sqlite3.Error as error:
-        raise OutputError(f"the history cannot be read: {error}") from None
-    finally:
-        connection.close()
+    file = needed_history_file()
+    return [read_rows(file, statement, (key,)) for key in keys]
 
 
 def _date_axis(axes: Any, moments: Sequence[float]) -> None:
