@@ -11,7 +11,8 @@ import time
 import pytest
 
 import nbbench
-from nbbench.history.exchange import export_history, import_history, prune_history
+from nbbench.history.exchange import export_history, import_history
+from nbbench.history.prune import prune_history
 from nbbench.history.search import history
 from nbbench.history.store import HistoryStore, may_pass
 from nbbench.machine.machine import describe_machine

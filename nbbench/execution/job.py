@@ -148,7 +148,7 @@ class Job:
                     own_load_cores=None if self._is_measured_here else load.own_cores(),
                 )
                 if self._history is not None:
-                    self._history.close()
+                    self._guarded(self._history.close, self._history.name)
                 if self._autosave is not None:
                     self._guarded(self._autosave.save, self._autosave.name)
         except Exception as error:

@@ -7,15 +7,14 @@ import math
 import time
 from collections import deque
 from collections.abc import Callable, Collection
-from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
-from ..errors import OutputError
 from ..history.database import history_file
-from ..history.store import HistoryStore
+from ..history.keeping import RunHistory
 from ..machine.health import busy_sentence
 from ..machine.machine import LoadWatch, MachineFacts
+from ..paths import as_path
 from ..plan.result import Result
 from ..report.environment import EnvironmentKey, WorkerFacts, environment_key
 from ..report.own_columns import Added
@@ -132,7 +131,7 @@ class Autosave:
     name = "saving the report"
 
     def __init__(self, recorder: Recorder, file: str | Path) -> None:
-        self._recorder, self._path = recorder, Path(file)
+        self._recorder, self._path = recorder, as_path(file)
         self._file = GrowingFile(file)
         self._measured = False
 
@@ -165,29 +164,22 @@ class KeepHistory:
         self, recorder: Recorder, warn: Callable[[list[str]], None], extras: Collection[str] = ()
     ) -> None:
         self._recorder, self._warn, self._extras = recorder, warn, extras
-        self._store: HistoryStore | None = None
-        self._failed = False
-        self._kept: dict[Case, float] = {}
+        self._kept: RunHistory | None = None
+        self._visits_kept: dict[Case, float] = {}
 
     def on_event(self, event: Event) -> None:
-        """Add a case that has ended, until one cannot be added, of which it warns."""
+        """Add a case that has ended, or what its visits have measured so far."""
         if isinstance(event, (CaseVisited, SizeMeasured)):
             self._keep_visits(event)
-        if not isinstance(event, CaseEnded) or self._failed or event.is_old:
+        if not isinstance(event, CaseEnded) or event.is_old:
             return
         if event.outcome.status is Status.SKIPPED:
             return
-        self._kept.pop(event.case, None)
-        self._failed = True
-        store = self._opened()
-        if store is None:
-            return
-        planned = event.case if event.found is not None else None
-        try:
-            store.add(event.result, event.worker, planned, self._recorder.position(event.case))
-            self._failed = False
-        except OutputError as error:
-            self._warn([f"{error}; what was measured is in the report alone"])
+        self._visits_kept.pop(event.case, None)
+        kept = self._opened()
+        if kept is not None:
+            planned = event.case if event.found is not None else None
+            kept.add(event.result, event.worker, planned, self._recorder.position(event.case))
 
     def _keep_visits(self, event: CaseVisited | SizeMeasured) -> None:
         """Keep what a case's visits have measured, now and then; no harm where that fails.
@@ -197,28 +189,29 @@ class KeepHistory:
         """
         worker, now = event.worker, time.monotonic()
         is_found = isinstance(event, CaseVisited) and event.found is not None
-        if worker is None or worker.machine is not None or is_found or self._failed:
+        if worker is None or worker.machine is not None or is_found:
             return
-        if now - self._kept.get(event.case, -math.inf) < _KEEP_EVERY_S:
+        if now - self._visits_kept.get(event.case, -math.inf) < _KEEP_EVERY_S:
             return
-        store = self._opened()
-        if store is not None:
-            with suppress(OutputError):
-                store.keep_visits(event.result, worker)
-                self._kept[event.case] = now
+        kept = self._opened()
+        if kept is not None and kept.keep_visits(event.result, worker):
+            self._visits_kept[event.case] = now
 
-    def _opened(self) -> HistoryStore | None:
+    def _opened(self) -> RunHistory | None:
         """The history, opened once; None where it is switched off."""
-        if self._store is None:
+        if self._kept is None:
             file = history_file()
             if file is not None:
-                self._store = HistoryStore(file, self._recorder.machine, self._extras)
-        return self._store
+                warn = self._warn
+                self._kept = RunHistory(
+                    file, self._recorder.machine, lambda text: warn([text]), self._extras
+                )
+        return self._kept
 
     def close(self) -> None:
-        """Let go of the database."""
-        if self._store is not None:
-            self._store.close()
+        """Write what could not be written yet, and let go of the database."""
+        if self._kept is not None:
+            self._kept.close()
 
 
 class OnResult:

@@ -195,7 +195,8 @@ class Progress:
         counts = Counter(result.outcome.status.value for result in self.results)
         listed = ", ".join(f"{count} {status}" for status, count in counts.most_common())
         old = f", {self._old} of them measured before" if self._old else ""
-        return f"{counted(len(self.results), 'case')} in {duration(self.seconds)}: {listed}{old}"
+        whole = f"{counted(len(self.results), 'case')} in {duration(self.seconds)}"
+        return f"{whole}: {listed}{old}" if listed else whole
 
 
 def _part(visits: int) -> float:

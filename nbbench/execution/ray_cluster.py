@@ -17,7 +17,6 @@ from typing import Any
 
 from ..arguments.schema import BenchmarkArguments
 from ..errors import NbbenchError
-from ..history.store import HistoryStore
 from ..machine.machine import MachineFacts, describe_machine
 from ..plan.plan import Plan
 from ..text import error_text, quoted
@@ -34,7 +33,7 @@ from .events import (
 )
 from .fork_server import close_workers
 from .measure import measure
-from .resume import extras_of, found_case, history_to_resume
+from .resume import EarlierRuns, found_case, history_to_resume
 from .rounds import is_measured
 
 MAX_TRIES = 3
@@ -56,9 +55,12 @@ _IDLE_S = 3.0
 
 _WAYS = (
     "framework", "environment", "dtype", "quantization", "attention", "execution", "compile_mode",
-    "cache",
+    "cache", "parallel", "ranks",
 )  # fmt: skip
 """Axes in which cases of one group differ where they are compared with each other."""
+
+_ALWAYS_COMPARED = ("parallel", "ranks")
+"""How well several ranks do is seen beside one rank of the same machine."""
 
 
 @dataclass
@@ -117,11 +119,10 @@ def groups_of(cases: Sequence[Case], compared: bool) -> list[list[Case]]:
 
     Times of two nodes are those of two machines, which no verdict can rest on.
     """
-    if not compared:
-        return [[case] for case in cases]
+    ways = _WAYS if compared else _ALWAYS_COMPARED
     found: dict[tuple[Any, ...], list[Case]] = {}
     for case in cases:
-        key = tuple(axis.value(case) for axis in AXES if axis.name not in _WAYS)
+        key = tuple(axis.value(case) for axis in AXES if axis.name not in ways)
         found.setdefault(key, []).append(case)
     return list(found.values())
 
@@ -157,24 +158,25 @@ class _Cluster:
     def _unmeasured(self) -> Generator[Event, None, list[Case]]:
         """The cases that are to be measured; those that are known, or have no model, end here."""
         asked = self._plan.arguments
-        store = history_to_resume(extras_of(asked)) if asked.resume else None
+        earlier = history_to_resume(asked) if asked.resume else None
         left = []
         for case in self._plan.cases:
             problem = self._plan.problems.get(case.model)
-            ended = None if store is None or problem else self._measured_before(store, case)
+            ended = None if earlier is None or problem else self._measured_before(earlier, case)
             if problem:
                 ended = CaseEnded(case, Outcome(Status.ERROR, problem, Phase.RESOLVING))
             if ended is None:
                 left.append(case)
             else:
                 yield ended
-        if store is not None:
-            store.close()
+        if earlier is not None:
+            earlier.close()
+            yield from earlier.notices()
         return left
 
-    def _measured_before(self, store: HistoryStore, case: Case) -> CaseEnded | None:
+    def _measured_before(self, earlier: EarlierRuns, case: Case) -> CaseEnded | None:
         """The end of a case that any node has measured wholly; None if none has."""
-        result = store.find_on_nodes(case)
+        result = earlier.find_on_nodes(case)
         if result is None:
             return None
         found = found_case(case, result.case) if case.searched else None

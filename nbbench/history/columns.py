@@ -52,5 +52,8 @@ UNSHOWN = {"planned": "TEXT", "position": "INTEGER", "extras": "TEXT"}
 where a search has found this one for it; the case's number in the order of its run; and which
 `EXTRAS` that asked for, with spaces between."""
 
+KINDS = {**{name: column.kind for name, column in COLUMNS.items()}, **UNSHOWN}
+"""SQLite's type of every column, of those that are part of a frame and of the others."""
+
 EXTRAS = ("ceilings", "prediction")
 """What a run may ask for beside its cases: fields of an outcome, which others lack."""

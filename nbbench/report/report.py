@@ -31,11 +31,11 @@ from .dataframes import (
 from .differences import (
     Differences,
     compare_by,
-    compare_runs,
     differences_from,
     is_of_axis,
     usual_differences,
 )
+from .earlier_run import compare_runs
 from .environment import EnvironmentFacts, EnvironmentKey, WorkerFacts, merge_facts
 from .html_page import report_html
 from .markup import as_latex, as_markdown, markdown_text
@@ -286,13 +286,16 @@ class Report:
         """Print the report in the layout of Transformers' former benchmark."""
         print(_FORMER_TABLES.load()(self.results, self.facts), end="")
 
-    def to_html(self, file: str | Path, title: str = "Benchmark") -> Path:
+    def to_html(self, file: str | Path, title: str | None = None) -> Path:
         """Write a page that stands by itself, for sharing: its tables sort and filter.
 
         It has the results, plots, what the cases differ in compared, reasons and environments.
-        Without Matplotlib the page has no plots. Raises `OutputError`.
+        Without Matplotlib the page has no plots. ``title`` is "Benchmark" by default. Raises
+        `OutputError`, and `ArgumentError` for a title that is no text.
         """
-        return self._as_saved()._write_page(file, title)
+        if not isinstance(title, str | None):
+            raise ArgumentError(f"title: {quoted(title)} is no text; give one, or None")
+        return self._as_saved()._write_page(file, "Benchmark" if title is None else title)
 
     def _write_page(self, file: str | Path, title: str) -> Path:
         plots = [*self.plot.pngs(), *self.plot.tradeoff_pngs()]
