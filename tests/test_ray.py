@@ -14,6 +14,7 @@ import pytest
 import nbbench
 from nbbench import ArgumentError
 from nbbench.execution.ray_cluster import groups_of
+from nbbench.history.search import history
 from nbbench.worker.case import Case, Status
 from tests.conftest import wait_until
 
@@ -198,3 +199,16 @@ def test_a_cluster_that_is_not_there_is_a_sentence():
     )
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert "cannot be reached" in ended.stderr
+
+
+def test_resumed_it_measures_what_no_node_has_measured(cluster, tmp_path, monkeypatch):
+    monkeypatch.setenv("NBBENCH_HISTORY", str(tmp_path / "h.sqlite"))
+    best = {"batch_sizes": "best", "latency_limit": "5 ms"}
+    nbbench.run(**arguments(2))
+    nbbench.run(**arguments(1, **best))
+    before = len(history())
+    again = nbbench.run(**arguments(3, resume=True))
+    assert [result.outcome.status for result in again.results] == [Status.OK] * 3
+    (found,) = nbbench.run(**arguments(1, **best, resume=True)).results
+    assert found.outcome.reason.count("tried for the best") == 1
+    assert len(history()) == before + 1
