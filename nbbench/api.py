@@ -19,6 +19,7 @@ from .plan.result import Result
 from .report.atomic_write import check_writable
 from .report.comparison import Comparison
 from .report.fit import DeviceMemory
+from .report.overwriting import check_over_report
 from .report.predictions import Predictions
 from .report.report import Report
 from .worker.case import Outcome
@@ -46,7 +47,8 @@ def run(
     on_result
         Called with each `Result` as its case ends.
     save
-        File to write the report to, while it runs and at the end; see `Report.save`.
+        File to write the report to, while it runs and at the end; see `Report.save`. An earlier
+        report is written over, any other file is refused.
     **arguments
         The fields of `BenchmarkArguments`.
 
@@ -163,10 +165,11 @@ def start(
     """Begin a benchmark in a thread of its own, or put it in line behind the one that runs.
 
     Raises what `BenchmarkArguments` and `find_models` raise, and `OutputError` for a file that
-    cannot be written, before anything is started.
+    cannot be written, or is there and no report, before anything is started.
     """
     if save is not None:
         check_writable(save, folder=False)
+        check_over_report("save", save)
     plan = Plan.of(arguments)
     return Job(plan, partial(EXECUTORS[arguments.executor], plan), on_result, save, on_end)
 

@@ -193,6 +193,30 @@ def test_a_page_of_ten_thousand_rows_is_sorted_and_filtered_in_a_browser(long_pa
     assert loaded == [file.as_uri()]
 
 
+def test_a_whole_head_is_clicked_and_long_texts_leave_the_page_as_wide_as_the_window(tmp_path):
+    from tests.test_shared_page import long_report
+
+    file = long_report().to_html(tmp_path / "x.html", title="y" * 300)
+    with page() as shown:
+        for width in (400, 1280):
+            shown.set_viewport_size({"width": width, "height": 1000})
+            shown.goto(file.as_uri())
+            assert shown.evaluate("document.documentElement.scrollWidth") == width
+            table = shown.locator(".sortable").first
+            for head in table.locator("th:visible").all():
+                head.scroll_into_view_if_needed()
+                box, button = head.bounding_box(), head.get_by_role("button").bounding_box()
+                assert box["width"] - button["width"] < 2
+                assert box["width"] < 700
+                for part in (0.03, 0.97):
+                    before, box = head.get_attribute("aria-sort"), head.bounding_box()
+                    corner = {"x": part * box["width"], "y": part * box["height"]}
+                    head.click(position=corner)
+                    assert head.get_attribute("aria-sort") != before
+                head.get_by_role("button").press("Enter")
+                assert head.get_attribute("aria-sort") == "ascending"
+
+
 def test_a_page_is_read_without_its_script(tmp_path):
     from tests.test_plots import REPORT
 

@@ -363,3 +363,12 @@ def test_a_baseline_compares_real_cases():
 def test_a_report_without_a_case_is_compared_by_nothing(baseline):
     with pytest.raises(nbbench.ArgumentError, match="no case; compare one that has"):
         Report([], MACHINE, {}, baseline).compare(by="sequence_length")
+
+
+def test_an_interval_that_says_nothing_is_not_written_out():
+    visits = [Visit((s,) * 5, round=n) for n, s in enumerate((0.002, 0.2, 0.01))]
+    report = report_of(result_of(visits))
+    assert report.speed.ci_high_s[0] > 10 * report.speed.median_s[0]
+    (line,) = [line for line in repr(report).splitlines() if " ms" in line]
+    assert "noisy" in line
+    assert "[" not in line

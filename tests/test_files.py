@@ -6,6 +6,7 @@ import dataclasses
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -14,6 +15,7 @@ import pandas as pd
 import pytest
 
 import nbbench
+from nbbench.cli import main
 from nbbench.report.atomic_write import check_writable, write_by, write_text
 from nbbench.report.growing_csv import GrowingCsv
 from nbbench.report.saved_json import GrowingFile
@@ -106,7 +108,7 @@ def test_a_check_makes_and_removes_nothing_and_does_not_wait(tmp_path):
 
 def test_a_run_that_measured_nothing_leaves_earlier_tables_alone(probe, tmp_path):
     (tmp_path / "config.json").write_text('{"model_type": "probe", "call": "hang"}')
-    (tmp_path / "speed.csv").write_text("before")
+    (tmp_path / "speed.csv").write_text("model,median_s\nbefore,1")
     command = [
         sys.executable, "-c",
         f"import sys; sys.path.append({str(probe)!r}); from nbbench.cli import script;"
@@ -118,12 +120,10 @@ def test_a_run_that_measured_nothing_leaves_earlier_tables_alone(probe, tmp_path
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=60)
     assert process.returncode == 130
-    assert (tmp_path / "speed.csv").read_text() == "before"
+    assert (tmp_path / "speed.csv").read_text() == "model,median_s\nbefore,1"
 
 
 def test_csv_rows_are_those_of_the_frames(probe, tmp_path, capsys):
-    from nbbench.cli import main
-
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "config.json").write_text('{"model_type": "probe"}')
@@ -162,12 +162,138 @@ def test_a_file_that_is_damaged_in_the_middle_is_refused(probe, tmp_path):
         nbbench.Report.load(saved)
 
 
-@pytest.mark.parametrize("version", [[], {}, True, 1.0, "2", None, 3])
+@pytest.mark.parametrize("version", [[], {}, True, 1.0, "2", None, -1, 0, 3])
 def test_a_version_that_is_none_is_one_sentence(tmp_path, version):
     file = tmp_path / "x.json"
     file.write_text(json.dumps({"format": "nbbench report", "version": version}))
-    with pytest.raises(nbbench.OutputError, match="is a report of version"):
+    sentence = "version 3, .* upgrade nbbench" if version == 3 else "is no version"
+    with pytest.raises(nbbench.OutputError, match=sentence):
         nbbench.Report.load(file)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-32"])
+def test_a_report_is_read_by_the_mark_that_its_text_begins_with(probe, tmp_path, encoding):
+    saved = tmp_path / "x.nbbench.json"
+    report = nbbench.run(configs=configs(1), rounds=1, save=saved, **PROBE)
+    text = saved.read_text(encoding="utf-8")
+    (tmp_path / "other.json").write_bytes(text.replace("\n", "\r\n").encode(encoding))
+    assert nbbench.Report.load(tmp_path / "other.json") == report
+    (tmp_path / "torn.json").write_bytes(text[:-20].replace("\n", "\r\n").encode(encoding))
+    with pytest.warns(UserWarning, match="breaks off"):
+        nbbench.Report.load(tmp_path / "torn.json")
+
+
+def test_what_is_no_text_gets_advice_and_no_decoders_message(tmp_path):
+    (tmp_path / "x.json").write_bytes(b"\xff\x00\xd8")
+    with pytest.raises(nbbench.OutputError, match="no text in UTF-8 or UTF-16; give a file that"):
+        nbbench.Report.load(tmp_path / "x.json")
+
+
+def special_files(folder):
+    """A pipe that nobody writes, a socket, and links to them and to a device that never ends."""
+    os.mkfifo(folder / "pipe.json")
+    server = socket.socket(socket.AF_UNIX)
+    server.bind(str(folder / "socket.json"))
+    server.close()
+    (folder / "link.json").symlink_to("pipe.json")
+    (folder / "zero.json").symlink_to("/dev/zero")
+    return [str(folder / f"{name}.json") for name in ("pipe", "socket", "link", "zero")]
+
+
+@pytest.mark.timeout(60)
+def test_what_is_no_regular_file_is_refused_unopened(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)  # the path of a socket must be short
+    monkeypatch.setenv("NBBENCH_HISTORY", str(tmp_path / "history.sqlite"))
+    for file in map(os.path.relpath, special_files(tmp_path)):
+        for argv in (
+            ["compare", file, file], ["gather", file], ["best", file], ["plan", file],
+            ["plan", "bert-tiny", "--lengths", f"{file}:text"], ["history", "import", file],
+        ):  # fmt: skip
+            assert main(argv) == 2
+            shown = capsys.readouterr().err
+            assert "Traceback" not in shown
+            assert file in shown
+
+
+@pytest.mark.timeout(60)
+def test_pipes_in_a_models_folder_are_not_waited_for(probe, tmp_path, capsys):
+    (tmp_path / "config.json").write_text('{"model_type": "probe"}')
+    for name in ("modules.json", "adapter_config.json", "tokenizer_config.json"):
+        os.mkfifo(tmp_path / name)
+    assert nbbench.run(str(tmp_path), rounds=1, **PROBE).speed.status.tolist() == ["ok"]
+
+
+@pytest.fixture
+def notes(tmp_path):
+    notes = tmp_path / "notes.md"
+    notes.write_text("mine")
+    return notes
+
+
+def test_a_run_writes_over_an_earlier_report_and_over_no_other_file(probe, tmp_path, notes, capsys):
+    (tmp_path / "config.json").write_text('{"model_type": "probe"}')
+    argv = ["run", str(tmp_path), "-f", "probe", "-s", "8", "--rounds", "1", "--max-time", "0.05"]
+    assert main([*argv, "--save", str(notes)]) == 2
+    error = capsys.readouterr().err
+    assert "notes.md' is no report, and would be written over; give another path" in error
+    with pytest.raises(nbbench.OutputError, match=r"save: .* is no report"):
+        nbbench.run(configs=configs(1), rounds=1, save=notes, **PROBE)
+    (tmp_path / "empty.json").write_text("")
+    (tmp_path / "torn.nbbench.json").write_text("\0" * 100)
+    for name in ("new.json", "new.json", "empty.json", "torn.nbbench.json"):
+        assert main([*argv, "--save", str(tmp_path / name)]) == 0
+        assert nbbench.Report.load(tmp_path / name).results
+    assert notes.read_text() == "mine"
+
+
+def test_a_run_writes_over_its_own_tables_and_over_no_other(probe, tmp_path, capsys):
+    (tmp_path / "config.json").write_text('{"model_type": "probe"}')
+    argv = ["run", str(tmp_path), "-f", "probe", "-s", "8", "--rounds", "1", "--max-time", "0.05"]
+    for _ in range(2):
+        assert main([*argv, "--csv", str(tmp_path / "csv")]) == 0
+    for name in ("speed", "memory", "environment", "lines"):
+        folder = tmp_path / name
+        folder.mkdir()
+        (folder / f"{name}.csv").write_text("day,km\n1,2\n")
+        assert main([*argv, "--csv", str(folder)]) == 2
+        assert f"{name}.csv' is no table that nbbench wrote" in capsys.readouterr().err
+        assert (folder / f"{name}.csv").read_text() == "day,km\n1,2\n"
+        assert [file.name for file in folder.iterdir()] == [f"{name}.csv"]
+
+
+def test_from_python_a_file_is_written_over_as_pandas_does(probe, notes):
+    report = nbbench.run(configs=configs(1), rounds=1, **PROBE)
+    assert nbbench.Report.load(report.save(notes)) == report
+    assert report.to_html(notes).read_text(encoding="utf-8").startswith("<!doctype html>")
+
+
+def test_the_home_folder_is_known_wherever_a_path_is_taken(probe, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "config.json").write_text('{"model_type": "probe"}')
+    report = nbbench.run(configs=configs(1), rounds=1, save="~/x.json", **PROBE)
+    assert nbbench.Report.load("~/x.json") == report
+    assert nbbench.compare("~/x.json", "~/x.json").differences
+    assert len(nbbench.gather("~/x.json").results) == 1
+    written = [
+        report.save("~/y.json"), report.to_html("~/y.html"), *report.to_csv("~/csv"),
+        report.to_csv("~/csv")[0],
+    ]  # fmt: skip
+    assert all(file.exists() and file.is_relative_to(tmp_path) for file in written)
+    report.to_markdown("~/y.md")
+    assert main(["gather", "~/x.json", "--save", "~/all.json", "--html", "~/all.html"]) == 0
+    run = ["run", "~", "-f", "probe", "-s", "8", "--rounds", "1", "--max-time", "0.05"]
+    assert main([*run, "--save", "~/z.json", "--csv", "~/run", "--log", "~/z.log"]) == 0
+    names = {"y.md", "all.json", "all.html", "z.json", "run", "z.log"}
+    assert names <= {file.name for file in tmp_path.iterdir()}
+
+
+def test_a_page_without_a_title_of_its_own_has_the_usual_one(probe, tmp_path):
+    report = nbbench.run(configs=configs(1), rounds=1, **PROBE)
+    for more in ({}, {"title": None}):
+        text = report.to_html(tmp_path / "x.html", **more).read_text(encoding="utf-8")
+        assert "<title>Benchmark</title>" in text
+    with pytest.raises(nbbench.ArgumentError, match="title: 5 is no text"):
+        report.to_html(tmp_path / "x.html", title=5)
 
 
 def test_a_row_that_could_not_be_written_comes_with_the_next(probe, tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import warnings
@@ -13,11 +14,13 @@ import pytest
 
 import nbbench
 from nbbench.cli import main
+from nbbench.errors import ArgumentError
 from nbbench.machine.gpus import GpuFacts
 from nbbench.machine.machine import MachineFacts
 from nbbench.plan.result import Result
 from nbbench.report.environment import WorkerFacts
 from nbbench.report.report import Report
+from nbbench.report.verdict import Verdict
 from nbbench.worker.case import Case, Outcome, Phase, Status
 from tests.public_listing import FIXTURE
 from tests.test_comparison import result_of, visits_of
@@ -89,7 +92,7 @@ def test_machines_are_compared_unpaired_and_ways_within_a_machine(folder):
 
 
 def test_the_same_case_of_one_machine_stays_twice_and_each_has_its_verdict(folder):
-    Report.load(folder / "alice.nbbench.json").save(folder / "again.nbbench.json")
+    report_of(0.010, seed=3).save(folder / "again.nbbench.json")
     gathered = nbbench.gather(folder / "alice.nbbench.json", folder / "again.nbbench.json")
     assert gathered.speed.node.tolist() == ["alice"] * 2 + ["again"] * 2
     with_baseline = Report(
@@ -114,7 +117,7 @@ def test_files_are_named_apart_shortly_and_without_their_folder(tmp_path):
     for name in ("a/x", "b/x", "c/x (2)", f"a/{long}-1", f"a/{long}-2", "a/\x1b[2J"):
         file = tmp_path / "home" / f"{name}.nbbench.json"
         file.parent.mkdir(parents=True, exist_ok=True)
-        report_of(0.01).save(file)
+        report_of(0.01, seed=len(list(tmp_path.rglob("*.json")))).save(file)
     gathered = nbbench.gather(tmp_path)
     nodes = list(dict.fromkeys(gathered.speed.node))
     assert len(nodes) == 6
@@ -122,6 +125,81 @@ def test_files_are_named_apart_shortly_and_without_their_folder(tmp_path):
     text = json.dumps(gathered.to_dict())
     assert "home" not in text
     assert str(tmp_path) not in text
+
+
+def test_paths_may_be_a_list_too(folder):
+    alice, bob = sorted(folder.glob("*.json"))
+    for given in ([[alice, bob]], [[str(alice)], bob], [folder.glob("*.json")]):
+        assert set(nbbench.gather(*given).speed.node) == {"alice", "bob"}
+    with pytest.raises(nbbench.ArgumentError, match="nothing was given"):
+        nbbench.gather([])
+
+
+def test_a_copy_is_named_and_counts_once(folder, tmp_path):
+    text = (folder / "alice.nbbench.json").read_text(encoding="utf-8")
+    shutil.copy(folder / "alice.nbbench.json", folder / "twin.nbbench.json")
+    (folder / "windows.json").write_bytes(text.replace("\n", "\r\n").encode("utf-16"))
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        gathered = nbbench.gather(folder)
+    assert set(gathered.speed.node) == {"alice", "bob", "carol"}
+    first, second = (str(each.message) for each in caught)
+    assert re.search("twin.*is a copy of .*alice.*, and they count once", first)
+    assert "windows.json" in second
+
+
+def test_links_that_are_not_followed_and_pipes_are_named(folder, tmp_path):
+    (folder / "dangling.json").symlink_to("nowhere.json")
+    (folder / "there").symlink_to(tmp_path)
+    os.mkfifo(folder / "pipe.nbbench.json")
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        assert len(nbbench.gather(folder).results) == 6
+    messages = sorted(str(each.message).replace(str(folder), "") for each in caught)
+    assert messages == [
+        "'/dangling.json' is a link to 'nowhere.json', which is not there; it is not gathered",
+        "'/there' is a link to a folder; give that folder, too",
+        "passed over 1 file without a report of their own: pipe.nbbench.json",
+    ]
+    with pytest.raises(nbbench.OutputError, match=r"is a link to 'nowhere\.json', which is not"):
+        nbbench.gather(folder / "dangling.json")
+
+
+@pytest.mark.parametrize("flag", ["--save", "--html"])
+@pytest.mark.parametrize("name", ["notes.md", "bob.nbbench.json", "x.html", "torn.nbbench.json"])
+def test_no_file_is_written_over_that_gather_would_not_have_written(flag, name, folder, capsys):
+    (folder / "x.html").write_text("<title>mine</title>")
+    (folder / "notes.md").write_text("mine")
+    (folder / "torn.nbbench.json").write_text("{")
+    before = (folder / name).read_bytes()
+    argv = ["gather", str(folder / "alice.nbbench.json"), flag, str(folder / name)]
+    assert main(argv) == 2
+    error = capsys.readouterr().err
+    assert f"{flag}: " in error
+    assert f"{name}' is no " in error
+    assert "would be written over; give another path" in error
+    assert (folder / name).read_bytes() == before
+
+
+def test_gather_writes_over_what_it_wrote_and_over_empty_files(folder, tmp_path):
+    (tmp_path / "empty").write_text("")
+    (tmp_path / "tables").mkdir()
+    save, page, tables = tmp_path / "all.json", tmp_path / "x.html", tmp_path / "tables"
+    nbbench.Report.load(folder / "bob.nbbench.json").to_html(page, title="another page")
+    argv = ["gather", str(folder), "--save", str(save), "--html", str(page), "--csv", str(tables)]
+    for _ in range(2):
+        assert main(argv) == 0
+    assert main(["gather", str(folder), "--save", str(tmp_path / "empty")]) == 0
+    (tables / "memory.csv").write_text("mine")
+    assert main(argv) == 2
+    assert (tables / "memory.csv").read_text() == "mine"
+
+
+def test_a_gathered_report_of_nothing_is_written_over_too(tmp_path):
+    Report([], MachineFacts(), {}).save(tmp_path / "none.json")
+    for _ in range(2):
+        argv = ["gather", str(tmp_path / "none.json"), "--save", str(tmp_path / "all.json")]
+        assert main(argv) == 0
 
 
 def test_a_file_counts_once_however_often_it_is_given(folder):
@@ -204,8 +282,12 @@ def test_a_file_of_the_first_version_has_its_processor_as_device(folder):
 def test_cases_that_never_ran_and_workers_that_never_came_up_stay(tmp_path):
     failed = Outcome(Status.ERROR, "no worker came up", Phase.STARTING)
     case = Case("pytorch", "m", {}, "given", 1, 8)
-    report = Report([Result(case, failed)], MachineFacts(cpu="p", nbbench_version="1"), {})
-    files = [report.save(tmp_path / f"{name}.json") for name in "ab"]
+    files = [
+        Report([Result(case, failed)], MachineFacts(cpu="p", nbbench_version=version), {}).save(
+            tmp_path / f"{version}.json"
+        )
+        for version in "12"
+    ]
     gathered = nbbench.gather(*files)
     assert [each.machine.cpu for each in gathered.facts] == ["p", "p"]
     assert set(gathered.speed.device_name) == {"p"}
@@ -213,8 +295,8 @@ def test_cases_that_never_ran_and_workers_that_never_came_up_stay(tmp_path):
 
 
 def test_rows_of_machines_of_which_nothing_is_known_stay(tmp_path):
-    for name in "ab":
-        report_of(0.01, cpu=None).save(tmp_path / f"{name}.json")
+    for seed, name in enumerate("ab"):
+        report_of(0.01, cpu=None, seed=seed).save(tmp_path / f"{name}.json")
     saved = nbbench.gather(tmp_path).save(tmp_path / "all.nbbench.json")
     again = Report.load(saved)
     assert again.speed.node.tolist() == ["a", "a", "b", "b"]
@@ -239,6 +321,28 @@ def test_a_report_of_a_cluster_is_not_written_over_and_keeps_its_nodes(tmp_path)
     assert gathered.speed.device_name.tolist() == ["small", "large"]
     assert [each.machine.cpu for each in gathered.facts] == ["small", "large"]
     assert main(["gather", str(tmp_path), "--save", str(file)]) == 2
+
+
+def test_nodes_are_compared_by_node_and_other_axes_within_each():
+    first, second = report_of(0.01).results
+    results = [*of_nodes([first, second], "node 1", "node 2"), *of_nodes([first], "node 3")]
+    report = Report(results, MachineFacts(), {})
+    by_node = report.compare(by="node").frame
+    assert by_node.node.tolist() == ["node 2", "node 2", "node 3"]
+    within = report.compare(by="execution").frame
+    assert within.node.tolist() == ["node 1", "node 2"]
+    assert not any("another machine" in reason for reason in within.reason)
+    with pytest.raises(ArgumentError, match="compare by node, of which there are several"):
+        report.compare(by="device_name")
+
+
+def test_cases_of_two_machines_get_no_verdict_by_another_axis():
+    one = of_nodes(report_of(0.01).results[:1], "node 1")
+    other = of_nodes(report_of(1.0).results[1:], "node 2")
+    report = Report([*one, *other], MachineFacts(), {})
+    (difference,) = report.compare(by="execution").differences
+    assert difference.verdict is Verdict.UNSURE
+    assert difference.reason == "the other one ran on another machine (node 1)"
 
 
 def test_a_case_that_began_on_one_node_and_ended_on_another_is_one_row(tmp_path):
@@ -310,7 +414,7 @@ def test_a_damaged_report_is_not_written_over_either(folder, capsys):
 
 
 def test_every_form_of_a_gathered_report_has_its_rows(folder, tmp_path, capsys):
-    shutil.copy(folder / "alice.nbbench.json", folder / "twin.nbbench.json")
+    report_of(0.010, seed=3).save(folder / "twin.nbbench.json")
     gathered = nbbench.gather(folder)
     rows = ("alice", "twin", "bob", "carol")
     for text in (repr(gathered), gathered.to_markdown(), gathered._repr_html_(),

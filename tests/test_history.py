@@ -6,6 +6,7 @@ import dataclasses
 import json
 import os
 import random
+import re
 import sqlite3
 import subprocess
 import sys
@@ -15,10 +16,13 @@ import warnings
 import pytest
 
 import nbbench
-from nbbench import ArgumentError, OutputError
+from nbbench import ArgumentError, NbbenchError, OutputError
+from nbbench.cli import main
 from nbbench.execution.fork_server import ForkServers
+from nbbench.execution.progress import Progress
 from nbbench.history.database import history_file, open_history
-from nbbench.history.exchange import export_history, import_history, prune_history
+from nbbench.history.exchange import export_history, import_history
+from nbbench.history.prune import prune_history
 from nbbench.history.search import history, moment_of
 from nbbench.history.store import HistoryStore, machine_hash
 from nbbench.machine.machine import describe_machine
@@ -192,7 +196,7 @@ def test_what_failed_for_good_is_an_answer(file):
 
 def test_resuming_without_a_history_says_so(monkeypatch):
     monkeypatch.setenv("NBBENCH_HISTORY", "off")
-    with pytest.warns(RuntimeWarning, match="resume needs the history"):
+    with pytest.raises(NbbenchError, match="resume needs the history"):
         run(1, resume=True)
 
 
@@ -251,11 +255,105 @@ def test_a_case_is_drawn_over_time_with_what_changed(file):
     assert [text.get_text() for text in plot.axes.texts] == ["Z80"]
 
 
-def test_what_was_never_kept_cannot_be_drawn(file):
+def test_labels_of_changes_do_not_cover_each_other(file, tmp_path):
+    pytest.importorskip("matplotlib")
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    result = run(1, history=False).results[0]
+    begun = time.time() - 9e6
+    moments = [0, 3e5, 3e5 + 60, 3e5 + 90, 6e6, 6.05e6, 6.1e6, 6.15e6, 6.2e6, 9e6]
+    for number, moment in enumerate(moments):
+        machine = dataclasses.replace(describe_machine(), cpu=f"processor {number}")
+        store = HistoryStore(file, machine)
+        store.add(result, WorkerFacts({"framework_version": "1"}))
+        store.close()
+        with sqlite3.connect(file) as connection:
+            connection.execute(
+                "UPDATE cases SET ended = ? WHERE id = ?", (begun + moment, number + 1)
+            )
+    plot = nbbench.Report([result], describe_machine(), {}).plot.history()
+    (tmp_path / "plot.png").write_bytes(plot.png())  # which lays it out
+    renderer = FigureCanvasAgg(plot.figure).get_renderer()
+    boxes = [text.get_window_extent(renderer) for text in plot.axes.texts]
+    assert not any(a.overlaps(b) for n, a in enumerate(boxes) for b in boxes[:n])
+    texts = [text.get_text() for text in plot.axes.texts]
+    assert texts[0] == "processor 1; processor 2; processor 3"
+    assert all("processor" in text for text in texts)
+    assert len(plot.axes.lines) >= len(moments) - 1  # a dotted line for each all the same
+
+
+def test_what_cannot_be_drawn_says_why(file):
     pytest.importorskip("matplotlib")
     report = run(1, history=False)
-    with pytest.raises(ArgumentError, match="none of these cases"):
+    with pytest.raises(ArgumentError, match=r"none of these cases; .* not with history=False"):
         report.plot.history()
+    failed = run(2, config={"call": "not_implemented"})
+    with pytest.raises(ArgumentError, match="no times of these cases, since none of them ended ok"):
+        failed.plot.history()
+
+
+def test_a_summary_of_nothing_ends_in_no_colon():
+    assert Progress([case()]).summary() == "0 cases in 0 s"
+
+
+def add_cases(file, *cases):
+    store, worker = HistoryStore(file, describe_machine()), WorkerFacts({"framework_version": "1"})
+    for each in cases:
+        store.add(Result(each, Outcome(Status.OK, dtype=each.dtype)), worker)
+    store.close()
+
+
+def test_the_list_shows_in_what_cases_differ(file, capsys):
+    ways = [
+        {"dtype": "float32"}, {"dtype": "bfloat16"}, {"quantization": "int8"},
+        {"execution": "compile"}, {"framework": "pytorch"},
+    ]  # fmt: skip
+    add_cases(file, *(case(**way) for way in ways))
+    assert main(["history"]) == 0
+    head, *rows, total = capsys.readouterr().out.splitlines()
+    assert head.split() == [
+        "ended", "model", "framework", "dtype", "quantization", "execution", "batch", "length",
+        "status", "time", "peak", "MiB",
+    ]  # fmt: skip
+    assert len({row[16:] for row in rows}) == 5
+    assert total == "5 cases"
+    html = history()._repr_html_()
+    assert all(f"<th>{name}</th>" in html for name in ("framework", "dtype", "quantization"))
+    assert main(["history", "--limit", "1"]) == 0
+    assert "dtype" not in capsys.readouterr().out
+
+
+def test_models_are_found_by_their_folders_name_and_in_any_letters(file, tmp_path):
+    names = ["m0", "./m0", "./m0/", str(tmp_path / "m0"), "M0", "google/m0"]
+    add_cases(file, *(case(model=name, seed=n) for n, name in enumerate(names)))
+    for given in ("m0", "M0", "m*", "*0", "./m0", "./m0/", str(tmp_path / "m0")):
+        assert len(history(given)) >= len(names) - 1
+    assert history("google/*").frame["model"].tolist() == ["google/m0"]
+    assert len(history("m")) == len(history("0")) == len(history("m.")) == len(history("")) == 0
+
+
+@pytest.mark.parametrize(
+    ("argv", "sentence"),
+    [
+        (["--status", "bogus"], "status: 'bogus' is not one of cancelled, crashed, error, ok, oom"),
+        (["--mode", "infrence"], "mode: 'infrence' is not one of .* did you mean 'inference'"),
+        (["--framework", "proble"], "framework: 'proble' is not one of .*probe"),
+        (["--limit", "9" * 20], "limit: '9+' is no whole number from 1 to 9,999,999"),
+        (["--limit", "9" * 5000], "limit: .* is no whole number from 1 to 9,999,999"),
+        (["--limit", "0"], "limit: '0' is no whole number from 1 to"),
+        (["--since", "tomorrow"], "since: 'tomorrow' is neither"),
+        (["prune", "--before", "tomorrow"], "before: 'tomorrow' is neither"),
+    ],
+)
+def test_values_that_no_case_has_are_named_with_those_that_there_are(file, argv, sentence, capsys):
+    assert main(["history", *argv]) == 2
+    assert re.search(sentence, capsys.readouterr().err)
+
+
+def test_a_framework_that_is_in_the_history_alone_is_known(file):
+    add_cases(file, case(framework="former"))
+    assert len(history(framework="former")) == 1
+    assert len(history(framework="pytorch", mode="training", status="oom")) == 0
 
 
 def test_no_text_of_the_users_is_kept(file):

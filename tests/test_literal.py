@@ -226,7 +226,7 @@ def test_other_reasons_stay_as_they_are(reason):
     assert without_private(reason) == reason
 
 
-def test_what_a_case_raised_is_saved_without_the_home_folder(probe, tmp_path, monkeypatch):
+def test_what_a_case_raised_is_saved_without_its_folders(probe, tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     config = {"model_type": "probe", "call": "log", "call_log": str(tmp_path / "no" / "x")}
     file, results = tmp_path / "x.json", []
@@ -236,7 +236,6 @@ def test_what_a_case_raised_is_saved_without_the_home_folder(probe, tmp_path, mo
     )  # fmt: skip
     reason = report.speed.reason[0]
     assert "'~/no/x'" in reason
-    assert (
-        results[0].outcome.reason == json.loads(file.read_text())["results"][0]["outcome"]["reason"]
-    )
+    saved = json.loads(file.read_text())["results"][0]["outcome"]["reason"]
+    assert saved == results[0].outcome.reason.replace("~/no/", "…/")
     assert Path(file).read_text().count(str(tmp_path / "no")) == 1  # the configuration, as given

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+from dataclasses import replace
 from uuid import uuid4
 
 import psutil
@@ -15,6 +16,7 @@ from nbbench.arguments.schema import BenchmarkArguments
 from nbbench.errors import ArgumentError
 from nbbench.history.database import open_history
 from nbbench.plan.result import Result
+from nbbench.report.differences import compare_by
 from nbbench.report.ranks import scaling_efficiency, times_of_one_rank
 from nbbench.worker.case import Case, Outcome, Status
 from nbbench.worker.memory_profile import MemoryProfile
@@ -50,14 +52,12 @@ def fault(calls):
     how = os.environ.get("RANKS_FAULT", "")
     if how == "slow":
         time.sleep(0.02)
-    if calls == 3 and how == "kill":
-        os.kill(os.getpid(), signal.SIGKILL)
+    if calls == 3 and how.startswith("SIG"):
+        os.kill(os.getpid(), getattr(signal, how))
     if calls == 3 and how == "raise":
         raise ValueError("no more of this")
     if calls == 3 and how == "exit":
         os._exit(7)
-    if calls == 3 and how == "stop":
-        os.kill(os.getpid(), signal.SIGSTOP)
 
 
 def make():
@@ -128,7 +128,7 @@ def test_two_ranks_train_on_a_batch_with_the_time_of_the_slowest(own):
 @pytest.mark.skipif(sys.platform != "linux", reason="guards are for Linux")
 @pytest.mark.parametrize("isolation", ["fork", pytest.param("process", marks=pytest.mark.slow)])
 def test_a_killed_rank_is_a_crash_with_its_number(own, isolation):
-    (result,) = own("kill", isolation=isolation).results
+    (result,) = own("SIGKILL", isolation=isolation).results
     assert result.outcome.status is Status.CRASHED
     assert result.outcome.reason.startswith("rank 1 of 2 died of SIGKILL")
 
@@ -139,7 +139,9 @@ def test_a_killed_rank_is_a_crash_with_its_number(own, isolation):
     [
         ("raise", Status.ERROR, "rank 1 of 2: ValueError: no more of this"),
         ("exit", Status.CRASHED, "rank 1 of 2 exited with code 7"),
-        ("stop", Status.TIMEOUT, ""),
+        ("SIGSTOP", Status.TIMEOUT, ""),
+        ("SIGTERM", Status.CRASHED, "rank 1 of 2 died of SIGTERM"),
+        ("SIGINT", Status.ERROR, "rank 1 of 2: KeyboardInterrupt"),
     ],
 )
 def test_a_lost_rank_is_named_and_nothing_is_left(own, how, status, reason):
@@ -251,6 +253,42 @@ def test_efficiency_is_the_throughput_of_a_rank_by_that_of_one_alone():
     assert scaling_efficiency(alone, times) is None
     assert scaling_efficiency(four, times_of_one_rank([alone, four])) == 0.25
     assert scaling_efficiency(four, times_of_one_rank([four])) is None
+
+
+def test_efficiency_is_of_one_machine():
+    alone, two = (
+        of_node(result("none", 1, 2.0), "node 1"),
+        of_node(result("data", 2, 2.0), "node 2"),
+    )
+    assert scaling_efficiency(two, times_of_one_rank([alone, two])) is None
+    there = of_node(result("data", 2, 2.0), "node 1")
+    assert scaling_efficiency(there, times_of_one_rank([alone, two])) == 0.5
+
+
+def of_node(known, node):
+    return replace(known, outcome=replace(known.outcome, node=node))
+
+
+@pytest.mark.parametrize(
+    ("by", "baseline", "ratios"),
+    [
+        ("parallel", "none", {("tensor", 2): 0.5, ("data", 2): 0.25, ("data", 1): 2.0}),
+        ("ranks", 1, {("tensor", 2): 0.5, ("data", 2): 0.125}),
+        ("parallel", "data", {("tensor", 2): 2.0, ("none", 1): 0.5}),
+        (None, "none", {("tensor", 2): 0.5, ("data", 2): 0.25, ("data", 1): 2.0}),
+    ],
+)
+def test_several_ranks_are_compared_with_one(by, baseline, ratios):
+    results = [result("none", 1, 2.0), result("data", 1, 4.0), result("tensor", 2, 1.0),
+               result("data", 2, 0.5)]  # fmt: skip
+    each = compare_by(results, by or "", baseline).each
+    assert {(d.case.parallel, d.case.ranks): d.ratio for d in each} == ratios
+
+
+def test_a_baseline_without_an_axis_finds_the_one_way_of_parallel():
+    results = [result("none", 1, 2.0), result("tensor", 2, 1.0)]
+    (difference,) = compare_by(results).each
+    assert difference.ratio == 0.5
 
 
 def test_a_history_of_before_gets_the_columns(tmp_path):

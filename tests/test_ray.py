@@ -16,6 +16,7 @@ import pytest
 import nbbench
 from nbbench import NbbenchError
 from nbbench.execution.ray_cluster import groups_of
+from nbbench.history.search import history
 from nbbench.worker.case import Case, Status
 from tests.conftest import wait_until
 
@@ -186,6 +187,19 @@ def test_cases_are_grouped_only_where_they_are_compared():
     larger = dataclasses.replace(one, batch_size=2)
     assert groups_of([one, other, larger], compared=False) == [[one], [other], [larger]]
     assert groups_of([one, other, larger], compared=True) == [[one, other], [larger]]
+
+
+def test_resumed_it_measures_what_no_node_has_measured(cluster, tmp_path, monkeypatch):
+    monkeypatch.setenv("NBBENCH_HISTORY", str(tmp_path / "h.sqlite"))
+    best = {"batch_sizes": "best", "latency_limit": "5 ms"}
+    nbbench.run(**arguments(2))
+    nbbench.run(**arguments(1, **best))
+    before = len(history())
+    again = nbbench.run(**arguments(3, resume=True))
+    assert [result.outcome.status for result in again.results] == [Status.OK] * 3
+    (found,) = nbbench.run(**arguments(1, **best, resume=True)).results
+    assert found.outcome.reason.count("tried for the best") == 1
+    assert len(history()) == before + 1
 
 
 def tasks_of_ray():

@@ -26,7 +26,7 @@ HEAVY = {
 LEVELS = (
     {"masked_urls", "text"},
     {"worker", "errors", "_version"},
-    {"frameworks", "machine", "units"},
+    {"frameworks", "machine", "paths", "units"},
     {"arguments", "environments"},
     {"plan"},
     {"report"},

@@ -167,6 +167,49 @@ def test_a_report_of_nothing_but_failures_and_an_empty_one_have_a_page(status, t
     assert "an empty report" in page_of(Report([], MachineFacts(), {}), tmp_path)
 
 
+LONG = "a text that somebody has put into a column of their own " * 8
+
+
+def long_report():
+    """A report with long names, and reasons with and without spaces."""
+    random = np.random.default_rng(0)
+    names = ["a", "an-organisation/" + "a-model-with-a-long-name-" * 8]
+    measured = [result_of(visits_of(random, 0.01 * n), model=m) for n, m in enumerate(names, 1)]
+    failed = [
+        Result(
+            Case("pytorch", f"failed {n}", {}, "given", 1, 8),
+            Outcome(Status.ERROR, reason, Phase.BUILDING),
+        )
+        for n, reason in enumerate((LONG, "/a/path/without/a/space" * 40))
+    ]
+    machine = MachineFacts(cpu="a-processor" * 40, nbbench_version="1")
+    return Report([*measured, *failed], machine, {}).with_column("licence", {"a": LONG})
+
+
+def test_long_cells_are_broken_with_and_without_the_script():
+    shown = long_report()
+    text = page(shown.results, shown.facts, (), "x", added=shown._content.added)
+    static = text.partition("<script")[0]
+    assert static.count('<td class="long"') == 2  # a model's name, and a licence
+    assert ".nbbench td.long{white-space:normal" in text
+    data, *_ = tables_of(text)
+    assert sum(len(cell) > data["max_line"] for row in cells_of(data) for cell in row) == 2
+
+
+def test_nothing_is_compared_where_no_case_has_a_verdict(tmp_path):
+    failed = Outcome(Status.ERROR, "it failed", Phase.BUILDING)
+    results = [Result(Case("pytorch", name, {}, "given", 1, 8), failed) for name in "abc"]
+    for baseline in (None, "a"):
+        text = page_of(Report(results, MachineFacts(), {}, baseline), tmp_path)
+        assert "Comparison" not in text
+    done = [result(name, 1, 8, 0.1) for name in "de"]
+    assert "<h2>Comparison</h2>" in page_of(Report([*done, *results], MachineFacts(), {}), tmp_path)
+
+
+def test_a_page_is_known_by_the_mark_in_its_head():
+    assert '<meta name="generator" content="nbbench">' in plain_page(report(1))[:300]
+
+
 def test_a_forest_of_many_ratios_shows_those_that_differ_most():
     random = np.random.default_rng(0)
     results = [

@@ -323,13 +323,14 @@ class BenchmarkArguments(BaseModel):
     )
     history: bool = _option(
         True,
-        "keep each case, as it ends, in the history of this machine (nbbench history); "
-        "NBBENCH_HISTORY=off keeps none at all",
+        "keep each case, as it ends, in the history of this machine (nbbench history); without, a "
+        "resumed run still reads it; NBBENCH_HISTORY=off keeps none at all",
     )
     resume: bool = _option(
         False,
-        "measure only what no earlier run has measured: the same case with the same versions and "
-        "settings on this machine; what timed out or crashed is measured again",
+        "measure only what no earlier run has measured: the same case with the same code, versions "
+        "and settings on this machine; what timed out or crashed is measured again; with history "
+        "false the history is read and not added to",
     )
     wait: bool = _option(
         True,

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..arguments.flags import FlagParser
 from ..errors import ArgumentError, OutputError
+from ..paths import special_kind
 from ..report.budget import WITHIN_HELP, Budget, budget_of_texts
 from ..report.report import Report
 from ..text import quoted
@@ -85,6 +87,9 @@ def _completed(report: Report, values: dict[str, Any]) -> Report:
 def _table(file: str) -> pd.DataFrame:
     import pandas as pd
 
+    kind = special_kind(Path(file))
+    if kind:
+        raise OutputError(f"{quoted(file)} cannot be read as a table: it is {kind}; give a file")
     try:
         frame = pd.read_csv(file, dtype={"model": str})
     except (OSError, ValueError) as error:

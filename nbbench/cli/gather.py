@@ -8,6 +8,7 @@ from ..arguments.flags import FlagParser
 from ..errors import ArgumentError
 from ..report.atomic_write import check_apart, check_writable
 from ..report.gather import gather_files
+from ..report.overwriting import check_over_gathered, check_over_page, check_over_tables
 from ..report.report import FRAMES
 
 _ABOUT = """\
@@ -47,11 +48,18 @@ def command(argv: list[str]) -> int:
     check_apart([*outputs, *(("--csv", file) for file in tables)])
     for _, file in outputs:
         check_writable(file, folder=False)
+    if "save" in values:
+        check_over_gathered("--save", values["save"])
+    if "html" in values:
+        check_over_page("--html", values["html"])
+    if folder is not None:
+        check_writable(folder, folder=True)
+        check_over_tables("--csv", folder)
     report = gather_files(paths, [file for _, file in outputs])
     if "save" in values:
         report.save(values["save"])
     if "html" in values:
-        report.to_html(values["html"], values.get("title", "Benchmark"))
+        report.to_html(values["html"], values.get("title"))
     if folder is not None:
         report.to_csv(folder)
     print(report.to_markdown() if values.get("markdown") else repr(report))

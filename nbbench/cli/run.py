@@ -15,11 +15,13 @@ from ..arguments.flags import benchmark_parser
 from ..arguments.schema import BenchmarkArguments
 from ..errors import ArgumentError, OutputError
 from ..hf.tables import former_tables
+from ..paths import as_path
 from ..plan.result import Result
 from ..report.atomic_write import check_apart, check_writable
 from ..report.budget import add_flags, check_against, take_budget
 from ..report.dataframes import memory_row, speed_row
 from ..report.growing_csv import GrowingCsv
+from ..report.overwriting import check_over_report, check_over_tables
 from ..report.report import FRAMES, Report
 from ..report.saved_json import has_measured
 from ..text import quoted
@@ -54,8 +56,11 @@ def command(argv: list[str]) -> int:
     for file in (save, log):
         if file is not None:
             check_writable(file, folder=False)
+    if save is not None:
+        check_over_report("--save", save)
     if csv is not None:
         check_writable(csv, folder=True)  # last, since it makes the folder
+        check_over_tables("--csv", csv)
     arguments = BenchmarkArguments(**values)
     check_against(budget, arguments)
     rows = None if csv is None else _CsvRows(csv, arguments.price_per_hour)
@@ -123,7 +128,7 @@ def _each_in_turn(outputs: list[Callable[[], object]]) -> list[OSError]:
 
 def _append(file: str, text: str) -> None:
     try:
-        with open(file, "a", encoding="utf-8") as log:
+        with as_path(file).open("a", encoding="utf-8") as log:
             log.write(text)
     except OSError as error:
         raise OutputError(f"{quoted(file)} cannot be written: {error.strerror}") from None
@@ -141,13 +146,14 @@ class _CsvRows:
     """speed.csv and memory.csv, a row at a time, so that a crash loses none."""
 
     def __init__(self, folder: str, price_per_hour: float | None) -> None:
-        self._folder, self._price = Path(folder), price_per_hour
+        self._folder, self._price = as_path(folder), price_per_hour
         self._files: list[GrowingCsv] = []
 
     def add(self, result: Result) -> None:
         """Write a result's row to each; nothing until something was measured."""
         if not self._files and not has_measured([result]):
             return
+        result = result.as_saved()
         rows = {"speed": speed_row(result, None, self._price), "memory": memory_row(result)}
         if not self._files:
             self._folder.mkdir(parents=True, exist_ok=True)

@@ -25,6 +25,7 @@ from packaging.utils import (
 
 from ..errors import ArgumentError
 from ..masked_urls import has_mask, without_secrets
+from ..paths import read_text
 from ..text import quoted, shortened
 
 if sys.version_info >= (3, 11):
@@ -260,7 +261,7 @@ def _name_in(url: str, shown: str) -> str:
 
 def _name_of_project(folder: Path) -> str | None:
     try:
-        content = tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8"))
+        content = tomllib.loads(read_text(folder / "pyproject.toml"))
         return str(content["project"]["name"])
     except (OSError, ValueError, KeyError, TypeError):
         return None

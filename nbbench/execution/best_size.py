@@ -10,7 +10,7 @@ from ..text import rounded, time_unit
 from ..worker.case import Case, Outcome, Status
 from ..worker.timing import Timing
 from .bracket import MAX_SIZE
-from .events import CaseEnded, CaseVisited, Event
+from .events import CaseEnded, CaseVisited, Event, SizeMeasured
 from .resume import Run
 from .supervise import Supervisor
 
@@ -82,9 +82,10 @@ def _measured(
     """Measure one size; its end, which is not yet that of what was planned."""
     ended = CaseEnded(case, Outcome.skipped())
     for event in run([case], supervisors, cancelled):
-        if isinstance(event, CaseEnded):
-            ended = event
-        elif not isinstance(event, CaseVisited):
+        if isinstance(event, (CaseEnded, CaseVisited)):
+            yield SizeMeasured(case, event.outcome, event.worker)
+            ended = event if isinstance(event, CaseEnded) else ended
+        else:
             yield event
     return ended
 

@@ -60,13 +60,27 @@ class CaseEnded:
 
 
 @dataclass(frozen=True)
+class SizeMeasured:
+    """A size that a search tries was measured, wholly or so far; its own case goes on."""
+
+    case: Case
+    outcome: Outcome
+    worker: WorkerFacts | None = None
+
+    @cached_property
+    def result(self) -> Result:
+        """What was measured of it."""
+        return Result(self.case, self.outcome)
+
+
+@dataclass(frozen=True)
 class Notice:
     """Something that a person should know happened, which is of no one case."""
 
     text: str
 
 
-Event: TypeAlias = EnvironmentProgress | CaseEvent | CaseVisited | CaseEnded | Notice
+Event: TypeAlias = EnvironmentProgress | CaseEvent | CaseVisited | CaseEnded | SizeMeasured | Notice
 
 
 def cancelled_while(phase: Phase) -> Outcome:

@@ -35,6 +35,7 @@ from .listeners import (
     recent_results,
 )
 from .progress import Progress
+from .resume import extras_of
 from .turn import Turn
 
 Measure: TypeAlias = Callable[[Callable[[], bool]], Iterator[Event]]
@@ -85,7 +86,9 @@ class Job:
         if self._autosave is not None:
             self._listeners.append(self._autosave)
         self._history = (
-            KeepHistory(self._recorder, self.progress.warn) if plan.arguments.history else None
+            KeepHistory(self._recorder, self.progress.warn, extras_of(plan.arguments))
+            if plan.arguments.history
+            else None
         )
         if self._history is not None:
             self._listeners.append(self._history)
@@ -152,7 +155,7 @@ class Job:
                     own_load_cores=None if self._is_measured_here else load.own_cores(),
                 )
                 if self._history is not None:
-                    self._history.close()
+                    self._guarded(self._history.close, self._history.name)
                 if self._autosave is not None and self._failure is None:
                     self._guarded(self._autosave.save, self._autosave.name)
         except Exception as error:

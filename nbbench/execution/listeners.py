@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Protocol
 
-from ..errors import OutputError
 from ..history.database import history_file
-from ..history.store import HistoryStore
+from ..history.keeping import RunHistory
 from ..machine.health import busy_sentence
 from ..machine.machine import LoadWatch, MachineFacts
+from ..paths import as_path
 from ..plan.result import Result
 from ..report.environment import EnvironmentKey, WorkerFacts, environment_key
 from ..report.own_columns import Added
 from ..report.report import Report
 from ..report.saved_json import Content, GrowingFile, has_measured
 from ..worker.case import Case, Status
-from .events import CaseEnded, CaseVisited, Event
+from .events import CaseEnded, CaseVisited, Event, SizeMeasured
+
+_KEEP_EVERY_S = 3.0
+"""How often at most the history gets what a case's visits have measured."""
 
 _LOOK_AFTER_S = 1.0
 """Seconds over which a load is more than a moment's."""
@@ -54,6 +58,7 @@ class Recorder:
         self._baseline = baseline
         self._added = Added(price_per_hour=price_per_hour)
         self._results: dict[Case, Result] = {}
+        self._positions: dict[Case, int] = {}
         self._workers: dict[EnvironmentKey, WorkerFacts] = {}
         self.machine = MachineFacts()
         self.last_result_at = 0.0
@@ -69,6 +74,12 @@ class Recorder:
         self._results[event.case] = result
         if result.outcome.status is not Status.SKIPPED:
             self.last_result_at = time.monotonic()
+
+    def position(self, case: Case) -> int | None:
+        """The number of a case in the order of the run."""
+        if not self._positions:
+            self._positions = {each: number for number, each in enumerate(self._cases)}
+        return self._positions.get(case)
 
     def head(self) -> Content:
         """What is known beside the results."""
@@ -120,7 +131,7 @@ class Autosave:
     name = "saving the report"
 
     def __init__(self, recorder: Recorder, file: str | Path) -> None:
-        self._recorder, self._path = recorder, Path(file)
+        self._recorder, self._path = recorder, as_path(file)
         self._file = GrowingFile(file)
         self._measured = False
 
@@ -142,37 +153,65 @@ class Autosave:
 
 
 class KeepHistory:
-    """Has every case that has ended in the history; one that was found there stays as it is."""
+    """Has every case that has ended in the history, and what visits of the others have measured.
+
+    What was found there stays as it is. ``extras`` are what the run asks for beside its cases.
+    """
 
     name = "keeping the history"
 
-    def __init__(self, recorder: Recorder, warn: Callable[[list[str]], None]) -> None:
-        self._recorder, self._warn = recorder, warn
-        self._store: HistoryStore | None = None
-        self._failed = False
+    def __init__(
+        self, recorder: Recorder, warn: Callable[[list[str]], None], extras: Collection[str] = ()
+    ) -> None:
+        self._recorder, self._warn, self._extras = recorder, warn, extras
+        self._kept: RunHistory | None = None
+        self._visits_kept: dict[Case, float] = {}
 
     def on_event(self, event: Event) -> None:
-        """Add a case that has ended, until one cannot be added, of which it warns."""
-        if not isinstance(event, CaseEnded) or self._failed or event.is_old:
+        """Add a case that has ended, or what its visits have measured so far."""
+        if isinstance(event, (CaseVisited, SizeMeasured)):
+            self._keep_visits(event)
+        if not isinstance(event, CaseEnded) or event.is_old:
             return
         if event.outcome.status is Status.SKIPPED:
             return
-        self._failed = True
-        if self._store is None:
+        self._visits_kept.pop(event.case, None)
+        kept = self._opened()
+        if kept is not None:
+            planned = event.case if event.found is not None else None
+            kept.add(event.result, event.worker, planned, self._recorder.position(event.case))
+
+    def _keep_visits(self, event: CaseVisited | SizeMeasured) -> None:
+        """Keep what a case's visits have measured, now and then; no harm where that fails.
+
+        A case of a cluster may go on at another node, and one that a search has found is measured
+        anew with its search.
+        """
+        worker, now = event.worker, time.monotonic()
+        is_found = isinstance(event, CaseVisited) and event.found is not None
+        if worker is None or worker.machine is not None or is_found:
+            return
+        if now - self._visits_kept.get(event.case, -math.inf) < _KEEP_EVERY_S:
+            return
+        kept = self._opened()
+        if kept is not None and kept.keep_visits(event.result, worker):
+            self._visits_kept[event.case] = now
+
+    def _opened(self) -> RunHistory | None:
+        """The history, opened once; None where it is switched off."""
+        if self._kept is None:
             file = history_file()
-            if file is None:
-                return
-            self._store = HistoryStore(file, self._recorder.machine)
-        try:
-            self._store.add(event.result, event.worker)
-            self._failed = False
-        except OutputError as error:
-            self._warn([f"{error}; what was measured is in the report alone"])
+            if file is not None:
+                warn = self._warn
+                self._kept = RunHistory(
+                    file, self._recorder.machine, lambda text: warn([text]), self._extras
+                )
+        return self._kept
 
     def close(self) -> None:
-        """Let go of the database."""
-        if self._store is not None:
-            self._store.close()
+        """Write what could not be written yet, and let go of the database."""
+        if self._kept is not None:
+            self._kept.close()
 
 
 class OnResult:

@@ -22,7 +22,7 @@ from .events import CaseEnded, Event
 from .fork_server import ForkServers
 from .fresh_process import FreshProcesses
 from .predictions import can_be_predicted, refused_predictions, run_predictions, seconds_to_predict
-from .resume import Run, run_missing
+from .resume import Run, history_to_resume, run_missing, run_unsearched
 from .rounds import run_rounds
 from .search import run_searches
 from .supervise import Supervisor
@@ -41,9 +41,11 @@ def measure(plan: Plan, cancelled: Callable[[], bool]) -> Iterator[Event]:
         ceilings=asked.ceilings,
         skip_larger=asked.skip_larger,
     )
-    if asked.resume:
-        run = partial(run_missing, run)
-    return _carry_out(plan, cancelled, partial(run_searches, run=run))
+    if not asked.resume:
+        return _carry_out(plan, cancelled, partial(run_searches, run=run))
+    earlier = history_to_resume(asked)
+    run = partial(run_searches, run=partial(run_missing, run, earlier=earlier))
+    return _carry_out(plan, cancelled, partial(run_unsearched, run, earlier=earlier))
 
 
 def predict_cases(plan: Plan, cancelled: Callable[[], bool]) -> Iterator[Event]:

@@ -14,7 +14,7 @@ from ..text import counted, duration, one_line
 from ..worker.case import Case, Phase
 from ..worker.messages import Event as WorkerEvent
 from ..worker.messages import PhaseChanged, SamplingProgress
-from .events import CaseEnded, CaseVisited, Event, Notice
+from .events import CaseEnded, CaseEvent, CaseVisited, Event, Notice
 
 _LEARN_EVERY = 0.2
 """Estimates of what waits are made anew when there are so many results more, as a part of all."""
@@ -94,7 +94,7 @@ class Progress:
             self.results.append(self._keep_row(event.case, event.result))
             self._learn()
             self.current, self.phase = None, ""
-        else:
+        elif isinstance(event, CaseEvent):
             self._follow(event.case, event.event)
 
     def _follow(self, case: Case, event: WorkerEvent) -> None:
@@ -192,12 +192,11 @@ class Progress:
 
     def summary(self) -> str:
         """How it went, in one line."""
-        if not self.results:
-            return "no case was run"
         counts = Counter(result.outcome.status.value for result in self.results)
         listed = ", ".join(f"{count} {status}" for status, count in counts.most_common())
         old = f", {self._old} of them measured before" if self._old else ""
-        return f"{counted(len(self.results), 'case')} in {duration(self.seconds)}: {listed}{old}"
+        whole = f"{counted(len(self.results), 'case')} in {duration(self.seconds)}"
+        return f"{whole}: {listed}{old}" if listed else whole
 
 
 def _part(visits: int) -> float:

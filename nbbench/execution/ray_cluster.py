@@ -27,7 +27,8 @@ from .ray_demand import Demand
 from .ray_loss import Loss, loss_of
 from .ray_node import Sender, end_process, measured_on_node
 from .ray_node_watch import NodeWatch
-from .resume import history_to_resume
+from .resume import EarlierRuns, found_case, history_to_resume
+from .rounds import is_measured
 
 MAX_TRIES = 3
 """How often a case is begun whose node dies."""
@@ -47,9 +48,12 @@ _SILENT_S = 20.0
 
 _WAYS = (
     "framework", "environment", "dtype", "quantization", "attention", "execution", "compile_mode",
-    "cache",
+    "cache", "parallel", "ranks",
 )  # fmt: skip
 """Axes in which cases of one group differ where they are compared with each other."""
+
+_ALWAYS_COMPARED = ("parallel", "ranks")
+"""How well several ranks do is seen beside one rank of the same machine."""
 
 
 @dataclass
@@ -134,11 +138,10 @@ def groups_of(cases: Sequence[Case], compared: bool) -> list[list[Case]]:
 
     Times of two nodes are those of two machines, which no verdict can rest on.
     """
-    if not compared:
-        return [[case] for case in cases]
+    ways = _WAYS if compared else _ALWAYS_COMPARED
     found: dict[tuple[Any, ...], list[Case]] = {}
     for case in cases:
-        key = tuple(axis.value(case) for axis in AXES if axis.name not in _WAYS)
+        key = tuple(axis.value(case) for axis in AXES if axis.name not in ways)
         found.setdefault(key, []).append(case)
     return list(found.values())
 
@@ -207,20 +210,33 @@ class _Cluster:
 
     def _unmeasured(self) -> Generator[Event, None, list[Case]]:
         """The cases that are to be measured; those that are known, or have no model, end here."""
-        store = history_to_resume() if self._plan.arguments.resume else None
+        asked = self._plan.arguments
+        earlier = history_to_resume(asked) if asked.resume else None
         left = []
         for case in self._plan.cases:
             problem = self._plan.problems.get(case.model)
-            outcome = Outcome(Status.ERROR, problem, Phase.RESOLVING) if problem else None
-            if outcome is None and store is not None:
-                outcome = store.find_on_nodes(case)
-            if outcome is None:
+            ended = None if earlier is None or problem else self._measured_before(earlier, case)
+            if problem:
+                ended = CaseEnded(case, Outcome(Status.ERROR, problem, Phase.RESOLVING))
+            if ended is None:
                 left.append(case)
             else:
-                yield CaseEnded(case, outcome, is_old=not problem)
-        if store is not None:
-            store.close()
+                yield ended
+        if earlier is not None:
+            earlier.close()
+            yield from earlier.notices()
         return left
+
+    def _measured_before(self, earlier: EarlierRuns, case: Case) -> CaseEnded | None:
+        """The end of a case that any node has measured wholly; None if none has."""
+        result = earlier.find_on_nodes(case)
+        if result is None:
+            return None
+        found = found_case(case, result.case) if case.searched else None
+        forks = self._plan.arguments.isolation != "none"
+        if not is_measured(found or case, result.outcome, forks=forks):
+            return None
+        return CaseEnded(case, result.outcome, is_old=True, found=found)
 
     def _ready(self) -> list[Any]:
         """The tasks that have something to say; none after a moment in which nothing came.

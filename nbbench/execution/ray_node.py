@@ -15,7 +15,7 @@ import psutil
 from ..machine.machine import MachineFacts, describe_machine
 from ..plan.plan import Plan
 from ..worker.messages import SamplingProgress
-from .events import CaseEnded, CaseEvent, CaseVisited, Event
+from .events import CaseEnded, CaseEvent, CaseVisited, Event, SizeMeasured
 from .fork_server import close_workers
 from .measure import measure
 
@@ -65,9 +65,14 @@ def end_process(number: int, begun: float) -> None:
 
 
 def _thinned(events: Iterable[Event]) -> Iterator[Event]:
-    """Events without the progress of sampling that comes less than a second after the last."""
+    """Events without the progress of sampling that comes less than a second after the last.
+
+    Sizes of a search are left out, too: the next run may try them on another node.
+    """
     last = 0.0
     for event in events:
+        if isinstance(event, SizeMeasured):
+            continue
         if isinstance(event, CaseEvent) and isinstance(event.event, SamplingProgress):
             if time.monotonic() - last < _PROGRESS_S:
                 continue

@@ -16,6 +16,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 
 from ..machine.available import available_memory
 from ..machine.reference_level import keep_levels, level_key, read_levels
@@ -39,13 +40,23 @@ MAX_VISITS = 30
 
 @dataclass
 class _Visited:
-    """A case with the outcomes of its visits so far."""
+    """A case with the outcomes of its visits so far: of ``before`` of them in an earlier run."""
 
     case: Case
     supervisor: Supervisor
     outcomes: list[Outcome] = field(default_factory=list)
     merged: Outcome | None = None
     ended: bool = False
+    before: int = 0
+
+    @classmethod
+    def of(cls, case: Case, supervisor: Supervisor, begun: Outcome | None) -> _Visited:
+        """A case, with what its visits have measured in an earlier run that did not end."""
+        if begun is None:
+            return cls(case, supervisor)
+        made = cls(case, supervisor, [begun], begun)
+        made.before = len(made.visits)
+        return made
 
     @property
     def visits(self) -> list[Visit]:
@@ -56,29 +67,17 @@ class _Visited:
     @property
     def alone(self) -> bool:
         """Whether one visit is all that it gets."""
-        return self.case.rounds == 1 or not self.case.speed or not self.supervisor.forks
+        return _is_alone(self.case, self.supervisor.forks)
 
     @property
     def is_precise(self) -> bool:
         """Whether its interval is as narrow as asked, or as visits can make it."""
-        timing = None if self.merged is None else self.merged.timing
-        if timing is None or self.case.rounds is not None:
-            return False
-        if len(timing.visits) < MIN_VISITS_FOR_PRECISION:
-            return False
-        return not timing.noisy or is_beyond_visits(timing, self.case.precision)
+        return _is_precise(self.case, self.merged)
 
     @property
     def is_exhausted(self) -> bool:
         """Whether it gets no more visits, precise or not."""
-        timing = None if self.merged is None else self.merged.timing
-        if self.alone or timing is None or any(visit.alone for visit in timing.visits):
-            return True
-        count = len(timing.visits)
-        if self.case.rounds is not None:
-            return count >= self.case.rounds
-        another = timing.calls_s * (1 + 1 / count)
-        return (count >= MIN_VISITS and another > self.case.max_time) or count >= MAX_VISITS
+        return self.alone or _is_exhausted(self.case, self.merged)
 
     def add(self, outcome: Outcome, levels: Mapping[str, float]) -> Outcome:
         """Count a visit that went well; the outcome of all so far."""
@@ -96,7 +95,8 @@ class _Visited:
         """End with a failure, whatever visits before it have measured."""
         self.ended, self.merged = True, None
         if self.outcomes:
-            before = f"in visit {len(self.outcomes) + 1}, after {len(self.outcomes)} that went well"
+            count = max(len(self.outcomes), len(self.visits))
+            before = f"in visit {count + 1}, after {count} that went well"
             wall_s = sum(each.wall_s for each in (*self.outcomes, outcome))
             outcome = replace(outcome, reason=f"{outcome.reason} ({before})", wall_s=wall_s)
         return CaseEnded(self.case, outcome, self.supervisor.facts)
@@ -128,6 +128,7 @@ def run_rounds(
     predict_s: float = 0.0,
     ceilings: bool = False,
     skip_larger: bool = False,
+    begun: Mapping[Case, Outcome] = MappingProxyType({}),
 ) -> Iterator[Event]:
     """Yield the events of every visit, and the end of every case.
 
@@ -136,9 +137,12 @@ def run_rounds(
     visited end with what was measured, and the others as ``skipped``. Cases that can be predicted
     in ``predict_s`` are, and with ``ceilings`` what their devices can do is measured, too. With
     ``skip_larger`` cases are not begun that are larger than one that ran out of memory, and else
-    the same.
+    the same. ``begun`` has what visits of an earlier run have measured, which others follow.
     """
-    known = [_Visited(case, supervisors[case.framework, case.environment]) for case in cases]
+    known = [
+        _Visited.of(case, supervisors[case.framework, case.environment], begun.get(case))
+        for case in cases
+    ]
     active, levels = list(known), read_levels()
     order = random.Random(cases[0].seed if cases else 0)
     of_run, too_large = CeilingsOfRun() if ceilings else None, TooLarge()
@@ -187,7 +191,7 @@ def _visit(
     cancelled: Callable[[], bool],
 ) -> Generator[Event, None, Outcome]:
     """One visit of a case, and its end if that was the last; ``by_itself``: nothing is compared."""
-    case = visited.case
+    case, number = visited.case, visited.before + number
     if cancelled():
         yield visited.end(Outcome.skipped())
         return Outcome.skipped()
@@ -207,6 +211,40 @@ def _visit(
     else:
         yield visited.fail(outcome)
     return outcome
+
+
+def is_measured(case: Case, outcome: Outcome, *, forks: bool) -> bool:
+    """Whether an outcome is all that a run comes to, rather than what it had until it was ended.
+
+    ``forks`` says whether visits are processes of their own.
+    """
+    if outcome.status is not Status.OK or _is_alone(case, forks):
+        return True
+    return _is_exhausted(case, outcome) or _is_precise(case, outcome)
+
+
+def _is_alone(case: Case, forks: bool) -> bool:
+    return case.rounds == 1 or not case.speed or not forks
+
+
+def _is_precise(case: Case, merged: Outcome | None) -> bool:
+    timing = None if merged is None else merged.timing
+    if timing is None or case.rounds is not None:
+        return False
+    if len(timing.visits) < MIN_VISITS_FOR_PRECISION:
+        return False
+    return not timing.noisy or is_beyond_visits(timing, case.precision)
+
+
+def _is_exhausted(case: Case, merged: Outcome | None) -> bool:
+    timing = None if merged is None else merged.timing
+    if timing is None or any(visit.alone for visit in timing.visits):
+        return True
+    count = len(timing.visits)
+    if case.rounds is not None:
+        return count >= case.rounds
+    another = timing.calls_s * (1 + 1 / count)
+    return (count >= MIN_VISITS and another > case.max_time) or count >= MAX_VISITS
 
 
 def available_bytes(case: Case) -> int:

@@ -210,7 +210,10 @@ class _Search:
         outcome = self._with_search(event.outcome)
         reason = "; ".join(filter(None, [outcome.reason, self._how_found()]))
         outcome = replace(outcome, reason=reason)
-        return replace(event, case=self._planned, outcome=outcome, found=event.case)
+        worker, found = event.worker, event.case
+        if isinstance(event, CaseVisited):
+            return CaseVisited(self._planned, outcome, worker, found)
+        return CaseEnded(self._planned, outcome, worker, found=found)  # new, whenever measured
 
     def _how_found(self) -> str:
         """How the size was found, in a sentence for the row."""

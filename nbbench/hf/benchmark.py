@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any, ClassVar
 
 from ..api import run_arguments
 from ..arguments import schema
 from ..environments.requirements import installed
 from ..errors import ArgumentError
+from ..paths import as_path
 from ..plan.models import find_models
 from ..plan.result import Result
 from ..report.atomic_write import check_writable
@@ -328,7 +328,7 @@ class Benchmark:
         if self.args.log_print:
             name = self.args.log_filename
             try:
-                with Path(name).open("a", encoding="utf-8") as log:
+                with as_path(name).open("a", encoding="utf-8") as log:
                     print(*texts, file=log)
             except OSError as error:
                 self.problem = f"{quoted(str(name), 300)} could not be written: {error.strerror}"

@@ -45,3 +45,15 @@ def values_of(result: Result) -> list[Any]:
     """The values of all columns for a result."""
     row = {**speed_row(result), **memory_row(result)}
     return [column.value(row) for column in COLUMNS.values()]
+
+
+UNSHOWN = {"planned": "TEXT", "position": "INTEGER", "extras": "TEXT"}
+"""Columns that are no part of a frame, with SQLite's types: the key of the case that was planned,
+where a search has found this one for it; the case's number in the order of its run; and which
+`EXTRAS` that asked for, with spaces between."""
+
+KINDS = {**{name: column.kind for name, column in COLUMNS.items()}, **UNSHOWN}
+"""SQLite's type of every column, of those that are part of a frame and of the others."""
+
+EXTRAS = ("ceilings", "prediction")
+"""What a run may ask for beside its cases: fields of an outcome, which others lack."""

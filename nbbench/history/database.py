@@ -1,4 +1,4 @@
-"""The database of the history: where it lies, its tables, and what becomes of a damaged one."""
+"""Where the history lies, and how it is used: a damaged one is mended on the way."""
 
 from __future__ import annotations
 
@@ -6,24 +6,31 @@ import os
 import sqlite3
 import warnings
 from collections.abc import Callable
-from datetime import datetime
+from contextlib import closing
 from pathlib import Path
+from typing import TypeVar
 
 import platformdirs
 
 from ..errors import OutputError
-from ..text import quoted
-from .columns import COLUMNS
-
-SWITCH = "NBBENCH_HISTORY"
-"""The variable that switches the history off, or names another file for it."""
+from .connection import (
+    BUSY_S,
+    SQLITE_ERRORS,
+    SWITCH,
+    USUAL_NAME,
+    connect,
+    connect_to_read,
+    failed,
+    is_damage,
+    is_locked,
+)
+from .damage import mend
 
 _OFF = ("off", "0", "no", "false", "none")
 
-_BUSY_S = 5.0
-"""How long one process waits for another's write."""
+_Found = TypeVar("_Found")
 
-_SUFFIXES = ("", "-wal", "-shm")
+Warn = Callable[[str], None]
 
 
 def history_file() -> Path | None:
@@ -32,123 +39,89 @@ def history_file() -> Path | None:
     if named.lower() in _OFF:
         return None
     if named:
-        return Path(named).expanduser()
-    return Path(platformdirs.user_data_dir("nbbench", appauthor=False)) / "history.sqlite"
+        return Path(os.path.expanduser(named))
+    return Path(platformdirs.user_data_dir("nbbench", appauthor=False)) / USUAL_NAME
 
 
-def open_history(file: Path) -> sqlite3.Connection:
+def needed_history_file() -> Path:
+    """Where the history is kept; raises `OutputError` where it is switched off."""
+    file = history_file()
+    if file is None:
+        raise OutputError(f"the history is switched off by {SWITCH}; unset it")
+    return file
+
+
+def warn_of_damage(text: str) -> None:
+    """Warn of a history that was set aside."""
+    warnings.warn(text, RuntimeWarning, stacklevel=2)
+
+
+def warn_twice(text: str, warn: Warn) -> None:
+    """Warn beside a run's display and in Python, where no display may be."""
+    warn(text)
+    warn_of_damage(text)
+
+
+def open_history(
+    file: Path, warn: Warn = warn_of_damage, busy_s: float = BUSY_S
+) -> sqlite3.Connection:
     """A connection to a history, which is made where there is none.
 
-    One that is damaged is set aside with a warning, and a new one begun. Raises `OutputError` for a
-    file that cannot be opened, or that a newer nbbench has written.
+    One that is damaged is set aside with a warning, and a new one begun with what can be read of
+    it. Raises `OutputError` for a file that cannot be opened, that is no history, or that a newer
+    nbbench has written; `HistoryLocked` where another process holds it.
     """
+    file = Path(os.path.realpath(file))  # beside which the parts of the database lie
     try:
-        return _opened(file)
-    except sqlite3.OperationalError as error:
-        raise OutputError(f"the history {quoted(str(file))} cannot be opened: {error}") from None
-    except sqlite3.DatabaseError as error:
-        aside = _set_aside(file)
-        warnings.warn(
-            f"the history was damaged ({error}) and is now {aside.name}, beside a new one",
-            RuntimeWarning,
-            stacklevel=3,
-        )
-        return _opened(file)
-    except OSError as error:
-        reason = error.strerror or error
-        raise OutputError(f"the history {quoted(str(file))} cannot be made: {reason}") from None
-
-
-def _opened(file: Path) -> sqlite3.Connection:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    connection = sqlite3.connect(
-        file, timeout=_BUSY_S, isolation_level=None, check_same_thread=False
-    )
-    try:
-        connection.execute("PRAGMA journal_mode = WAL")  # readers and a writer at a time
-        connection.execute("PRAGMA synchronous = NORMAL")  # a crash of the system may cost the last
-        connection.execute("PRAGMA foreign_keys = ON")
-        _migrate(connection, file)
-        _add_missing_columns(connection)
-        connection.execute("SELECT count(*) FROM runs").fetchone()
-    except BaseException:
-        connection.close()
-        raise
-    return connection
-
-
-def _migrate(connection: sqlite3.Connection, file: Path) -> None:
-    """Bring the tables to this version, one step after the other, all or none of each."""
-    version = _version(connection)
-    if version > len(_MIGRATIONS):
-        raise OutputError(
-            f"the history {quoted(str(file))} was written by a newer nbbench; upgrade this one, or "
-            f"name another file in {SWITCH}"
-        )
-    while version < len(_MIGRATIONS):
-        connection.execute("BEGIN IMMEDIATE")
         try:
-            version = _version(connection)  # another process may have been first
-            if version < len(_MIGRATIONS):
-                _MIGRATIONS[version](connection)
-                version += 1
-                connection.execute(f"PRAGMA user_version = {version}")
-            connection.execute("COMMIT")
-        except BaseException:
-            connection.execute("ROLLBACK")
-            raise
+            return connect(file, busy_s)
+        except SQLITE_ERRORS as error:
+            if not is_damage(error, file):
+                raise
+            mend(file, error, warn)
+            return connect(file, busy_s)
+    except (*SQLITE_ERRORS, OSError) as error:
+        raise failed(file, error) from None
 
 
-def _version(connection: sqlite3.Connection) -> int:
-    return int(connection.execute("PRAGMA user_version").fetchone()[0])
-
-
-def _make_tables(connection: sqlite3.Connection) -> None:
-    columns = ", ".join(f"{name} {column.kind}" for name, column in COLUMNS.items())
-    for statement in (
-        "CREATE TABLE runs (id INTEGER PRIMARY KEY, uuid TEXT UNIQUE NOT NULL,"
-        " begun REAL NOT NULL, machine TEXT NOT NULL, machine_hash TEXT NOT NULL)",
-        "CREATE TABLE environments (id INTEGER PRIMARY KEY, hash TEXT UNIQUE NOT NULL,"
-        " content TEXT NOT NULL)",
-        "CREATE TABLE cases (id INTEGER PRIMARY KEY, run INTEGER NOT NULL REFERENCES runs,"
-        " environment_id INTEGER REFERENCES environments, ended REAL NOT NULL,"
-        f" key TEXT NOT NULL, {columns}, content BLOB NOT NULL, UNIQUE (run, key, model))",
-        "CREATE INDEX cases_by_key ON cases (key, ended)",
-        "CREATE INDEX cases_by_model ON cases (model, ended)",
-        "CREATE INDEX cases_by_time ON cases (ended)",
-    ):
-        connection.execute(statement)
-
-
-def _add_missing_columns(connection: sqlite3.Connection) -> None:
-    """Add the columns that came after a database was made: every new axis has one."""
-    if not _missing_columns(connection):
-        return
-    connection.execute("BEGIN IMMEDIATE")
+def open_to_read(
+    file: Path, warn: Warn = warn_of_damage, busy_s: float = BUSY_S
+) -> sqlite3.Connection:
+    """A connection to a history that need not be writable; raises like `open_history`."""
+    file = Path(os.path.realpath(file))
     try:
-        for name in _missing_columns(connection):  # another process may have been first
-            connection.execute(f"ALTER TABLE cases ADD COLUMN {name} {COLUMNS[name].kind}")
-        connection.execute("COMMIT")
-    except BaseException:
-        connection.execute("ROLLBACK")
-        raise
+        return connect(file, busy_s)
+    except (*SQLITE_ERRORS, OSError) as error:
+        if is_damage(error, file):
+            return open_history(file, warn, busy_s)
+        if isinstance(error, OutputError) or is_locked(error) or not file.is_file():
+            raise failed(file, error) from None
+    try:
+        return connect_to_read(file)
+    except SQLITE_ERRORS as error:
+        raise failed(file, error) from None
 
 
-def _missing_columns(connection: sqlite3.Connection) -> list[str]:
-    present = {row[1] for row in connection.execute("PRAGMA table_info(cases)")}
-    return [name for name in COLUMNS if name not in present]
+def use_history(
+    file: Path,
+    act: Callable[[sqlite3.Connection], _Found],
+    *,
+    is_reading: bool = False,
+    warn: Warn = warn_of_damage,
+) -> _Found:
+    """What an act returns that is given the history; once more where that proves damaged.
 
-
-_MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (_make_tables,)
-"""What brings a database from each version to the next; a step that was released never changes."""
-
-
-def _set_aside(file: Path) -> Path:
-    """Rename a damaged database and what belongs to it; its new name."""
-    stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
-    aside = file.with_name(f"{file.stem}.damaged-{stamp}-{os.getpid()}{file.suffix}")
-    for suffix in _SUFFIXES:
-        part = file.with_name(file.name + suffix)
-        if part.exists():
-            part.replace(aside.with_name(aside.name + suffix))
-    return aside
+    Raises `OutputError`, with what SQLite says, in a sentence.
+    """
+    what = "read" if is_reading else "written"
+    for is_last in (False, True):
+        connection = open_to_read(file, warn) if is_reading else open_history(file, warn)
+        with closing(connection):
+            try:
+                return act(connection)
+            except SQLITE_ERRORS as error:
+                if is_last or not is_damage(error, file):
+                    raise failed(file, error, what) from None
+                problem = error
+        mend(Path(os.path.realpath(file)), problem, warn)
+    raise AssertionError("the second time returns or raises")

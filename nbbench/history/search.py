@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import json
+import os
 import re
-import sqlite3
 from collections import defaultdict
+from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ArgumentError, OutputError
-from ..machine.machine import MachineFacts
-from ..report.environment import EnvironmentKey, WorkerFacts, environment_key
+from ..frameworks import backend_names, has_backend
+from ..report.environment import environment_key
 from ..report.report import Report
 from ..text import counted, quoted
-from ..worker.checked import checked
 from .columns import COLUMNS
-from .database import SWITCH, history_file, open_history
-from .store import read_result
+from .database import needed_history_file
+from .filters import MODES, STATUSES, check_known, models_like, varying
+from .kept_case import WHEN, KeptCase, json_value, read_case, read_rows, warn_of_unreadable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,11 +28,6 @@ if TYPE_CHECKING:
 _DAYS = {"d": 1, "day": 1, "w": 7, "week": 7, "month": 30, "year": 365, "h": 1 / 24, "hour": 1 / 24}
 
 _AGE = re.compile(r"(\d+(?:\.\d+)?)\s*([a-z]+?)s?", re.I)
-
-_SHOWN = (
-    "ended", "model", "mode", "batch_size", "sequence_length", "status", "median_s", "peak_mib",
-    "versions",
-)  # fmt: skip
 
 _FROM = (
     " FROM cases JOIN runs ON runs.id = cases.run"
@@ -42,16 +38,18 @@ _FROM = (
 class History:
     """Cases of the history that were asked for, the latest last.
 
-    ``frame`` has a row for each, as it ended, ``reports()`` the runs that they are of.
+    ``frame`` has a row for each, as it ended, ``reports()`` the runs that they are of. What is
+    damaged is passed over with a warning.
     """
 
-    def __init__(self, connection: sqlite3.Connection, condition: str, values: list[Any]) -> None:
-        self._connection = connection
-        self._condition, self._values = condition, values
+    def __init__(self, file: Path, conditions: Sequence[str], values: list[Any]) -> None:
+        self._file, self._values = file, values
+        self._condition = f"WHERE {' AND '.join([*conditions, WHEN])}"
+        timeless = f"WHERE {' AND '.join([*conditions, f'NOT ({WHEN})'])}"
+        warn_of_unreadable(self._ask(f"SELECT count(*){_FROM} {timeless}")[0][0])
 
     def __len__(self) -> int:
-        count = self._ask(f"SELECT count(*){_FROM} {self._condition}").fetchone()[0]
-        return int(count)
+        return int(self._ask(f"SELECT count(*){_FROM} {self._condition}")[0][0])
 
     @cached_property
     def frame(self) -> pd.DataFrame:
@@ -61,20 +59,19 @@ class History:
         shown = ", ".join(f"cases.{name} AS {name}" for name in COLUMNS)
         rows = self._ask(
             f"SELECT cases.ended AS ended, {shown},"
-            " json_extract(environments.content, '$.values.framework_version') AS"
-            " framework_version,"
-            " json_extract(environments.content, '$.values.transformers_version') AS"
-            " transformers_version,"
-            " json_extract(runs.machine, '$.cpu') AS cpu, runs.uuid AS run, cases.key AS key"
+            f" {json_value('environments.content', 'values.framework_version')},"
+            f" {json_value('environments.content', 'values.transformers_version')},"
+            f" {json_value('runs.machine', 'cpu')}, runs.uuid, cases.key"
             f"{_FROM} {self._condition} ORDER BY cases.ended, cases.id"
         )
-        frame = pd.DataFrame(rows.fetchall(), columns=[column[0] for column in rows.description])
-        frame["ended"] = pd.to_datetime(frame["ended"], unit="s", utc=True).dt.tz_convert(_zone())
+        more = ("framework_version", "transformers_version", "cpu", "run", "key")
+        frame = pd.DataFrame(rows, columns=["ended", *COLUMNS, *more])
+        moments = pd.Series(1e6 * frame["ended"].astype("float64")).astype("datetime64[us, UTC]")
+        frame["ended"] = moments.dt.tz_convert(_zone())
         for name, column in COLUMNS.items():
-            if column.kind == "INTEGER":
-                frame[name] = frame[name].astype("Int64")
-            elif column.kind == "REAL":
-                frame[name] = frame[name].astype("float64")
+            if column.kind != "TEXT":
+                kind = "Int64" if column.kind == "INTEGER" else "float64"
+                frame[name] = _numbers(frame[name], kind)
         return frame
 
     def latest(self, count: int) -> list[dict[str, Any]]:
@@ -84,41 +81,50 @@ class History:
             f"SELECT cases.ended, {', '.join(f'cases.{name}' for name in COLUMNS)}{_FROM}"
             f" {self._condition} ORDER BY cases.ended DESC, cases.id DESC LIMIT {int(count)}"
         )
-        return [dict(zip(names, row, strict=True)) for row in rows][::-1]
+        return [
+            {name: _cell(name, value) for name, value in zip(names, row, strict=True)}
+            for row in reversed(rows)
+        ]
 
     def reports(self) -> list[Report]:
-        """The runs as reports, the latest last; raises `OutputError` for what is damaged."""
+        """The runs as reports, the latest last."""
         rows = self._ask(
             "SELECT runs.uuid, runs.machine, environments.content, cases.content"
-            f"{_FROM} {self._condition} ORDER BY runs.begun, runs.id, cases.id"
+            f"{_FROM} {self._condition} ORDER BY runs.begun, runs.id, cases.position, cases.id"
         )
-        runs: dict[str, list[tuple[str, str | None, bytes]]] = defaultdict(list)
-        for run, *rest in rows:
-            runs[run].append(tuple(rest))
-        try:
-            return [_report(cases) for cases in runs.values()]
-        except ValueError as error:
-            raise OutputError(f"{error}; nbbench history prune removes it") from None
+        runs: dict[str, list[KeptCase]] = defaultdict(list)
+        damaged = 0
+        for run, *kept in rows:
+            try:
+                runs[run].append(read_case(*kept))
+            except ValueError:
+                damaged += 1
+        warn_of_unreadable(damaged)
+        return [_report(cases) for cases in runs.values() if cases]
 
     def __repr__(self) -> str:
         return f"{counted(f'{len(self):,}', 'case')} of the history: .frame, .reports()"
 
     def _repr_html_(self) -> str:
-        shown = [name for name in _SHOWN if name in self.frame.columns]
-        table = self.frame[shown].tail(20).to_html(index=False)
+        latest = self.frame.tail(20)
+        rows = [
+            {str(name): value for name, value in row.items()} for row in latest.to_dict("records")
+        ]
+        shown = [
+            "ended", "model", *(axis.name for axis in varying(rows)),
+            "batch_size", "sequence_length", "status", "median_s", "peak_mib",
+        ]  # fmt: skip
+        table = latest[shown].to_html(index=False)
         return f"{table}<div>{counted(f'{len(self):,}', 'case')}, the latest last</div>"
 
-    def _ask(self, statement: str) -> sqlite3.Cursor:
-        try:
-            return self._connection.execute(statement, self._values)
-        except sqlite3.Error as error:
-            raise OutputError(f"the history cannot be read: {error}") from None
+    def _ask(self, statement: str) -> list[tuple[Any, ...]]:
+        return read_rows(self._file, statement, self._values)
 
 
 def history(
-    model: str | None = None,
+    model: str | Path | None = None,
     *,
-    since: str | date | None = None,
+    since: str | date | timedelta | None = None,
     framework: str | None = None,
     mode: str | None = None,
     status: str | None = None,
@@ -127,67 +133,113 @@ def history(
 ) -> History:
     """What was measured on this machine before, by whichever kernel or shell.
 
-    ``model`` may have ``*`` for any part of a name; ``since`` is a date like ``"2026-11-01"`` or an
-    age like ``"7 days"``; ``key`` is that of one case (`Case.key`). ``file`` is a history other
-    than one's own. Raises `ArgumentError` for what is none of these, and `OutputError` where the
-    history is switched off or cannot be read.
+    ``model`` is a name, or the last part of a path's, in which ``*`` stands for any part and large
+    and small letters are the same; ``since`` is a date like ``"2026-11-01"``, an age like
+    ``"7 days"`` or a ``timedelta``; ``key`` is that of one case (`Case.key`). ``file`` is a history
+    other than one's own. Raises `ArgumentError` for what is none of these, and `OutputError` where
+    the history is switched off or cannot be read.
     """
-    found = history_file() if file is None else Path(file).expanduser()
-    if found is None:
-        raise OutputError(f"the history is switched off by {SWITCH}; unset it")
-    if file is not None and not found.exists():
-        raise OutputError(f"there is no history {quoted(str(file))}")
+    if file is None:
+        found = needed_history_file()
+    else:
+        if not isinstance(file, (str, os.PathLike)) or not str(file):
+            raise ArgumentError(f"file: {quoted(file)} is no path; give that of a history")
+        found = Path(os.path.expanduser(file))
+        if not found.exists():
+            raise OutputError(f"there is no history {quoted(str(file))}")
+    check_known("mode", mode, MODES)
+    check_known("status", status, STATUSES)
+    if not (framework is None or (isinstance(framework, str) and has_backend(framework))):
+        check_known("framework", framework, {*backend_names(), *_kept(found, "framework")})
     conditions: list[str] = []
     values: list[Any] = []
     if model is not None:
-        conditions.append("cases.model GLOB ?")
-        values.append(_glob(model))
+        name = _text("model", os.fspath(model) if isinstance(model, Path) else model)
+        conditions.append("cases.model IN (SELECT value FROM json_each(?))")
+        values.append(json.dumps(models_like(name, _kept(found, "model"))))
     if since is not None:
         conditions.append("cases.ended >= ?")
-        values.append(moment_of(since).timestamp())
+        values.append(seconds_of(moment_of(since)))
     for name, value in (
         ("framework", framework), ("mode", mode), ("status", status), ("key", key),
     ):  # fmt: skip
         if value is not None:
             conditions.append(f"cases.{name} = ?")
-            values.append(value)
-    condition = f"WHERE {' AND '.join(conditions)}" if conditions else ""
-    return History(open_history(found), condition, values)
+            values.append(_text(name, value))
+    return History(found, conditions, values)
 
 
-def moment_of(given: str | date) -> datetime:
-    """A date, or an age like ``"7 days"``, as a moment; `ArgumentError` for anything else."""
-    if isinstance(given, datetime):
-        return given
-    if isinstance(given, date):
-        return datetime(given.year, given.month, given.day)
-    age = _AGE.fullmatch(given.strip())
-    days = _DAYS.get(age[2].lower()) if age else None
+def moment_of(given: Any, name: str = "since") -> datetime:
+    """A date, or an age like ``"7 days"``, as a moment; `ArgumentError` for anything else.
+
+    ``name`` is the argument that it was given as.
+    """
+    wrong = ArgumentError(
+        f"{name}: {quoted(given)} is neither a date like 2026-11-01 nor an age like '7 days'"
+    )
     try:
+        if isinstance(given, datetime) and given == given:  # pandas has one that is no time
+            return given
+        if isinstance(given, date) and not isinstance(given, datetime):
+            return datetime(given.year, given.month, given.day)
+        if isinstance(given, timedelta) and given == given:
+            return datetime.now() - given
+        if not isinstance(given, str):
+            raise wrong
+        age = _AGE.fullmatch(given.strip())
+        days = _DAYS.get(age[2].lower()) if age else None
         if age and days:
             return datetime.now() - timedelta(days=float(age[1]) * days)
         return datetime.fromisoformat(given.strip())
     except (ValueError, OverflowError):
-        raise ArgumentError(
-            f"since: {quoted(given)} is neither a date like 2026-11-01 nor an age like '7 days'"
-        ) from None
+        raise wrong from None
 
 
-def _glob(model: str) -> str:
-    """The model's name, of whose signs ``*`` alone stands for others."""
-    return re.sub(r"[\[?]", lambda sign: f"[{sign[0]}]", model)
+def seconds_of(moment: datetime) -> float:
+    """A moment as seconds since 1970; one that no clock here can have is the nearest."""
+    try:
+        return moment.timestamp()
+    except (ValueError, OverflowError, OSError):
+        return 0.0 if moment.year < 2000 else float("inf")
 
 
-def _report(cases: list[tuple[str, str | None, bytes]]) -> Report:
-    machine = checked(MachineFacts, json.loads(cases[0][0]), "machine")
-    results, workers = [], dict[EnvironmentKey, WorkerFacts]()
-    for _, environment, content in cases:
-        result = read_result(content)
-        results.append(result)
-        if environment is not None:
-            key = environment_key(result.case, result.outcome.node)
-            workers[key] = checked(WorkerFacts, json.loads(environment), "environment")
-    return Report(results, machine, workers)
+def _text(name: str, value: Any) -> str:
+    if not isinstance(value, str):
+        raise ArgumentError(f"{name}: {quoted(value)} is no text; give one {name}")
+    return value
+
+
+def _cell(name: str, value: Any) -> Any:
+    """A value as its column has it; None for another, which comes from damage."""
+    is_text = name in COLUMNS and COLUMNS[name].kind == "TEXT"
+    return value if isinstance(value, str if is_text else (int, float)) else None
+
+
+def _numbers(column: Any, kind: str) -> Any:
+    """A column as numbers; what is none, since it is damaged, is missing."""
+    import pandas as pd
+
+    try:
+        return column.astype(kind)
+    except (TypeError, ValueError):
+        numbers = pd.to_numeric(column, errors="coerce").astype("float64")
+        if kind == "Int64":
+            numbers = numbers.where(numbers == numbers.round())
+        return numbers.astype(kind)
+
+
+def _kept(file: Path, column: str) -> list[str]:
+    """The values of a column that cases have."""
+    return [str(row[0]) for row in read_rows(file, f"SELECT DISTINCT {column} FROM cases")]
+
+
+def _report(cases: Sequence[KeptCase]) -> Report:
+    workers = {
+        environment_key(kept.result.case, kept.result.outcome.node): kept.worker
+        for kept in cases
+        if kept.worker is not None
+    }
+    return Report([kept.result for kept in cases], cases[0].machine, workers)
 
 
 def _zone() -> Any:

@@ -5,29 +5,43 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import os
+import re
 import sqlite3
 import time
 import uuid
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from ..errors import OutputError
 from ..machine.gpus import visible_conditions
 from ..machine.machine import MachineFacts
 from ..plan.result import Result
 from ..report.environment import WorkerFacts
 from ..report.saved_json import result_line, result_of
+from ..text import error_text
 from ..worker.case import Case, Outcome, Status
-from .columns import COLUMNS, values_of
-from .database import open_history
+from .columns import EXTRAS, KINDS, values_of
+from .connection import BUSY_S, SQLITE_ERRORS, failed, identity_of, is_damage
+from .damage import mend
+from .database import open_history, open_to_read, warn_of_damage
+from .tables import transaction
 
 _INSERT = (
     "INSERT OR REPLACE INTO cases"
-    f" (run, environment_id, ended, key, {', '.join(COLUMNS)}, content)"
-    f" VALUES ({', '.join('?' * (len(COLUMNS) + 5))})"
+    f" (run, environment_id, ended, key, {', '.join(KINDS)}, content)"
+    f" VALUES ({', '.join('?' * (len(KINDS) + 5))})"
 )
+
+_INSERT_VISITS = (
+    "INSERT OR REPLACE INTO begun_cases (key, environment, machine, kept, extras, content)"
+    " VALUES (?, ?, ?, ?, ?, ?)"
+)
+
+_DELETE_OTHERS = "DELETE FROM cases WHERE key = ? AND ended = ? AND model = ? AND run <> ?"
+"""What was saved of the same case from a damaged history that had lost its run."""
 
 _OF_THE_MACHINE = (
     "system", "architecture", "machine", "cpu", "cpu_cores_usable", "cpu_quota_cores",
@@ -35,66 +49,151 @@ _OF_THE_MACHINE = (
 )  # fmt: skip
 """Facts that make two machines two, or times of them incomparable; others change by the hour."""
 
+_OF_CASE = "key = ? AND environment = ? AND machine = ?"
+"""What a case's row of `begun_cases` is found by."""
+
 PASSING = (Status.TIMEOUT, Status.CRASHED, Status.CANCELLED, Status.SKIPPED)
 """How a case may end once and not the next time; any other end is an answer."""
 
 
-class HistoryStore:
-    """The history, open for one benchmark. Raises `OutputError` where it cannot be written."""
+_OF_PACKAGES = re.compile(r"\b(?:ImportError|ModuleNotFoundError|No module named|install(?:ed)?)\b")
+"""What a reason says that a package was missing for, which may be there the next time."""
 
-    def __init__(self, file: Path, machine: MachineFacts) -> None:
-        self._file, self._machine = file, machine
+_MAX_FOUND = 100
+"""How many of the same case are looked at for one that answers."""
+
+_Found = TypeVar("_Found")
+
+
+class HistoryStore:
+    """The history, open for one benchmark. Raises `OutputError` where it cannot be used.
+
+    ``warn`` is given what happens to it meanwhile; ``busy_s`` is how long another's write is
+    waited for. ``extras`` are those of `EXTRAS` that the benchmark asks for: what lacks one is not
+    found.
+    """
+
+    def __init__(
+        self,
+        file: Path,
+        machine: MachineFacts,
+        warn: Callable[[str], None] = warn_of_damage,
+        busy_s: float = BUSY_S,
+        extras: Collection[str] = frozenset(),
+    ) -> None:
+        self._extras = extras
+        self._file, self._machine = Path(os.path.realpath(file)), machine
+        self._warn, self._busy_s = warn, busy_s
         self._machine_hash, self._uuid = machine_hash(machine), uuid.uuid4().hex
         self._connection: sqlite3.Connection | None = None
-        self._runs: dict[str, int] = {}
-        self._environments: dict[str, int] = {}
+        self.identity: tuple[int, int] | None = None
+        """Which file it was when it was last opened."""
+        self.unreadable = 0
+        """Cases that were looked for, and found damaged."""
 
-    def add(self, result: Result, worker: WorkerFacts | None) -> None:
-        """Add a case that has ended, in a transaction of its own."""
-        try:
-            connection = self._opened()
-            connection.execute("BEGIN IMMEDIATE")
-            try:
+    def add(
+        self,
+        result: Result,
+        worker: WorkerFacts | None,
+        ended: float | None = None,
+        planned: Case | None = None,
+        position: int | None = None,
+    ) -> None:
+        """Add a case that has ended (at a time, by default now), in a transaction of its own.
+
+        ``planned`` is the case that a search has found this one for, ``position`` its number in the
+        order of its run. Raises `HistoryLocked` where another process writes.
+        """
+        content = zlib.compress(result_line(result).encode(), 1)
+        key, moment, saved = result.case.key, ended or time.time(), result.as_saved()
+        unshown = (planned and planned.key, position, " ".join(self._extras))
+        values = (moment, key, *values_of(saved), *unshown, content)
+        once_more = (key, moment, saved.case.model)
+
+        def act(connection: sqlite3.Connection) -> None:
+            with transaction(connection):
                 run = self._run_id(connection, None if worker is None else worker.machine)
-                environment = self._environment_id(worker)
-                content = zlib.compress(result_line(result).encode(), 1)
-                values = (run, environment, time.time(), result.case.key, *values_of(result))
-                connection.execute(_INSERT, (*values, content))
-                connection.execute("COMMIT")
-            except BaseException:
-                connection.execute("ROLLBACK")
-                self._runs, self._environments = {}, {}  # they may have gone with it
-                raise
-        except (sqlite3.Error, OSError) as error:
-            raise OutputError(f"the history cannot be written: {error}") from None
+                environment = None if worker is None else insert_environment(connection, worker)
+                connection.execute(_INSERT, (run, environment, *values))
+                connection.execute(_DELETE_OTHERS, (*once_more, run))
+                if worker is not None:
+                    connection.execute(
+                        f"DELETE FROM begun_cases WHERE {_OF_CASE}", self._of_case(key, worker)
+                    )
 
-    def find(self, case: Case, worker: WorkerFacts) -> Outcome | None:
+        self._use(act, "written")
+
+    def keep_visits(self, result: Result, worker: WorkerFacts) -> None:
+        """Keep what the visits of a case have measured so far, instead of what was kept before."""
+        content = zlib.compress(result_line(result).encode(), 1)
+        of_case = self._of_case(result.case.key, worker)
+        values = (*of_case, time.time(), " ".join(self._extras), content)
+        self._use(lambda connection: connection.execute(_INSERT_VISITS, values), "written")
+
+    def find(self, case: Case, worker: WorkerFacts) -> Result | None:
         """What became of the same case with the same versions on this machine; None if nothing.
 
-        The latest counts; what ended so that it may end otherwise is nothing.
+        The latest that can be read counts; what ended so that it may end otherwise is nothing. A
+        case of which a size is searched is found as a whole: the result has the case that was
+        found for it.
         """
-        rows = self._opened().execute(
-            "SELECT cases.content FROM cases JOIN runs ON runs.id = run"
+        statement = (
+            "SELECT cases.content, extras FROM cases JOIN runs ON runs.id = run"
             " JOIN environments ON environments.id = environment_id"
-            " WHERE key = ? AND environments.hash = ? AND machine_hash = ?"
-            " ORDER BY ended DESC LIMIT 1",
-            (case.key, environment_hash(worker), self._machine_hash),
+            f" WHERE {_same(case)} AND environments.hash = ? AND machine_hash = ?"
+            " ORDER BY ended DESC, cases.id DESC LIMIT ?"
         )
-        for (content,) in rows:
-            outcome = read_result(content).outcome
-            return None if outcome.status in PASSING else outcome
-        return None
+        known = (case.key, environment_hash(worker), self._machine_hash, _MAX_FOUND)
+        return next(self._answers(case, statement, known), None)
 
-    def find_on_nodes(self, case: Case) -> Outcome | None:
+    def find_visits(self, case: Case, worker: WorkerFacts) -> Result | None:
+        """What the visits of a case have measured that has not ended; None if there are none."""
+        statement = f"SELECT content, extras FROM begun_cases WHERE {_OF_CASE}"
+        return next(self._answers(case, statement, self._of_case(case.key, worker)), None)
+
+    def find_on_nodes(self, case: Case) -> Result | None:
         """What became of the same case on a node of a cluster, whichever; None if nothing."""
-        rows = self._opened().execute(
-            "SELECT content FROM cases WHERE key = ? ORDER BY ended DESC", (case.key,)
+        statement = (
+            f"SELECT content, extras FROM cases WHERE {_same(case)} ORDER BY ended DESC, id DESC"
         )
-        for (content,) in rows:
-            outcome = read_result(content).outcome
-            if outcome.node:
-                return None if outcome.status in PASSING else outcome
-        return None
+        found = self._answers(case, statement, (case.key,))
+        return next((result for result in found if result.outcome.node), None)
+
+    def _answers(self, case: Case, statement: str, known: Sequence[Any]) -> Iterator[Result]:
+        """The results that answer for a case, until one that may end otherwise by now.
+
+        What a search has found is no other case's, and what lacks an extra is passed over.
+        """
+        rows = self._use(lambda connection: connection.execute(statement, known).fetchall(), "read")
+        for result, extras in self._readable(rows):
+            is_of_search = not case.searched and result.outcome.searched_runs is not None
+            if is_of_search or self._lacks(result.outcome, extras):
+                continue
+            if may_pass(result.outcome):
+                return
+            yield result
+
+    def _lacks(self, outcome: Outcome, extras: Collection[str]) -> bool:
+        """Whether an outcome has not all that is asked for, though it might."""
+        return outcome.status is Status.OK and any(
+            extra not in extras and getattr(outcome, extra) is None
+            for extra in EXTRAS
+            if extra in self._extras
+        )
+
+    def is_replaced(self) -> bool:
+        """Whether the database was deleted or renamed since it was opened; it is opened anew then.
+
+        A process that goes on writing to a deleted file would lose what it writes.
+        """
+        if self._connection is None or identity_of(self._file) == self.identity:
+            return False
+        self.close()
+        if not self._file.exists():  # what belonged to the deleted one must not meet a new one
+            for suffix in ("-wal", "-shm"):
+                with suppress(OSError):
+                    self._file.with_name(self._file.name + suffix).unlink()
+        return True
 
     def close(self) -> None:
         """Let go of the database."""
@@ -102,27 +201,64 @@ class HistoryStore:
             self._connection.close()
             self._connection = None
 
-    def _opened(self) -> sqlite3.Connection:
+    def wait_longer(self, busy_s: float) -> None:
+        """Wait for another's write from now on as long as this."""
+        self.close()
+        self._busy_s = busy_s
+
+    def _of_case(self, key: str, worker: WorkerFacts) -> tuple[str, str, str]:
+        return key, environment_hash(worker), self._machine_hash
+
+    def _readable(self, rows: Sequence[tuple[Any, Any]]) -> Iterator[tuple[Result, list[str]]]:
+        for content, extras in rows:
+            try:
+                yield read_result(content), str(extras or "").split()
+            except ValueError:
+                self.unreadable += 1
+
+    def _use(self, act: Callable[[sqlite3.Connection], _Found], what: str) -> _Found:
+        """What an act returns; once more where the history proves damaged, which is mended."""
+        is_reading = what == "read"
+        try:
+            try:
+                return act(self._opened(is_reading))
+            except SQLITE_ERRORS as error:
+                if not is_damage(error, self._file):
+                    raise
+                self.close()
+                mend(self._file, error, self._warn)
+                return act(self._opened(is_reading))
+        except (*SQLITE_ERRORS, OSError) as error:
+            raise failed(self._file, error, what) from None
+
+    def _opened(self, is_reading: bool) -> sqlite3.Connection:
         if self._connection is None:
-            self._connection = open_history(self._file)
+            opened = open_to_read if is_reading else open_history
+            self._connection = opened(self._file, self._warn, self._busy_s)
+            self.identity = identity_of(self._file)
         return self._connection
 
     def _run_id(self, connection: sqlite3.Connection, node: MachineFacts | None) -> int:
         """The number of this run; of its part on a node, where it runs on several machines."""
         hashed = self._machine_hash if node is None else machine_hash(node, ())
-        if hashed not in self._runs:
-            machine = json.dumps(dataclasses.asdict(node or self._machine))
-            name = self._uuid if node is None else f"{self._uuid}-{hashed}"
-            self._runs[hashed] = insert_run(connection, name, time.time(), machine, hashed)
-        return self._runs[hashed]
+        machine = json.dumps(dataclasses.asdict(node or self._machine))
+        name = self._uuid if node is None else f"{self._uuid}-{hashed}"
+        return insert_run(connection, name, time.time(), machine, hashed)
 
-    def _environment_id(self, worker: WorkerFacts | None) -> int | None:
-        if worker is None:
-            return None
-        found = environment_hash(worker)
-        if found not in self._environments:
-            self._environments[found] = insert_environment(self._opened(), worker)
-        return self._environments[found]
+
+def may_pass(outcome: Outcome) -> bool:
+    """Whether a case may end otherwise the next time, with all that is known the same.
+
+    Packages beside the framework are no part of what is known of an environment.
+    """
+    if outcome.status in (Status.ERROR, Status.UNSUPPORTED):
+        return _OF_PACKAGES.search(outcome.reason) is not None
+    return outcome.status in PASSING
+
+
+def _same(case: Case) -> str:
+    """The condition of rows that are of the same case."""
+    return "planned = ?" if case.searched else "key = ?"
 
 
 def insert_run(
@@ -152,8 +288,11 @@ def read_result(content: bytes) -> Result:
     """A result as it is kept; raises ``ValueError`` for what is damaged."""
     try:
         return result_of(json.loads(zlib.decompress(content)))
-    except (zlib.error, KeyError, TypeError) as error:
-        raise ValueError(f"a case of the history is damaged: {error}") from None
+    except (
+        zlib.error, KeyError, TypeError, ValueError, AttributeError, ArithmeticError,
+        RecursionError,
+    ) as error:  # fmt: skip
+        raise ValueError(f"a case of the history is damaged: {error_text(error)}") from None
 
 
 def environment_hash(worker: WorkerFacts) -> str:

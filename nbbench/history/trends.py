@@ -2,28 +2,37 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from ..errors import ArgumentError, OutputError
+from ..errors import ArgumentError
 from ..plan.result import Result
 from ..report.drawing import Plot, case_names, finished, literal, new_axes, scale_values
-from ..text import counted
-from .database import SWITCH, history_file, open_history
+from ..text import counted, shortened
+from .database import needed_history_file
+from .kept_case import WHEN, json_value, read_rows
 
 _MAX_CASES = 10
 
+_LABEL_POINTS = 12.0
+"""How wide a label is that stands upright, with some room."""
+
+_MAX_CHANGES = 3
+"""Changes that one label names."""
+
+_MAX_LETTERS = 60
+
 _POINTS = (
-    "SELECT cases.ended, median_s, ci_low_s, ci_high_s,"
-    " json_extract(environments.content, '$.values.framework'),"
-    " json_extract(environments.content, '$.values.framework_version'),"
-    " json_extract(environments.content, '$.values.transformers_version'),"
-    " json_extract(runs.machine, '$.cpu'), json_extract(runs.machine, '$.nbbench_version')"
+    "SELECT cases.ended, median_s, CASE typeof(ci_low_s) WHEN 'real' THEN ci_low_s END,"
+    " CASE typeof(ci_high_s) WHEN 'real' THEN ci_high_s END,"
+    f" {json_value('environments.content', 'values.framework')},"
+    f" {json_value('environments.content', 'values.framework_version')},"
+    f" {json_value('environments.content', 'values.transformers_version')},"
+    f" {json_value('runs.machine', 'cpu')}, {json_value('runs.machine', 'nbbench_version')}"
     " FROM cases JOIN runs ON runs.id = cases.run"
     " LEFT JOIN environments ON environments.id = cases.environment_id"
-    " WHERE cases.key = ? AND median_s IS NOT NULL ORDER BY cases.ended, cases.id"
+    f" WHERE cases.key = ? AND typeof(median_s) = 'real' AND {WHEN} ORDER BY cases.ended, cases.id"
 )
 
 
@@ -31,39 +40,41 @@ def draw_trends(results: Sequence[Result], ax: Any = None) -> Plot:
     """The time of each of these cases whenever it was measured, with its interval.
 
     A dotted line marks where versions or the processor changed, and what they are from then on.
-    Raises `ArgumentError` where the history has none of the cases, and `OutputError` where it is
+    Changes that are close in time share a label.
+    Raises `ArgumentError` where the history has no time of the cases, and `OutputError` where it is
     switched off.
     """
     shown = list({result.case.key: result for result in results}.values())
-    points = _points([result.case.key for result in shown[:_MAX_CASES]])
+    keys = [result.case.key for result in shown[:_MAX_CASES]]
+    points = _rows(_POINTS, keys)
     if not any(points):
-        raise ArgumentError("the history has none of these cases; measure them first")
+        raise ArgumentError(
+            "the history has no times of these cases, since none of them ended ok; "
+            "report.failures has the reasons"
+            if any(_rows("SELECT 1 FROM cases WHERE key = ? LIMIT 1", keys))
+            else "the history has none of these cases; measure them on this machine, and not with "
+            "history=False (--no-history)"
+        )
     axes = new_axes(ax)
     names = case_names(shown, "")
     for name, rows in zip(names, points, strict=False):
         if rows:
             _draw(axes, name, rows)
-    _mark_changes(axes, [row for rows in points for row in rows])
+    changes = _changes([row for rows in points for row in rows])
     scale_values(axes, [1e3 * row[1] for rows in points for row in rows])
     title = "Over time"
     if len(shown) > _MAX_CASES:
         title += f"\n{counted(len(shown) - _MAX_CASES, 'more case')} not shown"
     axes.set(ylabel="median time of a call (ms)", title=title)
     _date_axis(axes, [row[0] for rows in points for row in rows])
+    _mark(axes, changes)
     return finished(axes, ax is None)
 
 
-def _points(keys: Sequence[str]) -> list[list[tuple[Any, ...]]]:
-    file = history_file()
-    if file is None:
-        raise OutputError(f"the history is switched off by {SWITCH}; unset it")
-    connection = open_history(file)
-    try:
-        return [connection.execute(_POINTS, (key,)).fetchall() for key in keys]
-    except sqlite3.Error as error:
-        raise OutputError(f"the history cannot be read: {error}") from None
-    finally:
-        connection.close()
+def _rows(statement: str, keys: Sequence[str]) -> list[list[tuple[Any, ...]]]:
+    """What the history answers for each case."""
+    file = needed_history_file()
+    return [read_rows(file, statement, (key,)) for key in keys]
 
 
 def _date_axis(axes: Any, moments: Sequence[float]) -> None:
@@ -90,20 +101,44 @@ def _draw(axes: Any, name: str, rows: Sequence[tuple[Any, ...]]) -> None:
     )  # fmt: skip
 
 
-def _mark_changes(axes: Any, rows: Sequence[tuple[Any, ...]]) -> None:
-    """Mark where the environment became another one."""
+def _changes(rows: Sequence[tuple[Any, ...]]) -> list[tuple[float, str]]:
+    """When the environment became another one, and what it was from then on."""
     known: tuple[Any, ...] | None = None
+    changes = []
     for row in sorted(rows, key=lambda row: float(row[0])):
         environment = row[4:]
         if known is not None and environment != known:
-            moment = datetime.fromtimestamp(row[0])
-            axes.axvline(moment, color="0.4", linestyle=":", linewidth=1)
-            axes.annotate(
-                literal(_changed(known, environment)), (moment, 1), rotation=90, fontsize=7,
-                xycoords=("data", "axes fraction"), xytext=(-2, -4), textcoords="offset points",
-                ha="right", va="top", color="0.3",
-            )  # fmt: skip
+            changes.append((float(row[0]), _changed(known, environment)))
         known = environment
+    return changes
+
+
+def _mark(axes: Any, changes: Sequence[tuple[float, str]]) -> None:
+    """A line for each change; those whose labels would cover each other have one together."""
+    low, high = axes.get_xlim()  # days
+    width = axes.bbox.width / axes.figure.dpi * 72
+    apart = (high - low) * 86400 * _LABEL_POINTS / width
+    labels: list[tuple[float, list[str]]] = []
+    for at, text in changes:
+        axes.axvline(datetime.fromtimestamp(at), color="0.4", linestyle=":", linewidth=1)
+        if labels and at - labels[-1][0] < apart:
+            labels[-1][1].append(text)
+        else:
+            labels.append((at, [text]))
+    for at, texts in labels:
+        axes.annotate(
+            literal(_joined(texts)), (datetime.fromtimestamp(at), 1), rotation=90, fontsize=7,
+            xycoords=("data", "axes fraction"), xytext=(-2, -4), textcoords="offset points",
+            ha="right", va="top", color="0.3",
+        )  # fmt: skip
+
+
+def _joined(texts: Sequence[str]) -> str:
+    """Changes as one label, each once."""
+    different = list(dict.fromkeys(texts))
+    named = "; ".join(different[:_MAX_CHANGES])
+    more = len(different) - _MAX_CHANGES
+    return shortened(named, _MAX_LETTERS) + (f" and {more:,} more" if more > 0 else "")
 
 
 def _changed(before: tuple[Any, ...], now: tuple[Any, ...]) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from ..errors import ModelNotFound
+from ..paths import read_text, special_kind
 from ..text import quoted
 from ..worker.checked import is_deep
 
@@ -43,6 +44,9 @@ def refuse_path(name: str) -> None:
         raise ModelNotFound(adapter_sentence(name, path / ADAPTER))
     if path.is_dir():
         raise ModelNotFound(f"model folder {quoted(name)} has no {CONFIG}; give one that has")
+    kind = special_kind(path)
+    if kind:
+        raise ModelNotFound(f"{quoted(name)} is {kind}; give a model folder with a {CONFIG}")
     if path.is_file():
         raise ModelNotFound(
             f"{quoted(name)} is a file without a configuration; give its folder, with a {CONFIG}"
@@ -146,7 +150,7 @@ def read_json(file: Path, name: str) -> dict[str, Any]:
 
 
 def _parsed(file: Path) -> Any:
-    return json.loads(file.read_text(encoding="utf-8-sig"))  # Windows' editors write a mark first
+    return json.loads(read_text(file))
 
 
 def _as_path(name: str) -> Path:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from ..errors import ModelNotFound, did_you_mean
 from ..text import quoted
 from ..worker.case import ADAPTER_KEY, MODULES_KEY, OWN_MODEL
 from .catalogue import configs_by_name, types_without_length
+from .code_digest import CodeDigests, digest_beside, joined, unknown_code
 from .folders import (
     ADAPTER,
     CONFIG,
@@ -34,7 +35,8 @@ from .folders import (
     read_config,
     refuse_path,
 )
-from .own_models import SOURCE, find_own_model, takes_length
+from .own_models import SOURCE, digest_of_own, find_own_model, takes_length
+from .saved_names import saved_names, without_folders
 
 HUB_TIMEOUT_S = 20.0
 """Seconds in which the hub shall have given a configuration, tries and all."""
@@ -45,7 +47,9 @@ class ModelConfig:
     """A model's name with the configuration found for it, or why there is none.
 
     ``source`` says where the configuration came from: "catalogue", "hub", "folder", "given" or
-    "own code". ``path`` is what the worker needs besides: the user's file, or the folder.
+    "own code". ``path`` is what the worker needs besides: the user's file, or the folder; ``code``
+    is a hash of the code that runs, and of what else of the folder changes a result. ``saved_as``
+    is what files call a model whose name is a path.
     """
 
     name: str
@@ -53,6 +57,8 @@ class ModelConfig:
     source: str = ""
     problem: str = ""
     path: str = ""
+    code: str = ""
+    saved_as: str = ""
 
     @property
     def is_own(self) -> bool:
@@ -68,6 +74,12 @@ class ModelConfig:
         """The source, and that the model's own code runs, where it is trusted."""
         trusted = arguments.trust_remote_code and self.has_own_code
         return f"{self.source}, its own code trusted" if trusted else self.source
+
+    def code_in(self, environment: str) -> str:
+        """The hash of the code that runs in an environment, which may have a module of its own."""
+        if self.is_own and not self.path and environment != "kernel":
+            return unknown_code()
+        return self.code
 
     def has_length(self, arguments: BenchmarkArguments) -> bool:
         """Whether inputs have a sequence length, as these arguments describe them."""
@@ -98,14 +110,26 @@ def find_models(arguments: BenchmarkArguments) -> list[ModelConfig]:
         pairs = zip(names, arguments.configs, strict=True)
         models = [ModelConfig(name, config, "given") for name, config in pairs]
     else:
-        models = [_found_or_problem(name) for name in names]
+        digests = CodeDigests()
+        models = [_with_code(_found_or_problem(name), arguments, digests) for name in names]
     if all(model.problem for model in models):
         shown = [model.problem for model in models[:_MAX_PROBLEMS]]
         rest = [f"and so on for {len(models) - len(shown)} more"] if models[len(shown) :] else []
         raise ModelNotFound("; ".join([*shown, *rest]))
     if not arguments.trust_remote_code:
         _warn_of_foreign_code(models)
-    return models
+    return _with_saved_names(models)
+
+
+def _with_saved_names(models: list[ModelConfig]) -> list[ModelConfig]:
+    """The models with what files call them, and with no path in their configurations."""
+    names = saved_names(
+        [(each.name, each.source == "folder" or "file" in each.config) for each in models]
+    )
+    return [
+        replace(each, saved_as=names.get(each.name, ""), config=without_folders(each.config))
+        for each in models
+    ]
 
 
 def _found_or_problem(name: str) -> ModelConfig:
@@ -113,6 +137,21 @@ def _found_or_problem(name: str) -> ModelConfig:
         return find_model(name)
     except ModelNotFound as error:
         return ModelConfig(name, problem=str(error))
+
+
+def _with_code(
+    model: ModelConfig, arguments: BenchmarkArguments, digests: CodeDigests
+) -> ModelConfig:
+    """The model with a hash of what of its files changes a result, its configuration aside."""
+    if model.is_own:
+        return replace(model, code=digest_of_own(model.config, model.path, digests))
+    if not model.path:
+        return model
+    folder, parts = Path(model.path), []
+    if arguments.trust_remote_code and model.has_own_code:
+        parts.append(digests.of_folder(folder))
+    parts.append(digest_beside(folder, model.config, texts=arguments.lengths is not None))
+    return replace(model, code=joined(parts))
 
 
 def _warn_of_foreign_code(models: list[ModelConfig]) -> None:

@@ -17,6 +17,7 @@ from typing import Any
 from ..errors import ModelNotFound
 from ..text import quoted
 from ..worker.case import OWN_MODEL
+from .code_digest import CodeDigests, file_digest, joined, unknown_code
 from .folders import file_of
 
 SOURCE = "own code"
@@ -57,6 +58,24 @@ def find_own_model(name: str) -> tuple[dict[str, Any], str] | None:
         return {**known, "takes_length": True}, ""
     folder, file = found
     return {**known, **_seen_in(file)}, "" if _is_installed(folder) else str(folder)
+
+
+def digest_of_own(config: Mapping[str, Any], path: str, digests: CodeDigests) -> str:
+    """The digest of the user's code: of its file or package, and of what lies beneath its folder.
+
+    Of an installed package its own folder counts; of a module that this interpreter does not have,
+    nothing can be known.
+    """
+    if "file" in config:
+        return digests.of_file(Path(path))
+    found = _module_file(config["module"])
+    if found is None:
+        return unknown_code()
+    folder, file = found
+    if path:
+        return joined([digests.of_folder(folder), digests.of_file(file)])
+    top = folder / config["module"].partition(".")[0]
+    return digests.of_folder(top) if top.is_dir() else file_digest(file)
 
 
 def takes_length(config: Mapping[str, Any], inputs: Mapping[str, Any] | None) -> bool:

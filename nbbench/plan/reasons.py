@@ -23,6 +23,21 @@ _USERS_HOME = re.compile(
 )
 
 
+_ROOT = r"(?:~?/|[A-Za-z]:[\\/]+|\\\\)"
+_FOLDERS = (
+    re.compile(rf"(?<=['\"`]){_ROOT}[^'\"`\n]*[\\/](?=[^'\"`\n\\/]*['\"`])"),  # may have spaces
+    re.compile(rf"(?<![\w.~/\\:-]){_ROOT}(?:[^\s'\"`:,;()\[\]<>\\/]+[\\/]+)+"),
+)
+"""The folders before a file's name in an absolute path."""
+
+
+def without_paths(reason: str) -> str:
+    """A reason in which of each absolute path no more than the last part is left."""
+    for pattern in _FOLDERS:
+        reason = pattern.sub("…/", reason)
+    return reason
+
+
 def without_private(reason: str) -> str:
     """A reason with every home folder as ``~``, and every password or token as ``…``."""
     for pattern in _SECRETS:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..worker.case import Axis, Case, Outcome
-from .reasons import without_private
+from .reasons import without_paths, without_private
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,26 @@ class Result:
         if reason != self.outcome.reason:
             object.__setattr__(self, "outcome", dataclasses.replace(self.outcome, reason=reason))
 
+    def by_own_name(self) -> Result:
+        """The same with what files call the model, which is no path."""
+        if not self.case.saved_as:
+            return self
+        return Result(dataclasses.replace(self.case, model=self.case.saved_as), self.outcome)
+
+    def as_saved(self) -> Result:
+        """What files have of it: no path, no text of the user's, no traceback, no log."""
+        case, reason = self.case, self.outcome.reason
+        if not (case.saved_as or case.source or case.texts or reason or self.outcome.detail):
+            return self
+        if case.saved_as:
+            own = case.saved_as.rpartition(":")[0] or case.saved_as
+            for path, name in ((case.model, case.saved_as), (case.source, own)):
+                for known in (path, without_private(path)):
+                    reason = reason.replace(known, name) if _is_telling(known) else reason
+        case = dataclasses.replace(self.by_own_name().case, saved_as="", source="", texts=())
+        reason = without_paths(reason) if reason else ""
+        return Result(case, dataclasses.replace(self.outcome, reason=reason, detail=""))
+
     def value(self, axis: Axis) -> Any:
         """The case's value on an axis, as it ran where that is known."""
         ran_with: dict[str, Any] = {
@@ -33,3 +53,8 @@ class Result:
         if self.case.sequence_length is None:
             ran_with["sequence_length"] = self.outcome.sequence_length
         return ran_with.get(axis.name) or axis.value(self.case)
+
+
+def _is_telling(path: str) -> bool:
+    """Whether a path is more than a dot, which stands in any sentence."""
+    return bool(path.strip("./\\~")) and ("/" in path or "\\" in path)

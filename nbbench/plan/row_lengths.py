@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..arguments.schema import BenchmarkArguments
 from ..errors import ArgumentError, did_you_mean
+from ..paths import read_text
 from ..text import error_text, one_line, quoted, shortened
 from .folders import file_of
 
@@ -148,7 +149,7 @@ def _read(given: str) -> tuple[str, list[Any]]:
         raise ArgumentError(f"lengths: {quoted(given)} is no file and no way to draw; {_FORMS}")
     try:
         if path.suffix.lower() == ".txt" and not name:
-            lines = path.read_text(encoding="utf-8-sig").splitlines()
+            lines = read_text(path).splitlines()
             return path.name, [line for line in lines if line.strip()]
         frame = _frame(path)
     except ArgumentError:

@@ -9,9 +9,10 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..errors import ArgumentError, NbbenchError, OutputError
+from ..paths import as_path
 from ..text import quoted
 from .dataframes import harmless_cells
 
@@ -21,18 +22,6 @@ if TYPE_CHECKING:
 
 class MissingParquet(NbbenchError, ImportError):
     """Pyarrow is not installed."""
-
-
-def as_path(path: Any) -> Path:
-    """The path that a value names; raises `OutputError` for one that names none."""
-    name: Any = None
-    with suppress(Exception):  # of what is no path, or of a path's own code
-        given = os.fspath(path)
-        os.fsencode(given)  # fails for half a character, which no file's name can have
-        name = given
-    if not isinstance(name, str) or not name or "\0" in name:
-        raise OutputError(f"{quoted(path)} is no path; give that of a file or a folder")
-    return Path(name)
 
 
 def write_text(file: str | Path, text: str) -> Path:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import statistics
-from collections.abc import Container, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -14,11 +14,13 @@ from ..errors import ArgumentError, did_you_mean
 from ..plan.result import Result
 from ..text import quoted
 from ..worker.case import AXES, Axis, Case, Status
-from .environment import EnvironmentFacts, environment_differences
 from .verdict import MATTERS, Difference, Verdict, compare_results
 
 if TYPE_CHECKING:
     import pandas as pd
+
+NODE = Axis("node", "node", ", on {}", rank=9.5, usual="")
+"""The machines of a cluster, or of reports that were gathered; a result has it, and no case."""
 
 FIRST = "first"
 """The baseline that is the first value of the axis in which cases differ, or the first of several
@@ -39,6 +41,14 @@ class Differences:
     notes: tuple[str, ...] = ()
     unmatched: tuple[str, ...] = ()
     varying: tuple[str, ...] = ()
+
+    @property
+    def is_known(self) -> bool:
+        """Whether of any case more is known than that there is nothing to compare."""
+        return any(
+            each.verdict is not Verdict.UNSURE or each.ratio is not None or each.memory
+            for each in self.each
+        )
 
     @property
     def frame(self) -> pd.DataFrame:
@@ -86,12 +96,14 @@ def compare_by(
         raise ArgumentError("this report has no case; compare one that has some")
     baseline = None if baseline == FIRST else baseline
     # cases to which the axis does not apply, as eager ones have no mode of torch.compile
-    results = [r for r in results if r.value(axis) not in ("", None)] or results
-    values = list(dict.fromkeys(result.value(axis) for result in results))
+    results = [r for r in results if _value(r, axis) not in ("", None)] or results
+    values = list(dict.fromkeys(_value(result, axis) for result in results))
     if len(values) == 1:
         only = str(values[0]) or "none"
+        several = axis.name == "device_name" and len({r.outcome.node for r in results}) > 1
+        hint = "; compare by node, of which there are several" if several else ""
         raise ArgumentError(
-            f"these cases have one {axis.head} alone ({quoted(only)}); nothing differs by it"
+            f"these cases have one {axis.head} alone ({quoted(only)}); nothing differs by it{hint}"
         )
     if baseline is None:
         baseline = values[0]
@@ -104,35 +116,44 @@ def compare_by(
         )
     bases: dict[tuple[Any, ...], dict[str, Result]] = {}
     for base in results:
-        if base.value(axis) == wanted:  # of equal cases of one node the last counts, as in files
-            bases.setdefault(_identity(base, axis), {})[base.outcome.node] = base
+        if _value(base, axis) == wanted:  # of equal cases of one node the last counts, as in files
+            exact, *looser = _identities(base, axis, wanted)
+            for key in [exact, *(looser if base.case.parallel == "none" else [])]:
+                bases.setdefault(key, {})[base.outcome.node] = base
     differences, unmatched = [], []
     for result in results:
-        if result.value(axis) == wanted:
+        if _value(result, axis) == wanted:
             continue
-        of_nodes = bases.get(_identity(result, axis), {})
+        keys = _identities(result, axis, wanted)
+        of_nodes = next((bases[key] for key in keys if key in bases), {})
         found = of_nodes.get(result.outcome.node) or next(iter(of_nodes.values()), None)
         if found is None:
             unmatched.append(result.case.label)
         else:
-            one_machine = axis.name != "device_name" and _same_node(result, found)
-            differences.append(_compared(result, found, matters, paired=one_machine))
+            differences.append(_compared_by(axis, result, found, matters))
     return Differences(
         f"by {axis.head}, against {wanted}",
         tuple(differences),
         unmatched=tuple(unmatched),
-        varying=(axis.name, *_varying([d.case for d in differences])),
+        varying=(axis.name, *varying_names([d.case for d in differences])),
     )
 
 
-def _compared(result: Result, base: Result, matters: float, *, paired: bool) -> Difference:
+def _compared_by(axis: Axis, result: Result, base: Result, matters: float) -> Difference:
+    """One result beside that of the baseline; of two machines only where they are compared."""
+    of_machines = axis.name in ("device_name", NODE.name)
+    one_machine = result.outcome.node == base.outcome.node
+    difference = compared(result, base, matters, paired=one_machine and not of_machines)
+    if one_machine or of_machines or difference.ratio is None:
+        return difference
+    reason = f"the other one ran on another machine ({base.outcome.node})"
+    return dataclasses.replace(difference, verdict=Verdict.UNSURE, reason=reason)
+
+
+def compared(result: Result, base: Result, matters: float, *, paired: bool) -> Difference:
     """One result beside another, with the node that it is of."""
     difference = compare_results(result, base, matters, paired=paired)
     return dataclasses.replace(difference, node=result.outcome.node)
-
-
-def _same_node(result: Result, base: Result) -> bool:
-    return result.outcome.node == base.outcome.node
 
 
 def usual_differences(results: Sequence[Result], baseline: str | None) -> Differences | None:
@@ -143,12 +164,13 @@ def usual_differences(results: Sequence[Result], baseline: str | None) -> Differ
     """
     results = [result for result in results if result.outcome.status is not Status.SKIPPED]
     if baseline is not None:
-        return differences_from(results, baseline)
+        known = differences_from(results, baseline)
+        return known if known is not None and known.is_known else None
     ways = _ways_that_vary(results)
     for by in ("device_name", *(ways if len(ways) == 1 else [""] if ways else []), "model"):
         with suppress(ArgumentError):
             found = compare_by(results, by, None if by else FIRST)
-            if found.each:
+            if found.is_known:
                 return found
     return None
 
@@ -163,71 +185,6 @@ def differences_from(results: Sequence[Result], baseline: str | None) -> Differe
         return None
 
 
-def compare_runs(
-    results: Sequence[Result],
-    facts: Sequence[EnvironmentFacts],
-    others: Sequence[Result],
-    other_facts: Sequence[EnvironmentFacts],
-    matters: float = MATTERS,
-) -> Differences:
-    """Compare the cases of a run with the same ones of an earlier run, ``others``.
-
-    A setting that is one thing in all of the earlier run and another in all of this was swapped:
-    such cases are the same, and what was swapped is noted. Nothing is called faster or slower
-    where machine, device or threads differ.
-    """
-    swapped = _swapped([r.case for r in results], [r.case for r in others])
-    notes, comparable = environment_differences(
-        facts, other_facts, swapped="environment" in swapped
-    )
-    notes = [
-        f"{name}: {before} before, {now} now" for name, (before, now) in swapped.items()
-    ] + notes
-    pairs, rest = _partners(results, others, swapped)
-    differences, unmatched = [], []
-    for result, other in pairs:
-        if other is None:
-            unmatched.append(f"{result.case.label} (in the new run alone)")
-            continue
-        difference = _compared(result, other, matters, paired=False)
-        if not comparable and difference.ratio is not None:
-            difference = dataclasses.replace(
-                difference, verdict=Verdict.UNSURE, reason="the environments differ"
-            )
-        differences.append(difference)
-    unmatched += [f"{other.case.label} (in the old run alone)" for other in rest]
-    return Differences(
-        "against an earlier run",
-        tuple(differences),
-        tuple(notes),
-        tuple(unmatched),
-        _varying([d.case for d in differences]),
-    )
-
-
-def _partners(
-    results: Sequence[Result], others: Sequence[Result], swapped: Container[str]
-) -> tuple[list[tuple[Result, Result | None]], list[Result]]:
-    """Each result with the same case of the earlier run, if there is one, and what is left of that.
-
-    Of a case that was measured on several nodes, that of the same node comes first.
-    """
-    earlier: dict[tuple[Any, ...], dict[str, Result]] = {}
-    for other in others:
-        earlier.setdefault(_matched_by(other.case, swapped), {})[other.outcome.node] = other
-    keys = [_matched_by(result.case, swapped) for result in results]
-    found = [
-        earlier.get(key, {}).pop(result.outcome.node, None)
-        for key, result in zip(keys, results, strict=True)
-    ]
-    for number, key in enumerate(keys):
-        left = earlier.get(key)
-        if found[number] is None and left:
-            found[number] = left.pop(next(iter(left)))
-    rest = [other for left in earlier.values() for other in left.values()]
-    return list(zip(results, found, strict=True)), rest
-
-
 def _against_first(results: Sequence[Result], matters: float) -> Differences:
     """Compare each case with the first one of the same model and inputs, however it is run."""
     ways = {axis.name for axis in AXES if axis.name in _WAYS}
@@ -237,20 +194,20 @@ def _against_first(results: Sequence[Result], matters: float) -> Differences:
         shared = (axis.value(result.case) for axis in AXES if axis.name not in ways)
         base = bases.setdefault((result.outcome.node, *shared), result)
         if base is not result:
-            differences.append(_compared(result, base, matters, paired=True))
+            differences.append(compared(result, base, matters, paired=True))
     titles = {difference.other.label for difference in differences}
     return Differences(
         f"against {titles.pop()}" if len(titles) == 1 else "against the first of each",
         tuple(differences),
-        varying=_varying([result.case for result in results]),
+        varying=varying_names([result.case for result in results]),
     )
 
 
 def _ways_that_vary(results: Sequence[Result]) -> list[str]:
     """The axes of how a model is run in which these differ; a mode goes with its execution."""
-    names = [n for n in _WAYS if n != "compile_mode" or not _one_compile_mode(results)]
-    axes = [axis for axis in AXES if axis.name in names]
-    return [axis.name for axis in axes if len({str(r.value(axis)) for r in results}) > 1]
+    axes = [axis for axis in AXES if axis.name in _WAYS]
+    varying = [axis.name for axis in axes if len({str(r.value(axis)) for r in results}) > 1]
+    return _without_what_follows(varying, results)
 
 
 def _name(value: object) -> str:
@@ -263,7 +220,10 @@ def _name(value: object) -> str:
 
 def _axis(results: Sequence[Result], by: str, baseline: str | None) -> Axis:
     names = [axis.name for axis in AXES]
-    heads = {axis.head: axis for axis in AXES} | {axis.name: axis for axis in AXES}
+    names.append(NODE.name)
+    heads = {axis.head: axis for axis in (*AXES, NODE)} | {
+        axis.name: axis for axis in (*AXES, NODE)
+    }
     if by:
         if by not in heads:
             raise ArgumentError(
@@ -271,8 +231,8 @@ def _axis(results: Sequence[Result], by: str, baseline: str | None) -> Axis:
             )
         return heads[by]
     varying = [axis for axis in AXES if len({str(r.value(axis)) for r in results}) > 1]
-    if any(axis.name == "execution" for axis in varying) and _one_compile_mode(results):
-        varying = [axis for axis in varying if axis.name != "compile_mode"]
+    kept = _without_what_follows([axis.name for axis in varying], results)
+    varying = [axis for axis in varying if axis.name in kept]
     if baseline not in (None, FIRST):
         varying = [a for a in varying if baseline in {str(r.value(a)) for r in results}]
     if not varying:
@@ -288,67 +248,62 @@ def _axis(results: Sequence[Result], by: str, baseline: str | None) -> Axis:
     return varying[0]
 
 
-def _one_compile_mode(results: Sequence[Result]) -> bool:
-    """Whether all that is compiled is compiled alike, so that the execution says it already."""
-    return len({result.case.compile_mode for result in results} - {""}) <= 1
+def _without_what_follows(varying: Sequence[str], results: Sequence[Result]) -> list[str]:
+    """The axes without those that say nothing more: one mode goes with what is compiled.
+
+    One number of ranks goes with a model that is divided.
+    """
+    follows = set()
+    if "execution" in varying and len({r.case.compile_mode for r in results} - {""}) <= 1:
+        follows.add("compile_mode")
+    if "parallel" in varying and len({r.case.ranks for r in results} - {1}) <= 1:
+        follows.add("ranks")
+    return [name for name in varying if name not in follows]
 
 
 def is_of_axis(results: Sequence[Result], by: str, baseline: str) -> bool:
     """Whether a baseline is a value of this axis, or stands for the first one of any."""
-    axis = next((axis for axis in AXES if by in (axis.name, axis.head)), None)
-    known = axis is not None and any(str(r.value(axis)) == baseline for r in results)
+    axis = next((axis for axis in (*AXES, NODE) if by in (axis.name, axis.head)), None)
+    known = axis is not None and any(str(_value(r, axis)) == baseline for r in results)
     return known or baseline == FIRST
 
 
-def _identity(result: Result, but: Axis) -> tuple[Any, ...]:
-    """The case on all other axes; an execution or a dtype goes with its framework's own."""
+def _value(result: Result, axis: Axis) -> Any:
+    """The result's value on an axis, or the node that it is of."""
+    return result.outcome.node if axis.name == NODE.name else result.value(axis)
+
+
+def _identities(result: Result, but: Axis, baseline: Any) -> list[tuple[Any, ...]]:
+    """The case on all other axes, from the nearest match on; some axes go with others.
+
+    An execution or a dtype goes with its framework's own. One process alone is one rank, whichever
+    way several of them divide the model.
+    """
     skipped = {but.name}
     if but.name == "framework":
         skipped |= {"environment", "execution", "compile_mode"}
     if but.name == "execution":
         skipped.add("compile_mode")  # which one execution alone has
-    return tuple(axis.value(result.case) for axis in AXES if axis.name not in skipped)
+    nearest = [skipped]
+    if but.name == "parallel" and baseline == "none":
+        nearest.append({*skipped, "ranks"})
+    if but.name == "ranks" and baseline == 1:
+        nearest.append({*skipped, "parallel"})
+    return [
+        (len(names), *(axis.value(result.case) for axis in AXES if axis.name not in names))
+        for names in nearest
+    ]
 
 
 _WAYS = (
     "framework", "environment", "dtype", "quantization", "attention", "execution", "compile_mode",
-    "cache",
+    "cache", "parallel", "ranks",
 )  # fmt: skip
 """The axes of how a model is run."""
 
-_SETTINGS = (
-    "environment", "dtype", "quantization", "attention", "execution", "compile_mode", "cache",
-)  # fmt: skip
-"""The axes that say how a model is run, and not which, nor on what inputs."""
 
-_NO_DIFFERENCE = ("transformers_version", "_name_or_path")
-"""What a configuration names that changes nothing of its model."""
-
-
-def _swapped(cases: Sequence[Case], others: Sequence[Case]) -> dict[str, tuple[Any, Any]]:
-    """The settings that each run has one value of, and not the same: before, and now."""
-    found = {}
-    for axis in AXES:
-        now, before = ({axis.value(case) for case in each} for each in (cases, others))
-        if axis.name in _SETTINGS and len(now) == len(before) == 1 and now != before:
-            found[axis.name] = (*before, *now)
-    return found
-
-
-def _matched_by(case: Case, swapped: Container[str]) -> tuple[Any, ...]:
-    config = {name: value for name, value in case.config.items() if name not in _NO_DIFFERENCE}
-    return (
-        *(axis.value(case) for axis in AXES if axis.name not in swapped),
-        case.model_class,
-        case.modalities,
-        case.optimizer,
-        str(sorted(case.inputs.items(), key=str)),
-        case.lengths,
-        str(sorted(config.items(), key=str)),
-    )
-
-
-def _varying(cases: Sequence[Case]) -> tuple[str, ...]:
+def varying_names(cases: Sequence[Case]) -> tuple[str, ...]:
+    """The names of the axes in which these cases differ."""
     return tuple(a.name for a in AXES if len({str(a.value(case)) for case in cases}) > 1)
 
 

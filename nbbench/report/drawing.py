@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ArgumentError, NbbenchError, OutputError
+from ..paths import as_path
 from ..plan.result import Result
 from ..text import one_line, quoted
 from ..worker.case import varying_axes
-from .atomic_write import as_path, cannot_write, check_writable
+from .atomic_write import cannot_write, check_writable
 from .layout import short_labels
 
 _NAMES_INSIDE = 4

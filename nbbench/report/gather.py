@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import os
 import warnings
 from collections import Counter
@@ -14,21 +15,17 @@ from typing import Any
 from .._version import __version__
 from ..errors import ArgumentError, OutputError
 from ..machine.machine import MachineFacts
+from ..paths import as_path, read_text
 from ..plan.result import Result
 from ..text import counted, one_line, quoted, shortened
-from .atomic_write import as_path
 from .environment import EnvironmentKey, WorkerFacts, environment_key
 from .layout import short_labels
 from .own_columns import Added, OwnColumn
 from .report import Report
-from .saved_json import Content, read_content
+from .saved_json import Content, begins_as_report, is_gathered, read_content
 
 _MAX_NODE = 24
 """Letters of a file's name, which stands in every row of its results."""
-
-_FORMAT_IN_FILE = b'"nbbench report"'
-_HEAD = 4096
-"""Bytes at a file's beginning that a report has its format in, as it is saved."""
 
 _UNKNOWN = "unknown"
 """The name of a device of which a file says nothing."""
@@ -37,17 +34,18 @@ _LISTED = 5
 """Files that were passed over, and are named."""
 
 
-def gather(*paths: str | Path) -> Report:
-    """One report of many saved ones: files, and folders with those in them.
+def gather(*paths: str | Path | Iterable[str | Path]) -> Report:
+    """One report of many saved ones: files, folders with those in them, and lists of both.
 
     Each file's results keep their environment and machine. They are known by ``node``, the file's
     name without its ending, and by ``device_name``, the processor or GPU that they ran on: compare
     machines by ``report.compare(by="device_name")``. In a folder, reports that were gathered
     themselves are passed over. The same case of several files has a row for
-    each. A file that is damaged is named in a warning, and so are those of a folder that are no
-    reports; the others stay. Raises `ArgumentError` and `OutputError` where there is none.
+    each; a file that is a copy of another one counts once. A file that is damaged is named in a
+    warning, and so are those of a folder that are no reports; the others stay. Raises
+    `ArgumentError` and `OutputError` where there is none.
     """
-    return gather_files(paths, ())
+    return gather_files(list(_each_path(paths)), ())
 
 
 def gather_files(paths: Sequence[str | Path], outputs: Iterable[str | Path]) -> Report:
@@ -57,7 +55,7 @@ def gather_files(paths: Sequence[str | Path], outputs: Iterable[str | Path]) -> 
     """
     if not paths:
         raise ArgumentError("nothing was given to gather; give files that save wrote, or folders")
-    written = {os.path.realpath(path) for path in outputs}
+    written = {os.path.realpath(as_path(path)) for path in outputs}
     contents: dict[Path, Content] = {}
     passed: list[Path] = []
     for path, is_listed in _files(paths):
@@ -66,7 +64,7 @@ def gather_files(paths: Sequence[str | Path], outputs: Iterable[str | Path]) -> 
             continue
         try:
             content = None if is_listed and not _is_report(path) else read_content(path)
-            if content is None or (is_listed and _is_gathered(content)):
+            if content is None or (is_listed and is_gathered(content)):
                 passed.append(path)
             else:
                 contents[path] = content
@@ -76,10 +74,21 @@ def gather_files(paths: Sequence[str | Path], outputs: Iterable[str | Path]) -> 
             warnings.warn(f"{reason}; it is not gathered", stacklevel=3)
     if passed:
         warnings.warn(_passed_over(passed), stacklevel=3)
+    for copy, original in _copies(contents):
+        del contents[copy]
+        copied = f"{quoted(str(copy), 300)} is a copy of {quoted(str(original), 300)}"
+        warnings.warn(f"{copied}, and they count once", stacklevel=3)
     if not contents:
         named = ", ".join(quoted(str(path)) for path in paths[:_LISTED])
         raise OutputError(f"there is no report in {named}; give files that save wrote")
     return Report.of(_merged(dict(zip(_node_names(contents), contents.values(), strict=True))))
+
+
+def _each_path(paths: Iterable[Any]) -> Iterator[Any]:
+    """The paths, those in lists included."""
+    for path in paths:
+        is_one = isinstance(path, str | bytes | os.PathLike) or not isinstance(path, Iterable)
+        yield from [path] if is_one else path
 
 
 def _check_no_loss(file: Path, *, is_listed: bool) -> None:
@@ -87,7 +96,7 @@ def _check_no_loss(file: Path, *, is_listed: bool) -> None:
     if is_listed and not _is_report(file):
         return
     with suppress(OutputError):  # a damaged one may still be of worth to somebody
-        if is_listed and _is_gathered(read_content(file)):
+        if is_listed and is_gathered(read_content(file)):
             return
     raise ArgumentError(
         f"{quoted(str(file), 300)} is to be gathered, and would be written over; give another path "
@@ -95,10 +104,16 @@ def _check_no_loss(file: Path, *, is_listed: bool) -> None:
     )
 
 
-def _is_gathered(content: Content) -> bool:
-    """Whether a report was gathered from others: its cases all name a device."""
-    results = content.results
-    return bool(results) and all(result.case.device_name for result in results)
+def _copies(files: Iterable[Path]) -> list[tuple[Path, Path]]:
+    """The files whose text another one has, too, each with the first of them."""
+    first: dict[str, Path] = {}
+    copies = []
+    for file in files:
+        text = hashlib.sha256(read_text(file).encode(errors="surrogatepass")).hexdigest()
+        original = first.setdefault(text, file)
+        if original != file:
+            copies.append((file, original))
+    return copies
 
 
 def _files(paths: Sequence[str | Path]) -> Iterator[tuple[Path, bool]]:
@@ -107,7 +122,7 @@ def _files(paths: Sequence[str | Path]) -> Iterator[tuple[Path, bool]]:
     for given in paths:
         path = as_path(given)
         if not path.exists():
-            raise OutputError(f"there is no file or folder {quoted(str(path), 300)}")
+            raise OutputError(f"{_nothing_at(path)}; give files that save wrote, or folders")
         for file in _in_folder(path) if path.is_dir() else [path]:
             real = os.path.realpath(file)
             if real not in seen:
@@ -115,13 +130,31 @@ def _files(paths: Sequence[str | Path]) -> Iterator[tuple[Path, bool]]:
                 yield file, path.is_dir()
 
 
+def _nothing_at(path: Path) -> str:
+    """That there is nothing, or that a link leads to nothing."""
+    name = quoted(str(path), 300)
+    if not path.is_symlink():
+        return f"there is no file or folder {name}"
+    return f"{name} is a link to {quoted(str(path.readlink()), 300)}, which is not there"
+
+
 def _in_folder(folder: Path) -> Iterator[Path]:
-    """The regular files in a folder and those below it, but for hidden ones."""
+    """What lies in a folder and those below it, but for hidden files, and links that lead nowhere.
+
+    Links to folders are not followed: they may lead round in a circle.
+    """
     for parent, folders, files in os.walk(folder, onerror=_warn_of_folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for link in (Path(parent, name) for name in folders):
+            if link.is_symlink():
+                name = quoted(str(link), 300)
+                warnings.warn(f"{name} is a link to a folder; give that folder, too", stacklevel=5)
         for name in sorted(files):
-            if not name.startswith(".") and Path(parent, name).is_file():
-                yield Path(parent, name)
+            path = Path(parent, name)
+            if not name.startswith(".") and path.exists():
+                yield path
+            elif not name.startswith("."):
+                warnings.warn(f"{_nothing_at(path)}; it is not gathered", stacklevel=5)
 
 
 def _warn_of_folder(error: OSError) -> None:
@@ -130,11 +163,8 @@ def _warn_of_folder(error: OSError) -> None:
 
 
 def _is_report(file: Path) -> bool:
-    """Whether it is a report, or was one before it was damaged."""
-    if file.name.endswith(".nbbench.json"):
-        return True
-    with file.open("rb") as opened:
-        return _FORMAT_IN_FILE in opened.read(_HEAD)
+    """Whether it is a report, or was one before it was damaged; a pipe is none."""
+    return file.is_file() and begins_as_report(file)
 
 
 def _passed_over(files: Sequence[Path]) -> str:

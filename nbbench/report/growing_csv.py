@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, TextIO
 
+from ..paths import as_path
 from .atomic_write import cannot_write, is_special, write_by
 from .dataframes import harmless
 
@@ -22,7 +23,7 @@ class GrowingCsv:
     """
 
     def __init__(self, file: str | Path, head: Row, end_of_line: str = "\n") -> None:
-        self.file = Path(file)
+        self.file = as_path(file)
         self._rows: list[Row] = [head]
         self._end_of_line = end_of_line
         self._opened: TextIO | None = None

@@ -17,7 +17,7 @@ from ..text import cell_text, one_line
 from ..worker.case import Status
 from .differences import Differences
 from .environment import EnvironmentFacts
-from .layout import Layout, Table, fit, lines_of
+from .layout import MAX_LINE, Layout, Table, fit, lines_of
 from .own_columns import NOTHING, Added
 from .tables import RATES, TEXT_COLUMNS, begun_results, caution, footer, remarks, summary
 
@@ -34,6 +34,8 @@ _MAX_WHOLE = 20
 _MAX_FACTS = 3
 """Environments beside each other; more of them scroll."""
 
+_TEXT = ' class="t"'
+
 _STYLE = """
 .nbbench table{border-collapse:collapse;border:none;margin:.3em 0}
 .nbbench{container-type:inline-size;width:100%}
@@ -45,6 +47,8 @@ font-variant-numeric:tabular-nums}
 .nbbench tbody tr:nth-child(even){background:rgba(128,128,128,.1)}
 .nbbench tr.failed td{color:var(--jp-error-color1,#b3261e)}
 .nbbench td span{white-space:nowrap}
+.nbbench td.long{white-space:normal;overflow-wrap:anywhere;min-width:min(20em,60vw);
+max-width:40em;text-align:left}
 .nbbench td.noisy{white-space:normal;font-style:italic;text-decoration:underline dotted}
 .nbbench .scroll{overflow:auto}
 .nbbench .long{max-height:32em;border-bottom:1px solid rgba(128,128,128,.5)}
@@ -106,11 +110,15 @@ def _facts_table(facts: Sequence[EnvironmentFacts]) -> str:
     )
     rows = "".join(
         f'<tr><th scope="row" class="t">{escape(one_line(key))}</th>'
-        + "".join(f'<td class="t">{escape(cell_text(column.get(key)))}</td>' for column in columns)
+        + "".join(_fact(cell_text(column.get(key))) for column in columns)
         + "</tr>"
         for key in keys
     )
     return f"<table><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>"
+
+
+def _fact(cell: str) -> str:
+    return f"<td{long_class(cell) or _TEXT}>{escape(cell)}</td>"
 
 
 def live_html(
@@ -197,7 +205,12 @@ def _attributes(name: str, cell: str, text: str, doubtful: str) -> str:
         return doubtful
     if name in WRAPPED and cell.endswith("noisy"):
         return ' class="noisy" title="the interval is as wide as the time"'
-    return _kind(name) + _title(cell, text)
+    return (long_class(cell) or _kind(name)) + _title(cell, text)
+
+
+def long_class(cell: str) -> str:
+    """The class of a cell that is too long for one line; empty for others."""
+    return ' class="long"' if len(cell) > MAX_LINE else ""
 
 
 def doubt(result: Result) -> str:

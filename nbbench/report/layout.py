@@ -18,6 +18,9 @@ from ..text import printed_width, shortened
 MAX_LABEL = 40
 """Longer labels are shortened wherever a width is limited."""
 
+MAX_LINE = 60
+"""Letters of a cell of a page that stay in one line."""
+
 _LABELS = (MAX_LABEL, 24, 16, 10)
 """Shorter than the last but one they are hard to read: two tables come first."""
 

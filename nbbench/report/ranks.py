@@ -42,5 +42,7 @@ def times_of_one_rank(results: Iterable[Result]) -> dict[tuple[Any, ...], float]
 
 
 def _but_for_ranks(result: Result) -> tuple[Any, ...]:
+    """What is alike in cases whose ranks are compared, the machine included."""
     names = ("parallel", "ranks")
-    return tuple(axis.value(result.case) for axis in AXES if axis.name not in names)
+    others = (axis.value(result.case) for axis in AXES if axis.name not in names)
+    return (result.outcome.node, *others)

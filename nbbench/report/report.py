@@ -31,18 +31,18 @@ from .dataframes import (
 from .differences import (
     Differences,
     compare_by,
-    compare_runs,
     differences_from,
     is_of_axis,
     usual_differences,
 )
+from .earlier_run import compare_runs
 from .environment import EnvironmentFacts, EnvironmentKey, WorkerFacts, merge_facts
 from .html_page import report_html
 from .markup import as_latex, as_markdown, markdown_text
 from .own_columns import COST_HEADS, NOTHING, Added, columns_of, own_column, price_of
 from .plots import Plots
 from .quantities import FRAME_COLUMNS, LIMITS, NAMES
-from .saved_json import Content, as_values, read_content, write_content
+from .saved_json import Content, as_saved, as_values, read_content, write_content
 from .shared_page import Compared, page
 from .tables import as_text, row_of_texts, summary
 from .verdict import MATTERS
@@ -162,9 +162,8 @@ class Report:
         if other is not None:
             if by or baseline is not None:
                 raise ArgumentError("another report was given, and by or baseline too; keep one")
-            return Comparison(
-                compare_runs(self.results, self.facts, other.results, other.facts, matters)
-            )
+            new, old = self._as_saved(), other._as_saved()  # by names that are no paths
+            return Comparison(compare_runs(new.results, new.facts, old.results, old.facts, matters))
         usual = self._content.baseline
         if baseline is None and usual and (not by or is_of_axis(self.results, by, usual)):
             baseline = usual
@@ -262,7 +261,14 @@ class Report:
         return report
 
     def _with(self, added: Added) -> Report:
-        report = Report.of(dataclasses.replace(self._content, added=added))
+        return self._of(dataclasses.replace(self._content, added=added))
+
+    def _as_saved(self) -> Report:
+        """The report as files have it: models go by the names of their folders, not by paths."""
+        return self._of(as_saved(self._content))
+
+    def _of(self, content: Content) -> Report:
+        report = Report.of(content)
         report._budget = self._budget
         return report
 
@@ -273,18 +279,25 @@ class Report:
         ``latency()``, ``memory()``, ``scaling()``, ``generation()``, ``tradeoff()`` and
         ``roofline()``.
         """
-        return Plots(self.results, self._content.added)
+        named = [result.by_own_name() for result in self.results]  # pictures are shared
+        return Plots(named, as_saved(self._content).added)
 
     def print_tables(self) -> None:
         """Print the report in the layout of Transformers' former benchmark."""
         print(_FORMER_TABLES.load()(self.results, self.facts), end="")
 
-    def to_html(self, file: str | Path, title: str = "Benchmark") -> Path:
+    def to_html(self, file: str | Path, title: str | None = None) -> Path:
         """Write a page that stands by itself, for sharing: its tables sort and filter.
 
         It has the results, plots, what the cases differ in compared, reasons and environments.
-        Without Matplotlib the page has no plots. Raises `OutputError`.
+        Without Matplotlib the page has no plots. ``title`` is "Benchmark" by default. Raises
+        `OutputError`, and `ArgumentError` for a title that is no text.
         """
+        if not isinstance(title, str | None):
+            raise ArgumentError(f"title: {quoted(title)} is no text; give one, or None")
+        return self._as_saved()._write_page(file, "Benchmark" if title is None else title)
+
+    def _write_page(self, file: str | Path, title: str) -> Path:
         plots = [*self.plot.pngs(), *self.plot.tradeoff_pngs()]
         usual, compared = usual_differences(self.results, self._content.baseline), None
         if usual is not None:
@@ -297,7 +310,7 @@ class Report:
 
         And lines.csv where memory was traced line by line. Raises `OutputError`.
         """
-        return write_csv(folder, self.frames(FRAMES))
+        return write_csv(folder, self._as_saved().frames(FRAMES))
 
     def to_parquet(self, folder: str | Path) -> list[Path]:
         """Write what `to_csv` writes, as Parquet: types and what is missing survive.
@@ -305,18 +318,21 @@ class Report:
         The environment's values are text there. Raises `MissingParquet` where pyarrow is not
         installed, and `OutputError`.
         """
-        return write_parquet(folder, self.frames(FRAMES))
+        return write_parquet(folder, self._as_saved().frames(FRAMES))
 
     def to_markdown(self, file: str | Path | None = None) -> str:
         """The table that is shown as Markdown, for an issue or a README; written to a file, too.
 
         Raises `OutputError`.
         """
-        text = as_markdown(self.results, self.facts, self._differences(), self._content.added)
-        text = "\n\n".join(filter(None, [text, self._best_as(Choice.to_markdown, markdown_text)]))
+        text = self._as_saved()._markdown()
         if file is not None:
             write_text(file, f"{text}\n")
         return text
+
+    def _markdown(self) -> str:
+        text = as_markdown(self.results, self.facts, self._differences(), self._content.added)
+        return "\n\n".join(filter(None, [text, self._best_as(Choice.to_markdown, markdown_text)]))
 
     def frames(self, names: Sequence[str]) -> dict[str, pd.DataFrame]:
         """The frames of these names, without ``lines`` where no memory was traced."""
@@ -375,14 +391,10 @@ class Report:
         return as_latex(self.results, self._content.added)
 
     def __eq__(self, other: object) -> bool:
-        """Equal results, raw samples included, and equal facts; tracebacks do not count."""
-        return isinstance(other, Report) and self._compared() == other._compared()
-
-    def _compared(self) -> Content:
-        results = tuple(
-            Result(r.case, dataclasses.replace(r.outcome, detail="")) for r in self.results
-        )
-        return dataclasses.replace(self._content, results=results)
+        """Equal results, raw samples included, and equal facts, as files have them."""
+        if not isinstance(other, Report):
+            return False
+        return as_saved(self._content) == as_saved(other._content)
 
     __hash__ = None  # type: ignore[assignment]
 

@@ -14,11 +14,13 @@ from typing import Any, BinaryIO
 from ..errors import OutputError
 from ..machine.gpus import GpuFacts
 from ..machine.machine import MachineFacts
+from ..paths import as_path, read_head, read_text
 from ..plan.result import Result
+from ..plan.saved_names import looks_like_path, own_name
 from ..text import counted, error_text, quoted
 from ..worker.case import Case, Outcome, Status
 from ..worker.checked import checked
-from .atomic_write import as_path, cannot_write, is_special, write_text
+from .atomic_write import cannot_write, is_special, write_text
 from .environment import EnvironmentKey, WorkerFacts
 from .own_columns import NOTHING, Added
 
@@ -52,7 +54,32 @@ def write_content(file: str | Path, content: Content) -> Path:
     return write_text(file, "".join(_lines(content)))
 
 
+def as_saved(content: Content) -> Content:
+    """What files have of a report: models that are named by a path go by their own names."""
+    names = {
+        result.case.model: result.case.saved_as
+        for result in content.results
+        if result.case.saved_as
+    }
+    results, baseline = tuple(result.as_saved() for result in content.results), content.baseline
+    if baseline is not None and baseline not in names and looks_like_path(baseline):
+        baseline = own_name(baseline)  # of a model that has no result yet
+    columns = tuple(
+        dataclasses.replace(
+            column, values={names.get(name, name): value for name, value in column.values.items()}
+        )
+        for column in content.added.columns
+    )
+    return dataclasses.replace(
+        content,
+        results=results,
+        baseline=None if baseline is None else names.get(baseline, baseline),
+        added=dataclasses.replace(content.added, columns=columns),
+    )
+
+
 def _lines(content: Content) -> Iterator[str]:
+    content = as_saved(content)
     head = {
         "format": _FORMAT,
         "version": _VERSION,
@@ -79,9 +106,7 @@ def _lines(content: Content) -> Iterator[str]:
 
 def result_line(result: Result) -> str:
     """A result as one line of JSON, without what is for the person at the keyboard alone."""
-    outcome = {**_fields(result.outcome), "detail": ""}
-    case = {**_fields(result.case), "source": "", "texts": ()}
-    return json.dumps({"case": case, "outcome": outcome}, default=_fields)
+    return json.dumps(_fields(result.as_saved()), default=_fields)
 
 
 def _fields(value: Any) -> dict[str, Any]:
@@ -98,7 +123,7 @@ class GrowingFile:
     """
 
     def __init__(self, file: str | Path) -> None:
-        self._file = Path(file)
+        self._file = as_path(file)
         self._lasting: tuple[Any, ...] = ()
         self._opened: BinaryIO | None = None
 
@@ -148,19 +173,24 @@ def read_content(file: str | Path) -> Content:
     path = as_path(file)
     name = quoted(str(path), 300)
     try:
-        if path.is_char_device():  # one like /dev/zero never ends
-            raise ValueError("it is a device")
-        content, broken_off = _parse(path.read_text(encoding="utf-8"))
+        content, broken_off = _parse(read_text(path))
     except FileNotFoundError:
         raise OutputError(f"there is no report {name}") from None
     except (OSError, ValueError, RecursionError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise OutputError(f"{name} cannot be read as a report: {reason}") from None
+        raise OutputError(
+            f"{name} cannot be read as a report: {reason}; give a file that save wrote"
+        ) from None
     if not isinstance(content, dict) or content.get("format") != _FORMAT:
         raise OutputError(f"{name} is no nbbench report; give a file that save wrote")
     version = content.get("version")
     readers = {1: _read_version_1, 2: _read_version_2}
-    read = readers.get(version) if type(version) is int else None
+    if type(version) is not int or version < 1:
+        raise OutputError(
+            f"{name} is a damaged report ({quoted(version, 40)} is no version); give a file as "
+            f"save wrote it"
+        )
+    read = readers.get(version)
     if read is None:
         raise OutputError(
             f"{name} is a report of version {quoted(version, 40)}, and this nbbench reads "
@@ -180,6 +210,17 @@ def read_content(file: str | Path) -> Content:
             stacklevel=3,
         )
     return found
+
+
+def begins_as_report(file: Path) -> bool:
+    """Whether a file is a report, or was one before it was damaged; raises ``OSError``."""
+    return file.name.endswith(".nbbench.json") or f'"{_FORMAT}"' in read_head(file)
+
+
+def is_gathered(content: Content) -> bool:
+    """Whether a report was gathered from others: its cases all name a device."""
+    results = content.results
+    return bool(results) and all(result.case.device_name for result in results)
 
 
 def _parse(text: str) -> tuple[Any, bool]:

@@ -25,6 +25,7 @@ from .html_page import (
     doubt,
     facts_html,
     image,
+    long_class,
     reasons_html,
     tables_html,
     wrapped,
@@ -39,17 +40,22 @@ _MAX_STATIC = 500
 _MAX_LINES = 20
 """More lines below a table are folded."""
 
+GENERATOR = '<meta name="generator" content="nbbench">'
+"""What a page has in its head, by which it is known and may be written over."""
+
 _PAGE = """\
 <!doctype html>
 <html lang="en">
 <meta charset="utf-8">
+{generator}
 <meta name="viewport" content="width=device-width">
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; \
 style-src 'unsafe-inline'; script-src 'sha256-{digest}'">
 <title>{title}</title>
 <style>
 :root{{color-scheme:light dark}}
-body{{font:15px/1.5 system-ui,sans-serif;margin:2em auto;max-width:75em;padding:0 1em}}
+body{{font:15px/1.5 system-ui,sans-serif;margin:2em auto;max-width:75em;padding:0 1em;
+overflow-wrap:break-word}}
 {style}</style>
 <h1>{title}</h1>
 {body}
@@ -92,8 +98,9 @@ def page(
         )
     digest = base64.b64encode(hashlib.sha256(SCRIPT.encode()).digest()).decode()
     return _PAGE.format(
-        title=escape(one_line(title)), body=body, script=SCRIPT, style=STYLE, digest=digest
-    )
+        generator=GENERATOR, title=escape(one_line(title)), body=body, script=SCRIPT, style=STYLE,
+        digest=digest,
+    )  # fmt: skip
 
 
 def _results_html(results: Sequence[Result], differences: Differences | None, added: Added) -> str:
@@ -172,7 +179,10 @@ def _plain_table(heads: Sequence[str], rows: Sequence[Sequence[str]], kinds: dic
     )
     body = "".join(
         "<tr>"
-        + "".join(f"<td{mark}>{escape(cell)}</td>" for mark, cell in zip(marks, row, strict=True))
+        + "".join(
+            f"<td{long_class(cell) or mark}>{escape(cell)}</td>"
+            for mark, cell in zip(marks, row, strict=True)
+        )
         + "</tr>"
         for row in rows
     )

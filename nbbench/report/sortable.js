@@ -51,7 +51,8 @@
     const text = column.texts[at(column, row)];
     const doubt = column.head === "time" && data.doubts ? data.doubts.texts[data.doubts.rows[row]] : "";
     const noisy = column.timed && (doubt || text.endsWith("noisy"));
-    if (!noisy) return make("td", { textContent: text, className: column.kind });
+    const className = text.length > data.max_line ? "long" : column.kind;
+    if (!noisy) return make("td", { textContent: text, className });
     const title = doubt || "the interval is as wide as the time";
     const parts = text.split(/ (?=\[|noisy)/).map((part) => make("span", { textContent: part }));
     return make("td", { className: "noisy", title }, ...parts.flatMap((part) => [part, " "]));

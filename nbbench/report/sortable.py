@@ -8,19 +8,25 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from .layout import Table
+from .layout import MAX_LINE, Table
 
 SCRIPT = Path(__file__).with_name("sortable.js").read_text(encoding="utf-8")
 """It makes the table of each element of the class ``sortable``, and uses no network."""
 
 STYLE = """
 .nbbench .sortable .scroll{max-height:80vh;border-bottom:1px solid rgba(128,128,128,.5)}
-.nbbench .sortable th button{all:unset;cursor:pointer;font-weight:bold}
-.nbbench .sortable th button:focus-visible{outline:2px solid Highlight}
+.nbbench .sortable thead th{padding:0;height:1px}
+.nbbench .sortable th button{all:unset;cursor:pointer;font-weight:bold;box-sizing:border-box;
+display:block;width:100%;padding:.2em .5em}
+.nbbench .sortable th button::before{content:"";position:absolute;inset:0}
+.nbbench .sortable th button:hover{text-decoration:underline}
+.nbbench .sortable th button:focus-visible::before{outline:2px solid Highlight;outline-offset:-2px}
 .nbbench .sortable th[aria-sort=ascending] button::after{content:" ▲";content:" ▲" / ""}
 .nbbench .sortable th[aria-sort=descending] button::after{content:" ▼";content:" ▼" / ""}
 .nbbench .sortable .bar{margin:.5em 0}
 .nbbench .sortable input{font:inherit;width:16em;max-width:100%}
+@container (max-width:50em){.nbbench .sortable th button{padding:.2em .3em}}
+@container (max-width:42em){.nbbench .sortable th button{padding:.2em}}
 """
 
 _NUMBER = re.compile(r"-?\d[\d,]*(?:\.\d*)?(?:e[+-]?\d+)?(?: .*)?")
@@ -45,6 +51,7 @@ def sortable_html(
     """
     data = {
         "count": len(table.rows),
+        "max_line": MAX_LINE,
         "columns": [
             {"head": head, "kind": kinds.get(head, ""), "timed": head in (exact or {})}
             | _column([row[number] for row in table.rows], (exact or {}).get(head))

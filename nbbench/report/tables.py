@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from ..machine.health import BUSY_CORES, busy_sentence
 from ..plan.result import Result
@@ -22,6 +23,9 @@ _MIN_LOAD = 0.1
 
 _MAX_MACHINES = 4
 """Machines of one report that are named in a line."""
+
+_MAX_TIMES = 10
+"""An interval that ends farther than so many times the time off says nothing; frames have it."""
 
 _ALWAYS = ("model", "batch", "length")
 
@@ -43,7 +47,7 @@ def as_text(
     parts = [caution(facts)]
     if table.rows:
         layout = fit(table, width)
-        parts += ["\n\n".join(map(_lines, layout.tables)), layout.note]
+        parts += ["\n\n".join(map(table_lines, layout.tables)), layout.note]
     parts += [f"{label}: {reason}" for label, reason in remarks(results)]
     traced = sum(len(r.outcome.lines.steps) for r in results if r.outcome.lines)
     if traced:
@@ -52,7 +56,7 @@ def as_text(
     return "\n".join(filter(None, parts))
 
 
-def _lines(table: Table) -> str:
+def table_lines(table: Table) -> str:
     """A table as lines, its columns at the right."""
     widths = column_widths(table)
     return "\n".join(
@@ -120,11 +124,7 @@ def row_of_texts(result: Result) -> dict[str, str]:
     def rate(count: int | None) -> str:
         return "" if timing is None or count is None else rounded(count / timing.median_s)
 
-    values = {axis.head: result.value(axis) for axis in AXES}
-    texts = {
-        head: "" if value in _usual(head) else one_line(str(value))
-        for head, value in values.items()
-    }
+    texts = axis_texts({axis.head: result.value(axis) for axis in AXES})
     return {
         **{head: text for head, text in texts.items() if head not in _SIZES},
         "device": one_line(outcome.device),
@@ -143,6 +143,14 @@ def row_of_texts(result: Result) -> dict[str, str]:
         "KV cache MiB": "" if memory is None or not memory.cache else rounded(memory.cache / MIB),
         "J a call": "" if outcome.energy is None else rounded(outcome.energy.joules_per_call),
         "of ceiling": _of_ceiling(result),
+    }
+
+
+def axis_texts(values: Mapping[str, Any]) -> dict[str, str]:
+    """Values by the heads of their axes as texts; empty where one is not worth a column."""
+    return {
+        head: "" if value in _usual(head) else one_line(str(value))
+        for head, value in values.items()
     }
 
 
@@ -218,6 +226,8 @@ def _time(timing: Timing) -> str:
     unit, scale = time_unit(timing.median_s)
     text = f"{rounded(timing.median_s / scale)} {unit}"
     if timing.ci_low_s is None or timing.ci_high_s is None:
+        return f"{text} noisy"
+    if timing.ci_high_s > _MAX_TIMES * timing.median_s:
         return f"{text} noisy"
     if timing.noisy:
         low, high = (rounded(end / scale) for end in (timing.ci_low_s, timing.ci_high_s))

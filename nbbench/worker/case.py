@@ -93,6 +93,8 @@ class Case:
     throughput.
 
     ``source`` is the user's own file, or a folder: it is for the worker alone, and never saved.
+    ``code`` is a hash of the user's code that runs, and of what else is read of that folder.
+    ``saved_as`` is what files call a model whose name is a path; "" for any other.
     """
 
     framework: str
@@ -136,6 +138,8 @@ class Case:
     ranks: int = 1
     texts: tuple[str, ...] = field(default=(), compare=False)
     source: str = field(default="", compare=False)
+    code: str = field(default="", compare=False)
+    saved_as: str = field(default="", compare=False)
     memory_limit: Optional[int] = None
     searched: str = ""
     latency_limit: Optional[float] = None
@@ -154,6 +158,9 @@ class Case:
     def key(self) -> str:
         """A hash of everything that changes the result: all but the model's label."""
         content = {**dataclasses.asdict(self), "model": None, "config_source": None, "source": ""}
+        del content["saved_as"]
+        if not self.code:
+            del content["code"]
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
     @property

@@ -185,13 +185,19 @@ def _failed(
     """What comes of a case some of whose ranks have failed: the cause, not what it led to.
 
     A rank that is gone without a report is the cause of whatever the others report, who have lost
-    it; else the one is that failed first. Those that the launcher has ended are no cause.
+    it; else the one is that failed first. Those that the launcher has ended are no cause: it has
+    them behind the one for which it ended them.
     """
+    first = next(iter(failures))
     codes = {rank: failures[rank].exitcode if rank in failures else 0 for rank in range(case.ranks)}
-    gone = [rank for rank in codes if rank not in outcomes and codes[rank] != _TERMINATED]
+    gone = [
+        rank
+        for rank in sorted(codes, key=lambda rank: rank != first)
+        if rank not in outcomes and (rank == first or codes[rank] != _TERMINATED)
+    ]
     reported = [rank for rank, outcome in outcomes.items() if outcome.status is not Status.OK]
     if gone or not reported:
-        rank = gone[0] if gone else min(failures)
+        rank = gone[0] if gone else first
         who = f"rank {rank} of {case.ranks}"
         return outcome_of_death(who, codes[rank], phase, kills_before)
     outcome = outcomes[reported[0]]

@@ -1,0 +1,67 @@
+"""What may be written over without asking: only what nbbench would itself have written there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from ..errors import OutputError
+from ..paths import as_path, read_head
+from ..text import quoted
+from .saved_json import begins_as_report, is_gathered, read_content
+from .shared_page import GENERATOR
+
+_MARKS = {
+    "speed.csv": "median_s",
+    "memory.csv": "peak_mib",
+    "environment.csv": "key",
+    "lines.csv": "held_cpu_mib",
+}
+"""A column of each table, by which an earlier one is known."""
+
+
+def check_over_report(name: str, file: str | Path) -> None:
+    """Raise `OutputError` where a file is there that is no report, nor one that was damaged."""
+    _check(name, file, "no report", begins_as_report)
+
+
+def check_over_gathered(name: str, file: str | Path) -> None:
+    """Raise `OutputError` where a file is there that is no gathered report."""
+    _check(name, file, "no gathered report", _is_gathered)
+
+
+def check_over_page(name: str, file: str | Path) -> None:
+    """Raise `OutputError` where a file is there that is no page of nbbench's."""
+    _check(name, file, "no page that nbbench wrote", lambda path: GENERATOR in read_head(path))
+
+
+def check_over_tables(name: str, folder: str | Path) -> None:
+    """Raise `OutputError` where a folder has files of the tables' names that are no such tables."""
+    for table in _MARKS:
+        _check(name, as_path(folder) / table, "no table that nbbench wrote", _is_table)
+
+
+def _check(name: str, file: str | Path, what: str, is_own: Callable[[Path], bool]) -> None:
+    """Raise `OutputError` for a file with content that is not nbbench's own."""
+    path = as_path(file)
+    try:
+        if not path.is_file() or not path.stat().st_size or is_own(path):
+            return  # a pipe or a device loses nothing
+    except OSError:
+        pass  # what cannot be read may be of worth, too
+    raise OutputError(
+        f"{name}: {quoted(str(path), 300)} is {what}, and would be written over; give another path "
+        f"to write to, or move that file away"
+    )
+
+
+def _is_gathered(path: Path) -> bool:
+    with suppress(OutputError):
+        content = read_content(path)
+        return is_gathered(content) or not content.results
+    return False
+
+
+def _is_table(path: Path) -> bool:
+    return _MARKS[path.name] in read_head(path).partition("\n")[0].split(",")
