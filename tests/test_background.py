@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from uuid import uuid4
 
@@ -15,6 +16,10 @@ import pytest
 from nbclient import NotebookClient
 
 import nbbench
+from nbbench import NbbenchError
+from nbbench.arguments.schema import BenchmarkArguments
+from nbbench.execution.job import Job
+from nbbench.plan.plan import Plan
 from tests.conftest import TINY_BERT, wait_until_measuring
 from tests.test_kernel import Kernel, kernel  # noqa: F401 - a fixture
 
@@ -239,3 +244,34 @@ def test_a_script_that_does_not_wait_is_told(probe):
     )
     assert "1 benchmark had not ended" in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+@pytest.fixture
+def no_thread_starts():
+    """Threads with a stack that no machine has."""
+    before = threading.stack_size()
+    threading.stack_size(2**46)
+    yield
+    threading.stack_size(before)
+
+
+def test_where_no_thread_starts_a_benchmark_is_an_error(probe, no_thread_starts):
+    with pytest.raises(NbbenchError, match="may start no more threads; raise its limits"):
+        nbbench.submit(configs=[{"model_type": "x"}], frameworks="probe")
+
+
+def test_where_no_other_thread_starts_it_is_the_same_error(probe):
+    plan = Plan.of(BenchmarkArguments(configs=[{"model_type": "x"}], frameworks=["probe"]))
+
+    def measure(_):
+        before = threading.stack_size(2**46)
+        try:
+            threading.Thread(target=print).start()
+        finally:
+            threading.stack_size(before)
+        yield
+
+    job = Job(plan, measure)
+    assert job.wait(60)
+    with pytest.raises(NbbenchError, match="may start no more threads; raise its limits"):
+        job.report()

@@ -75,6 +75,7 @@ def test_all_cases_are_measured_once_on_nodes_of_the_cluster(cluster):
     assert {result.outcome.node for result in report.results} > {"node 1", "node 2"}
     assert len({facts.environment for facts in report.facts}) > 1
     assert report.speed["device_name"].notna().all()
+    assert report._content.machine.other_load_cores is None  # that of this machine is no matter
 
 
 def test_cases_that_are_compared_stay_on_one_node(cluster):

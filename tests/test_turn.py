@@ -117,6 +117,20 @@ def test_a_busy_machine_is_shown_when_it_begins_and_above_the_table(probe):
     assert repr(job.report()).startswith("busy machine: other processes keep ")
 
 
+def test_the_load_beside_a_resumed_run_that_measures_nothing_is_none_of_its_report(
+    probe, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("NBBENCH_HISTORY", str(tmp_path / "h.sqlite"))
+    asked = {"configs": model(call="wait", wait_s=0.001), **ARGUMENTS}
+    loads = []
+    for resume in (False, True):
+        job = nbbench.submit(**asked, resume=resume)
+        assert job.wait(60)
+        loads.append(job._recorder.machine.other_load_cores)
+    assert loads[0] is not None
+    assert loads[1] is None
+
+
 def test_this_process_is_load_as_others_are(probe):
     load = LoadWatch()
     assert load.own_cores() is None  # what a beginning costs is no load

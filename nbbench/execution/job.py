@@ -41,6 +41,11 @@ from .turn import Turn
 Measure: TypeAlias = Callable[[Callable[[], bool]], Iterator[Event]]
 """Measures cases, yielding what happens; is given what says whether to stop."""
 
+_NO_THREAD = (
+    "this process may start no more threads; raise its limits of memory and of processes "
+    "(ulimit -v and -u), or end what else runs"
+)
+
 _jobs: deque[Job] = deque(maxlen=20)
 """The last jobs of this process, for what they have measured."""
 
@@ -102,7 +107,11 @@ class Job:
         self._done = threading.Event()
         _unfinished.add(self)  # first: a signal between the two must find it
         _jobs.append(self)
-        threading.Thread(target=self._run, daemon=True, name="nbbench-job").start()
+        try:
+            threading.Thread(target=self._run, daemon=True, name="nbbench-job").start()
+        except RuntimeError:
+            _unfinished.discard(self)
+            raise NbbenchError(_NO_THREAD) from None
 
     def cancel(self) -> None:
         """End the running case as ``cancelled`` and leave the rest ``skipped``."""
@@ -146,20 +155,23 @@ class Job:
                 )
                 _import_beside("pandas")
                 load = LoadWatch()
-                if self._is_timed:
-                    self._watch_machine(load)
+                watch = WatchLoad(load, self.progress.warn)
+                if self._is_timed and not self._is_elsewhere:
+                    self.progress.warn(notices(self._recorder.machine))
+                    self._listeners.append(watch)
                 self._follow_events()
-                self._recorder.machine = dataclasses.replace(
-                    self._recorder.machine,
-                    other_load_cores=load.cores(),
-                    own_load_cores=None if self._is_measured_here else load.own_cores(),
-                )
+                if watch.measures:
+                    self._recorder.machine = dataclasses.replace(
+                        self._recorder.machine,
+                        other_load_cores=load.cores(),
+                        own_load_cores=None if self._is_measured_here else load.own_cores(),
+                    )
                 if self._history is not None:
                     self._guarded(self._history.close, self._history.name)
                 if self._autosave is not None and self._failure is None:
                     self._guarded(self._autosave.save, self._autosave.name)
         except Exception as error:
-            self.problem = f"the benchmark broke off with {type(error).__name__}: {error}"
+            self._break_off(error)
         finally:
             self.progress.finish()
             if self._on_end is not None and self._failure is None:
@@ -167,24 +179,25 @@ class Job:
             _unfinished.discard(self)
             self._done.set()
 
-    def _watch_machine(self, load: LoadWatch) -> None:
-        """Warn of what makes numbers unsteady on this machine, where it is what measures."""
-        if not self._is_elsewhere:
-            self.progress.warn(notices(self._recorder.machine))
-            self._listeners.append(WatchLoad(load, self.progress.warn))
-
     def _follow_events(self) -> None:
         """Hand every event to every listener, whatever ends them: what was measured stays."""
         try:
             for event in self._measure(self._is_cancelled):
                 for listener in self._listeners:
                     self._guarded(partial(listener.on_event, event), listener.name)
-        except NbbenchError as error:  # of a cluster that is not there, or a history
-            self.problem = str(error)
-            if not self._recorder.last_result_at:
-                self._failure = error
         except BaseException as error:
+            self._break_off(error)
+
+    def _break_off(self, error: BaseException) -> None:
+        """Keep why the benchmark ends: for a report that has results, or in its stead."""
+        if isinstance(error, RuntimeError) and "start new thread" in str(error):
+            error = NbbenchError(_NO_THREAD)
+        if not isinstance(error, NbbenchError):
             self.problem = f"the benchmark broke off with {type(error).__name__}: {error}"
+            return
+        self.problem = str(error)  # of a cluster that is not there, or a history
+        if not self._recorder.last_result_at:
+            self._failure = error
 
     def _guarded(self, act: Callable[[], object], name: str) -> None:
         """Do what is beside the measuring, and let it fail without harm to what was measured."""

@@ -21,7 +21,7 @@ from ..report.own_columns import Added
 from ..report.report import Report
 from ..report.saved_json import Content, GrowingFile, has_measured
 from ..worker.case import Case, Status
-from .events import CaseEnded, CaseVisited, Event, SizeMeasured
+from .events import CaseEnded, CaseEvent, CaseVisited, Event, SizeMeasured
 
 _KEEP_EVERY_S = 3.0
 """How often at most the history gets what a case's visits have measured."""
@@ -107,16 +107,21 @@ class Remember:
 
 
 class WatchLoad:
-    """Warns, once, that other processes keep cores busy: as soon as that can be known."""
+    """Warns, once, that other processes keep cores busy: as soon as that can be known.
+
+    ``measures`` says whether anything was begun: beside cases of an earlier run a load is nothing.
+    """
 
     name = "watching the load"
 
     def __init__(self, load: LoadWatch, warn: Callable[[list[str]], None]) -> None:
         self._load, self._warn, self._done = load, warn, False
+        self.measures = False
 
     def on_event(self, event: Event) -> None:
         """Look once, when there was time enough for it."""
-        if self._done or self._load.seconds < _LOOK_AFTER_S:
+        self.measures = self.measures or isinstance(event, CaseEvent)
+        if self._done or not self.measures or self._load.seconds < _LOOK_AFTER_S:
             return
         self._done = True
         self._load.watch_own()

@@ -69,9 +69,14 @@ def connected(address: str | None, cancelled: Callable[[], bool]) -> Any:
     """
     try:
         ray = importlib.import_module("ray")
-    except ImportError:
+    except ModuleNotFoundError:
         raise NbbenchError(
             'executor ray needs Ray; pip install "nbbench[ray]", or ray itself'
+        ) from None
+    except (ImportError, OSError) as error:
+        raise NbbenchError(
+            f"Ray cannot be imported ({error_text(error)}); install it anew, or give this process "
+            f"more memory"
         ) from None
     if (address or "").startswith("ray://"):
         raise NbbenchError(
@@ -197,20 +202,22 @@ def _connect(ray: Any, address: str | None, cancelled: Callable[[], bool]) -> No
     ends: queue.Queue[BaseException | None] = queue.Queue()
     threading.Thread(target=_run, args=(connect, ends), daemon=True, name="nbbench-ray").start()
     deadline = time.monotonic() + _CONNECT_S
-    where = f"the cluster {quoted(address)}" if address else "a cluster of Ray"
     while not cancelled():
         with suppress(queue.Empty):
             error = ends.get(timeout=_LOOK_S)
             _restore_sigterm(handler)
             if error is not None:
-                raise NbbenchError(
-                    f"{where} cannot be reached ({error_text(error)}); {_FORMAT}"
-                ) from None
+                raise NbbenchError(_not_connected(address, error_text(error)))
             return
         if time.monotonic() > deadline:
-            raise NbbenchError(
-                f"{where} has not been reached within {_CONNECT_S:g} s; look at it with ray status"
-            )
+            raise NbbenchError(_not_connected(address, f"not within {_CONNECT_S:g} s"))
+
+
+def _not_connected(address: str | None, problem: str) -> str:
+    if address in (None, "", "auto", "local"):
+        start = "Ray could neither connect to a cluster nor start one on this machine"
+        return f"{start} ({problem}); look into its logs, in /tmp/ray/session_latest/logs"
+    return f"the cluster {quoted(address)} cannot be reached ({problem}); {_FORMAT}"
 
 
 def _run(act: Callable[[], object], ends: queue.Queue[BaseException | None]) -> None:
