@@ -240,8 +240,8 @@ def test_a_process_of_ray_that_is_killed_is_no_node_that_is_gone(cluster):
     killed.kill()
     assert job.wait(60)
     assert job.report().speed.status.tolist() == ["ok"]
-    (notice,) = [notice for notice in job.progress.notices if "begin again" in notice]
-    assert re.match(r"the process of Ray on node \d died; 1 of 1 case begin again", notice)
+    (notice,) = [notice for notice in job.progress.notices if "again" in notice]
+    assert re.match(r"the process of Ray on node \d died; 1 of 1 case begins again", notice)
 
 
 def test_what_no_node_has_is_refused_at_once(cluster):
@@ -291,6 +291,45 @@ def test_without_any_node_left_it_ends_with_rows_that_say_so(cluster, monkeypatc
     assert any("cases wait for a node" in notice for notice in job.progress.notices)
     nodes.extend(made.add_node(num_cpus=1) for _ in range(NODES))
     made.wait_for_nodes()
+
+
+HEAD_DIES = """
+import sys, threading, time
+import nbbench, psutil, ray
+from nbbench.execution import ray_connection, ray_node_watch
+
+ray_node_watch._HEAD_S, ray_connection._ANSWER_S = 2.0, 2.0
+ray.init(num_cpus=1, log_to_driver=False, include_dashboard=False, address="local")
+job = nbbench.submit(**GIVEN)
+while job.progress.phase != "warming":
+    time.sleep(0.05)
+for child in psutil.Process().children(recursive=True):
+    if child.name() == "gcs_server":
+        child.kill()
+ended = job.wait(40)
+print(ended, set(job.report().speed.reason))
+try:
+    nbbench.run(**GIVEN, progress=False)
+except nbbench.NbbenchError as error:
+    print(error)
+sys.stdout.flush()
+"""
+
+
+def test_without_the_head_of_the_cluster_it_ends_with_rows_that_say_so(probe):
+    given = arguments(2)
+    given["configs"][0]["wait_s"] = 1.0
+    given.pop("progress")
+    root = os.path.dirname(os.path.dirname(nbbench.__file__))
+    environ = {**os.environ, "PYTHONPATH": os.pathsep.join([str(probe), root])}
+    ended = subprocess.run(
+        [sys.executable, "-c", HEAD_DIES.replace("GIVEN", repr(given))],
+        env=environ, capture_output=True, text=True,
+    )  # fmt: skip
+    print(ended.stderr[-3000:])
+    first, second = ended.stdout.splitlines()
+    assert first == "True {'the head of the cluster has not answered for 2 s'}"
+    assert second.startswith("the cluster that this process is connected to has not answered")
 
 
 def test_rays_shutdown_amid_a_benchmark_leaves_a_row_for_each_case(cluster):

@@ -160,6 +160,7 @@ class _Cluster:
         self._at_once = _groups_at_once(ray, self._demand)
         self._watch = NodeWatch(ray, self._demand, plan.arguments.timeout)
         self._looked_at = time.monotonic()
+        self._is_lost = False
 
     def measured(self, cancelled: Callable[[], bool]) -> Iterator[Event]:
         """Have all groups measured; yields their events."""
@@ -187,6 +188,7 @@ class _Cluster:
                 return
             yield from self._watch.look(any(g.sender for g in self._running.values()))
             if self._watch.problem:
+                self._is_lost = not self._watch.has_head
                 yield from self._all_end(Outcome(Status.ERROR, self._watch.problem))
                 return
             self._check_connected()
@@ -201,6 +203,8 @@ class _Cluster:
 
     def _is_connected(self) -> bool:
         """Whether Ray still has the tasks of this benchmark."""
+        if self._is_lost:
+            return False
         with suppress(Exception):
             is_initialized = self._ray.is_initialized()
             return bool(
@@ -293,7 +297,8 @@ class _Cluster:
         """Begin what is left of a group again, or end its cases where that was tried enough."""
         if group.tries < MAX_TRIES:
             label = f"{len(group.left)} of {counted(len(self._plan.cases), 'case')}"
-            yield Notice(f"{loss.reason}; {label} begin again, where Ray finds a node")
+            begin = "begins" if len(group.left) == 1 else "begin"
+            yield Notice(f"{loss.reason}; {label} {begin} again, where Ray finds a node")
             self._begin(group)
             return
         reason = f"{loss.reason}, after {group.tries} tries on nodes of the cluster"

@@ -90,11 +90,31 @@ def connected(address: str | None, cancelled: Callable[[], bool]) -> Any:
                 "call ray.shutdown(), and run nbbench on a machine of the cluster"
             )
         _check_same(ray, address)
-        return ray
+        return ray if _head_answers(ray, cancelled) else None
     if not _answers(address, cancelled):
         return None
     _connect(ray, address, cancelled)
     return None if cancelled() else ray
+
+
+def _head_answers(ray: Any, cancelled: Callable[[], bool]) -> bool:
+    """Wait for the head of the cluster that this process is connected to; False once cancelled."""
+    answered = threading.Event()
+
+    def ask() -> None:
+        with suppress(Exception):
+            of_ray(ray, "nodes")()
+            answered.set()
+
+    threading.Thread(target=ask, daemon=True, name="nbbench-ray-head").start()
+    deadline = time.monotonic() + _ANSWER_S
+    while not (cancelled() or answered.wait(_LOOK_S)):
+        if time.monotonic() > deadline:
+            raise NbbenchError(
+                f"the cluster that this process is connected to has not answered for "
+                f"{_ANSWER_S:g} s; call ray.shutdown(), and start it anew"
+            )
+    return not cancelled()
 
 
 def of_ray(ray: Any, name: str) -> Any:

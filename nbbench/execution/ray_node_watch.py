@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import queue
+import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 from ..errors import NbbenchError
@@ -15,6 +18,12 @@ _LOOK_AT_NODES_S = 2.0
 _NO_NODE_S = 10.0
 """Seconds that cases wait for a node in a cluster that no autoscaler is known to enlarge."""
 
+_HEAD_S = 15.0
+"""Seconds that the cluster's head has to answer; after 60 s Ray ends this process."""
+
+_MAX_STEP_S = 1.0
+"""Seconds between two looks that count at most: this process may have been stopped itself."""
+
 _NO_ROOM_S = 15.0
 """Seconds after which a notice says that nodes are in use."""
 
@@ -22,13 +31,16 @@ _NO_ROOM_S = 15.0
 class NodeWatch:
     """Whether the cluster has a node that can run cases, looked at from time to time.
 
-    ``problem`` says that none has come for too long.
+    ``problem`` says that none has come for too long, or that the head is gone that would know.
     """
 
     def __init__(self, ray: Any, demand: Demand, timeout: float) -> None:
         self.problem = ""
+        self.has_head = True
         self._ray, self._demand, self._timeout = ray, demand, timeout
-        self._begun = self._looked = time.monotonic()
+        self._begun = self._looked = self._passed = time.monotonic()
+        self._answers: queue.Queue[tuple[list[Any], bool | None]] | None = None
+        self._unanswered_s = 0.0
         self._lacks_since: float | None = None
         self._has_run = False
 
@@ -41,21 +53,46 @@ class NodeWatch:
     def look(self, runs: bool) -> Iterator[Notice]:
         """Give notice that no node can run cases, or that those that can are in use."""
         now = time.monotonic()
-        if now - self._looked < _LOOK_AT_NODES_S:
+        step, self._passed = min(now - self._passed, _MAX_STEP_S), now
+        self._has_run = self._has_run or runs
+        if self._answers is None:
+            if now - self._looked >= _LOOK_AT_NODES_S:
+                self._ask()
             return
-        self._looked = now
-        lack = self._demand.lack(of_ray(self._ray, "nodes")())
+        try:
+            nodes, grows = self._answers.get_nowait()
+        except queue.Empty:
+            self._unanswered_s += step
+            if self._unanswered_s > _HEAD_S:
+                self.has_head = False
+                self.problem = f"the head of the cluster has not answered for {_HEAD_S:g} s"
+            return
+        self._answers, self._looked, self._unanswered_s = None, now, 0.0
+        yield from self._judge(nodes, grows, now)
+
+    def _ask(self) -> None:
+        """Ask for the nodes in a thread: Ray waits for a head that is gone, for good."""
+        answers: queue.Queue[tuple[list[Any], bool | None]] = queue.Queue()
+        self._answers = answers
+
+        def ask() -> None:
+            with suppress(Exception):  # Ray was shut down meanwhile
+                nodes = of_ray(self._ray, "nodes")()
+                answers.put((nodes, may_grow(self._ray)))
+
+        threading.Thread(target=ask, daemon=True, name="nbbench-ray-nodes").start()
+
+    def _judge(self, nodes: list[Any], grows: bool | None, now: float) -> Iterator[Notice]:
+        lack = self._demand.lack(nodes)
         if lack and self._lacks_since is None:
             self._lacks_since = now
             yield Notice(f"{lack}; cases wait for a node that has it")
         elif lack and self._lacks_since is not None:
-            limit = self._timeout if may_grow(self._ray) else _NO_NODE_S
-            waited = now - self._lacks_since
-            if waited > limit:
+            limit = self._timeout if grows else _NO_NODE_S
+            if now - self._lacks_since > limit:
                 self.problem = f"{lack}, and none has come within {limit:g} s"
         else:
             self._lacks_since = None
-        if not (self._has_run or runs or lack) and now - self._begun > _NO_ROOM_S:
+        if not (self._has_run or lack) and now - self._begun > _NO_ROOM_S:
+            self._has_run = True  # once is enough
             yield Notice(f"nodes that have {self._demand} are in use; cases wait until one is free")
-            runs = True
-        self._has_run = self._has_run or runs
