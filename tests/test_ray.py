@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import re
+import socket
 import subprocess
 import sys
 import time
@@ -349,3 +350,65 @@ def test_rays_shutdown_amid_a_benchmark_leaves_a_row_for_each_case(cluster):
     assert set(speed.status) <= {"ok", "cancelled"}
     reasons = set(speed.reason[speed.status == "cancelled"])
     assert reasons == {"Ray was shut down in this process (ray.shutdown) before it had ended"}
+
+
+def test_a_cluster_that_was_started_by_hand_with_a_token_is_as_documented(probe, tmp_path):
+    """The recipe of docs/clusters.md; the cluster ends with its own process, and no other does."""
+    root = os.path.dirname(os.path.dirname(nbbench.__file__))
+    environ = {
+        **os.environ, "PYTHONPATH": os.pathsep.join([str(probe), root]), "RAY_AUTH_TOKEN": "t" * 64,
+        "RAY_AUTH_MODE": "token",
+    }  # fmt: skip
+    with socket.create_server(("", 0)) as server:
+        port = server.getsockname()[1]
+    options = ["--port", str(port), "--num-cpus", "1", "--include-dashboard=false", "--block"]
+    start = os.path.join(os.path.dirname(sys.executable), "ray"), "start", "--head", *options
+    head = subprocess.Popen(start, env=environ, stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT)
+    given = arguments(1, address=f"127.0.0.1:{port}")
+    code = f"import nbbench\nprint(nbbench.run(**{given!r}).speed.status[0])"
+
+    def run(**changes):
+        return subprocess.run(
+            [sys.executable, "-c", code], env={**environ, **changes}, capture_output=True, text=True
+        )
+
+    try:
+        wait_until(lambda: "ok" in run().stdout, 60)
+        assert "wants a token; set RAY_AUTH_MODE=token" in run(RAY_AUTH_MODE="disabled").stderr
+        assert "wants a token" in run(RAY_AUTH_TOKEN="u" * 64).stderr
+    finally:
+        head.terminate()
+        head.wait(60)
+
+
+ENDED_BY_SIGTERM = (
+    ["--rounds", "1", "--max-time", "5", "--min-samples", "900", "--executor", "ray", "--address", "local"]
+)
+
+
+def test_a_signal_ends_a_run_in_good_order(tmp_path):
+    saved = tmp_path / "r.json"
+    argv = ["run", "bert-tiny", "-b", "1", "2", "3", "-s", "8", *ENDED_BY_SIGTERM]
+    root = os.path.dirname(os.path.dirname(nbbench.__file__))
+    running = subprocess.Popen(
+        [sys.executable, "-m", "nbbench", *argv, "--save", saved],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=root,
+    )  # fmt: skip
+    wait_until(saved.exists, 100)
+    running.terminate()
+    out, err = running.communicate(timeout=60)
+    assert running.returncode == 130
+    assert "cancelled" in out or "skipped" in out
+    assert "StackTrace" not in err + out
+    assert "*** SIG" not in err + out
+
+
+def test_a_second_benchmark_finds_the_cluster_that_ray_made_for_the_first(probe):
+    root = os.path.dirname(os.path.dirname(nbbench.__file__))
+    given = arguments(1, address="local")
+    code = f"import nbbench\nfor _ in '12': print(nbbench.run(**{given!r}).speed.status[0])"
+    ended = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=120,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(probe), root])},
+    )  # fmt: skip
+    assert ended.stdout.split() == ["ok", "ok"]

@@ -297,12 +297,13 @@ class BenchmarkArguments(BaseModel):
     address: Annotated[str | None, Field(min_length=1)] = _option(
         None,
         "the cluster for executor ray, as ray start prints it, or auto; by default the one that "
-        "this process is connected to or RAY_ADDRESS names, else one of this machine alone",
+        "this process is connected to or RAY_ADDRESS names, else the last that was started on this "
+        "machine, else a new one of this machine alone",
     )
     num_cpus: Annotated[float | None, Field(gt=0), BeforeValidator(no_bool)] = _option(
         None,
         "processors of a node that cases have for themselves, for executor ray; by default all of "
-        "the smallest node's",
+        "the smallest node's; more than any node has is an error",
     )
     num_gpus: Annotated[float, Field(ge=0), BeforeValidator(no_bool), AfterValidator(as_gpus)] = (
         _option(0.0, "GPUs of a node that cases have for themselves, for executor ray")
