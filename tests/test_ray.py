@@ -381,14 +381,14 @@ def test_a_cluster_that_was_started_by_hand_with_a_token_is_as_documented(probe,
         head.wait(60)
 
 
-ENDED_BY_SIGTERM = (
+LONG = ["--rounds", "1", "--max-time", "5", "--min-samples", "900", "--executor", "ray"]
     ["--rounds", "1", "--max-time", "5", "--min-samples", "900", "--executor", "ray", "--address", "local"]
 )
 
 
 def test_a_signal_ends_a_run_in_good_order(tmp_path):
     saved = tmp_path / "r.json"
-    argv = ["run", "bert-tiny", "-b", "1", "2", "3", "-s", "8", *ENDED_BY_SIGTERM]
+    argv = ["run", "bert-tiny", "-b", "1", "2", "3", "-s", "8", *LONG, "--address", "local"]
     root = os.path.dirname(os.path.dirname(nbbench.__file__))
     running = subprocess.Popen(
         [sys.executable, "-m", "nbbench", *argv, "--save", saved],
