@@ -54,8 +54,9 @@ def run(
 
     An interrupt (Ctrl-C, or a notebook's stop button) ends the running case and returns what was
     measured, the rest marked ``cancelled`` and ``skipped``. Raises `ArgumentError` for arguments
-    that make no sense and `ModelNotFound` if no model has a configuration; whatever goes wrong
-    with a case is a row of the report.
+    that make no sense, `ModelNotFound` if no model has a configuration, and `NbbenchError` where
+    nothing can be measured, for want of a cluster, say; whatever goes wrong with a case is a row of
+    the report.
     """
     return run_arguments(BenchmarkArguments.of(models, arguments), progress, on_result, save)
 

@@ -382,8 +382,6 @@ def test_a_cluster_that_was_started_by_hand_with_a_token_is_as_documented(probe,
 
 
 LONG = ["--rounds", "1", "--max-time", "5", "--min-samples", "900", "--executor", "ray"]
-    ["--rounds", "1", "--max-time", "5", "--min-samples", "900", "--executor", "ray", "--address", "local"]
-)
 
 
 def test_a_signal_ends_a_run_in_good_order(tmp_path):

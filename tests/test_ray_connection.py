@@ -73,6 +73,30 @@ def test_one_that_ray_would_take_by_itself_is_asked_too(no_cluster, monkeypatch)
         run_on_ray()
 
 
+@pytest.mark.parametrize(
+    ("address", "sentence"),
+    [
+        ("ray://127.0.0.1:10001", "RAY_ADDRESS: 'ray://127.0.0.1:10001' is for Ray's client"),
+        ("nonsense", "'nonsense', which RAY_ADDRESS names, cannot .*; set RAY_ADDRESS as"),
+    ],
+)
+def test_a_variable_that_names_none_is_an_error(no_cluster, monkeypatch, address, sentence):
+    monkeypatch.setenv("RAY_ADDRESS", address)
+    with pytest.raises(NbbenchError, match=sentence):
+        run_on_ray()
+
+
+def test_the_last_that_was_started_is_asked_too(no_cluster, monkeypatch):
+    ray_utils = pytest.importorskip("ray._private.utils")
+    file = ray_utils.get_ray_address_file(None)
+    os.makedirs(os.path.dirname(file), exist_ok=True)
+    assert file.startswith(str(no_cluster))
+    with open(file, "w") as stale:
+        stale.write(f"127.0.0.1:{unused_port()}")
+    with pytest.raises(NbbenchError, match=r"the last that was started .*; end it with ray stop"):
+        run_on_ray()
+
+
 def test_one_that_is_silent_is_an_error(no_cluster, mute, monkeypatch):
     monkeypatch.setattr("nbbench.execution.ray_connection._ANSWER_S", 1.0)
     with pytest.raises(NbbenchError, match=r"cannot be reached .*not answered within 1 s"):
@@ -105,6 +129,7 @@ def test_while_it_is_asked_signals_end_the_run(no_cluster, mute, number):
             "ray://127.0.0.1:10001",
             "'ray://127.0.0.1:10001' is for Ray's client, .*; run nbbench on",
         ),
+        ("auto", "no cluster of Ray runs on this machine, and address is auto .*; start one"),
         ("nonsense", "'nonsense' cannot be reached .*Invalid address format"),
     ],
 )

@@ -49,9 +49,12 @@ try:
     ask = ray._raylet.GcsClient
 except Exception:
     sys.exit()  # another version of Ray: it is left to connect by itself
+address = ""
 try:
-    address = canonicalize_bootstrap_address(given) or ""
-    print(address, flush=True)
+    try:
+        address = canonicalize_bootstrap_address(given) or ""
+    finally:
+        print(address, flush=True)
     if address:
         host, _, port = address.rpartition(":")
         socket.create_connection((host.strip("[]"), int(port)), timeout=5).close()
@@ -78,9 +81,10 @@ def connected(address: str | None, cancelled: Callable[[], bool]) -> Any:
             f"Ray cannot be imported ({error_text(error)}); install it anew, or give this process "
             f"more memory"
         ) from None
-    if (address or "").startswith("ray://"):
+    name, given = _named(address)
+    if given.startswith("ray://"):
         raise NbbenchError(
-            f"address: {quoted(address)} is for Ray's client, which carries no progress; run "
+            f"{name}: {quoted(given)} is for Ray's client, which carries no progress; run "
             f"nbbench on a machine of the cluster, and {_FORMAT}"
         )
     if ray.is_initialized():
@@ -186,33 +190,42 @@ def _answers(address: str | None, cancelled: Callable[[], bool]) -> bool:
     return True
 
 
+def _named(address: str | None) -> tuple[str, str]:
+    """What names the cluster, and how; both are empty where it is Ray that finds one."""
+    if address not in (None, "", "auto"):
+        return "address", str(address)
+    environ = os.environ.get("RAY_ADDRESS", "")
+    return ("RAY_ADDRESS", environ) if environ not in ("", "auto") else ("", "")
+
+
 def _refuse(address: str | None, asked: str, problem: str) -> None:
     """Raise `NbbenchError` that says why a cluster does not answer, except where Ray mends it."""
-    named_by = "" if address not in (None, "", "auto") else _source()
-    shown = quoted(asked) if named_by else quoted(address)
-    if not named_by and asked not in ("", address):  # it has another name for this machine
-        shown += f" ({asked})"
-    if "InvalidAuthToken" in problem or problem.startswith("AuthenticationError"):
-        if named_by == _FOUND:  # Ray takes the token of this machine for a cluster of its own
-            return
-        raise NbbenchError(f"the cluster {shown}{named_by} {_TOKEN}")
+    name, given = _named(address)
     kind, _, text = problem.partition(": ")
+    if not name and not asked:
+        raise NbbenchError(
+            f"no cluster of Ray runs on this machine, and address is auto ({text or problem}); "
+            f"start one with ray start --head, or leave address out"
+        )
+    cluster = f"the cluster {quoted(given)}"
+    if name and asked not in ("", given):  # Ray has another name for this machine
+        cluster += f" ({asked})"
+    if name == "RAY_ADDRESS":
+        cluster += ", which RAY_ADDRESS names,"
+    if not name:
+        cluster = f"the cluster {quoted(asked)}, the last that was started on this machine,"
+    if "InvalidAuthToken" in problem or kind == "AuthenticationError":
+        if not name:  # Ray takes the token of this machine for a cluster of its own
+            return
+        raise NbbenchError(f"{cluster} {_TOKEN}")
     if kind in ("ConnectionRefusedError", "TimeoutError", "gaierror", "OSError", "RpcError"):
         problem = text or problem
-    advice = _FORMAT if not named_by else "end it with ray stop, start another or give address"
-    if named_by and named_by != _FOUND:
-        advice = "set RAY_ADDRESS as ray start prints it, or unset it"
-    raise NbbenchError(
-        f"the cluster {shown}{named_by} cannot be reached ({shortened(problem, 200)}); {advice}"
-    )
-
-
-_FOUND = ", the last that was started on this machine,"
-
-
-def _source() -> str:
-    """Where the address of a cluster is from that no argument names."""
-    return ", which RAY_ADDRESS names," if os.environ.get("RAY_ADDRESS") else _FOUND
+    advice = {
+        "address": _FORMAT,
+        "RAY_ADDRESS": "set RAY_ADDRESS as ray start prints it, or unset it",
+        "": "end it with ray stop, start another or give address",
+    }[name]
+    raise NbbenchError(f"{cluster} cannot be reached ({shortened(problem, 200)}); {advice}")
 
 
 def _connect(ray: Any, address: str | None, cancelled: Callable[[], bool]) -> None:
