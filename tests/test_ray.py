@@ -250,6 +250,30 @@ def test_what_no_node_has_is_refused_at_once(cluster):
         nbbench.run(**arguments(1, num_cpus=99))
 
 
+def test_while_nodes_are_in_use_a_notice_says_what_cases_wait_for(cluster, monkeypatch, tmp_path):
+    monkeypatch.setattr("nbbench.execution.ray_node_watch._NO_ROOM_S", 0.5)
+    free = tmp_path / "free"
+
+    @ray.remote(num_cpus=1)
+    def occupy(path):
+        while not os.path.exists(path):
+            time.sleep(0.1)
+
+    occupied = [occupy.remote(str(free)) for _ in range(NODES)]
+    given = arguments(1)
+    given.pop("progress")
+    try:
+        wait_until(lambda: not ray.available_resources().get("CPU"), 30)
+        job = nbbench.submit(**given)
+        sentence = "nodes that have 1 processor are in use; cases wait until one is free"
+        wait_until(lambda: sentence in job.progress.notices, 60)
+    finally:
+        free.touch()
+    assert job.wait(60)
+    assert job.report().speed.status.tolist() == ["ok"]
+    ray.get(occupied)
+
+
 def test_another_cluster_than_this_process_is_connected_to_is_refused(cluster):
     made, _ = cluster
     with pytest.raises(NbbenchError, match=f"connected to the cluster '{made.address}' already"):

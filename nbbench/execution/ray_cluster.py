@@ -46,6 +46,9 @@ _MAX_STEP_S = 1.0
 _SILENT_S = 20.0
 """Seconds beyond ``timeout`` that a node may be silent: its own worker times a case out before."""
 
+_ENVIRONMENT_S = 3600.0
+"""Seconds that a node may be silent while it makes an environment, which ``timeout`` is not for."""
+
 _WAYS = (
     "framework", "environment", "dtype", "quantization", "attention", "execution", "compile_mode",
     "cache", "parallel", "ranks",
@@ -311,10 +314,10 @@ class _Cluster:
         step, self._looked_at = min(now - self._looked_at, _MAX_STEP_S), now
         limit = self._plan.arguments.timeout + _SILENT_S
         for stream, group in [*self._running.items()]:
-            if group.sender is None or group.makes_environment:
+            if group.sender is None:
                 continue
             group.silent_s += step
-            if group.silent_s <= limit:
+            if group.silent_s <= (_ENVIRONMENT_S if group.makes_environment else limit):
                 continue
             del self._running[stream]
             self._end_silent(stream, group.sender)
