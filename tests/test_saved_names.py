@@ -11,8 +11,8 @@ import pytest
 
 import nbbench
 from nbbench.cli import main
-from nbbench.history.exchange import export_history
-from nbbench.history.search import history
+from nbbench.history_database.exchange import export_history
+from nbbench.history_database.search import history
 from nbbench.plan.reasons import without_paths
 from nbbench.plan.saved_names import saved_names
 
