@@ -62,6 +62,7 @@ def twenty(room):
 
 @linux
 def test_the_batch_found_is_the_true_largest_in_20_of_20_searches(probe):
+    nbbench.close_workers()
     others = {each.pid for each in psutil.Process().children(recursive=True)}
     room = 24 * MIB
     limit = held_by_one(probe) + room
