@@ -289,11 +289,11 @@ def test_the_home_folder_is_known_wherever_a_path_is_taken(probe, tmp_path, monk
 
 def test_a_page_without_a_title_of_its_own_has_the_usual_one(probe, tmp_path):
     report = nbbench.run(configs=configs(1), rounds=1, **PROBE)
-    for more in ({}, {"title": None}):
-        text = report.to_html(tmp_path / "x.html", **more).read_text(encoding="utf-8")
-        assert "<title>Benchmark</title>" in text
-    with pytest.raises(nbbench.ArgumentError, match="title: 5 is no text"):
-        report.to_html(tmp_path / "x.html", title=5)
+    text = report.to_html(tmp_path / "x.html").read_text(encoding="utf-8")
+    assert "<title>Benchmark</title>" in text
+    for title in (5, None):
+        with pytest.raises(nbbench.ArgumentError, match=f"title: {title} is no text"):
+            report.to_html(tmp_path / "x.html", title=title)
 
 
 def test_a_row_that_could_not_be_written_comes_with_the_next(probe, tmp_path):

@@ -20,11 +20,11 @@ from nbbench import ArgumentError, NbbenchError, OutputError
 from nbbench.cli import main
 from nbbench.execution.fork_server import ForkServers
 from nbbench.execution.progress import Progress
-from nbbench.history.database import history_file, open_history
-from nbbench.history.exchange import export_history, import_history
-from nbbench.history.prune import prune_history
-from nbbench.history.search import history, moment_of
-from nbbench.history.store import HistoryStore, machine_hash
+from nbbench.history_database.database import history_file, open_history
+from nbbench.history_database.exchange import export_history, import_history
+from nbbench.history_database.prune import prune_history
+from nbbench.history_database.search import history, moment_of
+from nbbench.history_database.store import HistoryStore, machine_hash
 from nbbench.machine.machine import describe_machine
 from nbbench.plan.result import Result
 from nbbench.report.environment import WorkerFacts

@@ -17,13 +17,13 @@ import pytest
 import nbbench
 from nbbench import ArgumentError, OutputError
 from nbbench.cli import main
-from nbbench.history import exchange, keeping
-from nbbench.history.database import open_history
-from nbbench.history.exchange import export_history, import_history
-from nbbench.history.prune import prune_damaged, prune_history
-from nbbench.history.search import history, moment_of
-from nbbench.history.store import HistoryStore
-from nbbench.history.tables import APPLICATION_ID
+from nbbench.history_database import exchange, keeping
+from nbbench.history_database.database import open_history
+from nbbench.history_database.exchange import export_history, import_history
+from nbbench.history_database.prune import prune_damaged, prune_history
+from nbbench.history_database.search import history, moment_of
+from nbbench.history_database.store import HistoryStore
+from nbbench.history_database.tables import APPLICATION_ID
 from nbbench.machine.machine import describe_machine
 from nbbench.plan.result import Result
 from nbbench.report.environment import WorkerFacts
@@ -280,8 +280,10 @@ def test_an_import_holds_no_lock_while_it_reads(file, tmp_path, monkeypatch):
 def test_an_import_into_a_locked_history_gets_a_sentence(file, tmp_path, monkeypatch, capsys):
     exported = tmp_path / "cases.jsonl"
     export_history(kept(file, 2), exported)
-    monkeypatch.setattr("nbbench.history.connection.connect.__defaults__", (0.05,))
-    monkeypatch.setattr("nbbench.history.database.open_history.__defaults__", (print, 0.05))
+    monkeypatch.setattr("nbbench.history_database.connection.connect.__defaults__", (0.05,))
+    monkeypatch.setattr(
+        "nbbench.history_database.database.open_history.__defaults__", (print, 0.05)
+    )
     prune_history(file, None)
     with closing(sqlite3.connect(file, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")

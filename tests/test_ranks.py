@@ -14,7 +14,7 @@ import pytest
 import nbbench
 from nbbench.arguments.schema import BenchmarkArguments
 from nbbench.errors import ArgumentError
-from nbbench.history.database import open_history
+from nbbench.history_database.database import open_history
 from nbbench.plan.result import Result
 from nbbench.report.differences import compare_by
 from nbbench.report.ranks import scaling_efficiency, times_of_one_rank

@@ -17,7 +17,7 @@ import pytest
 import nbbench
 from nbbench import NbbenchError
 from nbbench.execution.ray_cluster import groups_of
-from nbbench.history.search import history
+from nbbench.history_database.search import history
 from nbbench.worker.case import Case, Status
 from tests.conftest import wait_until
 

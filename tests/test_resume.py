@@ -11,10 +11,10 @@ import time
 import pytest
 
 import nbbench
-from nbbench.history.exchange import export_history, import_history
-from nbbench.history.prune import prune_history
-from nbbench.history.search import history
-from nbbench.history.store import HistoryStore, may_pass
+from nbbench.history_database.exchange import export_history, import_history
+from nbbench.history_database.prune import prune_history
+from nbbench.history_database.search import history
+from nbbench.history_database.store import HistoryStore, may_pass
 from nbbench.machine.machine import describe_machine
 from nbbench.plan.code_digest import MAX_FILES
 from nbbench.plan.result import Result

@@ -30,7 +30,7 @@ LEVELS = (
     {"arguments", "environments"},
     {"plan"},
     {"report"},
-    {"history"},
+    {"history_database"},
     {"execution"},
     {"display"},
     {"api"},
@@ -274,3 +274,8 @@ def test_tab_shows_the_public_names_alone(by_jedi):
         shown = {completion.text.rpartition(".")[2] for completion in found}
     InteractiveShell.clear_instance()
     assert shown == public
+
+
+def test_no_module_takes_a_public_names_place():
+    """Importing a module sets it in its package, over a function of that name."""
+    assert {room(module) for module in modules(PACKAGE)} & set(nbbench.__all__) == set()

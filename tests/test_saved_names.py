@@ -11,8 +11,8 @@ import pytest
 
 import nbbench
 from nbbench.cli import main
-from nbbench.history.exchange import export_history
-from nbbench.history.search import history
+from nbbench.history_database.exchange import export_history
+from nbbench.history_database.search import history
 from nbbench.plan.reasons import without_paths
 from nbbench.plan.saved_names import saved_names
 
@@ -59,7 +59,7 @@ def test_a_home_folder_is_no_name():
     assert saved_names([("/home/alice", True)]) == {"/home/alice": own}
 
 
-def test_names_that_are_one_are_told_apart():
+def test_names_that_are_one_get_what_makes_them_differ():
     given = ["/d/a/fold", "/d/b/fold", "/d/b/deep/gpt2", "/n.py:f", "/x/n.py:g", "/x/y"]
     labels = saved_names([*((name, True) for name in given), ("gpt2", False)])
     assert [*labels.values()] == ["a/fold", "b/fold", "deep/gpt2", "n.py:f", "n.py:g", "y"]

@@ -8,12 +8,12 @@ from typing import Any
 
 from ..arguments.flags import FlagParser
 from ..errors import ArgumentError, OutputError
-from ..history.connection import SWITCH
-from ..history.database import needed_history_file
-from ..history.exchange import export_history, import_history
-from ..history.filters import varying
-from ..history.prune import prune_damaged, prune_history
-from ..history.search import history, moment_of
+from ..history_database.connection import SWITCH
+from ..history_database.database import needed_history_file
+from ..history_database.exchange import export_history, import_history
+from ..history_database.filters import varying
+from ..history_database.prune import prune_damaged, prune_history
+from ..history_database.search import history, moment_of
 from ..paths import as_path, special_kind
 from ..report.layout import Table, fit
 from ..report.tables import axis_texts, table_lines

@@ -10,8 +10,8 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Protocol
 
-from ..history.database import history_file
-from ..history.keeping import RunHistory
+from ..history_database.database import history_file
+from ..history_database.keeping import RunHistory
 from ..machine.health import busy_sentence
 from ..machine.machine import LoadWatch, MachineFacts
 from ..paths import as_path

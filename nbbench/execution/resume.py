@@ -9,10 +9,10 @@ from typing import Any
 
 from ..arguments.schema import BenchmarkArguments
 from ..errors import OutputError
-from ..history.columns import EXTRAS
-from ..history.connection import SWITCH
-from ..history.database import history_file, warn_twice
-from ..history.store import HistoryStore
+from ..history_database.columns import EXTRAS
+from ..history_database.connection import SWITCH
+from ..history_database.database import history_file, warn_twice
+from ..history_database.store import HistoryStore
 from ..machine.machine import describe_machine
 from ..plan.result import Result
 from ..report.environment import EnvironmentKey, WorkerFacts

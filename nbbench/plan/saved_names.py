@@ -40,7 +40,7 @@ def saved_names(models: Sequence[tuple[str, bool]]) -> dict[str, str]:
     """What files call those models whose names are paths, or have a password, by the names given.
 
     ``models`` are names, and whether each is known to be a path. Folders of one name get as many
-    folders before it as tell them apart, and a number where none do; a home folder is ``~``.
+    folders before it as it takes to differ, and a number where none do; a home folder is ``~``.
     """
     paths = {name: _label(name) for name, is_path in models if is_path or looks_like_path(name)}
     others = {without_private(name): name for name, _ in models if name not in paths}

@@ -31,7 +31,7 @@ from .tradeoff_plot import draw_tradeoff
 _MAX_SERIES = 10
 """More lines than that, and than there are colours, nobody can distinguish."""
 
-_TRENDS = EntryPoint("trends", "nbbench.history.trends:draw_trends", "nbbench.plots")
+_TRENDS = EntryPoint("trends", "nbbench.history_database.trends:draw_trends", "nbbench.plots")
 """What draws the history, which is above this; found by name, as backends are."""
 
 DPI_IN_PAGE = 90

@@ -286,16 +286,16 @@ class Report:
         """Print the report in the layout of Transformers' former benchmark."""
         print(_FORMER_TABLES.load()(self.results, self.facts), end="")
 
-    def to_html(self, file: str | Path, title: str | None = None) -> Path:
+    def to_html(self, file: str | Path, title: str = "Benchmark") -> Path:
         """Write a page that stands by itself, for sharing: its tables sort and filter.
 
         It has the results, plots, what the cases differ in compared, reasons and environments.
-        Without Matplotlib the page has no plots. ``title`` is "Benchmark" by default. Raises
-        `OutputError`, and `ArgumentError` for a title that is no text.
+        Without Matplotlib the page has no plots. Raises `OutputError`, and
+        `ArgumentError` for a title that is no text.
         """
-        if not isinstance(title, str | None):
-            raise ArgumentError(f"title: {quoted(title)} is no text; give one, or None")
-        return self._as_saved()._write_page(file, "Benchmark" if title is None else title)
+        if not isinstance(title, str):
+            raise ArgumentError(f"title: {quoted(title)} is no text; give one, like 'Benchmark'")
+        return self._as_saved()._write_page(file, title)
 
     def _write_page(self, file: str | Path, title: str) -> Path:
         plots = [*self.plot.pngs(), *self.plot.tradeoff_pngs()]

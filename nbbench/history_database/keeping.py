@@ -76,7 +76,7 @@ class RunHistory:
     def keep_visits(self, result: Result, worker: WorkerFacts) -> bool:
         """Keep what visits of a case have measured; False where that cannot be now.
 
-        The end of the case has them, too, so that nothing is said of it.
+        The end of the case has them, too, so that no warning is due.
         """
         before = self._store.identity
         try:
