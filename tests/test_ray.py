@@ -418,7 +418,9 @@ def test_a_signal_ends_a_run_in_good_order(tmp_path):
     )  # fmt: skip
     wait_until(saved.exists, 100)
     running.terminate()
+    begin = time.monotonic()
     out, err = running.communicate(timeout=60)
+    print(f"ended {time.monotonic() - begin:.1f} s after the signal")
     assert running.returncode == 130
     assert "cancelled" in out or "skipped" in out
     assert "StackTrace" not in err + out
