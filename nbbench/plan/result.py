@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from ..worker.case import Axis, Case, Outcome
 from .reasons import without_paths, without_private
+from .saved_names import looks_like_path, saved_names, without_folders
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,23 @@ class Result:
         if self.case.sequence_length is None:
             ran_with["sequence_length"] = self.outcome.sequence_length
         return ran_with.get(axis.name) or axis.value(self.case)
+
+
+def with_saved_names(results: Sequence[Result]) -> tuple[Result, ...]:
+    """Results of which those that older files have by a path know what files call that now."""
+    given = dict.fromkeys(result.case.model for result in results if not result.case.saved_as)
+    names = {}
+    if any(map(looks_like_path, given)):
+        names = saved_names([(name, False) for name in given], at_hand=False)
+    return tuple(_without_path(result, names) for result in results)
+
+
+def _without_path(result: Result, names: Mapping[str, str]) -> Result:
+    case, config = result.case, without_folders(result.case.config)
+    name = case.saved_as or names.get(case.model, "")
+    if name == case.saved_as and config == case.config:
+        return result
+    return Result(dataclasses.replace(case, saved_as=name, config=config), result.outcome)
 
 
 def _is_telling(path: str) -> bool:
