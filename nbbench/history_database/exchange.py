@@ -143,10 +143,10 @@ def _names_of_paths(connection: sqlite3.Connection) -> dict[str, dict[str, str]]
 
 
 def _without_paths(values: dict[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
-    """A result's values as one of today has them: no model and no configuration has a path."""
+    """A result's values as one of today has them: no path is in it, and no code."""
     case = values["case"]
     name, config = names.get(case["model"]), without_folders(case["config"])
-    if name is None and config == case["config"]:
+    if name is None and config == case["config"] and not values["outcome"]["reason"]:
         return values
     result = result_of({**values, "case": {**case, "config": config, "saved_as": name or ""}})
     found: dict[str, Any] = json.loads(result_line(result))

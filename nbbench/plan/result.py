@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..worker.case import Axis, Case, Outcome
-from .reasons import without_paths, without_private
+from .reasons import without_code, without_paths, without_private
 from .saved_names import looks_like_path, saved_names, without_folders
 
 
@@ -31,7 +31,7 @@ class Result:
         return Result(dataclasses.replace(self.case, model=self.case.saved_as), self.outcome)
 
     def as_saved(self) -> Result:
-        """What files have of it: no path, no text of the user's, no traceback, no log."""
+        """What files have of it: no path, no text or code of the user's, no traceback, no log."""
         case, reason = self.case, self.outcome.reason
         if not (case.saved_as or case.source or case.texts or reason or self.outcome.detail):
             return self
@@ -41,6 +41,8 @@ class Result:
                 for known in (path, without_private(path)):
                     reason = reason.replace(known, name) if _is_telling(known) else reason
         case = dataclasses.replace(self.by_own_name().case, saved_as="", source="", texts=())
+        if reason and self.case.runs_foreign_code:
+            reason = without_code(reason)
         reason = without_paths(reason) if reason else ""
         return Result(case, dataclasses.replace(self.outcome, reason=reason, detail=""))
 
