@@ -9,6 +9,7 @@ from typing import Any
 from ..plan.own_models import SOURCE as OWN_CODE
 from ..plan.result import Result
 from ..plan.saved_names import last_part
+from ..text import quoted
 from ..worker.case import AXES, Case
 from .configurations import configuration_of, note_on_runs
 from .differences import Differences, compared, varying_names
@@ -63,7 +64,7 @@ def compare_runs(
         tuple(notes),
         tuple(unmatched),
         varying_names([d.case for d in differences]),
-        _of_models([result for result, other in pairs if other is None], rest),
+        (*_of_names(pairs), *_of_models([r for r, other in pairs if other is None], rest)),
     )
 
 
@@ -120,6 +121,19 @@ def _ending(result: Result, key: tuple[Any, ...]) -> tuple[Any, ...]:
     """The last part of a model's name, and what else a case is known by."""
     case = result.case
     return last_part(case.model), case.code if case.config_source == OWN_CODE else "", key
+
+
+def _of_names(pairs: Sequence[tuple[Result, Result | None]]) -> tuple[str, ...]:
+    """Sentences on models that had another name in the earlier run."""
+    names = dict.fromkeys(
+        (result.case.model, other.case.model) for result, other in pairs if other is not None
+    )
+    return tuple(
+        f"{quoted(now)} was {quoted(before)} in the old run: one configuration, and names that end "
+        f"alike"
+        for now, before in names
+        if now != before
+    )
 
 
 def _of_models(alone: Sequence[Result], others: Sequence[Result]) -> tuple[str, ...]:
