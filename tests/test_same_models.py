@@ -15,6 +15,7 @@ from nbbench.history_database.filters import models_like
 from nbbench.history_database.store import HistoryStore
 from nbbench.plan.saved_names import saved_names, without_folders
 from nbbench.report.report import Report
+from nbbench.worker.case import OWN_MODEL
 from tests.test_comparison import MACHINE, WORKERS, report_of, result_of, visits_of
 
 SMALL, LARGE = {"hidden_size": 32, "layers": [1]}, {"hidden_size": 64, "layers": [2]}
@@ -45,6 +46,17 @@ def test_models_of_one_name_are_not_compared_as_one(tmp_path):
     assert note in str(comparison)
     found.to_html(tmp_path / "page.html")
     assert "time ratio" not in (tmp_path / "page.html").read_text()
+
+
+def test_code_that_differs_is_compared_and_noted(tmp_path):
+    own = {"model_type": OWN_MODEL, "file": "net.py", "factory": "build"}
+    codes = ["a1", "b2"]
+    cases = [case_of("net.py:build", own, "own code", code=code) for code in codes]
+    comparison = gathered(tmp_path, *cases).compare(by="device_name")
+    assert len(comparison.differences) == 1
+    assert "the code of 'net.py:build', or what lies beside it, is not" in comparison.notes[0]
+    unknown = [case_of("net.py:build", own, "own code", code=code) for code in ("a1", "unknown 1")]
+    assert not gathered(tmp_path, *unknown).compare(by="device_name").notes
 
 
 def test_what_changes_nothing_of_a_model_is_no_difference(tmp_path):

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ..plan.code_digest import UNKNOWN
 from ..plan.result import Result
 from ..text import counted, one_line, quoted, shortened
 from ..worker.case import Case
@@ -35,14 +36,29 @@ def differing_keys(one: Case, other: Case) -> str:
     return f"{named} and {counted(more, 'more key')}" if more > 0 else named
 
 
-def notes_on_names(results: Iterable[Result]) -> tuple[str, ...]:
+def notes_on_names(results: Sequence[Result]) -> tuple[str, ...]:
     """One sentence for each name that several models have."""
     known: dict[str, dict[str, Case]] = {}
     for result in results:
         case = result.case
         known.setdefault(case.model, {}).setdefault(configuration_of(case), case)
     several = {name: [*cases.values()] for name, cases in known.items() if len(cases) > 1}
-    return tuple(_note(name, cases) for name, cases in several.items())
+    notes = [_note(name, cases) for name, cases in several.items()]
+    return (*notes, *_notes_on_code(results))
+
+
+def _notes_on_code(results: Sequence[Result]) -> list[str]:
+    """One sentence for each file of code that is not the same everywhere, as far as is known."""
+    known: dict[str, set[str]] = {}
+    for result in results:
+        code = result.case.code
+        if result.case.is_own and code and not code.startswith(UNKNOWN):
+            known.setdefault(result.case.model, set()).add(code)
+    return [
+        f"the code of {quoted(name)}, or what lies beside it, is not the same in all cases"
+        for name, codes in known.items()
+        if len(codes) > 1
+    ]
 
 
 def note_on_runs(name: str, now: Case, before: Case) -> str:

@@ -76,12 +76,13 @@ def _partners(
     Models of one name come first; then folders whose names end alike, as ``run1/last`` and
     ``last``. Of a case that was measured on several nodes, that of the same node comes first.
     """
+    alike, of_others = (
+        [_matched_by(result.case, swapped) for result in each] for each in (results, others)
+    )
     earlier: dict[tuple[str | None, tuple[Any, ...]], dict[str, Result]] = {}
-    for other in others:
-        of_case = other.case.model, _matched_by(other.case, swapped)
-        earlier.setdefault(of_case, {})[other.outcome.node] = other
-    renamed = _renamed(results, others, swapped)
-    alike = [_matched_by(result.case, swapped) for result in results]
+    for other, case in zip(others, of_others, strict=True):
+        earlier.setdefault((other.case.model, case), {})[other.outcome.node] = other
+    renamed = _renamed([*zip(results, alike, strict=True)], [*zip(others, of_others, strict=True)])
     own: list[str | None] = [result.case.model for result in results]
     former = [renamed.get(_ending(result, key)) for result, key in zip(results, alike, strict=True)]
     found: list[Result | None] = [None] * len(results)
@@ -97,7 +98,8 @@ def _partners(
 
 
 def _renamed(
-    results: Sequence[Result], others: Sequence[Result], swapped: Collection[str]
+    results: Sequence[tuple[Result, tuple[Any, ...]]],
+    others: Sequence[tuple[Result, tuple[Any, ...]]],
 ) -> dict[tuple[Any, ...], str]:
     """What a model of a folder was called in the earlier run, by the end of its name and its case.
 
@@ -105,10 +107,9 @@ def _renamed(
     """
     names: tuple[dict[tuple[Any, ...], set[str]], ...] = ({}, {})
     for of_run, each in zip(names, (results, others), strict=True):
-        for result in each:
+        for result, key in each:
             if result.case.config_source in _FOLDERS:
-                key = _ending(result, _matched_by(result.case, swapped))
-                of_run.setdefault(key, set()).add(result.case.model)
+                of_run.setdefault(_ending(result, key), set()).add(result.case.model)
     now, before = names
     return {
         key: next(iter(before[key]))
