@@ -122,7 +122,7 @@ def test_the_keys_in_which_models_of_one_name_differ_are_named():
 
 def old_file(folder):
     """A report as an older version wrote it, with paths of two folders of one name."""
-    paths = ["/data/secret/a/net", "./secret/b/net", "D:\\secret\\last", "gpt2"]
+    paths = ["/data/secret/a/net", "./secret/b/net", "D:\\secret\\last", "secret/c/own", "gpt2"]
     config = {**SMALL, "_name_or_path": "/data/secret/net"}
     results = [case_of(path, config, "folder") for path in paths]
     folder.mkdir()
@@ -139,7 +139,7 @@ def old_file(folder):
 
 def test_the_paths_of_an_older_file_are_gone_when_it_is_written_again(tmp_path):
     file = old_file(tmp_path / "in")
-    names = ["a/net", "b/net", "last", "gpt2"]
+    names = ["a/net", "b/net", "last", "own", "gpt2"]
     report, all_of = nbbench.Report.load(file), nbbench.gather(file)
     assert all_of.speed.model.tolist() == names
     for name, each in (("one", report), ("all", all_of)):
@@ -158,13 +158,14 @@ def test_the_paths_of_an_older_history_are_not_exported(tmp_path, monkeypatch):
     monkeypatch.setenv("NBBENCH_HISTORY", str(database))
     history = HistoryStore(database, MACHINE)
     config = {**SMALL, "_name_or_path": "/data/secret/net"}
-    for path in ("/data/secret/a/net", "/data/secret/b/net"):
+    for path in ("/data/secret/a/net", "/data/secret/b/net", "secret/c/own"):
         history.add(case_of(path, config), None)
+    history.add(case_of("org/model", source="hub"), None)
     history.close()
-    assert export_history(database, tmp_path / "h.jsonl") == 2
+    assert export_history(database, tmp_path / "h.jsonl") == 4
     text = (tmp_path / "h.jsonl").read_text()
     assert "secret" not in text
-    assert '"a/net"' in text
+    assert all(f'"{name}"' in text for name in ("a/net", "b/net", "own", "org/model"))
 
 
 KEPT = ["net", "run1/last", "w1.py:build", "org/model", "model", "gpt2"]

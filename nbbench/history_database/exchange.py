@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ..errors import OutputError
 from ..machine.machine import MachineFacts
-from ..plan.saved_names import looks_like_path, saved_names, without_folders
+from ..plan.saved_names import has_folders, is_path_of, saved_names, without_folders
 from ..report.atomic_write import is_special, write_by
 from ..report.environment import WorkerFacts
 from ..report.saved_json import result_line, result_of
@@ -128,7 +128,7 @@ def export_history(database: Path, file: Path) -> int:
 
 
 def _names_of_paths(connection: sqlite3.Connection) -> dict[str, dict[str, str]]:
-    """What files call the models that older versions kept by a path, by run."""
+    """What files call the models that older versions kept by a path, by run; and some more."""
     connection.text_factory = lambda text: text.decode("utf-8", "replace")
     runs: dict[str, list[str]] = {}
     statement = "SELECT DISTINCT uuid, model FROM cases JOIN runs ON runs.id = cases.run"
@@ -136,16 +136,17 @@ def _names_of_paths(connection: sqlite3.Connection) -> dict[str, dict[str, str]]
         if isinstance(model, str):
             runs.setdefault(run, []).append(model)
     return {
-        run: saved_names([(model, False) for model in models], at_hand=False)
+        run: saved_names([(model, has_folders(model)) for model in models], at_hand=False)
         for run, models in runs.items()
-        if any(map(looks_like_path, models))
+        if any(map(has_folders, models))
     }
 
 
 def _without_paths(values: dict[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
     """A result's values as one of today has them: no path is in it, and no code."""
     case = values["case"]
-    name, config = names.get(case["model"]), without_folders(case["config"])
+    is_path = is_path_of(case["model"], case["config_source"])
+    name, config = names.get(case["model"]) if is_path else None, without_folders(case["config"])
     if name is None and config == case["config"] and not values["outcome"]["reason"]:
         return values
     result = result_of({**values, "case": {**case, "config": config, "saved_as": name or ""}})

@@ -9,7 +9,7 @@ from typing import Any
 
 from ..worker.case import Axis, Case, Outcome
 from .reasons import without_code, without_paths, without_private
-from .saved_names import looks_like_path, saved_names, without_folders
+from .saved_names import has_folders, is_path_of, saved_names, without_folders
 
 
 @dataclass(frozen=True)
@@ -59,18 +59,30 @@ class Result:
         return ran_with.get(axis.name) or axis.value(self.case)
 
 
-def with_saved_names(results: Sequence[Result]) -> tuple[Result, ...]:
-    """Results of which those that older files have by a path know what files call that now."""
-    given = dict.fromkeys(result.case.model for result in results if not result.case.saved_as)
+def with_saved_names(
+    results: Sequence[Result], *, keeps_relative: bool = False
+) -> tuple[Result, ...]:
+    """Results of which those that older files have by a path know what files call that now.
+
+    ``keeps_relative`` is for names like ``run1/last``, which those of today may be, too.
+    """
+    given = {
+        result.case.model: is_path_of(
+            result.case.model, "" if keeps_relative else result.case.config_source
+        )
+        for result in results
+        if not result.case.saved_as
+    }
     names = {}
-    if any(map(looks_like_path, given)):
-        names = saved_names([(name, False) for name in given], at_hand=False)
+    if any(is_path and has_folders(name) for name, is_path in given.items()):
+        names = saved_names([*given.items()], at_hand=False)
     return tuple(_without_path(result, names) for result in results)
 
 
 def _without_path(result: Result, names: Mapping[str, str]) -> Result:
     case, config = result.case, without_folders(result.case.config)
     name = case.saved_as or names.get(case.model, "")
+    name = "" if name == case.model else name
     if name == case.saved_as and config == case.config:
         return result
     return Result(dataclasses.replace(case, saved_as=name, config=config), result.outcome)

@@ -77,6 +77,17 @@ def looks_like_path(name: str) -> bool:
     return starts or bool(_DRIVE.match(name) or _FILE_URL.match(name)) or os.path.isabs(name)
 
 
+def is_path_of(name: str, source: str) -> bool:
+    """Whether a model is named by a path, by where its configuration is from."""
+    of_file = source == "own code" and _OF_CODE.fullmatch(name) is not None
+    return source == "folder" or of_file or looks_like_path(name)
+
+
+def has_folders(name: str) -> bool:
+    """Whether a path has more than its last part."""
+    return "/" in name or "\\" in name
+
+
 def own_name(path: str) -> str:
     """The last part of a path."""
     return _label(path).text

@@ -54,9 +54,10 @@ def write_content(file: str | Path, content: Content) -> Path:
     return write_text(file, "".join(_lines(content)))
 
 
-def as_saved(content: Content) -> Content:
+def as_saved(content: Content, *, keeps_relative: bool = False) -> Content:
     """What files have of a report: models that are named by a path go by their own names."""
-    named = with_saved_names(content.results)  # of an older file they have none
+    # an older file has no names for its paths
+    named = with_saved_names(content.results, keeps_relative=keeps_relative)
     names = {result.case.model: result.case.saved_as for result in named if result.case.saved_as}
     results, baseline = tuple(result.as_saved() for result in named), content.baseline
     if baseline is not None and baseline not in names and looks_like_path(baseline):
