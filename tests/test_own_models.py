@@ -206,6 +206,19 @@ def test_what_is_wrong_with_the_code_is_one_sentence_with_its_line(folder, model
     assert "\n" not in outcome.reason
 
 
+def test_the_line_of_code_itself_is_in_no_file(folder, tmp_path):
+    report = measured("net.py:broken")
+    (reason,) = report.speed.reason
+    assert reason.endswith('(net.py, line 30: return nn.Linear(3, "four"))')  # for oneself
+    report.save(tmp_path / "r.json")
+    report.to_csv(tmp_path / "csv")
+    report.to_html(tmp_path / "page.html")
+    for file in (tmp_path / "r.json", tmp_path / "csv" / "speed.csv", tmp_path / "page.html"):
+        assert "(net.py, line 30)" in file.read_text()
+        assert "nn.Linear(" not in file.read_text()
+    assert nbbench.Report.load(tmp_path / "r.json") == report
+
+
 @pytest.mark.parametrize(
     ("name", "sentence"),
     [

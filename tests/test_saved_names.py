@@ -13,7 +13,7 @@ import nbbench
 from nbbench.cli import main
 from nbbench.history_database.exchange import export_history
 from nbbench.history_database.search import history
-from nbbench.plan.reasons import without_paths
+from nbbench.plan.reasons import without_code, without_paths
 from nbbench.plan.saved_names import saved_names
 
 pytestmark = pytest.mark.usefixtures("probe")
@@ -81,6 +81,11 @@ def test_a_password_in_a_name_is_not_saved():
         ("cannot open /data/a/b.so: no such file", "cannot open …/b.so: no such file"),
         (r"cannot open C:\Data\a\b.dll", "cannot open …/b.dll"),
         ("see ~/a/b.txt", "see …/b.txt"),
+        ("PATH=/data/bin:/data/my/lib:~/x/y", "PATH=…/bin:…/lib:…/y"),
+        (r"PATH=C:\a\bin;D:\b\lib", "PATH=…/bin;…/lib"),
+        ("cc -I/data/a/inc -L /data/lib -isystem/data/b", "cc -I…/inc -L …/lib -isystem…/b"),
+        ("scp me@host:/data/a/b", "scp me@host:…/b"),
+        ("open file:///data/a/x.csv and 'file:///my data/y.csv'", "open …/x.csv and '…/y.csv'"),
         ("see https://example.org/a/b/c and org/model", None),
         ("2 tokens/s and 3/4 of a/b/c; x / y / z", None),
     ],
@@ -150,6 +155,21 @@ def test_a_plot_has_no_path(folder):
     assert [result.case.model for result in report.plot._results] == ["fold", "net.py:build"]
     assert report.plot._added.columns[0].values == {"fold": 1.0}
     report.plot.history()  # finds them by what they are
+
+
+@pytest.mark.parametrize(
+    ("reason", "kept"),
+    [
+        ("E: no (net.py, line 3: f(x)(y))", "E: no (net.py, line 3)"),
+        ("E: a (b) c (net (1).py, line 3: x = ()", "E: a (b) c (net (1).py, line 3)"),
+        ("E: at a.ini, line 3: bad (net.py, line 12: read(", "E: at a.ini, line 3: bad "
+         "(net.py, line 12)"),
+        ("E: no (net.py, line 3: open('a) b'))", "E: no (net.py, line 3)"),
+        ("E: no (net.py, line 3)", None), ("E: (line 3: x)", None),
+    ],
+)  # fmt: skip
+def test_of_a_line_of_code_its_number_stays(reason, kept):
+    assert without_code(reason) == (reason if kept is None else kept)
 
 
 def test_a_folder_is_compared_with_what_was_saved_of_it(folder, tmp_path):

@@ -8,7 +8,7 @@ import os
 import sqlite3
 import warnings
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from itertools import islice
@@ -19,8 +19,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ..errors import OutputError
 from ..machine.machine import MachineFacts
+from ..plan.saved_names import has_folders, is_path_of, saved_names, without_folders
 from ..report.atomic_write import is_special, write_by
 from ..report.environment import WorkerFacts
+from ..report.saved_json import result_line, result_of
 from ..text import counted, error_text, one_line, quoted
 from ..worker.checked import checked
 from .columns import KINDS, UNSHOWN, values_of
@@ -108,11 +110,14 @@ def export_history(database: Path, file: Path) -> int:
     def write(connection: sqlite3.Connection, path: Path) -> None:
         nonlocal written, damaged
         written, damaged = 0, 0  # it may be the second time
+        names = _names_of_paths(connection)
         with closing(_opened_to_write(path, file.suffix == ".gz")) as lines:
             lines.write(_line({"format": _FORMAT, "version": _VERSION}))
             for row in chunks(connection, EXPORTED):
                 try:
-                    lines.write(_line(entry_of(*row[1:])))
+                    entry = entry_of(*row[1:])
+                    entry["result"] = _without_paths(entry["result"], names.get(entry["run"], {}))
+                    lines.write(_line(entry))
                     written += 1
                 except ValueError:
                     damaged += 1
@@ -120,6 +125,33 @@ def export_history(database: Path, file: Path) -> int:
     use_history(database, act, is_reading=True)
     warn_of_unreadable(damaged)
     return written
+
+
+def _names_of_paths(connection: sqlite3.Connection) -> dict[str, dict[str, str]]:
+    """What files call the models that older versions kept by a path, by run; and some more."""
+    connection.text_factory = lambda text: text.decode("utf-8", "replace")
+    runs: dict[str, list[str]] = {}
+    statement = "SELECT DISTINCT uuid, model FROM cases JOIN runs ON runs.id = cases.run"
+    for run, model in connection.execute(statement):
+        if isinstance(model, str):
+            runs.setdefault(run, []).append(model)
+    return {
+        run: saved_names([(model, has_folders(model)) for model in models], at_hand=False)
+        for run, models in runs.items()
+        if any(map(has_folders, models))
+    }
+
+
+def _without_paths(values: dict[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
+    """A result's values as one of today has them: no path is in it, and no code."""
+    case = values["case"]
+    is_path = is_path_of(case["model"], case["config_source"])
+    name, config = names.get(case["model"]) if is_path else None, without_folders(case["config"])
+    if name is None and config == case["config"] and not values["outcome"]["reason"]:
+        return values
+    result = result_of({**values, "case": {**case, "config": config, "saved_as": name or ""}})
+    found: dict[str, Any] = json.loads(result_line(result))
+    return found
 
 
 def entry_of(

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from ..errors import ArgumentError, did_you_mean
+from ..plan.saved_names import last_part, looks_like_path, own_name
 from ..text import quoted
 from ..worker.case import AXES, Axis, Status
 
@@ -37,16 +39,45 @@ def check_known(name: str, value: str | None, known: Collection[str]) -> None:
 def models_like(given: str, names: Sequence[str]) -> list[str]:
     """The names of models that are the given one, or of which the last part is.
 
-    A folder that is given by its path is known by its last part, too: histories keep that alone.
+    A folder, or a file of code, that is given by its path is known by its last parts, too:
+    histories keep no more. A name with a slash that is no file's may be one on the Hub, and is
+    taken for a path only where no other model has it.
     """
-    wanted = {given.rstrip("/\\")}
-    if given.startswith((".", "/", "~")):
-        wanted.add(os.path.basename(os.path.abspath(os.path.expanduser(given))))
-    patterns = (".*".join(map(re.escape, name.split("*"))) for name in wanted)
-    pattern = re.compile("|".join(patterns), re.IGNORECASE | re.DOTALL)
+    wanted = given.rstrip("/\\")
+    found = _matching(_pattern([wanted]), names, by_last_part=True)
+    if looks_like_path(wanted):
+        found += _matching(_pattern([own_name(wanted)]), names, by_last_part=True)
+    elif _is_file(wanted) or not found:
+        found += _matching(_pattern(_endings(wanted)), names, by_last_part=False)
+    known = set(found)
+    return [name for name in names if name in known]
+
+
+def _pattern(names: Sequence[str]) -> re.Pattern[str]:
+    patterns = (".*".join(map(re.escape, name.split("*"))) for name in names)
+    return re.compile("|".join(patterns), re.IGNORECASE | re.DOTALL)
+
+
+def _matching(pattern: re.Pattern[str], names: Sequence[str], *, by_last_part: bool) -> list[str]:
     return [
         name
         for name in names
         for shown in [name.rstrip("/\\")]
-        if any(map(pattern.fullmatch, (shown, re.split(r"[/\\]", shown)[-1])))
+        if pattern.fullmatch(shown)
+        or (by_last_part and pattern.fullmatch(re.split(r"[/\\]", shown)[-1]))
     ]
+
+
+def _endings(path: str) -> list[str]:
+    """What a path may be kept as: as many of its last parts as it took; none of a pattern."""
+    parts = [part for part in re.split(r"[/\\]+", path) if part]
+    if "*" in path or len(parts) < 2:
+        return [path]
+    return ["/".join(parts[-count:]) for count in range(1, len(parts))] + [last_part(path)]
+
+
+def _is_file(path: str) -> bool:
+    """Whether it is a folder or a file, that of a function's code included."""
+    with suppress(OSError, ValueError):
+        return any(map(os.path.exists, (path, path.rpartition(":")[0] or path)))
+    return False

@@ -23,19 +23,30 @@ _USERS_HOME = re.compile(
 )
 
 
-_ROOT = r"(?:~?/|[A-Za-z]:[\\/]+|\\\\)"
+_ROOT = r"(?:~?/|[A-Za-z]:[\\/]+|\\\\|[Ff][Ii][Ll][Ee]:/{1,3})"
+_PARTS = r"(?:[^\s'\"`:,;()\[\]<>\\/]+[\\/]+)+"
 _FOLDERS = (
-    re.compile(rf"(?<=['\"`]){_ROOT}[^'\"`\n]*[\\/](?=[^'\"`\n\\/]*['\"`])"),  # may have spaces
-    re.compile(rf"(?<![\w.~/\\:-]){_ROOT}(?:[^\s'\"`:,;()\[\]<>\\/]+[\\/]+)+"),
+    re.compile(rf"()(?<=['\"`]){_ROOT}[^'\"`\n]*[\\/](?=[^'\"`\n\\/]*['\"`])"),  # may have spaces
+    re.compile(rf"()(?<![\w.~/\\:-]){_ROOT}{_PARTS}"),
+    re.compile(rf"()(?<=:)(?:~?/(?!/)|[A-Za-z]:[\\/]+){_PARTS}"),  # in a list, as PATH is one
+    re.compile(rf"((?:^|(?<=[\s='\"`(,]))-[A-Za-z]{{1,12}}){_ROOT}{_PARTS}"),  # behind a flag: -I
 )
-"""The folders before a file's name in an absolute path."""
+"""The folders before a file's name in an absolute path, behind what stays."""
+
+_CODE = re.compile(r"(\((?:[^()\n]|\([^()\n]*\))+, line \d+): (?:.*\)|.*)", re.DOTALL)
+"""Where an error of the user's code was raised, and behind the colon the line itself."""
 
 
 def without_paths(reason: str) -> str:
     """A reason in which of each absolute path no more than the last part is left."""
     for pattern in _FOLDERS:
-        reason = pattern.sub("…/", reason)
+        reason = pattern.sub(r"\1…/", reason)
     return reason
+
+
+def without_code(reason: str) -> str:
+    """A reason that says in which line of the user's code it failed, without that line's text."""
+    return _CODE.sub(r"\1)", reason)
 
 
 def without_private(reason: str) -> str:

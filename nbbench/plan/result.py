@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from ..worker.case import Axis, Case, Outcome
-from .reasons import without_paths, without_private
+from .reasons import without_code, without_paths, without_private
+from .saved_names import has_folders, is_path_of, saved_names, without_folders
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,7 @@ class Result:
         return Result(dataclasses.replace(self.case, model=self.case.saved_as), self.outcome)
 
     def as_saved(self) -> Result:
-        """What files have of it: no path, no text of the user's, no traceback, no log."""
+        """What files have of it: no path, no text or code of the user's, no traceback, no log."""
         case, reason = self.case, self.outcome.reason
         if not (case.saved_as or case.source or case.texts or reason or self.outcome.detail):
             return self
@@ -39,6 +41,8 @@ class Result:
                 for known in (path, without_private(path)):
                     reason = reason.replace(known, name) if _is_telling(known) else reason
         case = dataclasses.replace(self.by_own_name().case, saved_as="", source="", texts=())
+        if reason and self.case.runs_foreign_code:
+            reason = without_code(reason)
         reason = without_paths(reason) if reason else ""
         return Result(case, dataclasses.replace(self.outcome, reason=reason, detail=""))
 
@@ -53,6 +57,35 @@ class Result:
         if self.case.sequence_length is None:
             ran_with["sequence_length"] = self.outcome.sequence_length
         return ran_with.get(axis.name) or axis.value(self.case)
+
+
+def with_saved_names(
+    results: Sequence[Result], *, keeps_relative: bool = False
+) -> tuple[Result, ...]:
+    """Results of which those that older files have by a path know what files call that now.
+
+    ``keeps_relative`` is for names like ``run1/last``, which those of today may be, too.
+    """
+    given = {
+        result.case.model: is_path_of(
+            result.case.model, "" if keeps_relative else result.case.config_source
+        )
+        for result in results
+        if not result.case.saved_as
+    }
+    names = {}
+    if any(is_path and has_folders(name) for name, is_path in given.items()):
+        names = saved_names([*given.items()], at_hand=False)
+    return tuple(_without_path(result, names) for result in results)
+
+
+def _without_path(result: Result, names: Mapping[str, str]) -> Result:
+    case, config = result.case, without_folders(result.case.config)
+    name = case.saved_as or names.get(case.model, "")
+    name = "" if name == case.model else name
+    if name == case.saved_as and config == case.config:
+        return result
+    return Result(dataclasses.replace(case, saved_as=name, config=config), result.outcome)
 
 
 def _is_telling(path: str) -> bool:

@@ -35,8 +35,8 @@ class Comparison:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What differs in the environments, a sentence each."""
-        return self._differences.notes
+        """What differs in the environments, and names of several models, a sentence each."""
+        return (*self._differences.notes, *self._differences.of_models)
 
     @property
     def unmatched(self) -> tuple[str, ...]:

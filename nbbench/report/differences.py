@@ -14,6 +14,7 @@ from ..errors import ArgumentError, did_you_mean
 from ..plan.result import Result
 from ..text import quoted
 from ..worker.case import AXES, Axis, Case, Status
+from .configurations import configuration_of, notes_on_names
 from .verdict import MATTERS, Difference, Verdict, compare_results
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ class Differences:
 
     ``title`` names what is compared with what. ``notes`` are what has to be known first, such as
     environments that differ; ``unmatched`` the labels of cases that stand on one side alone.
+    ``of_models`` are sentences on names that several models have.
     ``mean`` is the geometric mean of all ratios with its interval, None for fewer than two.
     """
 
@@ -41,6 +43,7 @@ class Differences:
     notes: tuple[str, ...] = ()
     unmatched: tuple[str, ...] = ()
     varying: tuple[str, ...] = ()
+    of_models: tuple[str, ...] = ()
 
     @property
     def is_known(self) -> bool:
@@ -136,6 +139,7 @@ def compare_by(
         tuple(differences),
         unmatched=tuple(unmatched),
         varying=(axis.name, *varying_names([d.case for d in differences])),
+        of_models=() if axis.name == "model" else notes_on_names(results),
     )
 
 
@@ -192,7 +196,8 @@ def _against_first(results: Sequence[Result], matters: float) -> Differences:
     differences = []
     for result in results:
         shared = (axis.value(result.case) for axis in AXES if axis.name not in ways)
-        base = bases.setdefault((result.outcome.node, *shared), result)
+        model = configuration_of(result.case)
+        base = bases.setdefault((result.outcome.node, model, *shared), result)
         if base is not result:
             differences.append(compared(result, base, matters, paired=True))
     titles = {difference.other.label for difference in differences}
@@ -200,6 +205,7 @@ def _against_first(results: Sequence[Result], matters: float) -> Differences:
         f"against {titles.pop()}" if len(titles) == 1 else "against the first of each",
         tuple(differences),
         varying=varying_names([result.case for result in results]),
+        of_models=notes_on_names(results),
     )
 
 
@@ -276,7 +282,8 @@ def _value(result: Result, axis: Axis) -> Any:
 def _identities(result: Result, but: Axis, baseline: Any) -> list[tuple[Any, ...]]:
     """The case on all other axes, from the nearest match on; some axes go with others.
 
-    An execution or a dtype goes with its framework's own. One process alone is one rank, whichever
+    Cases of one name are of one model only where their configurations are equal. An execution or
+    a dtype goes with its framework's own. One process alone is one rank, whichever
     way several of them divide the model.
     """
     skipped = {but.name}
@@ -289,8 +296,9 @@ def _identities(result: Result, but: Axis, baseline: Any) -> list[tuple[Any, ...
         nearest.append({*skipped, "ranks"})
     if but.name == "ranks" and baseline == 1:
         nearest.append({*skipped, "parallel"})
+    model = "" if but.name == "model" else configuration_of(result.case)
     return [
-        (len(names), *(axis.value(result.case) for axis in AXES if axis.name not in names))
+        (len(names), model, *(axis.value(result.case) for axis in AXES if axis.name not in names))
         for names in nearest
     ]
 

@@ -84,6 +84,7 @@ def table(differences: Differences) -> Table:
 def lines_before(differences: Differences) -> list[str]:
     """What must be known before a comparison's table is read."""
     lines = [f"the environment differs: {one_line(note)}" for note in differences.notes]
+    lines += map(one_line, differences.of_models)
     return [*lines, f"time and memory {one_line(differences.title)}; below 1 is less"]
 
 

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Container, Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
+from ..plan.own_models import SOURCE as OWN_CODE
 from ..plan.result import Result
+from ..plan.saved_names import last_part
+from ..text import quoted
 from ..worker.case import AXES, Case
+from .configurations import configuration_of, note_on_runs
 from .differences import Differences, compared, varying_names
 from .environment import EnvironmentFacts, environment_differences
 from .verdict import MATTERS, Verdict
@@ -17,8 +21,8 @@ _SETTINGS = (
 )  # fmt: skip
 """The axes that say how a model is run, and not which, nor on what inputs."""
 
-_NO_DIFFERENCE = ("transformers_version", "_name_or_path")
-"""What a configuration names that changes nothing of its model."""
+_FOLDERS = ("folder", OWN_CODE)
+"""Where the configurations of models are from that are named by a path."""
 
 
 def compare_runs(
@@ -60,30 +64,89 @@ def compare_runs(
         tuple(notes),
         tuple(unmatched),
         varying_names([d.case for d in differences]),
+        (*_of_names(pairs), *_of_models([r for r, other in pairs if other is None], rest)),
     )
 
 
 def _partners(
-    results: Sequence[Result], others: Sequence[Result], swapped: Container[str]
+    results: Sequence[Result], others: Sequence[Result], swapped: Collection[str]
 ) -> tuple[list[tuple[Result, Result | None]], list[Result]]:
     """Each result with the same case of the earlier run, if there is one, and what is left of that.
 
-    Of a case that was measured on several nodes, that of the same node comes first.
+    Models of one name come first; then folders whose names end alike, as ``run1/last`` and
+    ``last``. Of a case that was measured on several nodes, that of the same node comes first.
     """
-    earlier: dict[tuple[Any, ...], dict[str, Result]] = {}
-    for other in others:
-        earlier.setdefault(_matched_by(other.case, swapped), {})[other.outcome.node] = other
-    keys = [_matched_by(result.case, swapped) for result in results]
-    found = [
-        earlier.get(key, {}).pop(result.outcome.node, None)
-        for key, result in zip(keys, results, strict=True)
-    ]
-    for number, key in enumerate(keys):
-        left = earlier.get(key)
-        if found[number] is None and left:
-            found[number] = left.pop(next(iter(left)))
+    alike, of_others = (
+        [_matched_by(result.case, swapped) for result in each] for each in (results, others)
+    )
+    earlier: dict[tuple[str | None, tuple[Any, ...]], dict[str, Result]] = {}
+    for other, case in zip(others, of_others, strict=True):
+        earlier.setdefault((other.case.model, case), {})[other.outcome.node] = other
+    renamed = _renamed([*zip(results, alike, strict=True)], [*zip(others, of_others, strict=True)])
+    own: list[str | None] = [result.case.model for result in results]
+    former = [renamed.get(_ending(result, key)) for result, key in zip(results, alike, strict=True)]
+    found: list[Result | None] = [None] * len(results)
+    for names in (own, former):
+        for is_same_node in (True, False):
+            for number, key in enumerate(zip(names, alike, strict=True)):
+                left = earlier.get(key)
+                if found[number] is None and left:
+                    node = results[number].outcome.node if is_same_node else next(iter(left))
+                    found[number] = left.pop(node, None)
     rest = [other for left in earlier.values() for other in left.values()]
     return list(zip(results, found, strict=True)), rest
+
+
+def _renamed(
+    results: Sequence[tuple[Result, tuple[Any, ...]]],
+    others: Sequence[tuple[Result, tuple[Any, ...]]],
+) -> dict[tuple[Any, ...], str]:
+    """What a model of a folder was called in the earlier run, by the end of its name and its case.
+
+    Only where in each run a single name ends so: of several nobody knows which one is meant.
+    """
+    names: tuple[dict[tuple[Any, ...], set[str]], ...] = ({}, {})
+    for of_run, each in zip(names, (results, others), strict=True):
+        for result, key in each:
+            if result.case.config_source in _FOLDERS:
+                of_run.setdefault(_ending(result, key), set()).add(result.case.model)
+    now, before = names
+    return {
+        key: next(iter(before[key]))
+        for key, called in now.items()
+        if len(called) == len(before.get(key, ())) == 1
+    }
+
+
+def _ending(result: Result, key: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The last part of a model's name, and what else a case is known by."""
+    case = result.case
+    return last_part(case.model), case.code if case.config_source == OWN_CODE else "", key
+
+
+def _of_names(pairs: Sequence[tuple[Result, Result | None]]) -> tuple[str, ...]:
+    """Sentences on models that had another name in the earlier run."""
+    names = dict.fromkeys(
+        (result.case.model, other.case.model) for result, other in pairs if other is not None
+    )
+    return tuple(
+        f"{quoted(now)} was {quoted(before)} in the old run: one configuration, and names that end "
+        f"alike"
+        for now, before in names
+        if now != before
+    )
+
+
+def _of_models(alone: Sequence[Result], others: Sequence[Result]) -> tuple[str, ...]:
+    """Sentences on models of one name that are not compared, since their configurations differ."""
+    before = {other.case.model: other.case for other in others}
+    differing = {
+        result.case.model: note_on_runs(result.case.model, result.case, other)
+        for result in alone
+        for other in [before.get(result.case.model)]
+        if other is not None and configuration_of(other) != configuration_of(result.case)
+    }
+    return tuple(differing.values())
 
 
 def _swapped(cases: Sequence[Case], others: Sequence[Case]) -> dict[str, tuple[Any, Any]]:
@@ -96,14 +159,14 @@ def _swapped(cases: Sequence[Case], others: Sequence[Case]) -> dict[str, tuple[A
     return found
 
 
-def _matched_by(case: Case, swapped: Container[str]) -> tuple[Any, ...]:
-    config = {name: value for name, value in case.config.items() if name not in _NO_DIFFERENCE}
+def _matched_by(case: Case, swapped: Collection[str]) -> tuple[Any, ...]:
+    """What is equal for one case of two runs, the name of its model aside."""
     return (
-        *(axis.value(case) for axis in AXES if axis.name not in swapped),
+        *(axis.value(case) for axis in AXES if axis.name not in (*swapped, "model")),
         case.model_class,
         case.modalities,
         case.optimizer,
         str(sorted(case.inputs.items(), key=str)),
         case.lengths,
-        str(sorted(config.items(), key=str)),
+        configuration_of(case),
     )

@@ -22,7 +22,7 @@ from .environment import EnvironmentKey, WorkerFacts, environment_key
 from .layout import short_labels
 from .own_columns import Added, OwnColumn
 from .report import Report
-from .saved_json import Content, begins_as_report, is_gathered, read_content
+from .saved_json import Content, as_saved, begins_as_report, is_gathered, read_content
 
 _MAX_NODE = 24
 """Letters of a file's name, which stands in every row of its results."""
@@ -67,7 +67,7 @@ def gather_files(paths: Sequence[str | Path], outputs: Iterable[str | Path]) -> 
             if content is None or (is_listed and is_gathered(content)):
                 passed.append(path)
             else:
-                contents[path] = content
+                contents[path] = as_saved(content)  # an older one may have paths
         except (OutputError, OSError) as error:
             reason = f"{quoted(str(path), 300)} cannot be read: {error.strerror}"
             reason = str(error) if isinstance(error, OutputError) else reason

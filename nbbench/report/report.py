@@ -162,7 +162,9 @@ class Report:
         if other is not None:
             if by or baseline is not None:
                 raise ArgumentError("another report was given, and by or baseline too; keep one")
-            new, old = self._as_saved(), other._as_saved()  # by names that are no paths
+            new, old = (  # by names that are no paths
+                self._of(as_saved(each._content, keeps_relative=True)) for each in (self, other)
+            )
             return Comparison(compare_runs(new.results, new.facts, old.results, old.facts, matters))
         usual = self._content.baseline
         if baseline is None and usual and (not by or is_of_axis(self.results, by, usual)):

@@ -15,7 +15,7 @@ from ..errors import OutputError
 from ..machine.gpus import GpuFacts
 from ..machine.machine import MachineFacts
 from ..paths import as_path, read_head, read_text
-from ..plan.result import Result
+from ..plan.result import Result, with_saved_names
 from ..plan.saved_names import looks_like_path, own_name
 from ..text import counted, error_text, quoted
 from ..worker.case import Case, Outcome, Status
@@ -54,14 +54,12 @@ def write_content(file: str | Path, content: Content) -> Path:
     return write_text(file, "".join(_lines(content)))
 
 
-def as_saved(content: Content) -> Content:
+def as_saved(content: Content, *, keeps_relative: bool = False) -> Content:
     """What files have of a report: models that are named by a path go by their own names."""
-    names = {
-        result.case.model: result.case.saved_as
-        for result in content.results
-        if result.case.saved_as
-    }
-    results, baseline = tuple(result.as_saved() for result in content.results), content.baseline
+    # an older file has no names for its paths
+    named = with_saved_names(content.results, keeps_relative=keeps_relative)
+    names = {result.case.model: result.case.saved_as for result in named if result.case.saved_as}
+    results, baseline = tuple(result.as_saved() for result in named), content.baseline
     if baseline is not None and baseline not in names and looks_like_path(baseline):
         baseline = own_name(baseline)  # of a model that has no result yet
     columns = tuple(
