@@ -33,9 +33,13 @@ class _TooMuch(Exception):
     """There is more than can be compared in a moment."""
 
 
+UNKNOWN = "unknown "
+"""How what stands for code begins that cannot be compared."""
+
+
 def unknown_code() -> str:
     """What stands for code that cannot be compared: it equals none, not even itself later."""
-    return f"unknown {uuid.uuid4().hex[:12]}"
+    return f"{UNKNOWN}{uuid.uuid4().hex[:12]}"
 
 
 class CodeDigests:
@@ -143,7 +147,7 @@ def _of_files(files: Iterator[Path] | Sequence[Path], root: Path, most: int = MA
 def joined(digests: Sequence[str]) -> str:
     """One digest of several, empty ones aside; it is unknown where one of them is."""
     digests = [each for each in digests if each]
-    unknown = [each for each in digests if each.startswith("unknown")]
+    unknown = [each for each in digests if each.startswith(UNKNOWN)]
     if unknown:
         return unknown[0]
     if len(digests) < 2:
