@@ -13,13 +13,17 @@ import pytest
 import nbbench
 from nbbench.execution.resume import EarlierRuns
 from nbbench.history_database.search import history
-from nbbench.history_database.store import HistoryStore
+from nbbench.history_database.store import HistoryStore, read_result
+from nbbench.history_database.stored import without_ceilings
 from nbbench.machine.machine import describe_machine
 from nbbench.plan.code_digest import MAX_FILES
 from nbbench.plan.result import Result
 from nbbench.report.environment import WorkerFacts
+from nbbench.report.visits import summarize_visits
 from nbbench.worker.case import Case, Outcome, Status
+from nbbench.worker.ceilings import Ceilings
 from nbbench.worker.timing import Visit
+from nbbench.worker.variables import describe_variables
 
 pytestmark = pytest.mark.usefixtures("probe")
 
@@ -101,8 +105,6 @@ def case_of(model, **others):
 
 def visited(case, count, first=0, status=Status.OK):
     """What visits of a case came to, each of them with samples of its own."""
-    from nbbench.report.visits import summarize_visits
-
     visits = [
         Visit((0.001 * (1 + number), 0.0011), round=number, calls_s=0.01)
         for number in range(first, first + count)
@@ -193,10 +195,10 @@ def test_rows_of_an_older_nbbench_serve_by_their_key():
 
 def test_the_device_that_auto_was_is_the_same_by_its_name():
     run("m")
-    assert measured_again("m", devices=["cpu"]) == 0
+    assert measured_again("m", device="cpu") == 0
 
 
-def test_ceilings_that_are_not_asked_for_are_no_part_of_a_resumed_report(file, store):
+def test_what_two_runs_were_asked_for_adds_up(file):
     missing = Outcome(Status.OK)
     a = case_of("a", speed=False)
     both = EarlierRuns(file, ("ceilings", "prediction"), [a])
@@ -210,10 +212,8 @@ def test_ceilings_that_are_not_asked_for_are_no_part_of_a_resumed_report(file, s
 
 
 def test_ceilings_that_a_run_does_not_ask_for_are_not_taken_over(file, store):
-    from nbbench.worker.ceilings import Ceilings
-
     a = case_of("a", speed=False)
-    ceilings = Ceilings(**{"why": "measure memory, too"})
+    ceilings = Ceilings("float32", 1e9, 1e9, 1e-6)
     store.add(Result(a, replace(Outcome(Status.OK), ceilings=ceilings)), WORKER)
     for extras in ((), ("ceilings",)):
         earlier = EarlierRuns(file, extras, [a])
@@ -222,17 +222,35 @@ def test_ceilings_that_a_run_does_not_ask_for_are_not_taken_over(file, store):
         earlier.close()
 
 
-def test_it_says_once_why_own_code_is_measured_again(folder, recwarn, capsys):
+@pytest.mark.parametrize("behind", ["", "; found by 3 runs: 8 fits, 16 does not (limit 1 MB)"])
+@pytest.mark.parametrize("before", ["", "AutoModel was chosen"])
+def test_no_reason_says_what_ceilings_lack_that_are_not_asked_for(before, behind):
+    why = "no ceilings: what a call does is not counted; measure memory, too"
+    reason = "; ".join(filter(None, [before, why])) + behind
+    outcome = Outcome(Status.OK, reason, searched_runs=3 if behind else None)
+    kept = "; ".join(filter(None, [before, behind.removeprefix("; ")]))
+    assert without_ceilings(outcome).reason == kept
+
+
+def test_a_resumed_run_gives_no_reason_for_ceilings_that_it_does_not_ask_for():
+    assert "no ceilings" in run("m", ceilings=True).results[0].outcome.reason
+    assert run("m", resume=True).results[0].outcome.reason == ""
+    assert measured_again("m", ceilings=True) == 0
+    assert "no ceilings" in run("m", resume=True, ceilings=True).results[0].outcome.reason
+
+
+def test_it_says_once_why_own_code_is_measured_again(folder):
     (folder / "net.py").write_text("def build():\n    return None\n")
     for number in range(MAX_FILES):
         (folder / f"a{number}.py").touch()
-    given = {**GIVEN, "models": ["net.py:build"], "batch_sizes": [1, 2]}
-    nbbench.run(**given)
-    recwarn.clear()
-    nbbench.run(**given, resume=True)
-    texts = [str(each.message) for each in recwarn] + [capsys.readouterr().err]
-    assert "".join(texts).count("cannot be compared with an earlier run") == 1
-    assert f"more than {MAX_FILES:,} .py files" in "".join(texts)
+    given = {**GIVEN, "models": ["net.py:build"], "batch_sizes": [1, 2], "resume": True}
+    del given["progress"]
+    job = nbbench.submit(**given)
+    assert job.wait(60)
+    (text,) = job.progress.notices
+    assert "cannot be compared with an earlier run" in text
+    assert f"more than {MAX_FILES:,} .py files" in text
+    assert "net.py" in text
 
 
 def test_a_search_that_is_cut_off_keeps_all_visits_of_the_sizes_that_it_finished(tmp_path):
@@ -250,8 +268,6 @@ def test_a_search_that_is_cut_off_keeps_all_visits_of_the_sizes_that_it_finished
     assert job.wait(60)
     with sqlite3.connect(os.environ["NBBENCH_HISTORY"]) as connection:
         rows = connection.execute("SELECT content FROM begun_cases").fetchall()
-    from nbbench.history_database.store import read_result
-
     kept = {}
     for (content,) in rows:
         result = read_result(content)
@@ -269,8 +285,6 @@ SETTINGS = {
 
 
 def test_variables_that_change_time_are_compared_and_shown_without_folders(monkeypatch):
-    from nbbench.worker.variables import describe_variables
-
     for name in SETTINGS:
         monkeypatch.delenv(name, raising=False)
     before = describe_variables()["settings"]

@@ -14,7 +14,7 @@ from ..history_database.columns import EXTRAS
 from ..history_database.connection import SWITCH
 from ..history_database.database import history_file, warn_twice
 from ..history_database.store import HistoryStore
-from ..history_database.stored import Stored
+from ..history_database.stored import Stored, without_ceilings
 from ..machine.machine import describe_machine
 from ..plan.code_digest import MAX_BYTES, MAX_ENTRIES, MAX_FILES, UNKNOWN
 from ..plan.result import Result
@@ -96,7 +96,7 @@ class EarlierRuns:
         result = stored.result
         if "ceilings" in self._extras:
             return result
-        return replace(result, outcome=replace(result.outcome, ceilings=None))
+        return replace(result, outcome=without_ceilings(result.outcome))
 
     def _best(self, case: Case, found: Iterator[Stored], forks: bool) -> Stored | None:
         """What is whole, of the same label if it can be; else what has the most visits."""

@@ -189,7 +189,10 @@ class HistoryStore:
         found = self._use(
             lambda connection: connection.execute(statement, values).fetchall(), "read"
         )
-        rows = [Row(str(row), label, *rest, self._readable) for row, label, *rest in found]
+        rows = [
+            Row(str(row), label, extras, content, self._readable)
+            for row, label, extras, content in found
+        ]
         for row in own_first(rows, _saved_label(case)):
             if row.result is None or row.result.outcome.status is Status.CANCELLED:
                 continue

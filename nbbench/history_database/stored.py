@@ -8,8 +8,12 @@ from functools import cached_property
 from typing import Any
 
 from ..plan.result import Result
-from ..worker.case import Status
+from ..report.roofline import NO_CEILINGS
+from ..worker.case import Outcome, Status
 from .columns import EXTRAS
+
+_OF_SEARCHES = ("; found by ", "; even batch ", "; tried for the best ")
+"""How begins what a search adds to a reason."""
 
 
 @dataclass(frozen=True)
@@ -77,8 +81,28 @@ def with_extras(row: Row, rows: Sequence[Row], asked: Collection[str]) -> Stored
         if other is None or other.result is None:
             return None
         given: dict[str, Any] = {extra: getattr(other.result.outcome, extra)}
+        if extra == "ceilings":
+            why = _why_no_ceilings(other.result.outcome)
+            given["reason"] = "; ".join(filter(None, [outcome.reason, why]))
         outcome = replace(outcome, **given)
     return Stored(row.row, row.label, replace(result, outcome=outcome))
+
+
+def without_ceilings(outcome: Outcome) -> Outcome:
+    """An outcome as it is where ceilings are not asked for; it gives no reason why they lack."""
+    why, reason = _why_no_ceilings(outcome), outcome.reason
+    if why:
+        before, _, after = reason.partition(why)
+        reason = "; ".join(filter(None, [before.removesuffix("; "), after.removeprefix("; ")]))
+    return replace(outcome, ceilings=None, reason=reason)
+
+
+def _why_no_ceilings(outcome: Outcome) -> str:
+    """The part of a reason that says why there are no ceilings; what a search adds is behind it."""
+    _, begin, why = outcome.reason.partition(NO_CEILINGS)
+    for search in _OF_SEARCHES if outcome.searched_runs is not None else ():
+        why = why.partition(search)[0]
+    return begin + why
 
 
 def own_first(rows: Sequence[Row], label: str) -> Iterator[Row]:
