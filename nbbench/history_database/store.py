@@ -104,7 +104,8 @@ class HistoryStore:
         """Add a case that has ended (at a time, by default now), in a transaction of its own.
 
         ``planned`` is the case that a search has found this one for, ``position`` its number in the
-        order of its run. Raises `HistoryLocked` where another process writes.
+        order of its run. Visits so far that it has are forgotten: not those of a size that a search
+        has measured. Raises `HistoryLocked` where another process writes.
         """
         content = zlib.compress(result_line(result).encode(), 1)
         key, moment, saved = result.case.key, ended or time.time(), result.as_saved()
@@ -112,6 +113,7 @@ class HistoryStore:
         unshown = (planned and planned.key, position, " ".join(self._extras), alike)
         values = (moment, key, *values_of(saved), *unshown, content)
         once_more = (key, moment, saved.case.model)
+        is_cancelled = result.outcome.status is Status.CANCELLED
 
         def act(connection: sqlite3.Connection) -> None:
             with transaction(connection):
@@ -119,7 +121,7 @@ class HistoryStore:
                 environment = None if worker is None else insert_environment(connection, worker)
                 connection.execute(_INSERT, (run, environment, *values))
                 connection.execute(_DELETE_OTHERS, (*once_more, run))
-                if worker is not None and result.outcome.status is not Status.CANCELLED:
+                if worker is not None and planned is None and not is_cancelled:
                     for visits in (key, visits_key(result.case, saved.case.model)):
                         connection.execute(
                             f"DELETE FROM begun_cases WHERE key = ? AND {_MEASURED_IN}",
