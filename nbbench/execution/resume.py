@@ -101,12 +101,12 @@ class EarlierRuns:
     def _best(self, case: Case, found: Iterator[Stored], forks: bool) -> Stored | None:
         """What is whole, of the same label if it can be; else what has the most visits."""
         own, of_others = list[Stored](), list[Stored]()
-        label, model = case.saved_as or case.model, model_key(case)
+        label = case.saved_as or case.model
         for stored in found:
             is_own = stored.label == label
             if stored.row in self._rows or stored.samples & self._samples:
                 continue
-            if not is_own and (model, stored.label) in self._models:
+            if not is_own and (model_key(case), stored.label) in self._models:
                 continue
             if is_own and is_whole(case, stored.result, forks=forks):
                 return stored

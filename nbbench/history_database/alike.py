@@ -57,9 +57,9 @@ def rows_alike(case: Case) -> tuple[str, list[str]]:
     return f"cases.id IN ({' UNION '.join(selects)})", values
 
 
-def visits_key(case: Case, label: str) -> str:
+def visits_key(alike: str, label: str) -> str:
     """What the visits so far of a case are kept by: several of a run may be alike."""
-    return f"{alike_key(case)}/{label}"
+    return f"{alike}/{label}"
 
 
 def visits_alike(case: Case) -> tuple[str, list[str]]:

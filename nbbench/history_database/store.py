@@ -122,7 +122,7 @@ class HistoryStore:
                 connection.execute(_INSERT, (run, environment, *values))
                 connection.execute(_DELETE_OTHERS, (*once_more, run))
                 if worker is not None and planned is None and not is_cancelled:
-                    for visits in (key, visits_key(result.case, saved.case.model)):
+                    for visits in (key, visits_key(alike, saved.case.model)):
                         connection.execute(
                             f"DELETE FROM begun_cases WHERE key = ? AND {_MEASURED_IN}",
                             (visits, *self._measured_in(worker)),
@@ -133,7 +133,7 @@ class HistoryStore:
     def keep_visits(self, result: Result, worker: WorkerFacts) -> None:
         """Keep what the visits of a case have measured so far, instead of what was kept before."""
         content = zlib.compress(result_line(result).encode(), 1)
-        key = visits_key(result.case, result.as_saved().case.model)
+        key = visits_key(alike_key(result.case), _saved_label(result.case))
         values = (
             key, *self._measured_in(worker), time.time(), " ".join(self._extras), content,
         )  # fmt: skip
