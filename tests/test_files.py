@@ -108,7 +108,8 @@ def test_a_check_makes_and_removes_nothing_and_does_not_wait(tmp_path):
 
 def test_a_run_that_measured_nothing_leaves_earlier_tables_alone(probe, tmp_path):
     (tmp_path / "config.json").write_text('{"model_type": "probe", "call": "hang"}')
-    (tmp_path / "speed.csv").write_text("model,median_s\nbefore,1")
+    before = "model,median_s,framework,status,reason\nbefore,1,pytorch,ok,\n"
+    (tmp_path / "speed.csv").write_text(before)
     command = [
         sys.executable, "-c",
         f"import sys; sys.path.append({str(probe)!r}); from nbbench.cli import script;"
@@ -120,7 +121,7 @@ def test_a_run_that_measured_nothing_leaves_earlier_tables_alone(probe, tmp_path
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=60)
     assert process.returncode == 130
-    assert (tmp_path / "speed.csv").read_text() == "model,median_s\nbefore,1"
+    assert (tmp_path / "speed.csv").read_text() == before
 
 
 def test_csv_rows_are_those_of_the_frames(probe, tmp_path, capsys):
@@ -251,14 +252,28 @@ def test_a_run_writes_over_its_own_tables_and_over_no_other(probe, tmp_path, cap
     argv = ["run", str(tmp_path), "-f", "probe", "-s", "8", "--rounds", "1", "--max-time", "0.05"]
     for _ in range(2):
         assert main([*argv, "--csv", str(tmp_path / "csv")]) == 0
-    for name in ("speed", "memory", "environment", "lines"):
+    for name, text in (
+        *((name, "day,km\n1,2\n") for name in ("speed", "memory", "environment", "lines")),
+        ("speed", "model,median_s,mine\na,1,2\n"),
+        ("environment", "key,value\nPATH,/bin\n"),
+    ):
         folder = tmp_path / name
-        folder.mkdir()
-        (folder / f"{name}.csv").write_text("day,km\n1,2\n")
+        folder.mkdir(exist_ok=True)
+        (folder / f"{name}.csv").write_text(text)
         assert main([*argv, "--csv", str(folder)]) == 2
         assert f"{name}.csv' is no table that nbbench wrote" in capsys.readouterr().err
-        assert (folder / f"{name}.csv").read_text() == "day,km\n1,2\n"
+        assert (folder / f"{name}.csv").read_text() == text
         assert [file.name for file in folder.iterdir()] == [f"{name}.csv"]
+
+
+def test_a_run_writes_over_no_report_that_others_were_gathered_into(probe, tmp_path):
+    for name in ("alice", "bob"):
+        nbbench.run(configs=configs(1), seed=len(name), rounds=1, save=tmp_path / name, **PROBE)
+    club = nbbench.gather(tmp_path / "alice", tmp_path / "bob").save(tmp_path / "club.json")
+    before = club.read_bytes()
+    with pytest.raises(nbbench.OutputError, match="is a report gathered from others, and would be"):
+        nbbench.run(configs=configs(1), rounds=1, save=club, **PROBE)
+    assert club.read_bytes() == before
 
 
 def test_from_python_a_file_is_written_over_as_pandas_does(probe, notes):

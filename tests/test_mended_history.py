@@ -237,6 +237,19 @@ def test_one_that_is_deleted_during_a_run_is_begun_anew(file, part, after):
     assert sorted(history().frame["model"]) == ["m1", "m2", "m3"]
 
 
+def test_one_that_is_renamed_during_a_run_has_what_other_runs_added(file):
+    def rename(result):
+        if result.case.model == "m2":
+            other = HistoryStore(file, describe_machine())  # of a run that ends before this one
+            other.add(Result(case(model="m7"), Outcome(Status.OK)), None)
+            other.close()
+            file.rename(file.with_name("backup.sqlite"))
+
+    measured(**arguments(1, 2, 3), on_result=rename)
+    others = history(file=file.with_name("backup.sqlite")).frame["model"]
+    assert "m7" in set(others)
+
+
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 @pytest.mark.parametrize("at", [0, 4096])
 def test_one_that_is_damaged_during_a_run_has_all_of_it_in_the_end(file, at):

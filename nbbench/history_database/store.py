@@ -221,8 +221,14 @@ class HistoryStore:
         return True
 
     def close(self) -> None:
-        """Let go of the database."""
+        """Let go of the database, with all that was written in the file itself.
+
+        While another run has it open, SQLite would leave that in a file beside it, which is lost
+        where someone renames or copies the database alone.
+        """
         if self._connection is not None:
+            with suppress(sqlite3.Error):
+                self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
             self._connection.close()
             self._connection = None
 

@@ -13,17 +13,21 @@ from .saved_json import begins_as_report, is_gathered, read_content
 from .shared_page import GENERATOR
 
 _MARKS = {
-    "speed.csv": "median_s",
-    "memory.csv": "peak_mib",
-    "environment.csv": "key",
-    "lines.csv": "held_cpu_mib",
+    "speed.csv": {"model", "framework", "status", "reason", "median_s"},
+    "memory.csv": {"model", "framework", "status", "reason", "peak_mib"},
+    "environment.csv": {"key"},
+    "lines.csv": {"model", "framework", "held_cpu_mib"},
 }
-"""A column of each table, by which an earlier one is known."""
+"""Columns of each table, by which an earlier one is known."""
 
 
 def check_over_report(name: str, file: str | Path) -> None:
-    """Raise `OutputError` where a file is there that is no report, nor one that was damaged."""
+    """Raise `OutputError` where a file is there that is no report of a run.
+
+    One that was damaged is; one that was gathered from others is not, since they are in it.
+    """
     _check(name, file, "no report", begins_as_report)
+    _check(name, file, "a report gathered from others", lambda path: not _has_others(path))
 
 
 def check_over_gathered(name: str, file: str | Path) -> None:
@@ -63,5 +67,13 @@ def _is_gathered(path: Path) -> bool:
     return False
 
 
+def _has_others(path: Path) -> bool:
+    with suppress(OutputError):
+        return is_gathered(read_content(path))
+    return False
+
+
 def _is_table(path: Path) -> bool:
-    return _MARKS[path.name] in read_head(path).partition("\n")[0].split(",")
+    if path.name == "environment.csv" and "\npython_version," not in read_head(path):
+        return False
+    return _MARKS[path.name] <= set(read_head(path).partition("\n")[0].strip().split(","))
