@@ -83,7 +83,8 @@ def _measured(
     ended = CaseEnded(case, Outcome.skipped())
     for event in run([case], supervisors, cancelled):
         if isinstance(event, (CaseEnded, CaseVisited)):
-            yield SizeMeasured(case, event.outcome, event.worker)
+            is_over = isinstance(event, CaseEnded)
+            yield SizeMeasured(case, event.outcome, event.worker, is_over)
             ended = event if isinstance(event, CaseEnded) else ended
         else:
             yield event

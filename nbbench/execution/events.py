@@ -61,11 +61,15 @@ class CaseEnded:
 
 @dataclass(frozen=True)
 class SizeMeasured:
-    """A size that a search tries was measured, wholly or so far; its own case goes on."""
+    """A size that a search tries was measured; its own case goes on.
+
+    One that ``is_over`` was measured wholly, or until the search was cut off; else so far.
+    """
 
     case: Case
     outcome: Outcome
     worker: WorkerFacts | None = None
+    is_over: bool = False
 
     @cached_property
     def result(self) -> Result:

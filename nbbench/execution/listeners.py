@@ -189,14 +189,18 @@ class KeepHistory:
     def _keep_visits(self, event: CaseVisited | SizeMeasured) -> None:
         """Keep what a case's visits have measured, now and then; no harm where that fails.
 
-        A case of a cluster may go on at another node, and one that a search has found is measured
-        anew with its search.
+        A size of a search is kept when it is over, too, unless no visit of it went well. A case
+        of a cluster may go on at another node, and one that a search has found is measured anew
+        with its search.
         """
         worker, now = event.worker, time.monotonic()
         is_found = isinstance(event, CaseVisited) and event.found is not None
         if worker is None or worker.machine is not None or is_found:
             return
-        if now - self._visits_kept.get(event.case, -math.inf) < _KEEP_EVERY_S:
+        is_over = isinstance(event, SizeMeasured) and event.is_over
+        if is_over and event.outcome.status not in (Status.OK, Status.OOM):
+            return
+        if not is_over and now - self._visits_kept.get(event.case, -math.inf) < _KEEP_EVERY_S:
             return
         kept = self._opened()
         if kept is not None and kept.keep_visits(event.result, worker):

@@ -43,7 +43,7 @@ def measure(plan: Plan, cancelled: Callable[[], bool]) -> Iterator[Event]:
     )
     if not asked.resume:
         return _carry_out(plan, cancelled, partial(run_searches, run=run))
-    earlier = history_to_resume(asked)
+    earlier = history_to_resume(asked, plan.cases)
     run = partial(run_searches, run=partial(run_missing, run, earlier=earlier))
     return _carry_out(plan, cancelled, partial(run_unsearched, run, earlier=earlier))
 

@@ -27,8 +27,7 @@ from .ray_demand import Demand
 from .ray_loss import Loss, loss_of
 from .ray_node import Sender, end_process, measured_on_node
 from .ray_node_watch import NodeWatch
-from .resume import EarlierRuns, found_case, history_to_resume
-from .rounds import is_measured
+from .resume import EarlierRuns, found_case, history_to_resume, is_whole
 
 MAX_TRIES = 3
 """How often a case is begun whose node dies."""
@@ -218,7 +217,7 @@ class _Cluster:
     def _unmeasured(self) -> Generator[Event, None, list[Case]]:
         """The cases that are to be measured; those that are known, or have no model, end here."""
         asked = self._plan.arguments
-        earlier = history_to_resume(asked) if asked.resume else None
+        earlier = history_to_resume(asked, self._plan.cases) if asked.resume else None
         left = []
         for case in self._plan.cases:
             problem = self._plan.problems.get(case.model)
@@ -236,13 +235,11 @@ class _Cluster:
 
     def _measured_before(self, earlier: EarlierRuns, case: Case) -> CaseEnded | None:
         """The end of a case that any node has measured wholly; None if none has."""
-        result = earlier.find_on_nodes(case)
-        if result is None:
+        forks = self._plan.arguments.isolation != "none"
+        result = earlier.find_on_nodes(case, forks=forks)
+        if result is None or not is_whole(case, result, forks=forks):
             return None
         found = found_case(case, result.case) if case.searched else None
-        forks = self._plan.arguments.isolation != "none"
-        if not is_measured(found or case, result.outcome, forks=forks):
-            return None
         return CaseEnded(case, result.outcome, is_old=True, found=found)
 
     def _ready(self) -> list[Any]:

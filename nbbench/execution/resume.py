@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from ..arguments.schema import BenchmarkArguments
 from ..errors import OutputError
+from ..history_database.alike import model_key
 from ..history_database.columns import EXTRAS
 from ..history_database.connection import SWITCH
 from ..history_database.database import history_file, warn_twice
 from ..history_database.store import HistoryStore
+from ..history_database.stored import Stored, without_ceilings
 from ..machine.machine import describe_machine
+from ..plan.code_digest import MAX_BYTES, MAX_ENTRIES, MAX_FILES, UNKNOWN
 from ..plan.result import Result
 from ..report.environment import EnvironmentKey, WorkerFacts
-from ..text import counted
+from ..text import counted, quoted
 from ..worker.case import Case, Outcome
 from .events import CaseEnded, CaseVisited, Event, Notice
 from .rounds import is_measured
@@ -32,10 +35,17 @@ _BUSY_S = 5.0
 
 
 class EarlierRuns:
-    """What earlier runs have measured, as far as the history can be read: the rest is measured."""
+    """What earlier runs have measured, as far as the history can be read: the rest is measured.
 
-    def __init__(self, file: Path, extras: Collection[str]) -> None:
+    ``cases`` are those of the run: what was measured of one of their models under its own label is
+    left for that. Nothing serves two cases.
+    """
+
+    def __init__(self, file: Path, extras: Collection[str], cases: Iterable[Case] = ()) -> None:
+        self._extras, self._has_noticed = extras, False
         self._notices: list[str] = []
+        self._rows, self._samples = set[str](), frozenset[tuple[Any, ...]]()
+        self._models = {(model_key(case), case.saved_as or case.model) for case in cases}
         self._store = HistoryStore(
             file,
             describe_machine(),
@@ -45,17 +55,79 @@ class EarlierRuns:
         )
         self._is_lost = False
 
-    def find(self, case: Case, worker: WorkerFacts) -> Result | None:
-        """What became of the same case here; None if nothing, or nothing that can be read."""
-        return self._found(lambda: self._store.find(case, worker))
+    def find(self, case: Case, worker: WorkerFacts, *, forks: bool) -> Result | None:
+        """What became of the same case here, or what its visits have measured so far.
 
-    def find_visits(self, case: Case, worker: WorkerFacts) -> Result | None:
-        """What visits of a case have measured that has not ended; None if nothing can be read."""
-        return self._found(lambda: self._store.find_visits(case, worker))
+        None if nothing, nothing that can be read, or nothing that no other case of this run has:
+        cases of several models may be alike. ``forks`` is that of `is_measured`.
+        """
+        return self._taken(case, lambda: self._of_case(case, worker), forks)
 
-    def find_on_nodes(self, case: Case) -> Result | None:
+    def find_on_nodes(self, case: Case, *, forks: bool) -> Result | None:
         """What became of the same case on any node; None if nothing that can be read."""
-        return self._found(lambda: self._store.find_on_nodes(case))
+        return self._taken(case, lambda: self._on_nodes(case), forks)
+
+    def _of_case(self, case: Case, worker: WorkerFacts) -> Iterator[Stored]:
+        yield from self._store.ended(case, worker)
+        if not case.searched:
+            yield from self._store.begun(case, worker)
+
+    def _on_nodes(self, case: Case) -> Iterator[Stored]:
+        return (each for each in self._store.ended(case, None) if each.result.outcome.node)
+
+    def _taken(
+        self, case: Case, find: Callable[[], Iterator[Stored]], forks: bool
+    ) -> Result | None:
+        """What serves a case best, which serves no other case from then on."""
+        if self._is_lost:
+            return None
+        self._notice_unknown(case)
+        try:
+            stored = self._best(case, find(), forks)
+        except OutputError as error:
+            self._is_lost = True
+            self._notices.append(f"{error}; what it has is measured again")
+            return None
+        if stored is None:
+            return None
+        if is_whole(case, stored.result, forks=forks) or not case.searched:
+            self._rows.add(stored.row)
+            self._samples |= stored.samples
+        result = stored.result
+        if "ceilings" in self._extras:
+            return result
+        return replace(result, outcome=without_ceilings(result.outcome))
+
+    def _best(self, case: Case, found: Iterator[Stored], forks: bool) -> Stored | None:
+        """What is whole, of the same label if it can be; else what has the most visits."""
+        own, of_others = list[Stored](), list[Stored]()
+        label = case.saved_as or case.model
+        for stored in found:
+            is_own = stored.label == label
+            if stored.row in self._rows or stored.samples & self._samples:
+                continue
+            if not is_own and (model_key(case), stored.label) in self._models:
+                continue
+            if is_own and is_whole(case, stored.result, forks=forks):
+                return stored
+            (own if is_own else of_others).append(stored)
+        for each in (own, of_others):
+            whole = (stored for stored in each if is_whole(case, stored.result, forks=forks))
+            best = next(whole, None) or max(each, key=lambda stored: stored.visits, default=None)
+            if best is not None:
+                return best
+        return None
+
+    def _notice_unknown(self, case: Case) -> None:
+        """Say once why code that cannot be compared is measured again."""
+        if case.code.startswith(UNKNOWN) and not self._has_noticed:
+            self._has_noticed = True
+            self._notices.append(
+                f"what {quoted(case.saved_as or case.model)} runs cannot be compared with an "
+                f"earlier run, and is measured again: beneath its folder are more than "
+                f"{MAX_FILES:,} .py files, {MAX_BYTES >> 20} MiB of them or {MAX_ENTRIES:,} files "
+                f"of any kind, or something cannot be read or found; a folder of its own helps"
+            )
 
     def close(self) -> None:
         """Let go of the history."""
@@ -70,15 +142,11 @@ class EarlierRuns:
         while self._notices:
             yield Notice(self._notices.pop(0))
 
-    def _found(self, find: Callable[[], Result | None]) -> Result | None:
-        if self._is_lost:
-            return None
-        try:
-            return find()
-        except OutputError as error:
-            self._is_lost = True
-            self._notices.append(f"{error}; what it has is measured again")
-            return None
+
+def is_whole(case: Case, result: Result, *, forks: bool) -> bool:
+    """Whether a result is all that a case comes to, which may be one whose size is searched."""
+    sized = found_case(case, result.case) if case.searched else case
+    return is_measured(sized, result.outcome, forks=forks)
 
 
 def extras_of(arguments: BenchmarkArguments) -> frozenset[str]:
@@ -87,12 +155,12 @@ def extras_of(arguments: BenchmarkArguments) -> frozenset[str]:
     return frozenset(extra for extra in EXTRAS if asked[extra])
 
 
-def history_to_resume(arguments: BenchmarkArguments) -> EarlierRuns:
+def history_to_resume(arguments: BenchmarkArguments, cases: Iterable[Case] = ()) -> EarlierRuns:
     """The runs that a sweep goes on from; raises `OutputError` where the history is off."""
     file = history_file()
     if file is None:
         raise OutputError(f"resume needs the history, which {SWITCH} switches off; unset it")
-    return EarlierRuns(file, extras_of(arguments))
+    return EarlierRuns(file, extras_of(arguments), cases)
 
 
 def run_missing(
@@ -117,7 +185,7 @@ def run_missing(
             worker = supervisor.introduced()
             found = None
             if worker is not None and not cancelled():
-                found = earlier.find(case, worker) or earlier.find_visits(case, worker)
+                found = earlier.find(case, worker, forks=supervisor.forks)
             if worker is None or found is None:
                 missing.append(case)
             elif is_measured(case, found.outcome, forks=supervisor.forks):
@@ -153,15 +221,14 @@ def run_unsearched(
         for case in cases:
             supervisor = supervisors[case.framework, case.environment]
             worker = supervisor.introduced() if case.searched else None
-            found = None if worker is None or cancelled() else earlier.find(case, worker)
-            if found is None:
+            forks, found = supervisor.forks, None
+            if worker is not None and not cancelled():
+                found = earlier.find(case, worker, forks=forks)
+            if found is None or not is_whole(case, found, forks=forks):
                 left.append(case)
                 continue
             sized = found_case(case, found.case)
-            if is_measured(sized, found.outcome, forks=supervisor.forks):
-                yield CaseEnded(case, found.outcome, worker, is_old=True, found=sized)
-            else:
-                left.append(case)
+            yield CaseEnded(case, found.outcome, worker, is_old=True, found=sized)
     finally:
         earlier.close()
     yield from earlier.notices()

@@ -47,10 +47,11 @@ def values_of(result: Result) -> list[Any]:
     return [column.value(row) for column in COLUMNS.values()]
 
 
-UNSHOWN = {"planned": "TEXT", "position": "INTEGER", "extras": "TEXT"}
+UNSHOWN = {"planned": "TEXT", "position": "INTEGER", "extras": "TEXT", "alike": "TEXT"}
 """Columns that are no part of a frame, with SQLite's types: the key of the case that was planned,
-where a search has found this one for it; the case's number in the order of its run; and which
-`EXTRAS` that asked for, with spaces between."""
+where a search has found this one for it; the case's number in the order of its run; which
+`EXTRAS` that asked for, with spaces between; and what cases that measure the same have in common,
+of which rows of before have none."""
 
 KINDS = {**{name: column.kind for name, column in COLUMNS.items()}, **UNSHOWN}
 """SQLite's type of every column, of those that are part of a frame and of the others."""

@@ -69,6 +69,7 @@ class _Entry(BaseModel):
     planned: str | None = Field(None, max_length=1000)
     position: int | None = Field(None, ge=0, lt=2**62)
     extras: str | None = Field(None, max_length=1000)
+    alike: str | None = Field(None, max_length=1000)
 
     @property
     def unshown(self) -> tuple[Any, ...]:

@@ -23,10 +23,12 @@ from ..report.environment import WorkerFacts
 from ..report.saved_json import result_line, result_of
 from ..text import error_text
 from ..worker.case import Case, Outcome, Status
-from .columns import EXTRAS, KINDS, values_of
+from .alike import alike_key, rows_alike, visits_alike, visits_key
+from .columns import KINDS, values_of
 from .connection import BUSY_S, SQLITE_ERRORS, failed, identity_of, is_damage
 from .damage import mend
 from .database import open_history, open_to_read, warn_of_damage
+from .stored import Row, Stored, own_first, with_extras
 from .tables import transaction
 
 _INSERT = (
@@ -49,8 +51,8 @@ _OF_THE_MACHINE = (
 )  # fmt: skip
 """Facts that make two machines two, or times of them incomparable; others change by the hour."""
 
-_OF_CASE = "key = ? AND environment = ? AND machine = ?"
-"""What a case's row of `begun_cases` is found by."""
+_MEASURED_IN = "environment = ? AND machine = ?"
+"""What a row of `begun_cases` is found by, beside its case."""
 
 PASSING = (Status.TIMEOUT, Status.CRASHED, Status.CANCELLED, Status.SKIPPED)
 """How a case may end once and not the next time; any other end is an answer."""
@@ -102,13 +104,16 @@ class HistoryStore:
         """Add a case that has ended (at a time, by default now), in a transaction of its own.
 
         ``planned`` is the case that a search has found this one for, ``position`` its number in the
-        order of its run. Raises `HistoryLocked` where another process writes.
+        order of its run. Visits so far that it has are forgotten: not those of a size that a search
+        has measured. Raises `HistoryLocked` where another process writes.
         """
         content = zlib.compress(result_line(result).encode(), 1)
         key, moment, saved = result.case.key, ended or time.time(), result.as_saved()
-        unshown = (planned and planned.key, position, " ".join(self._extras))
+        alike = alike_key(planned or result.case)
+        unshown = (planned and planned.key, position, " ".join(self._extras), alike)
         values = (moment, key, *values_of(saved), *unshown, content)
         once_more = (key, moment, saved.case.model)
+        is_cancelled = result.outcome.status is Status.CANCELLED
 
         def act(connection: sqlite3.Connection) -> None:
             with transaction(connection):
@@ -116,70 +121,90 @@ class HistoryStore:
                 environment = None if worker is None else insert_environment(connection, worker)
                 connection.execute(_INSERT, (run, environment, *values))
                 connection.execute(_DELETE_OTHERS, (*once_more, run))
-                if worker is not None:
-                    connection.execute(
-                        f"DELETE FROM begun_cases WHERE {_OF_CASE}", self._of_case(key, worker)
-                    )
+                if worker is not None and planned is None and not is_cancelled:
+                    for visits in (key, visits_key(alike, saved.case.model)):
+                        connection.execute(
+                            f"DELETE FROM begun_cases WHERE key = ? AND {_MEASURED_IN}",
+                            (visits, *self._measured_in(worker)),
+                        )
 
         self._use(act, "written")
 
     def keep_visits(self, result: Result, worker: WorkerFacts) -> None:
         """Keep what the visits of a case have measured so far, instead of what was kept before."""
         content = zlib.compress(result_line(result).encode(), 1)
-        of_case = self._of_case(result.case.key, worker)
-        values = (*of_case, time.time(), " ".join(self._extras), content)
+        key = visits_key(alike_key(result.case), _saved_label(result.case))
+        values = (
+            key, *self._measured_in(worker), time.time(), " ".join(self._extras), content,
+        )  # fmt: skip
         self._use(lambda connection: connection.execute(_INSERT_VISITS, values), "written")
 
     def find(self, case: Case, worker: WorkerFacts) -> Result | None:
-        """What became of the same case with the same versions on this machine; None if nothing.
-
-        The latest that can be read counts; what ended so that it may end otherwise is nothing. A
-        case of which a size is searched is found as a whole: the result has the case that was
-        found for it.
-        """
-        statement = (
-            "SELECT cases.content, extras FROM cases JOIN runs ON runs.id = run"
-            " JOIN environments ON environments.id = environment_id"
-            f" WHERE {_same(case)} AND environments.hash = ? AND machine_hash = ?"
-            " ORDER BY ended DESC, cases.id DESC LIMIT ?"
-        )
-        known = (case.key, environment_hash(worker), self._machine_hash, _MAX_FOUND)
-        return next(self._answers(case, statement, known), None)
+        """What became of the same case with the same versions on this machine; None if nothing."""
+        return next((stored.result for stored in self.ended(case, worker)), None)
 
     def find_visits(self, case: Case, worker: WorkerFacts) -> Result | None:
         """What the visits of a case have measured that has not ended; None if there are none."""
-        statement = f"SELECT content, extras FROM begun_cases WHERE {_OF_CASE}"
-        return next(self._answers(case, statement, self._of_case(case.key, worker)), None)
+        return next((stored.result for stored in self.begun(case, worker)), None)
 
-    def find_on_nodes(self, case: Case) -> Result | None:
-        """What became of the same case on a node of a cluster, whichever; None if nothing."""
+    def ended(self, case: Case, worker: WorkerFacts | None) -> Iterator[Stored]:
+        """What became of the same case with the same versions on this machine.
+
+        Without a ``worker`` on any node of a cluster. The case's own label comes first, and the
+        latest; what ended so that it may end otherwise ends what counts. A case of which a size is
+        searched is found as a whole: the result has the case that was found for it.
+        """
+        alike, values = rows_alike(case)
         statement = (
-            f"SELECT content, extras FROM cases WHERE {_same(case)} ORDER BY ended DESC, id DESC"
+            "SELECT cases.id, cases.model, extras, cases.content FROM cases"
+            " LEFT JOIN runs ON runs.id = run"
+            " LEFT JOIN environments ON environments.id = environment_id"
+            f" WHERE {alike}"
         )
-        found = self._answers(case, statement, (case.key,))
-        return next((result for result in found if result.outcome.node), None)
+        label = _saved_label(case)
+        values.append(label)
+        if worker is None:
+            statement += " ORDER BY cases.model = ? DESC, ended DESC, cases.id DESC"
+        else:
+            statement += (
+                " AND environments.hash = ? AND machine_hash = ?"
+                f" ORDER BY cases.model = ? DESC, ended DESC, cases.id DESC LIMIT {_MAX_FOUND}"
+            )
+            values[-1:] = [*self._measured_in(worker), label]
+        return self._answers(case, statement, values)
 
-    def _answers(self, case: Case, statement: str, known: Sequence[Any]) -> Iterator[Result]:
+    def begun(self, case: Case, worker: WorkerFacts) -> Iterator[Stored]:
+        """What visits have measured of the same case that has not ended, its own label first."""
+        alike, values = visits_alike(case)
+        statement = (
+            "SELECT key, substr(key, nullif(instr(key, '/'), 0) + 1), extras, content"
+            f" FROM begun_cases WHERE {alike} AND {_MEASURED_IN} ORDER BY kept DESC"
+        )
+        return self._answers(case, statement, [*values, *self._measured_in(worker)])
+
+    def _answers(self, case: Case, statement: str, values: Sequence[Any]) -> Iterator[Stored]:
         """The results that answer for a case, until one that may end otherwise by now.
 
-        What a search has found is no other case's, and what lacks an extra is passed over.
+        What a search has found is no other case's. What lacks an extra that no other row has is
+        passed over, as is what was cancelled, which says nothing.
         """
-        rows = self._use(lambda connection: connection.execute(statement, known).fetchall(), "read")
-        for result, extras in self._readable(rows):
-            is_of_search = not case.searched and result.outcome.searched_runs is not None
-            if is_of_search or self._lacks(result.outcome, extras):
-                continue
-            if may_pass(result.outcome):
-                return
-            yield result
-
-    def _lacks(self, outcome: Outcome, extras: Collection[str]) -> bool:
-        """Whether an outcome has not all that is asked for, though it might."""
-        return outcome.status is Status.OK and any(
-            extra not in extras and getattr(outcome, extra) is None
-            for extra in EXTRAS
-            if extra in self._extras
+        found = self._use(
+            lambda connection: connection.execute(statement, values).fetchall(), "read"
         )
+        rows = [
+            Row(str(row), label, extras, content, self._readable)
+            for row, label, extras, content in found
+        ]
+        for row in own_first(rows, _saved_label(case)):
+            if row.result is None or row.result.outcome.status is Status.CANCELLED:
+                continue
+            if not case.searched and row.result.outcome.searched_runs is not None:
+                continue
+            if may_pass(row.result.outcome):
+                return
+            stored = with_extras(row, rows, self._extras)
+            if stored is not None:
+                yield stored
 
     def is_replaced(self) -> bool:
         """Whether the database was deleted or renamed since it was opened; it is opened anew then.
@@ -212,15 +237,15 @@ class HistoryStore:
         self.close()
         self._busy_s = busy_s
 
-    def _of_case(self, key: str, worker: WorkerFacts) -> tuple[str, str, str]:
-        return key, environment_hash(worker), self._machine_hash
+    def _measured_in(self, worker: WorkerFacts) -> tuple[str, str]:
+        return environment_hash(worker), self._machine_hash
 
-    def _readable(self, rows: Sequence[tuple[Any, Any]]) -> Iterator[tuple[Result, list[str]]]:
-        for content, extras in rows:
-            try:
-                yield read_result(content), str(extras or "").split()
-            except ValueError:
-                self.unreadable += 1
+    def _readable(self, content: Any) -> Result | None:
+        try:
+            return read_result(content)
+        except ValueError:
+            self.unreadable += 1
+            return None
 
     def _use(self, act: Callable[[sqlite3.Connection], _Found], what: str) -> _Found:
         """What an act returns; once more where the history proves damaged, which is mended."""
@@ -262,9 +287,9 @@ def may_pass(outcome: Outcome) -> bool:
     return outcome.status in PASSING
 
 
-def _same(case: Case) -> str:
-    """The condition of rows that are of the same case."""
-    return "planned = ?" if case.searched else "key = ?"
+def _saved_label(case: Case) -> str:
+    """What files call a case's model."""
+    return case.saved_as or case.model
 
 
 def insert_run(

@@ -131,6 +131,7 @@ def _add_missing_columns(connection: sqlite3.Connection) -> None:
             connection.execute(f"ALTER TABLE cases ADD COLUMN {name} {KINDS[name]}")
         connection.execute(_BEGUN_CASES.format("TABLE"))
         connection.execute(_PLANNED)
+        connection.execute(_ALIKE)
 
 
 def _missing_columns(connection: sqlite3.Connection) -> list[str]:
@@ -152,6 +153,8 @@ _PLANNED = (
     "CREATE INDEX IF NOT EXISTS cases_by_planned ON cases (planned, ended)"
     " WHERE planned IS NOT NULL"
 )
+
+_ALIKE = "CREATE INDEX IF NOT EXISTS cases_by_alike ON cases (alike) WHERE alike IS NOT NULL"
 
 _MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (_make_tables,)
 """What brings a database from each version to the next; a step that was released never changes."""

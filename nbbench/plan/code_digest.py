@@ -29,17 +29,17 @@ _OF_TOKENIZERS = (
 """How the names of a tokenizer's files begin."""
 
 
-UNKNOWN = "unknown"
-"""How a digest begins of code that cannot be compared."""
-
-
 class _TooMuch(Exception):
     """There is more than can be compared in a moment."""
 
 
+UNKNOWN = "unknown "
+"""How what stands for code begins that cannot be compared."""
+
+
 def unknown_code() -> str:
     """What stands for code that cannot be compared: it equals none, not even itself later."""
-    return f"{UNKNOWN} {uuid.uuid4().hex[:12]}"
+    return f"{UNKNOWN}{uuid.uuid4().hex[:12]}"
 
 
 class CodeDigests:

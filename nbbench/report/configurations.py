@@ -20,12 +20,12 @@ _MAX_KEYS = 3
 
 def configuration_of(case: Case) -> str:
     """The configuration as text: equal for what is one model."""
-    return json.dumps(_telling(case.config), sort_keys=True, default=str)
+    return json.dumps(telling(case.config), sort_keys=True, default=str)
 
 
 def differing_keys(one: Case, other: Case) -> str:
     """The first few keys in which two configurations differ; empty where they are equal."""
-    first, second = _telling(one.config), _telling(other.config)
+    first, second = telling(one.config), telling(other.config)
     keys = [
         key
         for key in sorted({*first, *second}, key=str)
@@ -75,8 +75,15 @@ def _keys(one: Case, other: Case) -> str:
     return f"their configurations differ in {differing_keys(one, other)}"
 
 
-def _telling(config: Mapping[str, Any]) -> dict[str, Any]:
-    return {str(key): value for key, value in config.items() if key not in _NO_DIFFERENCE}
+def telling(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A configuration without what changes nothing of its model, at any depth."""
+    return {str(key): _inner(value) for key, value in config.items() if key not in _NO_DIFFERENCE}
+
+
+def _inner(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return telling(value)
+    return [_inner(each) for each in value] if isinstance(value, list) else value
 
 
 def _as_text(config: Mapping[str, Any], key: str) -> str:

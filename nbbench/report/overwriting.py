@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -19,6 +20,9 @@ _MARKS = {
     "lines.csv": {"model", "framework", "held_cpu_mib"},
 }
 """Columns of each table, by which an earlier one is known."""
+
+_ENVIRONMENT = re.compile(r"^(framework|nbbench_version),", re.MULTILINE)
+"""A row that every table of environments has."""
 
 
 def check_over_report(name: str, file: str | Path) -> None:
@@ -74,6 +78,6 @@ def _has_others(path: Path) -> bool:
 
 
 def _is_table(path: Path) -> bool:
-    if path.name == "environment.csv" and "\npython_version," not in read_head(path):
+    if path.name == "environment.csv" and not _ENVIRONMENT.search(read_head(path)):
         return False
     return _MARKS[path.name] <= set(read_head(path).partition("\n")[0].strip().split(","))
