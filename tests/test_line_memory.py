@@ -15,6 +15,7 @@ from nbbench.worker.line_trace import trace_lines
 from nbbench.worker.measure import wall_stopwatch
 from nbbench.worker.memory_profile import LineTrace, SourceLine
 from nbbench.worker.process_memory import ProcessMemory
+from nbbench.worker.resident import release_free_memory
 from tests.conftest import TINY_BERT
 
 CASE = Case("pytorch", "tiny", {}, "given", 1, 8)
@@ -37,6 +38,7 @@ def call_that_holds_and_frees():
 @pytest.mark.skipif(sys.platform != "linux", reason="resident memory is exact on Linux alone")
 def test_a_line_is_charged_with_what_it_holds_and_frees():
     read = ProcessMemory().now
+    release_free_memory()  # as a case does: else the call lives on what other tests have left
     trace = trace_lines(call_that_holds_and_frees, wall_stopwatch(), read, "tests")
     assert trace.whole
     summary = memory_summary(trace)
