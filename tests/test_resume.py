@@ -20,6 +20,7 @@ from nbbench.plan.code_digest import MAX_FILES
 from nbbench.plan.result import Result
 from nbbench.report.environment import WorkerFacts
 from nbbench.worker.case import Case, Outcome, Status
+from tests.conftest import wait_until
 
 pytestmark = pytest.mark.usefixtures("probe")
 
@@ -234,6 +235,11 @@ def nbbench_database():
     return sqlite3.connect(os.environ["NBBENCH_HISTORY"])
 
 
+def visits_kept():
+    with nbbench_database() as connection:
+        return connection.execute("SELECT count(*) FROM begun_cases").fetchone()[0]
+
+
 def test_visits_of_a_case_that_was_killed_are_taken_over(tmp_path):
     log = tmp_path / "log"
     asked = {**GIVEN, **probes(call="hangs_in_third_visit", visit_log=str(log)), "rounds": 5}
@@ -243,9 +249,11 @@ def test_visits_of_a_case_that_was_killed_are_taken_over(tmp_path):
     while not log.exists() or log.stat().st_size < 3 * 80:
         assert process.poll() is None
         time.sleep(0.02)
+    wait_until(lambda: visits_kept() == 1)
     process.kill()
     process.wait()
     assert len(history()) == 0
+    assert visits_kept() == 1
     nbbench.close_workers()  # a warm one has the variables of another test, and counts as another
     (result,) = nbbench.run(**asked, resume=True).results
     assert result.outcome.status is Status.OK
