@@ -59,7 +59,7 @@ def command(argv: list[str]) -> int:
     if "save" in values:
         report.save(values["save"])
     if "html" in values:
-        report.to_html(values["html"], values.get("title") or "Benchmark")
+        report.to_html(values["html"], values.get("title", "Benchmark"))
     if folder is not None:
         report.to_csv(folder)
     print(report.to_markdown() if values.get("markdown") else repr(report))

@@ -26,7 +26,7 @@ from .ray_connection import connected, of_ray
 from .ray_demand import Demand
 from .ray_loss import Loss, loss_of
 from .ray_node import Sender, end_process, measured_on_node
-from .ray_node_watch import NodeWatch
+from .ray_node_watch import MAX_STEP_S, NodeWatch
 from .resume import EarlierRuns, found_case, history_to_resume, is_whole
 
 MAX_TRIES = 3
@@ -38,9 +38,6 @@ _MIN_AT_ONCE = 200
 _WAIT_S = 0.05
 _CANCEL_S = 2.0
 """Seconds that a task has to end its cases before its process is ended."""
-
-_MAX_STEP_S = 1.0
-"""Seconds that a node is silent in one look at most: this process may have been stopped itself."""
 
 _SILENT_S = 20.0
 """Seconds beyond ``timeout`` that a node may be silent: its own worker times a case out before."""
@@ -308,7 +305,7 @@ class _Cluster:
     def _silent(self) -> Iterator[Event]:
         """End the case of each node that has sent nothing for too long, and begin the rest anew."""
         now = time.monotonic()
-        step, self._looked_at = min(now - self._looked_at, _MAX_STEP_S), now
+        step, self._looked_at = min(now - self._looked_at, MAX_STEP_S), now
         limit = self._plan.arguments.timeout + _SILENT_S
         for stream, group in [*self._running.items()]:
             if group.sender is None:

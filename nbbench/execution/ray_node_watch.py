@@ -21,7 +21,7 @@ _NO_NODE_S = 10.0
 _HEAD_S = 15.0
 """Seconds that the cluster's head has to answer; after 60 s Ray ends this process."""
 
-_MAX_STEP_S = 1.0
+MAX_STEP_S = 1.0
 """Seconds between two looks that count at most: this process may have been stopped itself."""
 
 _NO_ROOM_S = 15.0
@@ -53,7 +53,7 @@ class NodeWatch:
     def look(self, runs: bool) -> Iterator[Notice]:
         """Give notice that no node can run cases, or that those that can are in use."""
         now = time.monotonic()
-        step, self._passed = min(now - self._passed, _MAX_STEP_S), now
+        step, self._passed = min(now - self._passed, MAX_STEP_S), now
         self._has_run = self._has_run or runs
         if self._answers is None:
             if now - self._looked >= _LOOK_AT_NODES_S:
