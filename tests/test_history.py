@@ -29,17 +29,13 @@ from nbbench.machine.machine import describe_machine
 from nbbench.plan.result import Result
 from nbbench.report.environment import WorkerFacts
 from nbbench.worker.case import Case, Outcome, Status
+from tests.kept_history import ended, file
+
+__all__ = ["file"]  # fixtures
 
 pytestmark = pytest.mark.usefixtures("probe")
 
 KILLS = int(os.environ.get("NBBENCH_TEST_KILLS", "20"))
-
-
-@pytest.fixture
-def file(tmp_path, monkeypatch):
-    file = tmp_path / "data" / "history.sqlite"
-    monkeypatch.setenv("NBBENCH_HISTORY", str(file))
-    return file
 
 
 def probes(*numbers, **config):
@@ -204,13 +200,13 @@ def test_another_machine_or_version_is_no_answer(file):
     machine, worker = describe_machine(), WorkerFacts({"framework_version": "1"})
     store = HistoryStore(file, machine)
     store.add(Result(case(), Outcome(Status.OK)), worker)
-    assert store.find(case(), worker) is not None
-    assert store.find(case(model="another label"), worker) is not None
-    assert store.find(case(batch_size=2), worker) is None
-    assert store.find(case(), WorkerFacts({"framework_version": "2"})) is None
+    assert ended(store, case(), worker) is not None
+    assert ended(store, case(model="another label"), worker) is not None
+    assert ended(store, case(batch_size=2), worker) is None
+    assert ended(store, case(), WorkerFacts({"framework_version": "2"})) is None
     other = dataclasses.replace(machine, cpu="another")
     assert machine_hash(other) != machine_hash(machine)
-    assert HistoryStore(file, other).find(case(), worker) is None
+    assert ended(HistoryStore(file, other), case(), worker) is None
 
 
 def test_exported_cases_come_back_once(file, tmp_path):

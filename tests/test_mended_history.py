@@ -28,17 +28,13 @@ from nbbench.machine.machine import describe_machine
 from nbbench.plan.result import Result
 from nbbench.report.environment import WorkerFacts
 from nbbench.worker.case import Case, Outcome, Status
+from tests.kept_history import ended, file
+
+__all__ = ["file"]  # fixtures
 
 pytestmark = pytest.mark.usefixtures("probe")
 
 WORKER = WorkerFacts({"framework_version": "1"})
-
-
-@pytest.fixture
-def file(tmp_path, monkeypatch):
-    file = tmp_path / "data" / "history.sqlite"
-    monkeypatch.setenv("NBBENCH_HISTORY", str(file))
-    return file
 
 
 def arguments(*numbers):
@@ -105,7 +101,7 @@ def test_one_that_is_damaged_inside_is_set_aside_with_what_can_be_read_kept(file
     store = HistoryStore(file, describe_machine())
     store.add(Result(case(), Outcome(Status.OK)), WORKER)
     for number in range(40):
-        store.find(case(batch_size=number + 2), WORKER)
+        ended(store, case(batch_size=number + 2), WORKER)
     store.close()
     history(file=file).frame  # noqa: B018
     history(file=file).reports()
@@ -458,7 +454,7 @@ def test_a_newer_one_is_named_once(file):
 def test_a_full_disk_is_named_as_what_it_is(file):
     kept(file, 1)
     store = HistoryStore(file, describe_machine())
-    store.find(case(), WORKER)
+    ended(store, case(), WORKER)
     assert store._connection is not None
     store._connection.execute("PRAGMA max_page_count = 1")
     large = case(config={"padding": os.urandom(50_000).hex()})

@@ -21,28 +21,11 @@ from nbbench.plan.result import Result
 from nbbench.report.environment import WorkerFacts
 from nbbench.worker.case import Case, Outcome, Status
 from tests.conftest import wait_until
+from tests.kept_history import GIVEN, begun, ended, file, folder
 
-pytestmark = pytest.mark.usefixtures("probe")
+__all__ = ["file", "folder"]  # fixtures
 
-GIVEN = {
-    "frameworks": ["probe"], "batch_sizes": [1], "sequence_lengths": [8], "rounds": 1,
-    "max_time": 0.05, "progress": False,
-}  # fmt: skip
-
-
-@pytest.fixture(autouse=True)
-def file(tmp_path, monkeypatch):
-    file = tmp_path / "data" / "history.sqlite"
-    monkeypatch.setenv("NBBENCH_HISTORY", str(file))
-    return file
-
-
-@pytest.fixture
-def folder(tmp_path, monkeypatch):
-    folder = tmp_path / "project"
-    folder.mkdir()
-    monkeypatch.chdir(folder)
-    return folder
+pytestmark = pytest.mark.usefixtures("probe", "file")
 
 
 def write(file, text):
@@ -70,8 +53,8 @@ NET = "def build():\n    return None\n"
 
 @pytest.mark.parametrize("name", ["net.py:build", "net:build", "pack.net:build"])
 def test_own_code_that_changed_is_measured_again(folder, name):
-    for file in ("net.py", "pack/__init__.py", "pack/net.py", "lib/deep/part.py"):
-        write(folder / file, NET)
+    for source in ("net.py", "pack/__init__.py", "pack/net.py", "lib/deep/part.py"):
+        write(folder / source, NET)
 
     def again(**others):
         return run(name, **others)
@@ -333,9 +316,9 @@ def test_pruning_all_removes_visits_so_far(file):
     store = HistoryStore(file, describe_machine())
     result = Result(Case("probe", "m", {}, "given", 1, 8), Outcome(Status.OK))
     store.keep_visits(result, WorkerFacts({}))
-    assert store.find_visits(result.case, WorkerFacts({})) == result
-    assert store.find(result.case, WorkerFacts({})) is None
+    assert begun(store, result.case, WorkerFacts({})) == result
+    assert ended(store, result.case, WorkerFacts({})) is None
     assert history().frame.empty
     prune_history(file, None)
-    assert store.find_visits(result.case, WorkerFacts({})) is None
+    assert begun(store, result.case, WorkerFacts({})) is None
     store.close()

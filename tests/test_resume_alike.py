@@ -24,29 +24,13 @@ from nbbench.worker.case import Case, Outcome, Status
 from nbbench.worker.ceilings import Ceilings
 from nbbench.worker.timing import Visit
 from nbbench.worker.variables import describe_variables
+from tests.kept_history import GIVEN, file, folder
 
-pytestmark = pytest.mark.usefixtures("probe")
+__all__ = ["file", "folder"]  # fixtures
 
-GIVEN = {
-    "frameworks": ["probe"], "batch_sizes": [1], "sequence_lengths": [8], "rounds": 1,
-    "max_time": 0.05, "progress": False,
-}  # fmt: skip
+pytestmark = pytest.mark.usefixtures("probe", "file")
+
 WORKER = WorkerFacts({})
-
-
-@pytest.fixture(autouse=True)
-def file(tmp_path, monkeypatch):
-    file = tmp_path / "data" / "history.sqlite"
-    monkeypatch.setenv("NBBENCH_HISTORY", str(file))
-    return file
-
-
-@pytest.fixture
-def folder(tmp_path, monkeypatch):
-    folder = tmp_path / "project"
-    folder.mkdir()
-    monkeypatch.chdir(folder)
-    return folder
 
 
 def run(*labels, config=None, **others):

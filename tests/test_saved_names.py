@@ -15,20 +15,16 @@ from nbbench.history_database.exchange import export_history
 from nbbench.history_database.search import history
 from nbbench.plan.reasons import without_code, without_paths
 from nbbench.plan.saved_names import saved_names
+from tests.kept_history import file
 
-pytestmark = pytest.mark.usefixtures("probe")
+__all__ = ["file"]  # fixtures
+
+pytestmark = pytest.mark.usefixtures("probe", "file")
 
 GIVEN = {
     "frameworks": ["probe"], "sequence_lengths": [8], "rounds": 1, "max_time": 0.05,
     "progress": False,
 }  # fmt: skip
-
-
-@pytest.fixture(autouse=True)
-def file(tmp_path, monkeypatch):
-    file = tmp_path / "data" / "history.sqlite"
-    monkeypatch.setenv("NBBENCH_HISTORY", str(file))
-    return file
 
 
 @pytest.fixture

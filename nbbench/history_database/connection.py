@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import sqlite3
 import stat
-from contextlib import closing, suppress
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from ..errors import OutputError
@@ -57,34 +58,35 @@ def connect(file: Path, busy_s: float = BUSY_S) -> sqlite3.Connection:
     connection = sqlite3.connect(
         file, timeout=busy_s, isolation_level=None, check_same_thread=False
     )
-    try:
+    with _closed_on_error(connection, file):
         if are_anothers(connection):
             raise no_history(file)
         connection.execute("PRAGMA journal_mode = WAL")  # readers and a writer at a time
         connection.execute("PRAGMA synchronous = NORMAL")  # a crash of the system may cost the last
         connection.execute("PRAGMA foreign_keys = ON")
         migrate(connection)
-    except TablesNewer:
-        connection.close()
-        raise _newer(file) from None
-    except BaseException:
-        connection.close()
-        raise
     return connection
 
 
 def connect_to_read(file: Path) -> sqlite3.Connection:
     """A connection to a history that cannot be written, as on a disk that is for reading only."""
     connection = _unlocked(file)
-    try:
+    with _closed_on_error(connection, file):
         show_all_columns(connection)
+    return connection
+
+
+@contextmanager
+def _closed_on_error(connection: sqlite3.Connection, file: Path) -> Iterator[None]:
+    """Close a connection that cannot be used; `OutputError` for the file of a newer nbbench."""
+    try:
+        yield
     except TablesNewer:
         connection.close()
         raise _newer(file) from None
     except BaseException:
         connection.close()
         raise
-    return connection
 
 
 def _unlocked(file: Path) -> sqlite3.Connection:

@@ -139,14 +139,6 @@ class HistoryStore:
         )  # fmt: skip
         self._use(lambda connection: connection.execute(_INSERT_VISITS, values), "written")
 
-    def find(self, case: Case, worker: WorkerFacts) -> Result | None:
-        """What became of the same case with the same versions on this machine; None if nothing."""
-        return next((stored.result for stored in self.ended(case, worker)), None)
-
-    def find_visits(self, case: Case, worker: WorkerFacts) -> Result | None:
-        """What the visits of a case have measured that has not ended; None if there are none."""
-        return next((stored.result for stored in self.begun(case, worker)), None)
-
     def ended(self, case: Case, worker: WorkerFacts | None) -> Iterator[Stored]:
         """What became of the same case with the same versions on this machine.
 
