@@ -51,6 +51,23 @@ def test_a_line_is_charged_with_what_it_holds_and_frees():
     assert all(state.frame.filename == "tests/test_line_memory.py" for state in own)
 
 
+def call_of_many_lines():
+    for number in range(50_000):
+        kept = number
+    return kept
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="resident memory is exact on Linux alone")
+def test_no_line_is_charged_with_the_tracers_own_memory():
+    read = ProcessMemory().now
+    release_free_memory()
+    trace = trace_lines(call_of_many_lines, wall_stopwatch(), read, "tests")
+    assert trace.whole
+    assert len(trace.steps) > 100_000
+    (_, first, _), (_, last, _), (end, _) = trace.steps[0], trace.steps[-1], trace.end
+    assert max(last, end) - first < MIB
+
+
 def test_only_the_librarys_own_lines_are_seen_and_the_old_tracer_is_put_back():
     def watcher(frame, event, argument):
         return None
