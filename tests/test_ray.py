@@ -16,7 +16,7 @@ import pytest
 
 import nbbench
 from nbbench import NbbenchError
-from nbbench.execution.ray_cluster import groups_of
+from nbbench.execution.ray_cluster.groups import groups_of
 from nbbench.history_database.search import history
 from nbbench.worker.case import Case, Status
 from tests.conftest import wait_until
@@ -140,7 +140,7 @@ def test_cancelled_it_keeps_what_was_measured_and_names_the_phase_of_what_runs(c
 
 
 def test_more_groups_than_ray_is_given_at_once_are_all_measured(cluster, monkeypatch):
-    monkeypatch.setattr("nbbench.execution.ray_cluster._groups_at_once", lambda *_: 2)
+    monkeypatch.setattr("nbbench.execution.ray_cluster.cluster._groups_at_once", lambda *_: 2)
     report = nbbench.run(**arguments(7))
     assert report.speed.status.tolist() == ["ok"] * 7
 
@@ -215,7 +215,7 @@ def tasks_of_ray():
 
 
 def test_a_process_of_ray_that_hangs_is_a_timeout_and_costs_no_other_case(cluster, monkeypatch):
-    monkeypatch.setattr("nbbench.execution.ray_cluster._SILENT_S", 2.0)
+    monkeypatch.setattr("nbbench.execution.ray_cluster.cluster._SILENT_S", 2.0)
     given = arguments(2, executions=["eager", "graph"], baseline="eager", timeout=4)
     given["models"], given["configs"] = given["models"][:1], given["configs"][:1]
     given["configs"][0]["wait_s"] = 1.0
@@ -251,7 +251,7 @@ def test_what_no_node_has_is_refused_at_once(cluster):
 
 
 def test_while_nodes_are_in_use_a_notice_says_what_cases_wait_for(cluster, monkeypatch, tmp_path):
-    monkeypatch.setattr("nbbench.execution.ray_node_watch._NO_ROOM_S", 0.5)
+    monkeypatch.setattr("nbbench.execution.ray_cluster.node_watch._NO_ROOM_S", 0.5)
     free = tmp_path / "free"
 
     @ray.remote(num_cpus=1)
@@ -299,7 +299,7 @@ def test_a_node_without_nbbench_is_named(cluster, monkeypatch, tmp_path):
 
 
 def test_without_any_node_left_it_ends_with_rows_that_say_so(cluster, monkeypatch):
-    monkeypatch.setattr("nbbench.execution.ray_node_watch._NO_NODE_S", 3.0)
+    monkeypatch.setattr("nbbench.execution.ray_cluster.node_watch._NO_NODE_S", 3.0)
     made, nodes = cluster
     given = arguments(NODES + 1)
     for config in given["configs"]:
@@ -321,9 +321,9 @@ def test_without_any_node_left_it_ends_with_rows_that_say_so(cluster, monkeypatc
 HEAD_DIES = """
 import sys, threading, time
 import nbbench, psutil, ray
-from nbbench.execution import ray_connection, ray_node_watch
+from nbbench.execution.ray_cluster import connection, node_watch
 
-ray_node_watch._HEAD_S, ray_connection._ANSWER_S = 2.0, 2.0
+node_watch._HEAD_S, connection._ANSWER_S = 2.0, 2.0
 ray.init(num_cpus=1, log_to_driver=False, include_dashboard=False, address="local")
 job = nbbench.submit(**GIVEN)
 while job.progress.phase != "warming":

@@ -14,8 +14,8 @@ import nbbench
 from nbbench import ArgumentError, NbbenchError
 from nbbench.arguments.schema import BenchmarkArguments
 from nbbench.cli import main
-from nbbench.execution.ray_demand import Demand
-from nbbench.execution.ray_loss import loss_of
+from nbbench.execution.ray_cluster.demand import Demand
+from nbbench.execution.ray_cluster.loss import loss_of
 from nbbench.masked_urls import without_secrets
 from nbbench.worker.case import Status
 
@@ -98,7 +98,7 @@ def test_the_last_that_was_started_is_asked_too(no_cluster, monkeypatch):
 
 
 def test_one_that_is_silent_is_an_error(no_cluster, mute, monkeypatch):
-    monkeypatch.setattr("nbbench.execution.ray_connection._ANSWER_S", 1.0)
+    monkeypatch.setattr("nbbench.execution.ray_cluster.connection._ANSWER_S", 1.0)
     with pytest.raises(NbbenchError, match=r"cannot be reached .*not answered within 1 s"):
         run_on_ray(address=address_of(mute))
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from ..plan.plan import Plan
 from .events import Event
 from .measure import measure
-from .ray_cluster import measure_on_ray
+from .ray_cluster.cluster import measure_on_ray
 
 EXECUTORS: dict[str, Callable[[Plan, Callable[[], bool]], Iterator[Event]]] = {
     "local": measure,

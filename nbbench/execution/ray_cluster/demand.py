@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..arguments.schema import BenchmarkArguments
-from ..errors import NbbenchError
-from ..text import counted, error_text, quoted, shortened
+from ...arguments.schema import BenchmarkArguments
+from ...errors import NbbenchError
+from ...text import counted, error_text, quoted, shortened
 
 _NAMES = {"CPU": "processor", "GPU": "GPU"}
 _ACCELERATOR = "accelerator_type:"

@@ -6,8 +6,8 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from ..text import error_text, one_line, shortened
-from ..worker.case import Status
+from ...text import error_text, one_line, shortened
+from ...worker.case import Status
 
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
 _ADDRESS = re.compile(r"\bip=([^\s,)]+)")

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 
 import psutil
 
-from ..machine.machine import MachineFacts, describe_machine
-from ..plan.plan import Plan
-from ..worker.messages import SamplingProgress
-from .events import CaseEnded, CaseEvent, CaseVisited, Event, SizeMeasured
-from .fork_server import close_workers
-from .measure import measure
+from ...machine.machine import MachineFacts, describe_machine
+from ...plan.plan import Plan
+from ...worker.messages import SamplingProgress
+from ..events import CaseEnded, CaseEvent, CaseVisited, Event, SizeMeasured
+from ..fork_server import close_workers
+from ..measure import measure
 
 _PROGRESS_S = 1.0
 """How often a node tells how sampling goes: a thousand of them do."""

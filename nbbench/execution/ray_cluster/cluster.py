@@ -10,26 +10,24 @@ import dataclasses
 import importlib
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
 from typing import Any
 
-from ..environments import EnvironmentProgress
-from ..errors import NbbenchError
-from ..plan.plan import Plan
-from ..text import counted
-from ..worker.case import AXES, Case, Outcome, Phase, Status
-from ..worker.messages import CaseMeasured, PhaseChanged
-from .events import CaseEnded, CaseEvent, CaseVisited, Event, Notice, cancelled_while
-from .ray_connection import connected, of_ray
-from .ray_demand import Demand
-from .ray_loss import Loss, loss_of
-from .ray_node import Sender, end_process, measured_on_node
-from .ray_node_watch import MAX_STEP_S, NodeWatch
-from .resume import EarlierRuns, found_case, history_to_resume, is_whole
+from ...errors import NbbenchError
+from ...plan.plan import Plan
+from ...text import counted
+from ...worker.case import Case, Outcome, Phase, Status
+from ..events import CaseEnded, CaseVisited, Event, Notice
+from ..resume import EarlierRuns, found_case, history_to_resume, is_whole
+from .connection import connected, of_ray
+from .demand import Demand
+from .groups import Group, groups_of
+from .loss import Loss, loss_of
+from .node import Sender, end_process, measured_on_node
+from .node_watch import MAX_STEP_S, NodeWatch
 
-MAX_TRIES = 3
+_MAX_TRIES = 3
 """How often a case is begun whose node dies."""
 
 _MIN_AT_ONCE = 200
@@ -45,79 +43,6 @@ _SILENT_S = 20.0
 _ENVIRONMENT_S = 3600.0
 """Seconds that a node may be silent while it makes an environment, which ``timeout`` is not for."""
 
-_WAYS = (
-    "framework", "environment", "dtype", "quantization", "attention", "execution", "compile_mode",
-    "cache", "parallel", "ranks",
-)  # fmt: skip
-"""Axes in which cases of one group differ where they are compared with each other."""
-
-_ALWAYS_COMPARED = ("parallel", "ranks")
-"""How well several ranks do is seen beside one rank of the same machine."""
-
-
-@dataclass
-class _Group:
-    """Cases that are measured on one node, and how often they were begun.
-
-    ``measured`` is what is known of cases by now; ``current`` is the one that is in ``phase``.
-    ``sender`` is where it runs, None until it does; it has sent nothing for ``silent_s``.
-    """
-
-    cases: list[Case]
-    tries: int = 0
-    ended: set[Case] = field(default_factory=set)
-    measured: dict[Case, Outcome] = field(default_factory=dict)
-    node: str = ""
-    current: Case | None = None
-    phase: Phase = Phase.STARTING
-    sender: Sender | None = None
-    silent_s: float = 0.0
-    makes_environment: bool = False
-
-    @property
-    def left(self) -> list[Case]:
-        """The cases that have not ended."""
-        return [case for case in self.cases if case not in self.ended]
-
-    def follow(self, event: Event) -> None:
-        """Follow an event of its cases."""
-        self.makes_environment = isinstance(event, EnvironmentProgress)
-        if isinstance(event, CaseEvent):
-            self.current = event.case
-            if isinstance(event.event, PhaseChanged):
-                self.phase = event.event.phase
-            elif isinstance(event.event, CaseMeasured):
-                self.measured[event.case] = dataclasses.replace(event.event.outcome, node=self.node)
-        elif isinstance(event, (CaseEnded, CaseVisited)):
-            self.current, self.measured[event.case] = None, event.outcome
-            if isinstance(event, CaseEnded):
-                self.ended.add(event.case)
-
-    def begin(self) -> None:
-        """Record that Ray has it to run."""
-        self.tries += 1
-        self.sender, self.silent_s, self.current = None, 0.0, None
-
-    def too_silent(self) -> Outcome:
-        """What comes of the case that runs on a node that sends nothing any more."""
-        case = self.current or self.left[0]
-        reason = (
-            f"{self.node} has sent nothing for {self.silent_s:.0f} s while {self.phase.doing}, and "
-            f"its process was ended; look whether the node hangs"
-        )
-        known = self.measured.get(case)
-        if known is not None:
-            return dataclasses.replace(known, reason=known.reason or reason)
-        return Outcome(Status.TIMEOUT, reason, self.phase, node=self.node)
-
-    def cancelled(self, case: Case) -> Outcome:
-        """What comes of a case that has not ended, now that all is cancelled."""
-        if case in self.measured:
-            return self.measured[case]
-        if case != self.current:
-            return Outcome.skipped()
-        return dataclasses.replace(cancelled_while(self.phase), node=self.node)
-
 
 def measure_on_ray(plan: Plan, cancelled: Callable[[], bool]) -> Iterator[Event]:
     """Run every case of a plan on the cluster; yields what happens, and the end of each case.
@@ -132,19 +57,6 @@ def measure_on_ray(plan: Plan, cancelled: Callable[[], bool]) -> Iterator[Event]
     yield from _Cluster(ray, plan).measured(cancelled)
 
 
-def groups_of(cases: Sequence[Case], compared: bool) -> list[list[Case]]:
-    """Cases that belong on one node: those that are compared with each other, else each its own.
-
-    Times of two nodes are those of two machines, which no verdict can rest on.
-    """
-    ways = _WAYS if compared else _ALWAYS_COMPARED
-    found: dict[tuple[Any, ...], list[Case]] = {}
-    for case in cases:
-        key = tuple(axis.value(case) for axis in AXES if axis.name not in ways)
-        found.setdefault(key, []).append(case)
-    return list(found.values())
-
-
 class _Cluster:
     """The groups of one benchmark on their way through a cluster."""
 
@@ -154,8 +66,8 @@ class _Cluster:
         self._nodes: dict[str, str] = {}
         self._demand = Demand.of(plan.arguments, ray.nodes())
         self._task = self._demand.task(ray, measured_on_node)
-        self._running: dict[Any, _Group] = {}
-        self._waiting: deque[_Group] = deque()
+        self._running: dict[Any, Group] = {}
+        self._waiting: deque[Group] = deque()
         self._at_once = _groups_at_once(ray, self._demand)
         self._watch = NodeWatch(ray, self._demand, plan.arguments.timeout)
         self._looked_at = time.monotonic()
@@ -167,7 +79,7 @@ class _Cluster:
         if found:
             self._watch.check_at_start()
         compared = self._plan.arguments.baseline is not None
-        self._waiting.extend(_Group(cases) for cases in groups_of(found, compared))
+        self._waiting.extend(Group(cases) for cases in groups_of(found, compared))
         try:
             yield from self._measured(cancelled)
         except Exception:
@@ -252,7 +164,7 @@ class _Cluster:
             time.sleep(_WAIT_S)
         return list(ready)
 
-    def _begin(self, group: _Group) -> None:
+    def _begin(self, group: Group) -> None:
         group.begin()
         plan = dataclasses.replace(self._plan, cases=group.left)
         self._running[self._task.remote(plan)] = group
@@ -281,7 +193,7 @@ class _Cluster:
         if event is not None:
             yield from self._of_node(event, group, sender)
 
-    def _of_node(self, event: Event, group: _Group, sender: Sender) -> Iterator[Event]:
+    def _of_node(self, event: Event, group: Group, sender: Sender) -> Iterator[Event]:
         """An event with the name of the node that it comes from."""
         if isinstance(event, (CaseEnded, CaseVisited)):
             outcome = dataclasses.replace(event.outcome, node=group.node)
@@ -290,9 +202,9 @@ class _Cluster:
         group.follow(event)
         yield event
 
-    def _lost(self, group: _Group, loss: Loss) -> Iterator[Event]:
+    def _lost(self, group: Group, loss: Loss) -> Iterator[Event]:
         """Begin what is left of a group again, or end its cases where that was tried enough."""
-        if group.tries < MAX_TRIES:
+        if group.tries < _MAX_TRIES:
             label = f"{len(group.left)} of {counted(len(self._plan.cases), 'case')}"
             begin = "begins" if len(group.left) == 1 else "begin"
             yield Notice(f"{loss.reason}; {label} {begin} again, where Ray finds a node")

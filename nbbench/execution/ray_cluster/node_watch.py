@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
-from ..errors import NbbenchError
-from .events import Notice
-from .ray_connection import of_ray
-from .ray_demand import Demand, may_grow
+from ...errors import NbbenchError
+from ..events import Notice
+from .connection import of_ray
+from .demand import Demand, may_grow
 
 _LOOK_AT_NODES_S = 2.0
 _NO_NODE_S = 10.0

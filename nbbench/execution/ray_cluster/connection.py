@@ -21,9 +21,9 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
-from ..errors import NbbenchError
-from ..text import error_text, one_line, quoted, shortened
-from .worker_process import worker_environ
+from ...errors import NbbenchError
+from ...text import error_text, one_line, quoted, shortened
+from ..worker_process import worker_environ
 
 _ANSWER_S = 15.0
 """Seconds that a cluster has to answer; a quiet one takes less than one."""

@@ -1,0 +1,1 @@
+"""Cases on the nodes of a cluster that Ray manages."""

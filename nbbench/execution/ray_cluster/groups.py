@@ -1,0 +1,100 @@
+"""Which cases are measured together on one node of a cluster, and what is known of them so far."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ...environments import EnvironmentProgress
+from ...worker.case import AXES, Case, Outcome, Phase, Status
+from ...worker.messages import CaseMeasured, PhaseChanged
+from ..events import CaseEnded, CaseEvent, CaseVisited, Event, cancelled_while
+from .node import Sender
+
+_WAYS = (
+    "framework", "environment", "dtype", "quantization", "attention", "execution", "compile_mode",
+    "cache", "parallel", "ranks",
+)  # fmt: skip
+"""Axes in which cases of one group differ where they are compared with each other."""
+
+_ALWAYS_COMPARED = ("parallel", "ranks")
+"""How well several ranks do is seen beside one rank of the same machine."""
+
+
+def groups_of(cases: Sequence[Case], compared: bool) -> list[list[Case]]:
+    """Cases that belong on one node: those that are compared with each other, else each its own.
+
+    Times of two nodes are those of two machines, which no verdict can rest on.
+    """
+    ways = _WAYS if compared else _ALWAYS_COMPARED
+    found: dict[tuple[Any, ...], list[Case]] = {}
+    for case in cases:
+        key = tuple(axis.value(case) for axis in AXES if axis.name not in ways)
+        found.setdefault(key, []).append(case)
+    return list(found.values())
+
+
+@dataclass
+class Group:
+    """Cases that are measured on one node, and how often they were begun.
+
+    ``measured`` is what is known of cases by now; ``current`` is the one that is in ``phase``.
+    ``sender`` is where it runs, None until it does; it has sent nothing for ``silent_s``.
+    """
+
+    cases: list[Case]
+    tries: int = 0
+    ended: set[Case] = field(default_factory=set)
+    measured: dict[Case, Outcome] = field(default_factory=dict)
+    node: str = ""
+    current: Case | None = None
+    phase: Phase = Phase.STARTING
+    sender: Sender | None = None
+    silent_s: float = 0.0
+    makes_environment: bool = False
+
+    @property
+    def left(self) -> list[Case]:
+        """The cases that have not ended."""
+        return [case for case in self.cases if case not in self.ended]
+
+    def follow(self, event: Event) -> None:
+        """Follow an event of its cases."""
+        self.makes_environment = isinstance(event, EnvironmentProgress)
+        if isinstance(event, CaseEvent):
+            self.current = event.case
+            if isinstance(event.event, PhaseChanged):
+                self.phase = event.event.phase
+            elif isinstance(event.event, CaseMeasured):
+                self.measured[event.case] = dataclasses.replace(event.event.outcome, node=self.node)
+        elif isinstance(event, (CaseEnded, CaseVisited)):
+            self.current, self.measured[event.case] = None, event.outcome
+            if isinstance(event, CaseEnded):
+                self.ended.add(event.case)
+
+    def begin(self) -> None:
+        """Record that Ray has it to run."""
+        self.tries += 1
+        self.sender, self.silent_s, self.current = None, 0.0, None
+
+    def too_silent(self) -> Outcome:
+        """What comes of the case that runs on a node that sends nothing any more."""
+        case = self.current or self.left[0]
+        reason = (
+            f"{self.node} has sent nothing for {self.silent_s:.0f} s while {self.phase.doing}, and "
+            f"its process was ended; look whether the node hangs"
+        )
+        known = self.measured.get(case)
+        if known is not None:
+            return dataclasses.replace(known, reason=known.reason or reason)
+        return Outcome(Status.TIMEOUT, reason, self.phase, node=self.node)
+
+    def cancelled(self, case: Case) -> Outcome:
+        """What comes of a case that has not ended, now that all is cancelled."""
+        if case in self.measured:
+            return self.measured[case]
+        if case != self.current:
+            return Outcome.skipped()
+        return dataclasses.replace(cancelled_while(self.phase), node=self.node)
