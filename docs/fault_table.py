@@ -272,14 +272,14 @@ def probe_site() -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def ray_cluster(site: Path) -> Iterator[None]:
-    """Two nodes on this machine that know the probe backend."""
+def ray_cluster(site: Path, nodes: int = 2) -> Iterator[None]:
+    """A cluster of nodes on this machine that know the probe backend."""
     os.environ["PYTHONPATH"] = os.pathsep.join([str(site), str(ROOT)])
     ray = importlib.import_module("ray")
     made = importlib.import_module("ray.cluster_utils").Cluster(
         initialize_head=True, head_node_args={"num_cpus": 0}
     )
-    for _ in range(2):
+    for _ in range(nodes):
         made.add_node(num_cpus=1)
     ray.init(address=made.address, log_to_driver=False, logging_level="ERROR")
     try:

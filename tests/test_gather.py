@@ -421,7 +421,9 @@ def test_every_form_of_a_gathered_report_has_its_rows(folder, tmp_path, capsys):
                  gathered._repr_latex_()):  # fmt: skip
         assert all(name in text for name in rows)
     gathered.print_tables()
-    assert capsys.readouterr().out.count("INFERENCE - SPEED - RESULT") == 1
+    printed = capsys.readouterr().out
+    assert printed.count("INFERENCE - SPEED - RESULT") == 1
+    assert all(name in printed for name in rows)
     assert [len(gathered.frames([name])[name]) for name in ("speed", "memory")] == [8, 8]
     page = gathered.to_html(tmp_path / "x.html").read_text(encoding="utf-8")
     assert page.partition("<script")[0].count("<tr") == 9

@@ -200,15 +200,16 @@ def _row(*cells: str) -> str:
 def _names(results: list[Result]) -> list[str]:
     """Names as the original cut them, at 30 characters, unless two would then read the same.
 
-    Each is the model, with what else distinguishes it from the others: the original had one of
-    each.
+    Each is the model, with what else distinguishes it from the others, the node that it ran on
+    included: the original had one of each.
     """
     shown = ("model", "mode", "batch_size", "sequence_length")
     axes = [axis for axis in varying_axes(r.case for r in results) if axis.name not in shown]
-    full = [
-        " ".join([one_line(r.case.model), *(str(axis.value(r.case)) for axis in axes)])
-        for r in results
-    ]
+    nodes = {r.outcome.node for r in results if r.outcome.node}
+    full = []
+    for r in results:
+        parts = [one_line(r.case.model), *(str(axis.value(r.case)) for axis in axes)]
+        full.append(" ".join([*parts, *([r.outcome.node] if len(nodes) > 1 else [])]))
     width = _WIDTHS[0]
     if len({name[:width] for name in full}) < len(set(full)):
         return full

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
@@ -26,6 +27,9 @@ OWN_MODEL = "own code"
 ADAPTER_KEY, MODULES_KEY = "nbbench_adapter", "nbbench_modules"
 """Keys of a configuration that are no part of it: of a PEFT adapter over the model, and of the
 modules that a folder of sentence-transformers has behind it."""
+
+SMALL: dict[str, Any] = {"slots": True} if sys.version_info >= (3, 10) else {}
+"""For dataclasses of many fields: without a dict in each, a long sweep takes half the memory."""
 
 
 class Status(str, Enum):
@@ -62,7 +66,7 @@ class Phase(str, Enum):
         return "measuring memory" if self is Phase.MEMORY else self.value
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, **SMALL)
 class Case:
     """One thing to measure.
 
@@ -229,7 +233,7 @@ def varying_axes(cases: Iterable[Case]) -> list[Axis]:
     return [axis for axis in AXES if len({axis.value(case) for case in known}) > 1]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, **SMALL)
 class Outcome:
     """What came of a case.
 
