@@ -191,11 +191,10 @@ def differences_from(results: Sequence[Result], baseline: str | None) -> Differe
 
 def _against_first(results: Sequence[Result], matters: float) -> Differences:
     """Compare each case with the first one of the same model and inputs, however it is run."""
-    ways = {axis.name for axis in AXES if axis.name in _WAYS}
     bases: dict[tuple[Any, ...], Result] = {}
     differences = []
     for result in results:
-        shared = (axis.value(result.case) for axis in AXES if axis.name not in ways)
+        shared = (axis.value(result.case) for axis in AXES if not axis.is_way)
         model = configuration_of(result.case)
         base = bases.setdefault((result.outcome.node, model, *shared), result)
         if base is not result:
@@ -211,8 +210,8 @@ def _against_first(results: Sequence[Result], matters: float) -> Differences:
 
 def _ways_that_vary(results: Sequence[Result]) -> list[str]:
     """The axes of how a model is run in which these differ; a mode goes with its execution."""
-    axes = [axis for axis in AXES if axis.name in _WAYS]
-    varying = [axis.name for axis in axes if len({str(r.value(axis)) for r in results}) > 1]
+    ways = [axis for axis in AXES if axis.is_way]
+    varying = [axis.name for axis in ways if len({str(r.value(axis)) for r in results}) > 1]
     return _without_what_follows(varying, results)
 
 
@@ -301,13 +300,6 @@ def _identities(result: Result, but: Axis, baseline: Any) -> list[tuple[Any, ...
         (len(names), model, *(axis.value(result.case) for axis in AXES if axis.name not in names))
         for names in nearest
     ]
-
-
-_WAYS = (
-    "framework", "environment", "dtype", "quantization", "attention", "execution", "compile_mode",
-    "cache", "parallel", "ranks",
-)  # fmt: skip
-"""The axes of how a model is run."""
 
 
 def varying_names(cases: Sequence[Case]) -> tuple[str, ...]:

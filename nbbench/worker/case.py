@@ -179,6 +179,7 @@ class Axis:
 
     ``head`` is the head of its column in a table, ``text`` how a value reads in a label, its
     separator included, ``rank`` where it stands there, and ``usual`` the value that labels omit.
+    One that ``is_way`` is how a model is run, rather than which model on what.
     """
 
     name: str
@@ -186,6 +187,7 @@ class Axis:
     text: str
     rank: float
     usual: Any = None
+    is_way: bool = False
 
     def value(self, case: Case) -> Any:
         """The case's value."""
@@ -207,21 +209,21 @@ class Axis:
 
 AXES = (
     Axis("model", "model", "{}", rank=0),
-    Axis("framework", "framework", " {}", rank=1),
-    Axis("environment", "environment", ", in {}", rank=8, usual="kernel"),
+    Axis("framework", "framework", " {}", rank=1, is_way=True),
+    Axis("environment", "environment", ", in {}", rank=8, usual="kernel", is_way=True),
     Axis("mode", "mode", " {}", rank=2),
-    Axis("dtype", "dtype", ", {}", rank=5, usual="float32"),
-    Axis("quantization", "quantization", ", {}", rank=5.5, usual="none"),
-    Axis("attention", "attention", ", {} attention", rank=6, usual="default"),
-    Axis("execution", "execution", ", {}", rank=7, usual="default"),
-    Axis("compile_mode", "compile mode", ", mode {}", rank=7.5, usual=""),
+    Axis("dtype", "dtype", ", {}", rank=5, usual="float32", is_way=True),
+    Axis("quantization", "quantization", ", {}", rank=5.5, usual="none", is_way=True),
+    Axis("attention", "attention", ", {} attention", rank=6, usual="default", is_way=True),
+    Axis("execution", "execution", ", {}", rank=7, usual="default", is_way=True),
+    Axis("compile_mode", "compile mode", ", mode {}", rank=7.5, usual="", is_way=True),
     Axis("batch_size", "batch", ", batch {}", rank=3),
     Axis("sequence_length", "length", " × length {}", rank=4),
     Axis("new_tokens", "new tokens", " + {} new", rank=4.2),
-    Axis("cache", "cache", ", {} cache", rank=4.7, usual=""),
+    Axis("cache", "cache", ", {} cache", rank=4.7, usual="", is_way=True),
     Axis("padding", "padding", ", {:.3g} padding", rank=4.5, usual=0.0),
-    Axis("parallel", "parallel", ", {} parallel", rank=4.8, usual="none"),
-    Axis("ranks", "ranks", " on {} ranks", rank=4.9, usual=1),
+    Axis("parallel", "parallel", ", {} parallel", rank=4.8, usual="none", is_way=True),
+    Axis("ranks", "ranks", " on {} ranks", rank=4.9, usual=1, is_way=True),
     Axis("device_name", "device name", ", on {}", rank=9, usual=""),
 )
 """Every axis, in the order of a table; labels, frames, tables, plots and comparisons ask it."""

@@ -13,12 +13,6 @@ from ...worker.messages import CaseMeasured, PhaseChanged
 from ..events import CaseEnded, CaseEvent, CaseVisited, Event, cancelled_while
 from .node import Sender
 
-_WAYS = (
-    "framework", "environment", "dtype", "quantization", "attention", "execution", "compile_mode",
-    "cache", "parallel", "ranks",
-)  # fmt: skip
-"""Axes in which cases of one group differ where they are compared with each other."""
-
 _ALWAYS_COMPARED = ("parallel", "ranks")
 """How well several ranks do is seen beside one rank of the same machine."""
 
@@ -28,10 +22,12 @@ def groups_of(cases: Sequence[Case], compared: bool) -> list[list[Case]]:
 
     Times of two nodes are those of two machines, which no verdict can rest on.
     """
-    ways = _WAYS if compared else _ALWAYS_COMPARED
+    shared = [
+        axis for axis in AXES if not (axis.is_way if compared else axis.name in _ALWAYS_COMPARED)
+    ]
     found: dict[tuple[Any, ...], list[Case]] = {}
     for case in cases:
-        key = tuple(axis.value(case) for axis in AXES if axis.name not in ways)
+        key = tuple(axis.value(case) for axis in shared)
         found.setdefault(key, []).append(case)
     return list(found.values())
 
