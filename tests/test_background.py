@@ -17,6 +17,7 @@ from nbclient import NotebookClient
 
 import nbbench
 from nbbench import NbbenchError
+from nbbench.api import start
 from nbbench.arguments.schema import BenchmarkArguments
 from nbbench.execution.job import Job
 from nbbench.plan.plan import Plan
@@ -148,8 +149,8 @@ print(len(job.progress.results), "in", time.monotonic() - began)""",
     assert text.count("model-499") >= 1, text[:3000]
     print(f"{len(updates)} updates in {updates[-1] - updates[0]:.0f} s, {len(text) / 1e6:.2f} MB")
     assert len(text) < 1e6
-    for start in updates:
-        assert sum(start <= at < start + 1 for at in updates) <= 5
+    for begin_at in updates:
+        assert sum(begin_at <= at < begin_at + 1 for at in updates) <= 5
 
 
 @pytest.mark.slow
@@ -275,3 +276,16 @@ def test_where_no_other_thread_starts_it_is_the_same_error(probe):
     assert job.wait(60)
     with pytest.raises(NbbenchError, match="may start no more threads; raise its limits"):
         job.report()
+
+
+def test_a_report_that_cannot_be_made_keeps_nobody_waiting(probe, monkeypatch):
+    def fail(recorder):
+        raise ValueError("facts that do not merge")
+
+    monkeypatch.setattr("nbbench.execution.listeners.Recorder.report", fail)
+    arguments = BenchmarkArguments(
+        configs=[{"model_type": "x"}], frameworks="probe", sequence_lengths=[8], max_time=0.1
+    )
+    job = start(arguments, on_end=print)
+    assert job.wait(60)
+    assert job.problem == "on_end failed with ValueError: facts that do not merge"

@@ -45,6 +45,14 @@ def test_a_case_that_takes_too_long_is_interrupted(probe):
     assert "took longer than 2 s; raise timeout" in report.speed.reason[0]
 
 
+def test_nothing_is_measured_beside_a_case_that_cannot_be_stopped(probe):
+    report = run({"call": "wait", "wait_s": 5.0}, {}, timeout=1)
+    assert report.speed.status.tolist() == ["timeout", "error"]
+    assert "could not be stopped and still runs in this process" in report.speed.reason[1]
+    wait_until(lambda: "nbbench-case" not in {each.name for each in threading.enumerate()}, 30)
+    assert run({}).speed.status.tolist() == ["ok"]
+
+
 def test_cancelling_interrupts_what_runs_and_leaves_the_rest(probe, patience):
     from nbbench.api import start
     from nbbench.arguments.schema import BenchmarkArguments

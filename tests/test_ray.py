@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import re
 import socket
@@ -16,9 +15,9 @@ import pytest
 
 import nbbench
 from nbbench import NbbenchError
-from nbbench.execution.ray_cluster.groups import groups_of
+from nbbench.execution.ray_cluster.demand import Demand
 from nbbench.history_database.search import history
-from nbbench.worker.case import Case, Status
+from nbbench.worker.case import Status
 from tests.conftest import wait_until
 
 ray = pytest.importorskip("ray")
@@ -140,7 +139,8 @@ def test_cancelled_it_keeps_what_was_measured_and_names_the_phase_of_what_runs(c
 
 
 def test_more_groups_than_ray_is_given_at_once_are_all_measured(cluster, monkeypatch):
-    monkeypatch.setattr("nbbench.execution.ray_cluster.cluster._groups_at_once", lambda *_: 2)
+    monkeypatch.setattr("nbbench.execution.ray_cluster.cluster._MIN_AT_ONCE", 2)
+    monkeypatch.setattr(Demand, "room", lambda *_: 1)
     report = nbbench.run(**arguments(7))
     assert report.speed.status.tolist() == ["ok"] * 7
 
@@ -181,14 +181,6 @@ def test_sixty_four_cases_take_little_more_than_the_ideal_time(cluster):
     print(f"64 cases of {spent / 64:.2f} s on {NODES} nodes: {taken:.1f} s, ideal {ideal:.1f}")
     assert {result.outcome.status for result in report.results} == {Status.OK}
     assert ideal / taken >= 0.9
-
-
-def test_cases_are_grouped_only_where_they_are_compared():
-    one = Case("probe", "m", {"model_type": "probe"}, "given", 1, 8)
-    other = dataclasses.replace(one, execution="graph")
-    larger = dataclasses.replace(one, batch_size=2)
-    assert groups_of([one, other, larger], compared=False) == [[one], [other], [larger]]
-    assert groups_of([one, other, larger], compared=True) == [[one, other], [larger]]
 
 
 def test_resumed_it_measures_what_no_node_has_measured(cluster, tmp_path, monkeypatch):

@@ -14,7 +14,7 @@ import time
 import pytest
 
 import nbbench
-from nbbench.execution.turn import device_name
+from nbbench.execution.turn import Turn, device_name
 from nbbench.machine.health import busy_sentence
 from nbbench.machine.machine import LoadWatch
 from nbbench.report.tables import caution
@@ -99,6 +99,16 @@ def test_devices_have_one_name_however_they_are_given(monkeypatch):
     assert device_name("cpu") == "cpu"
     monkeypatch.setattr("nbbench.execution.turn.visible_gpus", list)
     assert device_name("auto") == "cpu"
+
+
+def test_what_measures_on_no_device_of_this_machine_waits_for_none_of_them(tmp_path, monkeypatch):
+    monkeypatch.setattr("platformdirs.user_runtime_dir", lambda *_, **__: str(tmp_path))
+    monkeypatch.setattr("nbbench.execution.turn.visible_gpus", lambda: ["GPU-a"])
+    with Turn("cuda:0").taken(lambda: False, print):
+        assert (tmp_path / "gpu-GPU-a.lock").exists()
+    (tmp_path / "gpu-GPU-a.lock").unlink()
+    with Turn(None).taken(lambda: False, print):
+        assert not list(tmp_path.glob("*.lock"))
 
 
 def test_a_busy_machine_is_shown_when_it_begins_and_above_the_table(probe):

@@ -10,6 +10,8 @@ import pytest
 
 import nbbench
 from nbbench.api import start
+from nbbench.execution.supervise import Supervisor
+from nbbench.worker.case import Case, Status
 from tests.conftest import wait_until, wait_until_measuring
 
 pytestmark = pytest.mark.usefixtures("probe")
@@ -140,6 +142,49 @@ def test_the_server_stays_warm_and_goes_at_its_idle_limit(patience):
 
 def test_a_server_waits_for_its_first_case_however_short_its_idle_limit():
     assert probe_run({}, isolation="fork", idle_limit=1e-9).speed.status.tolist() == ["ok"]
+
+
+def test_a_server_that_cannot_be_replaced_is_a_row(monkeypatch):
+    """It goes at its idle limit as a case comes, and no other starts."""
+
+    class Gone:
+        alive, serves_many, introduces_itself, where = True, True, False, "here"
+
+        def __init__(self):
+            self.facts = {"framework": "probe"}  # it has served before
+
+        def begin_case(self):
+            pass
+
+        def send(self, request):
+            self.alive = False
+
+        def receive(self, timeout):
+            return None
+
+        def close(self):
+            pass
+
+    class Workers:
+        own_process = True
+
+        def __init__(self):
+            self.facts, self.given = {}, [Gone()]
+
+        def take(self):
+            if not self.given:
+                raise OSError(11, "Resource temporarily unavailable")
+            return self.given.pop()
+
+    def followed(visit):
+        outcome = yield from visit
+        yield outcome
+
+    case = Case("probe", "m", {}, "given", 1, 8)
+    visit = Supervisor(Workers(), 60.0, lambda: False).visit(case, 0, alone=True)
+    *_, outcome = followed(visit)
+    assert outcome.status is Status.ERROR
+    assert "cannot be started: Resource temporarily unavailable" in outcome.reason
 
 
 def test_a_killed_server_costs_one_row_and_is_replaced():

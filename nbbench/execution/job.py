@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import atexit
 import dataclasses
-import os
 import sys
 import threading
 import warnings
@@ -79,8 +78,7 @@ class Job:
         self._count = len(plan.cases)
         self._measure = measure
         elsewhere = plan.arguments.executor != "local"
-        device = f"cluster {os.getpid()}" if elsewhere else plan.arguments.device
-        self._turn = Turn(device, plan.arguments.wait)
+        self._turn = Turn(None if elsewhere else plan.arguments.device, plan.arguments.wait)
         self._is_elsewhere = elsewhere
         self._is_measured_here = plan.arguments.isolation == "none"
         self._recorder = Recorder(
@@ -174,8 +172,9 @@ class Job:
             self._break_off(error)
         finally:
             self.progress.finish()
-            if self._on_end is not None and self._failure is None:
-                self._guarded(partial(self._on_end, self._recorder.report()), "on_end")
+            on_end = self._on_end
+            if on_end is not None and self._failure is None:
+                self._guarded(lambda: on_end(self._recorder.report()), "on_end")
             _unfinished.discard(self)
             self._done.set()
 

@@ -148,16 +148,9 @@ class Supervisor:
         begin, self._building_since = time.monotonic(), None
         if self._failure is not None:  # trying again for every case would be of no use
             return self._failure
-        try:
-            worker = self._ready_worker()
-        except OSError as error:
-            self._failure = Outcome(
-                Status.ERROR,
-                f"the interpreter cannot be started: {error.strerror or error}; "
-                f"give environments the path of a python",
-                Phase.STARTING,
-            )
-            return self._failure
+        worker = self._worker_or_failure()
+        if isinstance(worker, Outcome):
+            return worker
         self._measured = None
         outcome = self._kept((yield from self._follow(request, worker)))
         worker = self._worker or worker
@@ -203,6 +196,19 @@ class Supervisor:
             self._worker = self._workers.take()
         return self._worker
 
+    def _worker_or_failure(self) -> Worker | Outcome:
+        """A worker, or what comes of every case whose interpreter cannot be started."""
+        try:
+            return self._ready_worker()
+        except OSError as error:
+            self._failure = Outcome(
+                Status.ERROR,
+                f"the interpreter cannot be started: {error.strerror or error}; "
+                f"give environments the path of a python",
+                Phase.STARTING,
+            )
+            return self._failure
+
     def _follow(self, request: OfOneCase, worker: Worker) -> Generator[Event, None, Outcome]:
         """Follow one case until it ends, is stopped, or takes too long; its outcome."""
         case, fresh, answered = request.case, not worker.facts, False
@@ -224,7 +230,10 @@ class Supervisor:
             except queue.Empty:
                 continue
             if event is None and not (fresh or answered):  # it went at its idle limit just now
-                return (yield from self._follow(request, self._ready_worker()))
+                another = self._worker_or_failure()
+                if isinstance(another, Outcome):
+                    return another
+                return (yield from self._follow(request, another))
             answered = True
             if event is None:
                 return _death(worker, phase)

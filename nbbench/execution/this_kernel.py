@@ -33,12 +33,19 @@ from .worker import Worker
 _STOP_GRACE_S = 2.0
 """Seconds that an interrupted case is waited for; it may be deep in a call of the framework's."""
 
+_NOT_ALONE = Outcome(
+    Status.ERROR,
+    "a case before it could not be stopped and still runs in this process, where it would be "
+    "measured beside it; restart the kernel, or leave isolation at its default",
+    Phase.STARTING,
+)
+
 
 class ThisKernel:
     """Runs cases here, each in a thread of its own.
 
     A case that is stopped is interrupted where Python can be; one that sits in a call of the
-    framework's goes on in its thread.
+    framework's goes on in its thread, and as long as it does no other is measured beside it.
     """
 
     where = "this process, where isolation none runs it"
@@ -58,7 +65,9 @@ class ThisKernel:
 
     def send(self, request: Request) -> None:
         """Begin a case."""
-        if not isinstance(request, StopCase):
+        if self._thread is not None and self._thread.is_alive():
+            self._events.put(CaseFinished(_NOT_ALONE))
+        elif not isinstance(request, StopCase):
             self._thread = threading.Thread(
                 target=_run,
                 args=(self._backend, request, self._events),

@@ -31,12 +31,12 @@ _one_at_a_time = threading.Lock()
 class Turn:
     """What a benchmark waits for: that no other runs in this process, nor on its device.
 
-    ``device`` is cpu, cuda, cuda:N or auto. With ``wait`` false it waits for those of this process
-    alone, and ``beside_another`` says whether another process measures on the device. ``on_wait``
-    is given what it waits for.
+    ``device`` is cpu, cuda, cuda:N or auto; None for one that measures on no device of this
+    machine. With ``wait`` false it waits for those of this process alone, and ``beside_another``
+    says whether another process measures on the device.
     """
 
-    def __init__(self, device: str = "cpu", wait: bool = True) -> None:
+    def __init__(self, device: str | None = "cpu", wait: bool = True) -> None:
         self._device, self._wait = device, wait
         self.beside_another = False
 
@@ -44,7 +44,10 @@ class Turn:
     def taken(
         self, cancelled: Callable[[], bool], on_wait: Callable[[str], None]
     ) -> Iterator[None]:
-        """Wait for the turn, and hold it; a run that is ``cancelled()`` needs none."""
+        """Wait for the turn, and hold it; a run that is ``cancelled()`` needs none.
+
+        ``on_wait`` is given what it waits for.
+        """
         if not _acquired_here(cancelled):
             yield
             return
@@ -58,21 +61,27 @@ class Turn:
     def _device_locked(
         self, cancelled: Callable[[], bool], on_wait: Callable[[str], None]
     ) -> Iterator[None]:
-        lock = _lock_of(self._device)
+        lock = None if self._device is None else _lock_of(self._device)
+        if lock is None or self._device is None:
+            yield
+            return
         try:
-            free = self._acquired(lock, cancelled, on_wait)
+            free = self._acquired(lock, device_name(self._device), cancelled, on_wait)
             self.beside_another = not (free or cancelled())
             yield
         finally:
-            if lock is not None:
-                lock.release()
+            lock.release()
 
     def _acquired(
-        self, lock: FileLock | None, cancelled: Callable[[], bool], on_wait: Callable[[str], None]
+        self,
+        lock: FileLock,
+        device: str,
+        cancelled: Callable[[], bool],
+        on_wait: Callable[[str], None],
     ) -> bool:
         """Whether no other process measures on the device, after waiting for it."""
         first = True
-        while lock is not None and not lock.is_locked:
+        while not lock.is_locked:
             try:
                 lock.acquire(timeout=0)
             except Timeout:
@@ -81,7 +90,7 @@ class Turn:
                 if first:
                     on_wait(
                         "waiting for another benchmark on this machine's "
-                        f"{device_name(self._device)}{_holder(lock)} (--no-wait measures beside it)"
+                        f"{device}{_holder(lock)} (--no-wait measures beside it)"
                     )
                 first = False
                 time.sleep(_LOOK_EVERY_S)

@@ -199,11 +199,18 @@ class WorkerProcess:
         descriptor = self._log.fileno()
         size = os.fstat(descriptor).st_size
         start = max(self._log_start, size - _LOG_TAIL_BYTES)
-        if sys.platform == "win32":
-            with open(self._log.name, "rb") as log:
-                log.seek(start)
-                return log.read().decode(errors="replace")
-        return os.pread(descriptor, size - start, start).decode(errors="replace")
+        return _read(descriptor, start, size).decode(errors="replace")
+
+
+def _read(descriptor: int, start: int, end: int) -> bytes:
+    """Bytes of a file that others go on writing to."""
+    if sys.platform != "win32":
+        return os.pread(descriptor, end - start, start)
+    os.lseek(descriptor, start, os.SEEK_SET)  # there they share the place, so it is put back
+    try:
+        return os.read(descriptor, end - start)
+    finally:
+        os.lseek(descriptor, 0, os.SEEK_END)
 
 
 def worker_environ(python: str) -> dict[str, str]:

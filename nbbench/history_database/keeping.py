@@ -124,7 +124,7 @@ class RunHistory:
 
     def _look_for_it(self) -> None:
         """Have all of this run wait once more where what was written is no longer there."""
-        if self._store.is_replaced():
+        if self._store.close_if_replaced():
             self._waiting = [*self._written, *self._waiting]
             self._written = []
             self._warn(

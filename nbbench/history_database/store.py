@@ -198,10 +198,11 @@ class HistoryStore:
             if stored is not None:
                 yield stored
 
-    def is_replaced(self) -> bool:
-        """Whether the database was deleted or renamed since it was opened; it is opened anew then.
+    def close_if_replaced(self) -> bool:
+        """Let go of a database that was deleted or renamed since it was opened; whether it was.
 
-        A process that goes on writing to a deleted file would lose what it writes.
+        What is asked of it next opens it anew: a process that goes on writing to a deleted file
+        would lose what it writes.
         """
         if self._connection is None or identity_of(self._file) == self.identity:
             return False

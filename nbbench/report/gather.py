@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import os
 import warnings
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from typing import Any
 from .._version import __version__
 from ..errors import ArgumentError, OutputError
 from ..machine.machine import MachineFacts
-from ..paths import as_path, read_text
+from ..paths import as_path
 from ..plan.result import Result
 from ..text import counted, one_line, quoted, shortened
 from .environment import EnvironmentKey, WorkerFacts, environment_key
@@ -104,14 +103,15 @@ def _check_no_loss(file: Path, *, is_listed: bool) -> None:
     )
 
 
-def _copies(files: Iterable[Path]) -> list[tuple[Path, Path]]:
-    """The files whose text another one has, too, each with the first of them."""
-    first: dict[str, Path] = {}
+def _copies(contents: Mapping[Path, Content]) -> list[tuple[Path, Path]]:
+    """The files that say the same as another one, each with the first of them."""
+    originals: list[Path] = []
     copies = []
-    for file in files:
-        text = hashlib.sha256(read_text(file).encode(errors="surrogatepass")).hexdigest()
-        original = first.setdefault(text, file)
-        if original != file:
+    for file, content in contents.items():
+        original = next((each for each in originals if contents[each] == content), None)
+        if original is None:
+            originals.append(file)
+        else:
             copies.append((file, original))
     return copies
 

@@ -64,12 +64,12 @@ class _Cluster:
         self._ray, self._plan = ray, plan
         self._job = ray.get_runtime_context().get_job_id()
         self._nodes: dict[str, str] = {}
-        self._demand = Demand.of(plan.arguments, ray.nodes())
+        nodes = ray.nodes()
+        self._demand = Demand.of(plan.arguments, nodes)
         self._task = self._demand.task(ray, measured_on_node)
         self._running: dict[Any, Group] = {}
         self._waiting: deque[Group] = deque()
-        self._at_once = _groups_at_once(ray, self._demand)
-        self._watch = NodeWatch(ray, self._demand, plan.arguments.timeout)
+        self._watch = NodeWatch(ray, self._demand, plan.arguments.timeout, nodes)
         self._looked_at = time.monotonic()
         self._is_lost = False
 
@@ -92,7 +92,7 @@ class _Cluster:
 
     def _measured(self, cancelled: Callable[[], bool]) -> Iterator[Event]:
         while self._running or self._waiting:
-            while self._waiting and len(self._running) < self._at_once:
+            while self._waiting and len(self._running) < self._at_once():
                 self._begin(self._waiting.popleft())
             if cancelled():
                 yield from self._cancelled()
@@ -106,6 +106,10 @@ class _Cluster:
             for stream in self._ready():
                 yield from self._received(stream)
             yield from self._silent()
+
+    def _at_once(self) -> int:
+        """How many groups Ray is given: twice what all nodes run, so that none waits for this."""
+        return max(_MIN_AT_ONCE, 2 * self._watch.room)
 
     def _check_connected(self) -> None:
         """Raise where Ray was shut down: what asks it for a task then ends this process."""
@@ -211,8 +215,9 @@ class _Cluster:
             self._begin(group)
             return
         reason = f"{loss.reason}, after {group.tries} tries on nodes of the cluster"
+        outcome = Outcome(loss.status, reason)
         for case in group.left:
-            yield CaseEnded(case, Outcome(loss.status, reason, node=group.node))
+            yield CaseEnded(case, group.outcome_without(case, outcome))
 
     def _silent(self) -> Iterator[Event]:
         """End the case of each node that has sent nothing for too long, and begin the rest anew."""
@@ -227,10 +232,9 @@ class _Cluster:
                 continue
             del self._running[stream]
             self._end_silent(stream, group.sender)
-            outcome = group.too_silent()
             case = group.current or group.left[0]
             group.ended.add(case)
-            yield CaseEnded(case, outcome)
+            yield CaseEnded(case, group.too_silent(case))
             if group.left:
                 group.tries -= 1
                 self._begin(group)
@@ -258,8 +262,7 @@ class _Cluster:
         self._end_all()
         for group in groups:
             for case in group.left:
-                known = group.measured.get(case)
-                yield CaseEnded(case, known or dataclasses.replace(outcome, node=group.node))
+                yield CaseEnded(case, group.outcome_without(case, outcome))
 
     def _end_all(self) -> None:
         """Interrupt every task, which ends its workers; one that does not end is ended."""
@@ -290,9 +293,3 @@ class _Cluster:
 
 _left_behind: list[Any] = []
 """Tasks of a Ray that was shut down: to let go of one while Ray ends would end this process."""
-
-
-def _groups_at_once(ray: Any, demand: Demand) -> int:
-    """How many groups Ray is given: more than it can run, and no more than each look is cheap."""
-    each = demand.amounts.get("CPU", 1.0)
-    return max(_MIN_AT_ONCE, 2 * int(ray.cluster_resources().get("CPU", 0.0) / each))

@@ -68,6 +68,14 @@ class Demand:
             and (self.accelerator is None or kind in has)
         )
 
+    def room(self, nodes: Sequence[Mapping[str, Any]]) -> int:
+        """How many times all nodes together have it."""
+        return sum(
+            min((int(node["Resources"][n] / a) for n, a in self.amounts.items()), default=1)
+            for node in nodes
+            if self.fits(node)
+        )
+
     def lack(self, nodes: Sequence[Mapping[str, Any]]) -> str:
         """What no node has, in a clause; empty where one has all of it."""
         alive = [node["Resources"] for node in nodes if node["Alive"]]

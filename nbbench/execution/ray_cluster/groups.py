@@ -60,32 +60,46 @@ class Group:
         """Follow an event of its cases."""
         self.makes_environment = isinstance(event, EnvironmentProgress)
         if isinstance(event, CaseEvent):
-            self.current = event.case
+            self.current = self._planned(event.case)
             if isinstance(event.event, PhaseChanged):
                 self.phase = event.event.phase
-            elif isinstance(event.event, CaseMeasured):
+            elif isinstance(event.event, CaseMeasured) and event.case in self.cases:
                 self.measured[event.case] = dataclasses.replace(event.event.outcome, node=self.node)
         elif isinstance(event, (CaseEnded, CaseVisited)):
             self.current, self.measured[event.case] = None, event.outcome
             if isinstance(event, CaseEnded):
                 self.ended.add(event.case)
 
-    def begin(self) -> None:
-        """Record that Ray has it to run."""
-        self.tries += 1
-        self.sender, self.silent_s, self.current = None, 0.0, None
+    def _planned(self, case: Case) -> Case:
+        """The case of this group that runs: a search for one runs others, of several sizes."""
+        if case in self.cases:
+            return case
+        searches = (each for each in self.left if each.searched and _is_tried_for(case, each))
+        return next(searches, (self.left or self.cases)[0])
 
-    def too_silent(self) -> Outcome:
+    def begin(self) -> None:
+        """Record that Ray has it to run, on a node that is yet to be known."""
+        self.tries += 1
+        self.node, self.sender, self.silent_s = "", None, 0.0
+        self.current, self.phase, self.makes_environment = None, Phase.STARTING, False
+
+    def outcome_without(self, case: Case, otherwise: Outcome) -> Outcome:
+        """What comes of a case that Ray or its node does not bring to an end.
+
+        It is what its visits have measured, if they have; a machine that dies is not its fault.
+        """
+        known = self.measured.get(case)
+        if known is None:
+            return dataclasses.replace(otherwise, node=self.node)
+        return dataclasses.replace(known, reason=known.reason or otherwise.reason)
+
+    def too_silent(self, case: Case) -> Outcome:
         """What comes of the case that runs on a node that sends nothing any more."""
-        case = self.current or self.left[0]
         reason = (
             f"{self.node} has sent nothing for {self.silent_s:.0f} s while {self.phase.doing}, and "
             f"its process was ended; look whether the node hangs"
         )
-        known = self.measured.get(case)
-        if known is not None:
-            return dataclasses.replace(known, reason=known.reason or reason)
-        return Outcome(Status.TIMEOUT, reason, self.phase, node=self.node)
+        return self.outcome_without(case, Outcome(Status.TIMEOUT, reason, self.phase))
 
     def cancelled(self, case: Case) -> Outcome:
         """What comes of a case that has not ended, now that all is cancelled."""
@@ -94,3 +108,10 @@ class Group:
         if case != self.current:
             return Outcome.skipped()
         return dataclasses.replace(cancelled_while(self.phase), node=self.node)
+
+
+def _is_tried_for(case: Case, planned: Case) -> bool:
+    """Whether a case is a size that the search for a planned one may try."""
+    return all(
+        axis.value(case) == axis.value(planned) for axis in AXES if axis.name != planned.searched
+    )

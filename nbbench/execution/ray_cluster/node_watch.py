@@ -5,9 +5,8 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import suppress
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, TypeAlias
 
 from ...errors import NbbenchError
 from ..events import Notice
@@ -27,22 +26,29 @@ MAX_STEP_S = 1.0
 _NO_ROOM_S = 15.0
 """Seconds after which a notice says that nodes are in use."""
 
+_Answer: TypeAlias = tuple[list[Any], bool | None] | None
+"""The nodes, and whether more may come by themselves; None where Ray could not say."""
+
 
 class NodeWatch:
     """Whether the cluster has a node that can run cases, looked at from time to time.
 
-    ``problem`` says that none has come for too long, or that the head is gone that would know.
+    ``problem`` says that none has come for too long, or that the head is gone that would know;
+    ``room`` how many groups of cases its nodes can run at a time.
     """
 
-    def __init__(self, ray: Any, demand: Demand, timeout: float) -> None:
+    def __init__(
+        self, ray: Any, demand: Demand, timeout: float, nodes: Sequence[Mapping[str, Any]]
+    ) -> None:
         self.problem = ""
         self.has_head = True
+        self.room = demand.room(nodes)
         self._ray, self._demand, self._timeout = ray, demand, timeout
         self._begun = self._looked = self._passed = time.monotonic()
-        self._answers: queue.Queue[tuple[list[Any], bool | None]] | None = None
+        self._answers: queue.Queue[_Answer] | None = None
         self._unanswered_s = 0.0
         self._lacks_since: float | None = None
-        self._has_run = False
+        self._has_run = self._has_said_in_use = False
 
     def check_at_start(self) -> None:
         """Raise `NbbenchError` if no node has what cases ask for, and none will come."""
@@ -60,7 +66,7 @@ class NodeWatch:
                 self._ask()
             return
         try:
-            nodes, grows = self._answers.get_nowait()
+            answer = self._answers.get_nowait()
         except queue.Empty:
             self._unanswered_s += step
             if self._unanswered_s > _HEAD_S:
@@ -68,21 +74,25 @@ class NodeWatch:
                 self.problem = f"the head of the cluster has not answered for {_HEAD_S:g} s"
             return
         self._answers, self._looked, self._unanswered_s = None, now, 0.0
-        yield from self._judge(nodes, grows, now)
+        if answer is not None:
+            yield from self._judge(*answer, now)
 
     def _ask(self) -> None:
         """Ask for the nodes in a thread: Ray waits for a head that is gone, for good."""
-        answers: queue.Queue[tuple[list[Any], bool | None]] = queue.Queue()
+        answers: queue.Queue[_Answer] = queue.Queue()
         self._answers = answers
 
         def ask() -> None:
-            with suppress(Exception):  # Ray was shut down meanwhile
+            try:
                 nodes = of_ray(self._ray, "nodes")()
                 answers.put((nodes, may_grow(self._ray)))
+            except Exception:  # it is asked again; silence alone means that it is gone
+                answers.put(None)
 
         threading.Thread(target=ask, daemon=True, name="nbbench-ray-nodes").start()
 
     def _judge(self, nodes: list[Any], grows: bool | None, now: float) -> Iterator[Notice]:
+        self.room = self._demand.room(nodes)
         lack = self._demand.lack(nodes)
         if lack and self._lacks_since is None:
             self._lacks_since = now
@@ -93,6 +103,7 @@ class NodeWatch:
                 self.problem = f"{lack}, and none has come within {limit:g} s"
         else:
             self._lacks_since = None
-        if not (self._has_run or lack) and now - self._begun > _NO_ROOM_S:
-            self._has_run = True  # once is enough
+        says_in_use = not (self._has_run or self._has_said_in_use or lack)
+        if says_in_use and now - self._begun > _NO_ROOM_S:
+            self._has_said_in_use = True
             yield Notice(f"nodes that have {self._demand} are in use; cases wait until one is free")
