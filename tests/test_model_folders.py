@@ -10,6 +10,7 @@ import nbbench
 from nbbench.plan.models import find_model
 from nbbench.worker.backends.torch import TorchBackend
 from nbbench.worker.case import Case
+from nbbench.worker.messages import RunCase
 from nbbench.worker.run_case import run_case
 from tests.conftest import TINY_BERT
 
@@ -185,7 +186,7 @@ def run_once(name, **fields):
         framework="pytorch", model="here", config=found.config, config_source=found.source,
         source=found.path, device="cpu", max_time=0.1, batch_size=2, sequence_length=4, **fields,
     )  # fmt: skip
-    return run_case(backend, case, lambda event: None)
+    return run_case(backend, RunCase(case), lambda event: None)
 
 
 def test_an_adapter_names_the_package_that_it_needs(adapter, monkeypatch):

@@ -14,6 +14,7 @@ from nbbench.cli import main
 from nbbench.plan.models import find_model
 from nbbench.worker.backends.torch import TorchBackend
 from nbbench.worker.case import Case
+from nbbench.worker.messages import RunCase
 from nbbench.worker.run_case import run_case
 
 NET = """
@@ -96,7 +97,7 @@ def in_this_process(model, **fields):
     built = []
     build = backend.build
     backend.build = lambda *given: built.append(build(*given)) or built[-1]
-    return run_case(backend, case, lambda event: None), built
+    return run_case(backend, RunCase(case), lambda event: None), built
 
 
 def test_a_file_and_a_function_are_measured_in_both_modes_and_never_run_here(folder):

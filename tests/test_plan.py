@@ -21,6 +21,7 @@ from nbbench.report.predictions import Predictions, any_unfit
 from nbbench.worker import run_case
 from nbbench.worker.backends.torch_model import TorchModel
 from nbbench.worker.case import Case
+from nbbench.worker.messages import RunCase
 from nbbench.worker.predict_case import expected_seconds
 from nbbench.worker.prediction import ANY_S, CallCount
 from tests.conftest import TINY_BERT
@@ -184,14 +185,14 @@ def test_what_was_counted_decides(backend, monkeypatch, operations, there):
     count = CallCount(0, operations=operations, flops=0, moved=0, read=0)
     monkeypatch.setattr(run_case, "_counted", lambda model, call: count)
     case = Case("pytorch", "m", TINY_BERT, "given", 2, 8, device="cpu", max_time=0.05)
-    outcome = run_case.run_case(backend, case, lambda event: None, predict_s=1.0)
+    outcome = run_case.run_case(backend, RunCase(case, predict_s=1.0), lambda event: None)
     assert (outcome.prediction is not None) == there
 
 
 def test_a_run_says_what_its_prediction_assumes(backend):
     case = Case("pytorch", "m", TINY_BERT, "given", 2, 8, device="cpu", max_time=0.05)
     case = replace(case, execution="torchscript")
-    outcome = run_case.run_case(backend, case, lambda event: None, predict_s=ANY_S)
+    outcome = run_case.run_case(backend, RunCase(case, predict_s=ANY_S), lambda event: None)
     assert outcome.reason.endswith("predicted as executed eagerly, not as torchscript")
     assert outcome.count is None
     assert outcome.prediction is not None
@@ -203,7 +204,7 @@ def test_counting_loses_no_case(backend, monkeypatch):
 
     monkeypatch.setattr(TorchModel, "count", fail)
     case = Case("pytorch", "m", TINY_BERT, "given", 2, 8, device="cpu", max_time=0.05)
-    outcome = run_case.run_case(backend, case, lambda event: None)
+    outcome = run_case.run_case(backend, RunCase(case), lambda event: None)
     assert (outcome.status.value, outcome.count) == ("ok", None)
 
 

@@ -16,6 +16,7 @@ from nbbench.plan.row_lengths import RowLengths
 from nbbench.worker.backends.torch import TorchBackend
 from nbbench.worker.case import Case
 from nbbench.worker.inputs.padding import spread
+from nbbench.worker.messages import RunCase
 from nbbench.worker.run_case import run_case
 from tests.conftest import TINY_BERT
 
@@ -45,7 +46,7 @@ def built(config, **fields):
     models = []
     build = backend.build
     backend.build = lambda *given: models.append(build(*given)) or models[-1]
-    return run_case(backend, case, lambda event: None), models[-1]
+    return run_case(backend, RunCase(case), lambda event: None), models[-1]
 
 
 def test_padded_tokens_have_a_mask_of_zero_the_padding_id_and_no_label():

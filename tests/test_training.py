@@ -112,13 +112,14 @@ WATCHED = """
 import json, sys
 from nbbench.worker.backends.torch import TorchBackend
 from nbbench.worker.case import Case
+from nbbench.worker.messages import RunCase
 from nbbench.worker.run_case import run_case
 
 backend = TorchBackend()
 backend.load()
 case = Case("pytorch", "x", json.loads(sys.argv[1]), "given", 4, 64, mode="training", device="cpu",
             max_time=1.0)
-outcome = run_case(backend, case, lambda event: print(event, flush=True))
+outcome = run_case(backend, RunCase(case), lambda event: print(event, flush=True))
 memory = outcome.memory
 print(json.dumps([memory.peak, memory.baseline, memory.weights, memory.gradients]))
 """

@@ -139,10 +139,7 @@ def _run(backend_file: BackendFile, request: OfOneCase, events: queue.Queue[Even
         elif isinstance(request, MeasureCeilings):
             outcome = measure_ceilings(backend, request.case, request.dtype, events.put)
         else:
-            outcome = run_case(
-                backend, request.case, events.put, request.round, request.alone,
-                predict_s=request.predict_s, available=request.available, trial=request.trial,
-            )  # fmt: skip
+            outcome = run_case(backend, request, events.put)
     except BaseException as error:  # an interrupt that came when the case itself was over
         outcome = Outcome(Status.ERROR, f"{type(error).__name__}: {error}")
     events.put(ready())  # a case may set threads, which stay set in this process

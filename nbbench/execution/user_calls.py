@@ -16,7 +16,7 @@ from ..errors import NbbenchError
 from ..frameworks import backend_names, find_backend
 from ..machine.gpus import GpuFacts, describe_gpu
 from ..worker.case import Case, Outcome, Status
-from ..worker.messages import DeviceOpened, Event, WorkerFailed
+from ..worker.messages import DeviceOpened, Event, RunCase, WorkerFailed
 
 if TYPE_CHECKING:
     from ..worker.backend import Backend, Device, Model
@@ -62,7 +62,9 @@ class UserCalls:
         """Measure a call as one of the case's; raises `CallFailed` if the call fails."""
         from ..worker.run_case import run_case
 
-        outcome = run_case(_BackendOfACall(self._backend(case), call), case, self._on_event)
+        outcome = run_case(
+            _BackendOfACall(self._backend(case), call), RunCase(case), self._on_event
+        )
         if outcome.status is Status.CANCELLED:
             raise KeyboardInterrupt
         if outcome.status is not Status.OK:

@@ -12,7 +12,7 @@ from typing import Any, Optional, cast
 
 from . import nvml
 from .backend import COMPILED, Backend, Compiles, Device, Generates, Model, Unsupported
-from .case import Case, Outcome, Phase, Status
+from .case import Outcome, Phase, Status
 from .energy_counters import energy_of_calls
 from .failures import less_of, outcome_of_error
 from .line_trace import trace_lines
@@ -47,36 +47,19 @@ _COUNTED_PART = 0.5
 _MEMORY_CALLS, _TRIAL_CALLS = 3, 2
 
 
-def run_case(
-    backend: Backend,
-    case: Case,
-    emit: Callable[[Event], None],
-    round_number: int = 0,
-    alone: bool = True,
-    compiled_folder: str = "",
-    predict_s: float = 0.0,
-    available: Optional[int] = None,
-    trial: bool = False,
-) -> Outcome:
-    """Visit one case in this process; every failure comes back as an outcome.
+def run_case(backend: Backend, request: RunCase, emit: Callable[[Event], None]) -> Outcome:
+    """Visit one case in this process, as `RunCase` has it; a failure comes back as an outcome.
 
-    ``emit`` gets the phases and the progress of sampling. ``round_number`` counts the case's visits
-    from 0; one that is ``alone`` samples until it is precise. What is compiled is kept in
-    ``compiled_folder``, if there is one, and found there by later visits. What the case holds is
-    predicted, too, where that is expected to take ``predict_s`` at most. On the CPU nothing is run
-    of a case that surely needs more than the bytes ``available``. A ``trial`` is for the memory
-    alone, in few calls.
+    ``emit`` gets the phases and the progress of sampling.
     """
     keep_compiled_in = getattr(backend, "keep_compiled_in", None)
-    if compiled_folder and keep_compiled_in is not None:
-        keep_compiled_in(compiled_folder)
-    visit = _Visit(
-        backend, case, emit, round_number, alone, bool(compiled_folder), available, trial
-    )
+    if request.compiled_folder and keep_compiled_in is not None:
+        keep_compiled_in(request.compiled_folder)
+    visit = _Visit(backend, request, emit)
     try:
-        if case.parallel != "none":
-            return _in_ranks(backend, RunCase(case, round_number, alone, trial=trial), emit)
-        return visit.predicted(visit.measured(), predict_s)
+        if request.case.parallel != "none":
+            return _in_ranks(backend, request, emit)
+        return visit.predicted(visit.measured())
     except BaseException as error:  # a KeyboardInterrupt too: who cancels waits for no outcome
         return visit.failed(error)
 
@@ -97,24 +80,18 @@ def _in_ranks(backend: Backend, request: RunCase, emit: Callable[[Event], None])
 class _Visit:
     """One visit on its way: what it is in, and what is known of the case by now."""
 
-    def __init__(
-        self,
-        backend: Backend,
-        case: Case,
-        emit: Callable[[Event], None],
-        round_number: int,
-        alone: bool,
-        has_folder: bool,
-        available: Optional[int],
-        trial: bool,
-    ) -> None:
+    def __init__(self, backend: Backend, request: RunCase, emit: Callable[[Event], None]) -> None:
         self.phase = Phase.IMPORTING
-        self._backend, self._case, self._emit = backend, case, emit
-        self._round, self._alone, self._has_folder = round_number, alone, has_folder
-        self._available, self._trial = available, trial
+        self._backend, self._request, self._emit = backend, request, emit
+        self._case = request.case
         self._known: dict[str, Any] = {}
         self._note = ""
         self._loading: Optional[int] = None
+
+    @property
+    def _is_first(self) -> bool:
+        """Whether it is the case's first visit; later ones are for the time alone."""
+        return self._request.round == 0
 
     def measured(self) -> Outcome:
         """Build the model, and measure what the case asks for; raises whatever goes wrong."""
@@ -140,12 +117,12 @@ class _Visit:
         timing, memory, lines = None, None, None
         if case.speed:
             timing, memory = self._time(device, model, call, build_s)
-        if self._round == 0:  # later visits are for the time alone
+        if self._is_first:
             if case.memory and memory is None:
                 self._enter(Phase.MEMORY)
-                calls = _TRIAL_CALLS if self._trial else _MEMORY_CALLS
+                calls = _TRIAL_CALLS if self._request.trial else _MEMORY_CALLS
                 memory = memory_of_calls(device, model, call, calls)
-            if case.mode in ("training", "generation") and not self._trial:
+            if case.mode in ("training", "generation") and not self._request.trial:
                 self._enter(Phase.MEMORY)
                 memory, timing = with_phases(case, device, model, memory, timing)
             if case.energy:
@@ -155,7 +132,7 @@ class _Visit:
                     device.gpu_uuid, call, device.stopwatch, call_s
                 )
             quick = timing is None or timing.median_s < _COUNTED_PART * case.max_time
-            if case.memory and quick and not self._trial:
+            if case.memory and quick and not self._request.trial:
                 self._enter(Phase.MEMORY)
                 self._known["count"] = counted = _counted(model, call)
                 if counted is not None:
@@ -171,10 +148,11 @@ class _Visit:
             Status.OK, self._note, timing=timing, memory=memory, lines=lines, **self._known
         )
 
-    def predicted(self, outcome: Outcome, predict_s: float) -> Outcome:
-        """The outcome with what is predicted of its case, where that takes no longer than so."""
+    def predicted(self, outcome: Outcome) -> Outcome:
+        """The outcome with what is predicted of its case, where that takes not too long."""
+        predict_s = self._request.predict_s
         predict = getattr(self._backend, "predict", None)
-        if self._round or not predict_s or predict is None:
+        if not self._is_first or not predict_s or predict is None:
             return outcome
         if expected_seconds(self._case, outcome.count) > predict_s:
             return outcome
@@ -205,14 +183,14 @@ class _Visit:
         known["device"] = device.name
         if device.gpu_uuid is not None:
             self._emit(DeviceOpened(device.gpu_uuid))
-        if device.name == "cpu" and self._available is not None and self._round == 0:
-            self._refuse_what_cannot_fit(self._available)
+        if device.name == "cpu" and self._request.available is not None and self._is_first:
+            self._refuse_what_cannot_fit(self._request.available)
         if case.memory_limit is not None:
             if device.name == "cpu":
                 check_before_model(case.memory_limit)
             limit_memory(device, case.memory_limit)
         device.memory.before_model()
-        watched = case.memory and self._round == 0 and device.memory.peak_costs_nothing
+        watched = case.memory and self._is_first and device.memory.peak_costs_nothing
         if watched:
             device.memory.start()
         begin = time.perf_counter()
@@ -273,12 +251,12 @@ class _Visit:
         warm_call_s = first_call_s
         if model.execution in COMPILED:  # whose first calls say nothing of the others
             warm_call_s = self._compiled_call_s(device, model, call)
-            if self._round == 0:  # what later visits find compiled takes none of the case's time
+            if self._is_first:  # what later visits find compiled takes none of the case's time
                 begin = time.perf_counter() - warm_call_s
         # three visits that cost so much would take longer than the case may, unless the code that
         # this one has compiled is found by the others
         costs_much = build_s + first_call_s > case.max_time / MIN_VISITS
-        alone = self._alone or (costs_much and not self._keeps_compiled(model))
+        alone = self._request.alone or (costs_much and not self._keeps_compiled(model))
         with_memory = case.memory and device.memory.peak_costs_nothing
         if with_memory:
             device.memory.start()
@@ -304,7 +282,7 @@ class _Visit:
             references=tuple(reference.times) if reference is not None else (),
             first_call_s=first_call_s,
             calls_s=time.perf_counter() - begin,
-            round=self._round,
+            round=self._request.round,
             peak=None if memory is None else memory.peak,
             alone=alone,
             gpu_before=gpu_before,
@@ -332,11 +310,11 @@ class _Visit:
         """Whether the first call has compiled all, or found what a visit before it had."""
         if model.execution not in COMPILED:
             return ""
-        return "warm" if self._keeps_compiled(model) and self._round else "cold"
+        return "warm" if self._keeps_compiled(model) and not self._is_first else "cold"
 
     def _keeps_compiled(self, model: Model) -> bool:
         """Whether later visits find what this one has compiled."""
-        return self._has_folder and bool(getattr(model, "keeps_compiled", False))
+        return bool(self._request.compiled_folder) and bool(getattr(model, "keeps_compiled", False))
 
     def _sample(
         self,

@@ -256,10 +256,7 @@ def _outcome(backend: Backend, request: OfOneCase, events: BinaryIO) -> Outcome:
         return predict_case(backend, request.case, emit)
     if isinstance(request, MeasureCeilings):
         return measure_ceilings(backend, request.case, request.dtype, emit)
-    return run_case(
-        backend, request.case, emit, request.round, request.alone, request.compiled_folder,
-        request.predict_s, request.available, request.trial,
-    )  # fmt: skip
+    return run_case(backend, request, emit)
 
 
 def _exit_at_end_of_stdin() -> None:

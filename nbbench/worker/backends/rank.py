@@ -26,11 +26,11 @@ _NO_LIMIT = timedelta(days=7)
 class Rank:
     """What this process does of a case, step by step.
 
-    ``own`` is the case as this process runs it, and ``case`` that of all ranks.
+    ``case`` is that of all ranks, and ``own`` this process's share of it.
     """
 
     def __init__(self, torch: Any, backend: Backend, own: Case, case: Case, number: int) -> None:
-        self._torch, self.backend, self._case, self._all = torch, backend, own, case
+        self._torch, self.backend, self._own, self._whole = torch, backend, own, case
         self._number = number
         self.phase = Phase.IMPORTING
         self.device: Any = None
@@ -43,12 +43,12 @@ class Rank:
 
     def join(self) -> None:
         """Meet the other ranks."""
-        distributed, device = self._torch.distributed, self._case.device
+        distributed, device = self._torch.distributed, self._own.device
         backend = "gloo"
         if device != "cpu":
             if self._number >= self._torch.cuda.device_count():
                 raise Unsupported(
-                    f"{self._all.ranks} ranks want a GPU each, and PyTorch sees "
+                    f"{self._whole.ranks} ranks want a GPU each, and PyTorch sees "
                     f"{self._torch.cuda.device_count()}; give fewer ranks, or device cpu"
                 )
             self._torch.cuda.set_device(device)
@@ -75,8 +75,8 @@ class Rank:
 
     def open(self) -> None:
         """Open the device."""
-        self.backend.import_model(self._case)
-        self.device = self.backend.open(self._case)
+        self.backend.import_model(self._own)
+        self.device = self.backend.open(self._own)
 
     def limit_memory(self, size: int) -> None:
         """Have this rank's device, or the system, refuse what goes beyond a size in bytes."""
@@ -88,9 +88,9 @@ class Rank:
 
     def build(self) -> None:
         """Build the model, and divide it."""
-        self.model = self.backend.build(self._case, self.device)
-        divide = divide_weights if self._all.parallel == "tensor" else divide_batch
-        self.model.run_as(lambda module: divide(self._torch, module, self._all, self._case.device))
+        self.model = self.backend.build(self._own, self.device)
+        divide = divide_weights if self._whole.parallel == "tensor" else divide_batch
+        self.model.run_as(lambda module: divide(self._torch, module, self._whole, self._own.device))
 
     def after_model(self) -> None:
         """Take the weights' memory."""
@@ -135,7 +135,7 @@ class Rank:
     def stop_memory(self) -> list[MemoryProfile]:
         """The memory of all ranks, in order."""
         parameters = None if self.model is None else self.model.parameter_bytes
-        profiles: list[Any] = [None] * self._all.ranks
+        profiles: list[Any] = [None] * self._whole.ranks
         self._torch.distributed.all_gather_object(
             profiles, self.device.memory.stop(parameters), group=self._control
         )

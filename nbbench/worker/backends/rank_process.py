@@ -16,9 +16,9 @@ from ..case import Case, Outcome, Phase, Status
 from ..failures import outcome_of_error
 from ..guard import die_with_parent
 from ..load import load_backend
-from ..messages import Event, Request, WorkerFailed, decode, encode
+from ..messages import Event, Request, RunCase, WorkerFailed, decode, encode
 from ..run_case import run_case
-from .leading_rank import LeadingBackend
+from .first_rank import FirstRankBackend
 from .rank import Rank
 from .torch_ranks import report_outcome
 
@@ -27,7 +27,7 @@ _CONNECT_S = 60
 
 def main() -> None:
     """Be the rank that the launcher's variables name, and report what came of it."""
-    _end_with_the_leader()
+    _end_with_the_launcher()
     settings = json.loads(sys.argv[1])
     if settings["device"] == "cpu":  # else Transformers would divide the model among GPUs
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
@@ -35,7 +35,7 @@ def main() -> None:
         os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
     import torch
 
-    rank = int(os.environ["RANK"])
+    number = int(os.environ["RANK"])
     store = torch.distributed.TCPStore(
         "127.0.0.1", settings["port"], is_master=False, timeout=timedelta(seconds=_CONNECT_S)
     )
@@ -46,20 +46,20 @@ def main() -> None:
         outcome = Outcome(backend.status, backend.reason, Phase.IMPORTING, detail=backend.detail)
     else:
         request = decode(store.get("request").rstrip(b"\n"), Request)
-        outcome = _run(torch, store, rank, backend, request)
-    report_outcome(store, rank, outcome)
+        outcome = _run(torch, store, number, backend, request)
+    report_outcome(store, number, outcome)
     sys.stderr.flush()
     os._exit(0 if outcome.status is Status.OK else 1)
 
 
-def _end_with_the_leader() -> None:
+def _end_with_the_launcher() -> None:
     """Be ended when the process is gone that has started this one."""
     if sys.platform == "linux":
         die_with_parent()
-    leader = os.getppid()
+    launcher = os.getppid()
 
     def watch() -> None:
-        while os.getppid() == leader:
+        while os.getppid() == launcher:
             time.sleep(1)
         os._exit(1)
 
@@ -77,7 +77,7 @@ def _run(torch: Any, store: Any, number: int, backend: Backend, request: Any) ->
             return rank.follow()
     except BaseException as error:
         return outcome_of_error(backend, own, rank.phase, error)
-    leading = LeadingBackend(rank)
+    first = FirstRankBackend(rank)
     count = 0
 
     def emit(event: Event) -> None:
@@ -86,11 +86,12 @@ def _run(torch: Any, store: Any, number: int, backend: Backend, request: Any) ->
         store.set(f"event/{count}", encode(event))
         count += 1
 
-    outcome = run_case(leading, own, emit, request.round, request.alone, trial=request.trial)
+    share = RunCase(own, request.round, request.alone, trial=request.trial)
+    outcome = run_case(first, share, emit)
     if outcome.status is Status.OK:
         rank.together("end")
         if outcome.memory is not None:
-            memory = replace(outcome.memory, per_rank=leading.peaks)
+            memory = replace(outcome.memory, per_rank=first.peaks)
             outcome = replace(outcome, memory=memory)
     return outcome
 

@@ -1,8 +1,8 @@
 """One model in several processes (ranks): PyTorch's elastic launcher starts them.
 
-The process of the case's visit leads. It starts the ranks, passes on what the first of them
-reports, and says which rank it was that failed. It and the ranks speak through a store of PyTorch's
-on the loopback device, so nothing is left on disk.
+The process of the case's visit is the launcher. It starts the ranks, passes on what the first of
+them reports, and says which rank it was that failed. It and the ranks speak through a store of
+PyTorch's on the loopback device, so nothing is left on disk.
 """
 
 from __future__ import annotations
@@ -184,9 +184,8 @@ def _failed(
 ) -> Outcome:
     """What comes of a case some of whose ranks have failed: the cause, not what it led to.
 
-    A rank that is gone without a report is the cause of whatever the others report, who have lost
-    it; else the one is that failed first. Those that the launcher has ended are no cause: it has
-    them behind the one for which it ended them.
+    The cause is a rank that died without a report, as others fail since they have lost it; else the
+    rank that reported first. It is never one that PyTorch's launcher has ended because of another.
     """
     first = next(iter(failures))
     codes = {rank: failures[rank].exitcode if rank in failures else 0 for rank in range(case.ranks)}
@@ -226,7 +225,7 @@ def _sum(counts: list[Optional[int]]) -> Optional[int]:
     return sum(known) if len(known) == len(counts) else None
 
 
-def report_outcome(store: Any, rank: int, outcome: Outcome) -> None:
-    """Have the leader know what a rank came to; called in the rank."""
-    store.set(f"order/{rank}", str(store.add("ended", 1)))
-    store.set(f"outcome/{rank}", encode(CaseFinished(outcome)))
+def report_outcome(store: Any, number: int, outcome: Outcome) -> None:
+    """Tell the launcher what a rank came to; called in the rank."""
+    store.set(f"order/{number}", str(store.add("ended", 1)))
+    store.set(f"outcome/{number}", encode(CaseFinished(outcome)))

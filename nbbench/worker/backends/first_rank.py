@@ -23,7 +23,7 @@ class _Part:
         raise RuntimeError("a call of several ranks is made by their stopwatch alone")
 
 
-class LeadingBackend:
+class FirstRankBackend:
     """A backend that builds the model in all ranks."""
 
     def __init__(self, rank: Rank) -> None:
