@@ -28,8 +28,8 @@ _HOMES = {
     "close_workers": "execution.fork_server",
     "form": "notebook.form",
     "gather": "report.gather",
-    "History": "history_database.search",
-    "history": "history_database.search",
+    "History": "history_database.query",
+    "history": "history_database.query",
     "latest": "execution.job",
     "Predictions": "report.predictions",
     "predict": "api",
@@ -54,8 +54,8 @@ if _typing.TYPE_CHECKING:
     from .execution.job import Job as Job
     from .execution.job import cancel as cancel
     from .execution.job import latest as latest
-    from .history_database.search import History as History
-    from .history_database.search import history as history
+    from .history_database.query import History as History
+    from .history_database.query import history as history
     from .notebook.form import form as form
     from .plan.catalogue import catalogue as catalogue
     from .plan.result import Result as Result

@@ -27,9 +27,9 @@ def folder(tmp_path, monkeypatch):
 
 def ended(store, case, worker):
     """What a history finds of a case that has ended; None if nothing."""
-    return next((stored.result for stored in store.ended(case, worker)), None)
+    return next((candidate.result for candidate in store.ended(case, worker)), None)
 
 
 def begun(store, case, worker):
     """What a history finds of the visits of a case that has not ended; None if nothing."""
-    return next((stored.result for stored in store.begun(case, worker)), None)
+    return next((candidate.result for candidate in store.visits_so_far(case, worker)), None)

@@ -23,7 +23,7 @@ from nbbench.execution.progress import Progress
 from nbbench.history_database.database import history_file, open_history
 from nbbench.history_database.exchange import export_history, import_history
 from nbbench.history_database.prune import prune_history
-from nbbench.history_database.search import history, moment_of
+from nbbench.history_database.query import history, moment_of
 from nbbench.history_database.store import HistoryStore, machine_hash
 from nbbench.machine.machine import describe_machine
 from nbbench.plan.result import Result

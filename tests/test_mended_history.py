@@ -21,7 +21,7 @@ from nbbench.history_database import exchange, keeping
 from nbbench.history_database.database import open_history
 from nbbench.history_database.exchange import export_history, import_history
 from nbbench.history_database.prune import prune_damaged, prune_history
-from nbbench.history_database.search import history, moment_of
+from nbbench.history_database.query import history, moment_of
 from nbbench.history_database.store import HistoryStore
 from nbbench.history_database.tables import APPLICATION_ID
 from nbbench.machine.machine import describe_machine

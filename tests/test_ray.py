@@ -16,7 +16,7 @@ import pytest
 import nbbench
 from nbbench import NbbenchError
 from nbbench.execution.ray_cluster.demand import Demand
-from nbbench.history_database.search import history
+from nbbench.history_database.query import history
 from nbbench.worker.case import Status
 from tests.conftest import wait_until
 

@@ -13,7 +13,7 @@ import pytest
 import nbbench
 from nbbench.history_database.exchange import export_history, import_history
 from nbbench.history_database.prune import prune_history
-from nbbench.history_database.search import history
+from nbbench.history_database.query import history
 from nbbench.history_database.store import HistoryStore, may_pass
 from nbbench.machine.machine import describe_machine
 from nbbench.plan.code_digest import MAX_FILES

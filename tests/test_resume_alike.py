@@ -12,9 +12,9 @@ import pytest
 
 import nbbench
 from nbbench.execution.resume import EarlierRuns
-from nbbench.history_database.search import history
+from nbbench.history_database.candidates import without_ceilings
+from nbbench.history_database.query import history
 from nbbench.history_database.store import HistoryStore, read_result
-from nbbench.history_database.stored import without_ceilings
 from nbbench.machine.machine import describe_machine
 from nbbench.plan.code_digest import MAX_FILES
 from nbbench.plan.result import Result
@@ -106,7 +106,7 @@ def store(file):
 def found(file, *cases):
     earlier = EarlierRuns(file, (), cases)
     try:
-        results = [earlier.find(case, WORKER, forks=True) for case in cases]
+        results = [earlier.find(case, WORKER, own_process=True) for case in cases]
     finally:
         earlier.close()
     return [None if each is None else len(each.outcome.timing.visits) for each in results]
@@ -188,10 +188,10 @@ def test_what_two_runs_were_asked_for_adds_up(file):
     both = EarlierRuns(file, ("ceilings", "prediction"), [a])
     for extra in ("ceilings", "prediction"):
         each = HistoryStore(file, describe_machine(), extras=[extra])
-        assert both.find(a, WORKER, forks=True) is None
+        assert both.find(a, WORKER, own_process=True) is None
         each.add(Result(a, missing), WORKER)
         each.close()
-    assert both.find(a, WORKER, forks=True) is not None  # what one lacks the other has
+    assert both.find(a, WORKER, own_process=True) is not None  # what one lacks the other has
     both.close()
 
 
@@ -201,7 +201,7 @@ def test_ceilings_that_a_run_does_not_ask_for_are_not_taken_over(file, store):
     store.add(Result(a, replace(Outcome(Status.OK), ceilings=ceilings)), WORKER)
     for extras in ((), ("ceilings",)):
         earlier = EarlierRuns(file, extras, [a])
-        result = earlier.find(a, WORKER, forks=True)
+        result = earlier.find(a, WORKER, own_process=True)
         assert (result.outcome.ceilings is None) == (not extras)
         earlier.close()
 

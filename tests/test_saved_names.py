@@ -12,7 +12,7 @@ import pytest
 import nbbench
 from nbbench.cli import main
 from nbbench.history_database.exchange import export_history
-from nbbench.history_database.search import history
+from nbbench.history_database.query import history
 from nbbench.plan.reasons import without_code, without_paths
 from nbbench.plan.saved_names import saved_names
 from tests.kept_history import file

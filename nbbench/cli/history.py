@@ -13,7 +13,7 @@ from ..history_database.database import needed_history_file
 from ..history_database.exchange import export_history, import_history
 from ..history_database.filters import varying
 from ..history_database.prune import prune_damaged, prune_history
-from ..history_database.search import history, moment_of
+from ..history_database.query import history, moment_of
 from ..paths import as_path, special_kind
 from ..report.layout import Table, fit
 from ..report.tables import axis_texts, table_lines

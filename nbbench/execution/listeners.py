@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Protocol
 
 from ..history_database.database import history_file
-from ..history_database.keeping import RunHistory
+from ..history_database.run_history import RunHistory
 from ..machine.health import busy_sentence
 from ..machine.machine import LoadWatch, MachineFacts
 from ..paths import as_path

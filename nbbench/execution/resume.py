@@ -10,11 +10,11 @@ from typing import Any
 from ..arguments.schema import BenchmarkArguments
 from ..errors import OutputError
 from ..history_database.alike import model_key
+from ..history_database.candidates import Candidate, without_ceilings
 from ..history_database.columns import EXTRAS
 from ..history_database.connection import SWITCH
 from ..history_database.database import history_file, warn_twice
 from ..history_database.store import HistoryStore
-from ..history_database.stored import Stored, without_ceilings
 from ..machine.machine import describe_machine
 from ..plan.code_digest import MAX_BYTES, MAX_ENTRIES, MAX_FILES, UNKNOWN
 from ..plan.result import Result
@@ -37,8 +37,8 @@ _BUSY_S = 5.0
 class EarlierRuns:
     """What earlier runs have measured, as far as the history can be read: the rest is measured.
 
-    ``cases`` are those of the run: what was measured of one of their models under its own label is
-    left for that. Nothing serves two cases.
+    A row of the history serves one case at most. One that is kept under the label of another of
+    this run's ``cases`` is left for that.
     """
 
     def __init__(self, file: Path, extras: Collection[str], cases: Iterable[Case] = ()) -> None:
@@ -55,65 +55,71 @@ class EarlierRuns:
         )
         self._is_lost = False
 
-    def find(self, case: Case, worker: WorkerFacts, *, forks: bool) -> Result | None:
+    def find(self, case: Case, worker: WorkerFacts, *, own_process: bool) -> Result | None:
         """What became of the same case here, or what its visits have measured so far.
 
-        None if nothing, nothing that can be read, or nothing that no other case of this run has:
-        cases of several models may be alike. ``forks`` is that of `is_measured`.
+        None if there is nothing, it cannot be read, or another case of this run has taken it.
+        ``own_process`` says whether visits are processes of their own.
         """
-        return self._taken(case, lambda: self._of_case(case, worker), forks)
+        return self._taken(case, lambda: self._of_case(case, worker), own_process)
 
-    def find_on_nodes(self, case: Case, *, forks: bool) -> Result | None:
+    def find_on_nodes(self, case: Case, *, own_process: bool) -> Result | None:
         """What became of the same case on any node; None if nothing that can be read."""
-        return self._taken(case, lambda: self._on_nodes(case), forks)
+        return self._taken(case, lambda: self._on_nodes(case), own_process)
 
-    def _of_case(self, case: Case, worker: WorkerFacts) -> Iterator[Stored]:
+    def _of_case(self, case: Case, worker: WorkerFacts) -> Iterator[Candidate]:
         yield from self._store.ended(case, worker)
         if not case.searched:
-            yield from self._store.begun(case, worker)
+            yield from self._store.visits_so_far(case, worker)
 
-    def _on_nodes(self, case: Case) -> Iterator[Stored]:
+    def _on_nodes(self, case: Case) -> Iterator[Candidate]:
         return (each for each in self._store.ended(case, None) if each.result.outcome.node)
 
     def _taken(
-        self, case: Case, find: Callable[[], Iterator[Stored]], forks: bool
+        self, case: Case, find: Callable[[], Iterator[Candidate]], own_process: bool
     ) -> Result | None:
         """What serves a case best, which serves no other case from then on."""
         if self._is_lost:
             return None
         self._notice_unknown(case)
         try:
-            stored = self._best(case, find(), forks)
+            candidate = self._best(case, find(), own_process)
         except OutputError as error:
             self._is_lost = True
             self._notices.append(f"{error}; what it has is measured again")
             return None
-        if stored is None:
+        if candidate is None:
             return None
-        if is_whole(case, stored.result, forks=forks) or not case.searched:
-            self._rows.add(stored.row)
-            self._samples |= stored.samples
-        result = stored.result
+        if is_whole(case, candidate.result, own_process=own_process) or not case.searched:
+            self._rows.add(candidate.row)
+            self._samples |= candidate.samples
+        result = candidate.result
         if "ceilings" in self._extras:
             return result
         return replace(result, outcome=without_ceilings(result.outcome))
 
-    def _best(self, case: Case, found: Iterator[Stored], forks: bool) -> Stored | None:
+    def _best(self, case: Case, found: Iterator[Candidate], own_process: bool) -> Candidate | None:
         """What is whole, of the same label if it can be; else what has the most visits."""
-        own, of_others = list[Stored](), list[Stored]()
+        own, of_others = list[Candidate](), list[Candidate]()
         label = case.saved_as or case.model
-        for stored in found:
-            is_own = stored.label == label
-            if stored.row in self._rows or stored.samples & self._samples:
+        for candidate in found:
+            is_own = candidate.label == label
+            if candidate.row in self._rows or candidate.samples & self._samples:
                 continue
-            if not is_own and (model_key(case), stored.label) in self._models:
+            if not is_own and (model_key(case), candidate.label) in self._models:
                 continue
-            if is_own and is_whole(case, stored.result, forks=forks):
-                return stored
-            (own if is_own else of_others).append(stored)
+            if is_own and is_whole(case, candidate.result, own_process=own_process):
+                return candidate
+            (own if is_own else of_others).append(candidate)
         for each in (own, of_others):
-            whole = (stored for stored in each if is_whole(case, stored.result, forks=forks))
-            best = next(whole, None) or max(each, key=lambda stored: stored.visits, default=None)
+            whole = (
+                candidate
+                for candidate in each
+                if is_whole(case, candidate.result, own_process=own_process)
+            )
+            best = next(whole, None) or max(
+                each, key=lambda candidate: candidate.visits, default=None
+            )
             if best is not None:
                 return best
         return None
@@ -143,10 +149,10 @@ class EarlierRuns:
             yield Notice(self._notices.pop(0))
 
 
-def is_whole(case: Case, result: Result, *, forks: bool) -> bool:
+def is_whole(case: Case, result: Result, *, own_process: bool) -> bool:
     """Whether a result is all that a case comes to, which may be one whose size is searched."""
     sized = found_case(case, result.case) if case.searched else case
-    return is_measured(sized, result.outcome, forks=forks)
+    return is_measured(sized, result.outcome, own_process=own_process)
 
 
 def extras_of(arguments: BenchmarkArguments) -> frozenset[str]:
@@ -175,30 +181,30 @@ def run_missing(
 
     A case was measured before if it is the same in all that changes a result, with the same
     versions and settings on the same machine, and has the extras that are asked for. One that timed
-    out, crashed or was cancelled then is measured again. ``run`` gets as ``begun`` what visits have
-    measured of cases that did not come to their end.
+    out, crashed or was cancelled then is measured again. ``run`` gets as ``so_far`` what visits
+    have measured of cases that did not come to their end.
     """
-    missing, begun = list[Case](), dict[Case, Outcome]()
+    missing, so_far = list[Case](), dict[Case, Outcome]()
     try:
         for case in cases:
             supervisor = supervisors[case.framework, case.environment]
             worker = supervisor.introduced()
             found = None
             if worker is not None and not cancelled():
-                found = earlier.find(case, worker, forks=supervisor.forks)
+                found = earlier.find(case, worker, own_process=supervisor.own_process)
             if worker is None or found is None:
                 missing.append(case)
-            elif is_measured(case, found.outcome, forks=supervisor.forks):
+            elif is_measured(case, found.outcome, own_process=supervisor.own_process):
                 yield CaseEnded(case, found.outcome, worker, is_old=True)
             else:
                 missing.append(case)
                 if not _has_compiled(found.outcome):
-                    begun[case] = found.outcome
+                    so_far[case] = found.outcome
                     yield CaseVisited(case, found.outcome, worker)
     finally:
         earlier.close()
     yield from earlier.notices()
-    yield from run(missing, supervisors, cancelled, begun=begun)
+    yield from run(missing, supervisors, cancelled, so_far=so_far)
 
 
 def _has_compiled(outcome: Outcome) -> bool:
@@ -221,10 +227,10 @@ def run_unsearched(
         for case in cases:
             supervisor = supervisors[case.framework, case.environment]
             worker = supervisor.introduced() if case.searched else None
-            forks, found = supervisor.forks, None
+            own_process, found = supervisor.own_process, None
             if worker is not None and not cancelled():
-                found = earlier.find(case, worker, forks=forks)
-            if found is None or not is_whole(case, found, forks=forks):
+                found = earlier.find(case, worker, own_process=own_process)
+            if found is None or not is_whole(case, found, own_process=own_process):
                 left.append(case)
                 continue
             sized = found_case(case, found.case)

@@ -50,11 +50,11 @@ class _Visited:
     before: int = 0
 
     @classmethod
-    def of(cls, case: Case, supervisor: Supervisor, begun: Outcome | None) -> _Visited:
+    def of(cls, case: Case, supervisor: Supervisor, so_far: Outcome | None) -> _Visited:
         """A case, with what its visits have measured in an earlier run that did not end."""
-        if begun is None:
+        if so_far is None:
             return cls(case, supervisor)
-        made = cls(case, supervisor, [begun], begun)
+        made = cls(case, supervisor, [so_far], so_far)
         made.before = len(made.visits)
         return made
 
@@ -67,7 +67,7 @@ class _Visited:
     @property
     def alone(self) -> bool:
         """Whether one visit is all that it gets."""
-        return _is_alone(self.case, self.supervisor.forks)
+        return _is_alone(self.case, self.supervisor.own_process)
 
     @property
     def is_precise(self) -> bool:
@@ -128,7 +128,7 @@ def run_rounds(
     predict_s: float = 0.0,
     ceilings: bool = False,
     skip_larger: bool = False,
-    begun: Mapping[Case, Outcome] = MappingProxyType({}),
+    so_far: Mapping[Case, Outcome] = MappingProxyType({}),
 ) -> Iterator[Event]:
     """Yield the events of every visit, and the end of every case.
 
@@ -137,10 +137,10 @@ def run_rounds(
     visited end with what was measured, and the others as ``skipped``. Cases that can be predicted
     in ``predict_s`` are, and with ``ceilings`` what their devices can do is measured, too. With
     ``skip_larger`` cases are not begun that are larger than one that ran out of memory, and else
-    the same. ``begun`` has what visits of an earlier run have measured, which others follow.
+    the same. ``so_far`` has what visits of an earlier run have measured, which others follow.
     """
     known = [
-        _Visited.of(case, supervisors[case.framework, case.environment], begun.get(case))
+        _Visited.of(case, supervisors[case.framework, case.environment], so_far.get(case))
         for case in cases
     ]
     active, levels = list(known), read_levels()
@@ -213,18 +213,18 @@ def _visit(
     return outcome
 
 
-def is_measured(case: Case, outcome: Outcome, *, forks: bool) -> bool:
+def is_measured(case: Case, outcome: Outcome, *, own_process: bool) -> bool:
     """Whether an outcome is all that a run comes to, rather than what it had until it was ended.
 
-    ``forks`` says whether visits are processes of their own.
+    ``own_process`` says whether visits are processes of their own.
     """
-    if outcome.status is not Status.OK or _is_alone(case, forks):
+    if outcome.status is not Status.OK or _is_alone(case, own_process):
         return True
     return _is_exhausted(case, outcome) or _is_precise(case, outcome)
 
 
-def _is_alone(case: Case, forks: bool) -> bool:
-    return case.rounds == 1 or not case.speed or not forks
+def _is_alone(case: Case, own_process: bool) -> bool:
+    return case.rounds == 1 or not case.speed or not own_process
 
 
 def _is_precise(case: Case, merged: Outcome | None) -> bool:

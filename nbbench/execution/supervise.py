@@ -46,7 +46,7 @@ class Supervisor:
     """Runs the visits of cases of one framework in one interpreter.
 
     ``timeout`` is in seconds, for one phase of a visit; once ``cancelled()`` is true the running
-    one ends as ``cancelled``. ``forks`` says whether visits are processes of their own;
+    one ends as ``cancelled``. ``own_process`` says whether visits are processes of their own;
     ``processor`` names the machine's. Visits of a case keep what they compile in a folder of the
     case's own in ``compiled``.
     """
@@ -59,7 +59,7 @@ class Supervisor:
         processor: str = "",
         compiled: Path | None = None,
     ) -> None:
-        self.forks = workers.own_process
+        self.own_process = workers.own_process
         self.processor = processor
         self._workers = workers
         self._timeout = timeout
@@ -187,7 +187,7 @@ class Supervisor:
 
     def _folder_of(self, case: Case) -> str:
         """Where visits of this case keep what they compile; the user's own process has its own."""
-        if self._compiled is None or not self.forks:
+        if self._compiled is None or not self.own_process:
             return ""
         return str(self._compiled / case.key)
 

@@ -50,6 +50,10 @@ def visits_key(alike: str, label: str) -> str:
     return f"{alike}/{label}"
 
 
+LABEL_OF_VISITS = "substr(key, nullif(instr(key, '/'), 0) + 1)"
+"""In SQL, the label in such a key; NULL where there is none."""
+
+
 def visits_alike(case: Case) -> tuple[str, list[str]]:
     """The condition of visits so far that are of the same case, and its values."""
     key = alike_key(case)

@@ -188,7 +188,7 @@ def import_history(database: Path, file: Path) -> int:
     """Add the cases of an exported file that are not known yet; how many.
 
     Lines that are damaged are named in warnings, and the others added. Raises `OutputError` for a
-    file that is no export, or of which nothing can be read; once more imported, it adds what is
+    file that is no export, or of which nothing can be read; imported again, it adds what is
     missing.
     """
     use_history(database, lambda connection: None)  # before anything of the file is read

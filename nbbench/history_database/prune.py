@@ -11,7 +11,7 @@ from pathlib import Path
 from .database import use_history
 from .exchange import EXPORTED, entry_of
 from .kept_case import chunks
-from .search import seconds_of
+from .query import seconds_of
 from .tables import transaction
 
 

@@ -23,12 +23,12 @@ from ..report.environment import WorkerFacts
 from ..report.saved_json import result_line, result_of
 from ..text import error_text
 from ..worker.case import Case, Outcome, Status
-from .alike import alike_key, rows_alike, visits_alike, visits_key
+from .alike import LABEL_OF_VISITS, alike_key, rows_alike, visits_alike, visits_key
+from .candidates import Candidate, CandidateRow, own_first, with_extras
 from .columns import KINDS, values_of
 from .connection import BUSY_S, SQLITE_ERRORS, failed, identity_of, is_damage
 from .damage import mend
 from .database import open_history, open_to_read, warn_of_damage
-from .stored import Row, Stored, own_first, with_extras
 from .tables import transaction
 
 _INSERT = (
@@ -139,12 +139,12 @@ class HistoryStore:
         )  # fmt: skip
         self._use(lambda connection: connection.execute(_INSERT_VISITS, values), "written")
 
-    def ended(self, case: Case, worker: WorkerFacts | None) -> Iterator[Stored]:
+    def ended(self, case: Case, worker: WorkerFacts | None) -> Iterator[Candidate]:
         """What became of the same case with the same versions on this machine.
 
         Without a ``worker`` on any node of a cluster. The case's own label comes first, and the
-        latest; what ended so that it may end otherwise ends what counts. A case of which a size is
-        searched is found as a whole: the result has the case that was found for it.
+        latest; nothing older counts than what may end otherwise the next time (a timeout, a crash).
+        A search for a size is found as a whole: the result has the case that was found by it.
         """
         alike, values = rows_alike(case)
         statement = (
@@ -165,16 +165,16 @@ class HistoryStore:
             values[-1:] = [*self._measured_in(worker), label]
         return self._answers(case, statement, values)
 
-    def begun(self, case: Case, worker: WorkerFacts) -> Iterator[Stored]:
+    def visits_so_far(self, case: Case, worker: WorkerFacts) -> Iterator[Candidate]:
         """What visits have measured of the same case that has not ended, its own label first."""
         alike, values = visits_alike(case)
         statement = (
-            "SELECT key, substr(key, nullif(instr(key, '/'), 0) + 1), extras, content"
+            f"SELECT key, {LABEL_OF_VISITS}, extras, content"
             f" FROM begun_cases WHERE {alike} AND {_MEASURED_IN} ORDER BY kept DESC"
         )
         return self._answers(case, statement, [*values, *self._measured_in(worker)])
 
-    def _answers(self, case: Case, statement: str, values: Sequence[Any]) -> Iterator[Stored]:
+    def _answers(self, case: Case, statement: str, values: Sequence[Any]) -> Iterator[Candidate]:
         """The results that answer for a case, until one that may end otherwise by now.
 
         What a search has found is no other case's. What lacks an extra that no other row has is
@@ -184,7 +184,7 @@ class HistoryStore:
             lambda connection: connection.execute(statement, values).fetchall(), "read"
         )
         rows = [
-            Row(str(row), label, extras, content, self._readable)
+            CandidateRow(str(row), label, extras, content, self._readable)
             for row, label, extras, content in found
         ]
         for row in own_first(rows, _saved_label(case)):
@@ -194,9 +194,9 @@ class HistoryStore:
                 continue
             if may_pass(row.result.outcome):
                 return
-            stored = with_extras(row, rows, self._extras)
-            if stored is not None:
-                yield stored
+            candidate = with_extras(row, rows, self._extras)
+            if candidate is not None:
+                yield candidate
 
     def close_if_replaced(self) -> bool:
         """Let go of a database that was deleted or renamed since it was opened; whether it was.

@@ -22,19 +22,19 @@ _ASSIGNMENT = re.compile(r"(\w+)\s*=(?!=)")
 
 @dataclass(frozen=True)
 class Suggestions:
-    """What may follow: whole texts for the ``begun`` one that is left of the cursor.
+    """What may follow: whole texts for the ``typed`` one that is left of the cursor.
 
     ``files`` says whether names of files fit as well, ``alone`` whether nothing else does.
     """
 
-    begun: str
+    typed: str
     texts: list[str]
     files: bool = False
     alone: bool = True
 
     def after(self, token: str) -> list[str]:
-        """The suggestions as replacements of ``token``, what IPython takes for begun."""
-        cut = len(self.begun) - len(token) if self.begun.endswith(token) else 0
+        """The suggestions as replacements of ``token``, what IPython takes for typed."""
+        cut = len(self.typed) - len(token) if self.typed.endswith(token) else 0
         return [text[max(cut, 0) :] for text in self.texts]
 
 
@@ -61,30 +61,30 @@ def _on_line(text: str) -> Suggestions:
     from .magic_flags import magic_parser
 
     parser = magic_parser()
-    begun = re.split(r"[\s\"']", text)[-1]
-    argv = _split(text[: len(text) - len(begun)])
+    typed = re.split(r"[\s\"']", text)[-1]
+    argv = _split(text[: len(text) - len(typed)])
     options: dict[str, Any] = parser._option_string_actions
-    flag, equals, _ = begun.partition("=")
+    flag, equals, _ = typed.partition("=")
     if equals and flag in options:
-        return _begins_with(begun, [f"{flag}={found}" for found in _values(options[flag].dest)])
-    if begun.startswith("-"):
-        return _begins_with(begun, sorted(_not_given(options, argv)))
+        return _begins_with(typed, [f"{flag}={found}" for found in _values(options[flag].dest)])
+    if typed.startswith("-"):
+        return _begins_with(typed, sorted(_not_given(options, argv)))
     action = _open_option(options, argv)
     if action is None:
         given = {word.lower() for word in argv}
         models = [name for name in _models() if name.lower() not in given]
-        return _begins_with(begun, models, files=True)
+        return _begins_with(typed, models, files=True)
     if action.dest == "baseline":
         given_texts = [word for word in argv if not word.startswith("-")]
-        return _begins_with(begun, _distinct([*_values("baseline"), *given_texts]))
+        return _begins_with(typed, _distinct([*_values("baseline"), *given_texts]))
     if action.dest == "best":
-        return _begins_with(begun, NAMES)
+        return _begins_with(typed, NAMES)
     if action.dest == "within":
         limits = [f"{name}=" for name in LIMITS if not any(w.startswith(f"{name}=") for w in argv)]
-        return _begins_with(begun, limits)
+        return _begins_with(typed, limits)
     if action.dest in ("against", "environments"):
-        return _begins_with(begun, _values(action.dest), files=True)
-    return _begins_with(begun, [value for value in _values(action.dest) if value not in argv])
+        return _begins_with(typed, _values(action.dest), files=True)
+    return _begins_with(typed, [value for value in _values(action.dest) if value not in argv])
 
 
 def _split(text: str) -> list[str]:
@@ -130,9 +130,9 @@ def _in_body(head: str, text: str) -> Suggestions | None:
         return None
     quote = _open_quote(value)
     if quote is not None:
-        begun = value[quote + 1 :]
+        typed = value[quote + 1 :]
         texts = [found for found in _values(name) if f'"{found}"' not in value.replace("'", '"')]
-        return _begins_with(begun, texts, files=name in ("models", "environments"))
+        return _begins_with(typed, texts, files=name in ("models", "environments"))
     word = re.split(r"[\s,\[\](){}=]", value)[-1]
     if is_switch(name):
         return _begins_with(word, ["True", "False"], alone=False)
@@ -157,7 +157,7 @@ def _is_open(text: str) -> bool:
 
 
 def _is_over(value: str) -> bool:
-    """Whether what was assigned has ended, and another statement has begun."""
+    """Whether what was assigned has ended, and another statement has typed."""
     head, newline, _ = value.rpartition("\n")
     return bool(newline) and not _is_open(head)
 
@@ -174,11 +174,11 @@ def _open_quote(value: str) -> int | None:
 
 
 def _begins_with(
-    begun: str, texts: Iterable[str], *, files: bool = False, alone: bool = True
+    typed: str, texts: Iterable[str], *, files: bool = False, alone: bool = True
 ) -> Suggestions:
-    """Those of the texts that begin as ``begun`` does, in whichever case."""
-    found = [text for text in texts if text.lower().startswith(begun.lower())]
-    return Suggestions(begun, found, files, alone)
+    """Those of the texts that begin as ``typed`` does, in whichever case."""
+    found = [text for text in texts if text.lower().startswith(typed.lower())]
+    return Suggestions(typed, found, files, alone)
 
 
 def _values(name: str) -> list[str]:

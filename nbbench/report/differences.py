@@ -32,10 +32,10 @@ ways to run each."""
 class Differences:
     """What differs, case by case.
 
-    ``title`` names what is compared with what. ``notes`` are what has to be known first, such as
-    environments that differ; ``unmatched`` the labels of cases that stand on one side alone.
-    ``of_models`` are sentences on names that several models have.
-    ``mean`` is the geometric mean of all ratios with its interval, None for fewer than two.
+    ``title`` names what is compared with what, and ``each`` has one `Difference` a compared case.
+    ``notes`` are what has to be known first, such as environments that differ; ``unmatched`` the
+    labels of cases that stand on one side alone; ``varying`` the names of the axes in which cases
+    differ; ``of_models`` sentences on names that several models have.
     """
 
     title: str
@@ -171,7 +171,8 @@ def usual_differences(results: Sequence[Result], baseline: str | None) -> Differ
         known = differences_from(results, baseline)
         return known if known is not None and known.is_known else None
     ways = _ways_that_vary(results)
-    for by in ("device_name", *(ways if len(ways) == 1 else [""] if ways else []), "model"):
+    of_ways = ways if len(ways) == 1 else [""] if ways else []  # several: each with the first
+    for by in ("device_name", *of_ways, "model"):
         with suppress(ArgumentError):
             found = compare_by(results, by, None if by else FIRST)
             if found.is_known:

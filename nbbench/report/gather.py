@@ -48,9 +48,10 @@ def gather(*paths: str | Path | Iterable[str | Path]) -> Report:
 
 
 def gather_files(paths: Sequence[str | Path], outputs: Iterable[str | Path]) -> Report:
-    """`gather`, and ``outputs`` are files that will be written: what is gathered is never lost.
+    """`gather`, before ``outputs`` are written: nothing that is gathered is lost by that.
 
-    One that lies in a folder, and is a gathered report itself, is passed over.
+    Raises `ArgumentError` for an output that is itself to be gathered; one that lies in a folder
+    that is given, and is a gathered report, is passed over instead.
     """
     if not paths:
         raise ArgumentError("nothing was given to gather; give files that save wrote, or folders")

@@ -155,17 +155,17 @@ def sample(
     precision: float,
     max_time: float,
     fewest: int = MIN_SAMPLES,
-    begun: Sequence[float] = (),
+    warm_samples: Sequence[float] = (),
     reference: Optional[Reference] = None,
     report: Callable[[SamplingProgress], None] = lambda _: None,
 ) -> list[float]:
     """Seconds per call, sampled until the median is known to ``precision``.
 
-    Goes on from the samples that were ``begun`` with. Stops at the first look at which the
+    Goes on from ``warm_samples``, those of the warm-up. Stops at the first look at which the
     interval is narrow enough, when another sample would end after ``max_time`` seconds even if it
     were the shortest so far, or at 1000 samples, but never before ``fewest`` samples.
     """
-    samples = list(begun)
+    samples = list(warm_samples)
     shortest = min(samples, default=math.inf)
     upcoming = order_statistics.looks(fewest)
     look_at = next(upcoming)
@@ -236,12 +236,12 @@ def sample_visit(
     *,
     samples: int,
     calls_per_sample: int,
-    begun: Sequence[float] = (),
+    warm_samples: Sequence[float] = (),
     reference: Optional[Reference] = None,
     report: Callable[[SamplingProgress], None] = lambda _: None,
 ) -> list[float]:
     """Seconds per call, so many samples of them, with the reference kernel timed in between."""
-    taken = list(begun)
+    taken = list(warm_samples)
     reported_at = time.perf_counter()
     with quiet_collector() as collect:
         while len(taken) < samples:

@@ -338,7 +338,7 @@ class _Visit:
                 precision=case.precision,
                 max_time=case.max_time - spent_s,
                 fewest=case.min_samples,
-                begun=warm.samples,
+                warm_samples=warm.samples,
                 reference=reference,
                 report=self._emit,
             )
@@ -348,7 +348,7 @@ class _Visit:
             device.stopwatch,
             samples=samples_per_visit(build_s + spent_s, sample_s, case.max_time),
             calls_per_sample=calls_per_sample,
-            begun=warm.samples,
+            warm_samples=warm.samples,
             reference=reference,
             report=self._emit,
         )

@@ -148,9 +148,9 @@ class _Cluster:
 
     def _measured_before(self, earlier: EarlierRuns, case: Case) -> CaseEnded | None:
         """The end of a case that any node has measured wholly; None if none has."""
-        forks = self._plan.arguments.isolation != "none"
-        result = earlier.find_on_nodes(case, forks=forks)
-        if result is None or not is_whole(case, result, forks=forks):
+        own_process = self._plan.arguments.isolation != "none"
+        result = earlier.find_on_nodes(case, own_process=own_process)
+        if result is None or not is_whole(case, result, own_process=own_process):
             return None
         found = found_case(case, result.case) if case.searched else None
         return CaseEnded(case, result.outcome, is_old=True, found=found)

@@ -17,7 +17,7 @@ _OF_SEARCHES = ("; found by ", "; even batch ", "; tried for the best ")
 
 
 @dataclass(frozen=True)
-class Stored:
+class Candidate:
     """What a row has of a case; ``row`` tells it from every other."""
 
     row: str
@@ -40,7 +40,7 @@ class Stored:
         )
 
 
-class Row:
+class CandidateRow:
     """A row as it was read; what is in it is read when it is asked for."""
 
     def __init__(
@@ -67,7 +67,9 @@ class Row:
         return extra in self._extras or getattr(result.outcome, extra) is not None
 
 
-def with_extras(row: Row, rows: Sequence[Row], asked: Collection[str]) -> Stored | None:
+def with_extras(
+    row: CandidateRow, rows: Sequence[CandidateRow], asked: Collection[str]
+) -> Candidate | None:
     """What a row has, and of the extras asked for what others of the same case have.
 
     None where one is in none of them, though it might be.
@@ -85,7 +87,7 @@ def with_extras(row: Row, rows: Sequence[Row], asked: Collection[str]) -> Stored
             why = _why_no_ceilings(other.result.outcome)
             given["reason"] = "; ".join(filter(None, [outcome.reason, why]))
         outcome = replace(outcome, **given)
-    return Stored(row.row, row.label, replace(result, outcome=outcome))
+    return Candidate(row.row, row.label, replace(result, outcome=outcome))
 
 
 def without_ceilings(outcome: Outcome) -> Outcome:
@@ -105,7 +107,7 @@ def _why_no_ceilings(outcome: Outcome) -> str:
     return begin + why
 
 
-def own_first(rows: Sequence[Row], label: str) -> Iterator[Row]:
+def own_first(rows: Sequence[CandidateRow], label: str) -> Iterator[CandidateRow]:
     """The rows in order, those of a label before the others."""
     yield from (row for row in rows if row.label == label)
     yield from (row for row in rows if row.label != label)
