@@ -49,7 +49,7 @@ class ModelNotFound(NbbenchError, LookupError):
 
 
 class OutputError(NbbenchError, OSError):
-    """A report cannot be written to a path, or read from one."""
+    """A report or the history cannot be read from a file or written to it, or is switched off."""
 
 
 def _shown(message: str) -> str:

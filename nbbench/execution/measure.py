@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import replace
 from functools import partial
-from itertools import groupby, repeat
+from itertools import groupby
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -67,7 +67,7 @@ def _carry_out(plan: Plan, cancelled: Callable[[], bool], run: Run) -> Iterator[
             try:
                 environment = yield from prepare(plan.interpreters[key], *key, cancelled)
             except (NbbenchError, BuildCancelled) as error:
-                for case, outcome in zip(cases, _unprepared(error), strict=False):
+                for case, outcome in zip(cases, _unprepared(error, len(cases)), strict=True):
                     yield CaseEnded(case, outcome)
                 continue
             workers = workers_for(plan.arguments, key[0], environment)
@@ -108,10 +108,10 @@ def workers_for(arguments: BenchmarkArguments, framework: str, environment: Envi
     return ForkServers(environment.python, backend, arguments.idle_limit, facts)
 
 
-def _unprepared(error: Exception) -> Iterator[Outcome]:
-    """What becomes of the cases whose environment is not to be had."""
-    if isinstance(error, BuildCancelled):
-        reason = "cancelled while its environment was made"
-        yield Outcome(Status.CANCELLED, reason, Phase.PREPARING)
-        yield from repeat(Outcome.skipped())
-    yield from repeat(Outcome(Status.ERROR, str(error), Phase.PREPARING))
+def _unprepared(error: Exception, count: int) -> list[Outcome]:
+    """What becomes of so many cases whose environment is not to be had."""
+    if not isinstance(error, BuildCancelled):
+        return [Outcome(Status.ERROR, str(error), Phase.PREPARING)] * count
+    reason = "cancelled while its environment was made"
+    first = Outcome(Status.CANCELLED, reason, Phase.PREPARING)
+    return [first, *[Outcome.skipped()] * (count - 1)][:count]

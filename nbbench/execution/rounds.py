@@ -183,15 +183,18 @@ def _unsure(known: Sequence[_Visited], baseline: str | None) -> set[Case]:
 
 def _visit(
     visited: _Visited,
-    number: int,
+    round_number: int,
     levels: Mapping[str, float],
     by_itself: bool,
     predict_s: float,
     ceilings: CeilingsOfRun | None,
     cancelled: Callable[[], bool],
 ) -> Generator[Event, None, Outcome]:
-    """One visit of a case, and its end if that was the last; ``by_itself``: nothing is compared."""
-    case, number = visited.case, visited.before + number
+    """One visit of a case, and its end if that was the last; ``by_itself``: nothing is compared.
+
+    Its number counts the visits of an earlier run, too, which the first round then follows.
+    """
+    case, number = visited.case, visited.before + round_number
     if cancelled():
         yield visited.end(Outcome.skipped())
         return Outcome.skipped()

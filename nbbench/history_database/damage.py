@@ -64,9 +64,9 @@ def mend(file: Path, error: Exception, warn: Callable[[str], None]) -> None:
             aside = _set_aside(file)
             with closing(connect(file)) as connection:
                 saved = _salvage(connection, aside)
+    except OutputError:
+        raise
     except OSError as problem:  # its lock's included
-        if isinstance(problem, OutputError):
-            raise
         reason = problem.strerror or problem
         raise OutputError(
             f"the history {quoted(str(file), 300)} is damaged ({error}) and cannot be set aside: "

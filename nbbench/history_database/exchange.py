@@ -201,9 +201,9 @@ def import_history(database: Path, file: Path) -> int:
             while batch := list(islice(cases, _BATCH)):
                 good += len(batch)
                 added += _add_all(database, batch, bad)
+    except OutputError:
+        raise
     except OSError as error:
-        if isinstance(error, OutputError):
-            raise
         reason = error.strerror or error
         raise OutputError(f"{quoted(str(file))} cannot be read: {reason}") from None
     except _UNREADABLE as error:

@@ -68,10 +68,13 @@ def gather_files(paths: Sequence[str | Path], outputs: Iterable[str | Path]) -> 
                 passed.append(path)
             else:
                 contents[path] = as_saved(content)  # an older one may have paths
-        except (OutputError, OSError) as error:
-            reason = f"{quoted(str(path), 300)} cannot be read: {error.strerror}"
-            reason = str(error) if isinstance(error, OutputError) else reason
-            warnings.warn(f"{reason}; it is not gathered", stacklevel=3)
+        except OutputError as error:  # read_content's, which has the file's name
+            warnings.warn(f"{error}; it is not gathered", stacklevel=3)
+        except OSError as error:
+            name = quoted(str(path), 300)
+            warnings.warn(
+                f"{name} cannot be read: {error.strerror}; it is not gathered", stacklevel=3
+            )
     if passed:
         warnings.warn(_passed_over(passed), stacklevel=3)
     for copy, original in _copies(contents):

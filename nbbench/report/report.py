@@ -52,7 +52,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _FORMER_TABLES = EntryPoint("former", "nbbench.hf.tables:former_tables", "nbbench.tables")
-"""The layout of Transformers' former benchmark; found by name, as backends are."""
+"""The layout of Transformers' former benchmark, which is built on this package: it is loaded by its
+name when it is asked for."""
 
 RESERVED = {*NAMES, *LIMITS, *COLUMNS, *FRAME_COLUMNS, *COST_HEADS, "ratio", "verdict"}
 """Names of columns that no report has in its frames, but a table or a choice."""

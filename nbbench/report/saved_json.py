@@ -255,9 +255,7 @@ def _read_version_2(content: Mapping[str, Any]) -> Content:
                     "machine": entry.get("machine"),
                 },
             )
-            for entry in checked(
-                tuple[dict[str, Any], ...], content["environments"], "environments"
-            )
+            for entry in checked(_ENTRIES, content["environments"], "environments")
         },
         checked(str | None, content.get("baseline"), "baseline"),
         checked(

@@ -268,27 +268,29 @@ class _Cluster:
         """Interrupt every task, which ends its workers; one that does not end is ended."""
         streams = [*self._running]
         self._running.clear()
-        done: dict[Any, Any] = {}
-        with suppress(NbbenchError):
+        unended: dict[Any, Any] = {}
+        try:
             for stream in streams:
-                self._check_connected()
-                of_ray(self._ray, "cancel")(stream, force=False, recursive=True)
-                done[stream.completed()] = stream
+                self._cancel(stream, force=False)
+                unended[stream.completed()] = stream
             deadline = time.monotonic() + _CANCEL_S
-            while done and time.monotonic() < deadline:
+            while unended and time.monotonic() < deadline:
                 self._check_connected()
                 ended, _ = of_ray(self._ray, "wait")(
-                    [*done], num_returns=len(done), timeout=0, fetch_local=False
+                    [*unended], num_returns=len(unended), timeout=0, fetch_local=False
                 )
                 for ref in ended:
-                    del done[ref]
-                time.sleep(_WAIT_S if done else 0.0)
-            for stream in done.values():
-                self._check_connected()
-                of_ray(self._ray, "cancel")(stream, force=True, recursive=True)
+                    del unended[ref]
+                time.sleep(_WAIT_S if unended else 0.0)
+            for stream in unended.values():
+                self._cancel(stream, force=True)
             self._check_connected()
-            return
-        _left_behind.extend([*streams, *done])
+        except NbbenchError:
+            _left_behind.extend([*streams, *unended])
+
+    def _cancel(self, stream: Any, *, force: bool) -> None:
+        self._check_connected()
+        of_ray(self._ray, "cancel")(stream, force=force, recursive=True)
 
 
 _left_behind: list[Any] = []
