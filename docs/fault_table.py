@@ -199,7 +199,7 @@ def _results(first: Combination, given: dict[str, Any], reached: Path) -> Sequen
             # the phase is cancelled that this process knows of, which is a moment behind; on a
             # cluster the latest event may be another case's
             reached_at = reached_at or time.monotonic()
-            if known in job.progress.phase or time.monotonic() > reached_at + 1:
+            if known in job.progress.phase or time.monotonic() > reached_at + 2.5:
                 job.cancel()
     return job.report().results
 

@@ -100,29 +100,8 @@ def compare_by(
     baseline = None if baseline == FIRST else baseline
     # cases to which the axis does not apply, as eager ones have no mode of torch.compile
     results = [r for r in results if _value(r, axis) not in ("", None)] or results
-    values = list(dict.fromkeys(_value(result, axis) for result in results))
-    if len(values) == 1:
-        only = str(values[0]) or "none"
-        several = axis.name == "device_name" and len({r.outcome.node for r in results}) > 1
-        hint = "; compare by node, of which there are several" if several else ""
-        raise ArgumentError(
-            f"these cases have one {axis.head} alone ({quoted(only)}); nothing differs by it{hint}"
-        )
-    if baseline is None:
-        baseline = values[0]
-    wanted = next((value for value in values if str(value) == str(baseline)), None)
-    if wanted is None:
-        listed = ", ".join(map(str, values))
-        hint = did_you_mean(str(baseline), map(str, values))
-        raise ArgumentError(
-            f"baseline: {quoted(baseline)} is no {axis.name} of these ({listed}){hint}"
-        )
-    bases: dict[tuple[Any, ...], dict[str, Result]] = {}
-    for base in results:
-        if _value(base, axis) == wanted:  # of equal cases of one node the last counts, as in files
-            exact, *looser = _identities(base, axis, wanted)
-            for key in [exact, *(looser if base.case.parallel == "none" else [])]:
-                bases.setdefault(key, {})[base.outcome.node] = base
+    wanted = _value_of_baseline(results, axis, baseline)
+    bases = _by_identity([r for r in results if _value(r, axis) == wanted], axis, wanted)
     differences, unmatched = [], []
     for result in results:
         if _value(result, axis) == wanted:
@@ -141,6 +120,41 @@ def compare_by(
         varying=(axis.name, *varying_names([d.case for d in differences])),
         of_models=() if axis.name == "model" else notes_on_names(results),
     )
+
+
+def _value_of_baseline(results: Sequence[Result], axis: Axis, baseline: str | None) -> Any:
+    """The axis's value that a text names, or the first one; `ArgumentError` if there is none."""
+    values = list(dict.fromkeys(_value(result, axis) for result in results))
+    if len(values) == 1:
+        only = str(values[0]) or "none"
+        several = axis.name == "device_name" and len({r.outcome.node for r in results}) > 1
+        hint = "; compare by node, of which there are several" if several else ""
+        raise ArgumentError(
+            f"these cases have one {axis.head} alone ({quoted(only)}); nothing differs by it{hint}"
+        )
+    if baseline is None:
+        return values[0]
+    for value in values:
+        if str(value) == baseline:
+            return value
+    listed = ", ".join(map(str, values))
+    hint = did_you_mean(baseline, map(str, values))
+    raise ArgumentError(f"baseline: {quoted(baseline)} is no {axis.name} of these ({listed}){hint}")
+
+
+def _by_identity(
+    bases: Sequence[Result], axis: Axis, baseline: Any
+) -> dict[tuple[Any, ...], dict[str, Result]]:
+    """Results of the baseline by what else they are, and by node.
+
+    Of equal cases of one node the last counts, as in files.
+    """
+    found: dict[tuple[Any, ...], dict[str, Result]] = {}
+    for base in bases:
+        exact, *looser = _identities(base, axis, baseline)
+        for key in [exact, *(looser if base.case.parallel == "none" else [])]:
+            found.setdefault(key, {})[base.outcome.node] = base
+    return found
 
 
 def _compared_by(axis: Axis, result: Result, base: Result, matters: float) -> Difference:

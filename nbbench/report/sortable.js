@@ -24,11 +24,11 @@
   }
 
   // Where the text of a row stands: texts that repeat are there once.
-  const at = (column, row) => column.rows ? column.rows[row] : row;
+  const textIndex = (column, row) => column.rows ? column.rows[row] : row;
 
   function sorted(rows, column, descending) {
     column.keys ??= sortKeys(column);
-    const key = (row) => column.keys[at(column, row)];
+    const key = (row) => column.keys[textIndex(column, row)];
     const missing = rows.filter((row) => key(row) === null);
     const known = rows.filter((row) => key(row) !== null);
     known.sort((a, b) => (descending ? key(b) - key(a) : key(a) - key(b)));
@@ -43,12 +43,12 @@
         column.lower ??= column.texts.map((each) => each.toLowerCase());
         return column.lower.map((each) => each.includes(part));
       });
-      return kept.filter((row) => columns.some((column, n) => found[n][at(column, row)]));
+      return kept.filter((row) => columns.some((column, n) => found[n][textIndex(column, row)]));
     }, rows);
   }
 
   function cell(data, column, row) {
-    const text = column.texts[at(column, row)];
+    const text = column.texts[textIndex(column, row)];
     const doubt = column.head === "time" && data.doubts ? data.doubts.texts[data.doubts.rows[row]] : "";
     const noisy = column.timed && (doubt || text.endsWith("noisy"));
     const className = text.length > data.max_line ? "long" : column.kind;
@@ -58,7 +58,7 @@
     return make("td", { className: "noisy", title }, ...parts.flatMap((part) => [part, " "]));
   }
 
-  function enliven(root) {
+  function makeSortable(root) {
     const data = JSON.parse(root.querySelector("script").textContent);
     const failed = new Set(data.failed);
     let order = Array.from({ length: data.count }, (_, row) => row);
@@ -69,7 +69,7 @@
     const status = make("span");
     status.setAttribute("role", "status");
     const back = make("button", { type: "button", textContent: "‹ previous" });
-    const on = make("button", { type: "button", textContent: "next ›" });
+    const next = make("button", { type: "button", textContent: "next ›" });
     const body = make("tbody");
     const heads = data.columns.map((column, number) => {
       const button = make("button", { type: "button", textContent: column.head });
@@ -95,8 +95,8 @@
         ? `rows ${count(first + 1)} to ${count(first + part.length)} of ${rows}${all}`
         : `${rows}${all}`;
       back.disabled = first === 0;
-      on.disabled = first + PART >= shown.length;
-      back.hidden = on.hidden = shown.length <= PART;
+      next.disabled = first + PART >= shown.length;
+      back.hidden = next.hidden = shown.length <= PART;
       heads.forEach((head, number) => head.setAttribute(
         "aria-sort", number !== by ? "none" : descending ? "descending" : "ascending"));
     }
@@ -113,14 +113,14 @@
       box.scrollTop = 0;
     };
     back.addEventListener("click", () => turn(-PART));
-    on.addEventListener("click", () => turn(PART));
+    next.addEventListener("click", () => turn(PART));
     filter.addEventListener("input", select);
     const table = make("table", {}, make("thead", {}, make("tr", {}, ...heads)), body);
     const box = make("div", { className: "scroll" }, table);
     render();
-    const bar = make("div", { className: "bar" }, filter, " ", status, " ", back, " ", on);
+    const bar = make("div", { className: "bar" }, filter, " ", status, " ", back, " ", next);
     root.replaceChildren(...(data.count > 1 ? [bar] : []), box);
   }
 
-  document.querySelectorAll(".sortable").forEach(enliven);
+  document.querySelectorAll(".sortable").forEach(makeSortable);
 })();
