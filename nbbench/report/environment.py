@@ -21,8 +21,9 @@ _OF_THE_WORKER = ("settings", "preloaded")
 
 @dataclass(frozen=True)
 class WorkerFacts:
-    """What a worker reported of itself: ``values`` by name, and the GPU that its cases ran on.
+    """An environment, as the worker in it has reported it; files call it ``environment``.
 
+    ``values`` are versions and settings by name, and ``gpu`` is the one that its cases ran on.
     ``machine`` is where it ran, if that is another one than the report's.
     """
 
