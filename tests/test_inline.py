@@ -46,7 +46,7 @@ def test_a_case_that_takes_too_long_is_interrupted(probe):
 
 
 def test_nothing_is_measured_beside_a_case_that_cannot_be_stopped(probe):
-    report = run({"call": "wait", "wait_s": 5.0}, {}, timeout=1)
+    report = run({"call": "wait", "wait_s": 10.0}, {}, timeout=3)
     assert report.speed.status.tolist() == ["timeout", "error"]
     assert "could not be stopped and still runs in this process" in report.speed.reason[1]
     wait_until(lambda: "nbbench-case" not in {each.name for each in threading.enumerate()}, 30)

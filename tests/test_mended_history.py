@@ -17,7 +17,7 @@ import pytest
 import nbbench
 from nbbench import ArgumentError, OutputError
 from nbbench.cli import main
-from nbbench.history_database import exchange, keeping
+from nbbench.history_database import exchange, run_history
 from nbbench.history_database.database import open_history
 from nbbench.history_database.exchange import export_history, import_history
 from nbbench.history_database.prune import prune_damaged, prune_history
@@ -209,7 +209,7 @@ def test_a_lock_keeps_no_case_from_the_history(file):
 
 def test_a_lock_until_the_end_is_named_once(file, monkeypatch):
     run(9)
-    monkeypatch.setattr(keeping, "_BUSY_AT_THE_END_S", 0.1)
+    monkeypatch.setattr(run_history, "_BUSY_AT_THE_END_S", 0.1)
     with closing(sqlite3.connect(file, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         job, statuses = measured()

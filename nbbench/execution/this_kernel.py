@@ -31,7 +31,8 @@ from ..worker.messages import (
 from .worker import Worker
 
 _STOP_GRACE_S = 2.0
-"""Seconds that an interrupted case is waited for; it may be deep in a call of the framework's."""
+"""Seconds that an interrupted case is waited for, and once more before the next one begins: it may
+be deep in a call of the framework's."""
 
 _NOT_ALONE = Outcome(
     Status.ERROR,
@@ -65,6 +66,8 @@ class ThisKernel:
 
     def send(self, request: Request) -> None:
         """Begin a case."""
+        if self._thread is not None:
+            self._thread.join(_STOP_GRACE_S)
         if self._thread is not None and self._thread.is_alive():
             self._events.put(CaseFinished(_NOT_ALONE))
         elif not isinstance(request, StopCase):
