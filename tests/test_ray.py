@@ -273,6 +273,23 @@ def test_while_nodes_are_in_use_a_notice_says_what_cases_wait_for(cluster, monke
     ray.get(occupied)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="a node has its turns on Linux alone")
+def test_a_node_that_is_larger_than_others_measures_one_case_at_a_time(cluster):
+    made, _ = cluster
+    large = made.add_node(num_cpus=2, resources={"large": 1})
+    begin = time.monotonic()
+    given = arguments(2, resources={"large": 0.001})
+    for config in given["configs"]:
+        config["wait_s"] = 0.5
+    report = nbbench.run(**given)
+    taken = time.monotonic() - begin
+    made.remove_node(large)
+    spent = [result.outcome.timing.visits[0].calls_s for result in report.results]
+    assert {result.outcome.status for result in report.results} == {Status.OK}
+    assert len({result.outcome.node for result in report.results}) == 1
+    assert taken > sum(spent)
+
+
 def test_another_cluster_than_this_process_is_connected_to_is_refused(cluster):
     made, _ = cluster
     with pytest.raises(NbbenchError, match=f"connected to the cluster '{made.address}' already"):
@@ -373,6 +390,41 @@ def test_rays_shutdown_amid_a_benchmark_leaves_a_row_for_each_case(cluster):
     assert set(speed.status) <= {"ok", "cancelled"}
     reasons = set(speed.reason[speed.status == "cancelled"])
     assert reasons == {"Ray was shut down in this process (ray.shutdown) before it had ended"}
+
+
+SHUT_DOWN = """
+import sys, threading, time
+import nbbench, ray
+from nbbench.execution.ray_cluster.cluster import _Cluster
+
+has_begun, begin = threading.Event(), _Cluster._begin
+_Cluster._begin = lambda *arguments: (has_begun.set(), begin(*arguments))
+for delay in (0.0, 0.05, 0.1, 0.3):
+    ray.init(num_cpus=1, log_to_driver=False, include_dashboard=False, address="local")
+    job = nbbench.submit(**GIVEN)
+    has_begun.wait()
+    time.sleep(delay)
+    ray.shutdown()
+    ended = job.wait(40)
+    has_begun.clear()
+    speed = job.report().speed
+    print(ended, len(speed), set(speed.status) <= {"ok", "cancelled", "skipped"}, job.problem)
+    assert not ray.is_initialized()
+"""
+
+
+def test_rays_shutdown_at_the_begin_of_a_benchmark_leaves_rows_too(probe):
+    given = arguments(150)
+    given.pop("progress")
+    root = os.path.dirname(os.path.dirname(nbbench.__file__))
+    environ = {**os.environ, "PYTHONPATH": os.pathsep.join([str(probe), root])}
+    ended = subprocess.run(
+        [sys.executable, "-c", SHUT_DOWN.replace("GIVEN", repr(given))],
+        env=environ, capture_output=True, text=True,
+    )  # fmt: skip
+    print(ended.stderr[-3000:])
+    assert ended.stdout.splitlines() == ["True 150 True "] * 4
+    assert ended.returncode == 0
 
 
 def test_a_cluster_that_was_started_by_hand_with_a_token_is_as_documented(probe, tmp_path):

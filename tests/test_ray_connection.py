@@ -166,6 +166,9 @@ def test_without_ray_it_is_an_error_as_in_the_shell(monkeypatch):
     ("given", "sentence"),
     [
         ({"resources": {"CPU": 1}}, "resources: CPU has an argument of its own; give num_cpus"),
+        ({"resources": {"memory": 1e9}}, "resources: memory is Ray's own; give num_cpus"),
+        ({"num_cpus": float("inf")}, "num_cpus"),
+        ({"num_gpus": float("inf")}, "num_gpus"),
         ({"resources": {"GPU": 1}}, "resources: GPU has an argument of its own; give num_gpus"),
         ({"num_gpus": 1.5}, "num_gpus: 1.5 is neither a part of one GPU nor whole ones"),
         ({"isolation": "none"}, "isolation none .* executor ray"),

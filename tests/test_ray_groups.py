@@ -43,11 +43,30 @@ def test_what_hangs_in_a_search_is_the_case_that_is_searched_for():
     tried = dataclasses.replace(longer, batch_size=64, searched="", speed=False)
     group.follow(CaseEvent(tried, PhaseChanged(Phase.BUILDING)))
     assert group.current is longer
-    assert group.cancelled(longer).reason == "cancelled while building"
-    assert group.cancelled(searched).status is Status.SKIPPED
-    assert group.too_silent(longer).status is Status.TIMEOUT
-    group.ended.add(longer)
-    assert group.left == [searched]
+    assert group.cancel(searched).outcome.status is Status.SKIPPED
+    group.ended.clear()
+    end = group.end_silent()
+    assert (end.case, end.outcome.status) == (longer, Status.TIMEOUT)
+    assert "while building" in end.outcome.reason
+    assert group.left == [CASE, searched]
+
+
+def test_what_a_search_has_measured_stays_that_of_the_size_it_found():
+    searched = dataclasses.replace(CASE, searched="batch_size")
+    found = dataclasses.replace(CASE, batch_size=45)
+    outcome = Outcome(Status.OK, "found by 9 runs: 45 fits")
+    for end in (
+        lambda group: group.end(searched, Outcome(Status.CRASHED, "node 1 is gone")),
+        lambda group: group.end_silent(),
+        lambda group: group.cancel(searched),
+    ):
+        group = Group([searched], node="node 1", silent_s=30.0)
+        group.follow(CaseVisited(searched, outcome, found=found))
+        ended = end(group)
+        assert (ended.case, ended.found, ended.result.case) == (searched, found, found)
+        assert ended.outcome.status is Status.OK
+        assert ended.outcome.reason.startswith(outcome.reason)
+    assert group.end(searched, Outcome(Status.ERROR, "b")).outcome.reason.endswith("fits; b")
 
 
 def test_a_group_that_begins_again_knows_nothing_of_the_node_before():
@@ -65,9 +84,9 @@ def test_a_group_that_begins_again_knows_nothing_of_the_node_before():
 def test_visits_that_were_measured_outlive_their_nodes(status):
     group = Group([CASE], node="node 2")
     lost = Outcome(status, "node 2 is gone")
-    assert group.outcome_without(CASE, lost) == dataclasses.replace(lost, node="node 2")
+    assert group.end(CASE, lost).outcome == dataclasses.replace(lost, node="node 2")
     group.follow(CaseVisited(CASE, Outcome(Status.OK, build_s=1.0, node="node 1")))
-    found = group.outcome_without(CASE, lost)
+    found = group.end(CASE, lost).outcome
     assert (found.status, found.build_s, found.node) == (Status.OK, 1.0, "node 1")
     assert found.reason == "node 2 is gone"
 

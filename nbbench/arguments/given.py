@@ -212,6 +212,11 @@ def as_amounts(given: Any) -> dict[str, float]:
         )
     for name in {"CPU", "GPU"} & given.keys():
         raise ValueError(f"resources: {name} has an argument of its own; give num_{name.lower()}s")
+    for name in {"memory", "object_store_memory"} & given.keys():
+        raise ValueError(
+            f"resources: {name} is Ray's own; give num_cpus, of which a node has fewer cases at a "
+            f"time the more they ask for"
+        )
     return dict(given)
 
 

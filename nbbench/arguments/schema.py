@@ -300,14 +300,16 @@ class BenchmarkArguments(BaseModel):
         "this process is connected to or RAY_ADDRESS names, else the last that was started on this "
         "machine, else a new one of this machine alone",
     )
-    num_cpus: Annotated[float | None, Field(gt=0), BeforeValidator(no_bool)] = _option(
+    num_cpus: Annotated[
+        float | None, Field(gt=0, allow_inf_nan=False), BeforeValidator(no_bool)
+    ] = _option(
         None,
-        "processors of a node that cases have for themselves, for executor ray; by default all of "
-        "the smallest node's; more than any node has is an error",
+        "processors of a node that cases have for themselves, for executor ray; by default each "
+        "has a node for itself; more than any node has is an error",
     )
-    num_gpus: Annotated[float, Field(ge=0), BeforeValidator(no_bool), AfterValidator(as_gpus)] = (
-        _option(0.0, "GPUs of a node that cases have for themselves, for executor ray")
-    )
+    num_gpus: Annotated[
+        float, Field(ge=0, allow_inf_nan=False), BeforeValidator(no_bool), AfterValidator(as_gpus)
+    ] = _option(0.0, "GPUs of a node that cases have for themselves, for executor ray")
     accelerator_type: Annotated[str | None, Field(min_length=1)] = _option(
         None,
         "the kind of GPU that a node shall have, as Ray names it (like A100), for executor ray",

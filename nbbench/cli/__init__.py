@@ -8,6 +8,7 @@ import os
 import sys
 import warnings
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 from ..errors import ArgumentError, NbbenchError, did_you_mean
 from ..text import quoted
@@ -42,9 +43,16 @@ def script() -> int:
         from .interrupt import signals_end_runs
 
         with signals_end_runs():
-            return main()
+            code = main()
     except KeyboardInterrupt:
-        return 130
+        code = 130
+    cluster = sys.modules.get("nbbench.execution.ray_cluster.connection")
+    if cluster is not None and cluster.has_lost_head():
+        with suppress(OSError):
+            sys.stdout.flush()
+            sys.stderr.flush()
+        os._exit(code)  # Ray would wait for that head, and no signal end it
+    return code
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

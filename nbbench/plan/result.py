@@ -32,8 +32,13 @@ class Result:
 
     def as_saved(self) -> Result:
         """What files have of it: no path, no text or code of the user's, no traceback, no log."""
-        case, reason = self.case, self.outcome.reason
-        if not (case.saved_as or case.source or case.texts or reason or self.outcome.detail):
+        case, reason, lines = self.case, self.outcome.reason, self.outcome.lines
+        if lines is not None and case.runs_foreign_code:
+            lines = lines.without_text()
+        if not (
+            case.saved_as or case.source or case.texts or reason or self.outcome.detail
+            or lines is not self.outcome.lines
+        ):  # fmt: skip
             return self
         if case.saved_as:
             own = case.saved_as.rpartition(":")[0] or case.saved_as
@@ -44,7 +49,9 @@ class Result:
         if reason and self.case.runs_foreign_code:
             reason = without_code(reason)
         reason = without_paths(reason) if reason else ""
-        return Result(case, dataclasses.replace(self.outcome, reason=reason, detail=""))
+        return Result(
+            case, dataclasses.replace(self.outcome, reason=reason, detail="", lines=lines)
+        )
 
     def value(self, axis: Axis) -> Any:
         """The case's value on an axis, as it ran where that is known."""

@@ -49,9 +49,14 @@ def as_text(
         layout = fit(table, width)
         parts += ["\n\n".join(map(table_lines, layout.tables)), layout.note]
     parts += [f"{label}: {reason}" for label, reason in remarks(results)]
-    traced = sum(len(r.outcome.lines.steps) for r in results if r.outcome.lines)
-    if traced:
-        parts.append(f"memory line by line: {traced:,} rows in report.lines (--csv, --tables)")
+    traces = [r.outcome.lines for r in results if r.outcome.lines is not None]
+    if traces:
+        rows = sum(len(trace.steps) for trace in traces)
+        cut = sum(not trace.whole for trace in traces)
+        of_all = f"; {counted(cut, 'case')} ran more lines than are kept" if cut else ""
+        parts.append(
+            f"memory line by line: {rows:,} rows in report.lines (--csv, --tables){of_all}"
+        )
     parts.append(footer(facts))
     return "\n".join(filter(None, parts))
 
@@ -159,7 +164,12 @@ def _of_ceiling(result: Result) -> str:
     share = Share.of(result)
     if share is None or share.of_ceiling is None:
         return ""
-    return f"{100 * share.of_ceiling:.2g} %, {share.bound_by}"
+    return f"{_percent(share.of_ceiling)} %, {share.bound_by}"
+
+
+def _percent(share: float) -> str:
+    """A share in per cent with two digits, and never as a power of ten."""
+    return f"{100 * share:.2g}" if share < 0.995 else f"{100 * share:.0f}"
 
 
 def _of_tokens(result: Result) -> dict[str, str]:

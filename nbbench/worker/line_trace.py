@@ -34,11 +34,15 @@ def trace_lines(call: Call, stopwatch: Stopwatch, read: Reading, library: str) -
     """
     indices: dict[tuple[Any, int], int] = {}
     steps, cpu_bytes, gpu_bytes = (array("q", bytes(8 * MAX_STEPS)) for _ in range(3))
-    count = 0
+    count, end_of_kept = 0, None
 
     def at_line(frame: Any, event: str, argument: Any) -> Any:
-        nonlocal count
-        if event == "line" and frame.f_lineno is not None and count < MAX_STEPS:
+        nonlocal count, end_of_kept
+        if event != "line" or frame.f_lineno is None or end_of_kept is not None:
+            return at_line
+        if count == MAX_STEPS:
+            end_of_kept = read()
+        else:
             steps[count] = indices.setdefault((frame.f_code, frame.f_lineno), len(indices))
             cpu, gpu = read()
             cpu_bytes[count] = cpu
@@ -68,9 +72,9 @@ def trace_lines(call: Call, stopwatch: Stopwatch, read: Reading, library: str) -
             (step, cpu, None if gpu == _NO_GPU else gpu)
             for step, cpu, gpu in zip(steps[:count], cpu_bytes, gpu_bytes)
         ),
-        end=end,
+        end=end_of_kept or end,
         traced_s=traced_s,
-        whole=count < MAX_STEPS,
+        whole=end_of_kept is None,
     )
 
 

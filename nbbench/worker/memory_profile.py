@@ -7,7 +7,7 @@ Python 3.9.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Optional
 
 
@@ -59,8 +59,9 @@ class LineTrace:
 
     Each of ``steps`` is the line's index in ``lines``, the bytes that the process held, and those
     that the device's allocator had given out (None where the device is the CPU); ``end`` is the
-    same two after the call. ``traced_s`` is how long the call took with the tracing. ``whole`` is
-    false where the call ran more lines than were kept.
+    same two after the last of them, which is the call's end where the trace is ``whole``: it is not
+    where the call ran more lines than were kept. ``traced_s`` is how long the call took with the
+    tracing.
     """
 
     lines: tuple[SourceLine, ...]
@@ -72,6 +73,10 @@ class LineTrace:
     def __post_init__(self) -> None:
         if any(not 0 <= step[0] < len(self.lines) for step in self.steps):
             raise ValueError("a step is of a line that is not listed")
+
+    def without_text(self) -> LineTrace:
+        """The same with the lines' numbers alone, for lines that are nobody else's business."""
+        return replace(self, lines=tuple(replace(line, text="") for line in self.lines))
 
     def changes(self) -> Iterator[tuple[int, tuple[int, int], tuple[int, int]]]:
         """Each step's index in ``lines``, the bytes that it added, and those held after it.

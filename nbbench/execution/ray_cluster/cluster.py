@@ -11,7 +11,7 @@ import importlib
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
-from contextlib import suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Any
 
 from ...errors import NbbenchError
@@ -20,7 +20,7 @@ from ...text import counted
 from ...worker.case import Case, Outcome, Phase, Status
 from ..events import CaseEnded, CaseVisited, Event, Notice
 from ..resume import EarlierRuns, found_case, history_to_resume, is_whole
-from .connection import connected, of_ray
+from .connection import connected, lose_head, of_ray, shutdown_waits
 from .demand import Demand
 from .groups import Group, groups_of
 from .loss import Loss, loss_of
@@ -43,6 +43,10 @@ _SILENT_S = 20.0
 _ENVIRONMENT_S = 3600.0
 """Seconds that a node may be silent while it makes an environment, which ``timeout`` is not for."""
 
+_SHUT_DOWN = Outcome(
+    Status.CANCELLED, "Ray was shut down in this process (ray.shutdown) before it had ended"
+)
+
 
 def measure_on_ray(plan: Plan, cancelled: Callable[[], bool]) -> Iterator[Event]:
     """Run every case of a plan on the cluster; yields what happens, and the end of each case.
@@ -54,17 +58,36 @@ def measure_on_ray(plan: Plan, cancelled: Callable[[], bool]) -> Iterator[Event]
     if ray is None:  # cancelled before there was a cluster
         yield from (CaseEnded(case, Outcome.skipped()) for case in plan.cases)
         return
-    yield from _Cluster(ray, plan).measured(cancelled)
+    with shutdown_waits(ray) as turn:
+        yield from _measured(ray, plan, cancelled, turn)
+
+
+def _measured(
+    ray: Any, plan: Plan, cancelled: Callable[[], bool], turn: AbstractContextManager[Any]
+) -> Iterator[Event]:
+    try:
+        cluster = _Cluster(ray, plan, turn)
+    except NbbenchError:
+        raise
+    except Exception:
+        if ray.is_initialized():
+            raise
+        yield from (CaseEnded(case, _SHUT_DOWN) for case in plan.cases)
+        return
+    yield from cluster.measured(cancelled)
 
 
 class _Cluster:
-    """The groups of one benchmark on their way through a cluster."""
+    """The groups of one benchmark on their way through a cluster.
 
-    def __init__(self, ray: Any, plan: Plan) -> None:
-        self._ray, self._plan = ray, plan
+    Ray is asked in ``turn`` with what shuts it down.
+    """
+
+    def __init__(self, ray: Any, plan: Plan, turn: AbstractContextManager[Any]) -> None:
+        self._ray, self._plan, self._turn = ray, plan, turn
         self._job = ray.get_runtime_context().get_job_id()
         self._nodes: dict[str, str] = {}
-        nodes = ray.nodes()
+        nodes = of_ray(ray, "nodes")()
         self._demand = Demand.of(plan.arguments, nodes)
         self._task = self._demand.task(ray, measured_on_node)
         self._running: dict[Any, Group] = {}
@@ -85,8 +108,7 @@ class _Cluster:
         except Exception:
             if self._is_connected():
                 raise
-            reason = "Ray was shut down in this process (ray.shutdown) before it had ended"
-            yield from self._all_end(Outcome(Status.CANCELLED, reason))
+            yield from self._all_end(_SHUT_DOWN)
         finally:
             self._end_all()
 
@@ -99,10 +121,12 @@ class _Cluster:
                 return
             yield from self._watch.look(any(g.sender for g in self._running.values()))
             if self._watch.problem:
-                self._is_lost = not self._watch.has_head
+                if not self._watch.has_head:
+                    self._is_lost = True
+                    lose_head()
+                yield Notice(self._watch.problem)
                 yield from self._all_end(Outcome(Status.ERROR, self._watch.problem))
                 return
-            self._check_connected()
             for stream in self._ready():
                 yield from self._received(stream)
             yield from self._silent()
@@ -111,10 +135,16 @@ class _Cluster:
         """How many groups Ray is given: twice what all nodes run, so that none waits for this."""
         return max(_MIN_AT_ONCE, 2 * self._watch.room)
 
-    def _check_connected(self) -> None:
-        """Raise where Ray was shut down: what asks it for a task then ends this process."""
-        if not self._is_connected():
-            raise NbbenchError("Ray was shut down")
+    @contextmanager
+    def _connected(self) -> Iterator[None]:
+        """Raise where Ray was shut down, which is not done meanwhile: that would end this process.
+
+        So does whatever asks a Ray for a task that was shut down.
+        """
+        with self._turn:
+            if not self._is_connected():
+                raise NbbenchError("Ray was shut down")
+            yield
 
     def _is_connected(self) -> bool:
         """Whether Ray still has the tasks of this benchmark."""
@@ -161,25 +191,32 @@ class _Cluster:
         The moment is not waited in Ray, which ends this process if it is shut down meanwhile.
         """
         streams = [*self._running]
-        ready, _ = of_ray(self._ray, "wait")(
-            streams, num_returns=len(streams), timeout=0, fetch_local=True
-        )
+        with self._connected():
+            ready, _ = of_ray(self._ray, "wait")(
+                streams, num_returns=len(streams), timeout=0, fetch_local=True
+            )
         if not ready:
             time.sleep(_WAIT_S)
         return list(ready)
 
     def _begin(self, group: Group) -> None:
-        group.begin()
         plan = dataclasses.replace(self._plan, cases=group.left)
-        self._running[self._task.remote(plan)] = group
+        try:
+            with self._connected():
+                stream = self._task.remote(plan)
+        except BaseException:
+            self._waiting.appendleft(group)  # it ends with those that wait
+            raise
+        group.begin()
+        self._running[stream] = group
 
     def _received(self, stream: Any) -> Iterator[Event]:
         """What a task has to say next, its end included."""
         group = self._running[stream]
         group.silent_s = 0.0
-        self._check_connected()
         try:
-            event, sender = of_ray(self._ray, "get")(next(stream))
+            with self._connected():
+                event, sender = of_ray(self._ray, "get")(next(stream))
         except StopIteration:
             del self._running[stream]
             if group.left:
@@ -215,9 +252,8 @@ class _Cluster:
             self._begin(group)
             return
         reason = f"{loss.reason}, after {group.tries} tries on nodes of the cluster"
-        outcome = Outcome(loss.status, reason)
         for case in group.left:
-            yield CaseEnded(case, group.outcome_without(case, outcome))
+            yield group.end(case, Outcome(loss.status, reason))
 
     def _silent(self) -> Iterator[Event]:
         """End the case of each node that has sent nothing for too long, and begin the rest anew."""
@@ -232,9 +268,7 @@ class _Cluster:
                 continue
             del self._running[stream]
             self._end_silent(stream, group.sender)
-            case = group.current or group.left[0]
-            group.ended.add(case)
-            yield CaseEnded(case, group.too_silent(case))
+            yield group.end_silent()
             if group.left:
                 group.tries -= 1
                 self._begin(group)
@@ -253,7 +287,7 @@ class _Cluster:
         self._end_all()
         for group in groups:
             for case in group.left:
-                yield CaseEnded(case, group.cancelled(case))
+                yield group.cancel(case)
 
     def _all_end(self, outcome: Outcome) -> Iterator[Event]:
         """End every case with one outcome, except what was measured of it."""
@@ -262,7 +296,7 @@ class _Cluster:
         self._end_all()
         for group in groups:
             for case in group.left:
-                yield CaseEnded(case, group.outcome_without(case, outcome))
+                yield group.end(case, outcome)
 
     def _end_all(self) -> None:
         """Interrupt every task, which ends its workers; one that does not end is ended."""
@@ -275,22 +309,23 @@ class _Cluster:
                 unended[stream.completed()] = stream
             deadline = time.monotonic() + _CANCEL_S
             while unended and time.monotonic() < deadline:
-                self._check_connected()
-                ended, _ = of_ray(self._ray, "wait")(
-                    [*unended], num_returns=len(unended), timeout=0, fetch_local=False
-                )
+                with self._connected():
+                    ended, _ = of_ray(self._ray, "wait")(
+                        [*unended], num_returns=len(unended), timeout=0, fetch_local=False
+                    )
                 for ref in ended:
                     del unended[ref]
                 time.sleep(_WAIT_S if unended else 0.0)
             for stream in unended.values():
                 self._cancel(stream, force=True)
-            self._check_connected()
+            with self._connected():
+                pass
         except NbbenchError:
             _left_behind.extend([*streams, *unended])
 
     def _cancel(self, stream: Any, *, force: bool) -> None:
-        self._check_connected()
-        of_ray(self._ray, "cancel")(stream, force=force, recursive=True)
+        with self._connected():
+            of_ray(self._ray, "cancel")(stream, force=force, recursive=True)
 
 
 _left_behind: list[Any] = []

@@ -16,9 +16,9 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
-from contextlib import suppress
-from functools import partial
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
+from functools import partial, wraps
 from typing import Any
 
 from ...errors import NbbenchError
@@ -125,6 +125,40 @@ def of_ray(ray: Any, name: str) -> Any:
     """A function of Ray without what starts a cluster where none is connected any more."""
     function = getattr(ray, name)
     return getattr(function, "__wrapped__", function)
+
+
+_head_is_lost = threading.Event()
+
+
+def lose_head() -> None:
+    """Record that the head of a cluster answers no more."""
+    _head_is_lost.set()
+
+
+def has_lost_head() -> bool:
+    """Whether a head answers no more, for which Ray waits as this process ends."""
+    return _head_is_lost.is_set()
+
+
+@contextmanager
+def shutdown_waits(ray: Any) -> Iterator[AbstractContextManager[Any]]:
+    """Have what shuts Ray down in this process wait for the lock that is given.
+
+    Ray ends the process where one thread shuts it down while another asks it for something.
+    """
+    turn, original = threading.RLock(), ray.shutdown
+
+    @wraps(original)
+    def shutdown(*args: Any, **kwargs: Any) -> Any:
+        with turn:
+            return original(*args, **kwargs)
+
+    ray.shutdown = shutdown
+    try:
+        yield turn
+    finally:
+        if ray.shutdown is shutdown:
+            ray.shutdown = original
 
 
 def _check_same(ray: Any, address: str | None) -> None:

@@ -36,14 +36,14 @@ def groups_of(cases: Sequence[Case], compared: bool) -> list[list[Case]]:
 class Group:
     """Cases that are measured on one node, and how often they were begun.
 
-    ``measured`` is what is known of cases by now; ``current`` is the one that is in ``phase``.
+    ``measured`` has the latest visit of cases by now; ``current`` is the one that is in ``phase``.
     ``sender`` is where it runs, None until it does; it has sent nothing for ``silent_s``.
     """
 
     cases: list[Case]
     tries: int = 0
     ended: set[Case] = field(default_factory=set)
-    measured: dict[Case, Outcome] = field(default_factory=dict)
+    measured: dict[Case, CaseVisited] = field(default_factory=dict)
     node: str = ""
     current: Case | None = None
     phase: Phase = Phase.STARTING
@@ -64,11 +64,13 @@ class Group:
             if isinstance(event.event, PhaseChanged):
                 self.phase = event.event.phase
             elif isinstance(event.event, CaseMeasured) and event.case in self.cases:
-                self.measured[event.case] = dataclasses.replace(event.event.outcome, node=self.node)
-        elif isinstance(event, (CaseEnded, CaseVisited)):
-            self.current, self.measured[event.case] = None, event.outcome
-            if isinstance(event, CaseEnded):
-                self.ended.add(event.case)
+                outcome = dataclasses.replace(event.event.outcome, node=self.node)
+                self.measured[event.case] = CaseVisited(event.case, outcome)
+        elif isinstance(event, CaseVisited):
+            self.current, self.measured[event.case] = None, event
+        elif isinstance(event, CaseEnded):
+            self.current = None
+            self.ended.add(event.case)
 
     def _planned(self, case: Case) -> Case:
         """The case of this group that runs: a search for one runs others, of several sizes."""
@@ -83,31 +85,34 @@ class Group:
         self.node, self.sender, self.silent_s = "", None, 0.0
         self.current, self.phase, self.makes_environment = None, Phase.STARTING, False
 
-    def outcome_without(self, case: Case, otherwise: Outcome) -> Outcome:
-        """What comes of a case that Ray or its node does not bring to an end.
+    def end(self, case: Case, otherwise: Outcome) -> CaseEnded:
+        """The end of a case that Ray or its node does not bring to one.
 
-        It is what its visits have measured, if they have; a machine that dies is not its fault.
+        It is what its visits have measured, if they have: a machine that dies is not its fault.
         """
+        self.ended.add(case)
         known = self.measured.get(case)
         if known is None:
-            return dataclasses.replace(otherwise, node=self.node)
-        return dataclasses.replace(known, reason=known.reason or otherwise.reason)
+            return CaseEnded(case, dataclasses.replace(otherwise, node=self.node))
+        reason = "; ".join(filter(None, [known.outcome.reason, otherwise.reason]))
+        outcome = dataclasses.replace(known.outcome, reason=reason)
+        return CaseEnded(case, outcome, known.worker, found=known.found)
 
-    def too_silent(self, case: Case) -> Outcome:
-        """What comes of the case that runs on a node that sends nothing any more."""
+    def end_silent(self) -> CaseEnded:
+        """The end of the case that runs on a node that sends nothing any more."""
         reason = (
             f"{self.node} has sent nothing for {self.silent_s:.0f} s while {self.phase.doing}, and "
             f"its process was ended; look whether the node hangs"
         )
-        return self.outcome_without(case, Outcome(Status.TIMEOUT, reason, self.phase))
+        return self.end(self.current or self.left[0], Outcome(Status.TIMEOUT, reason, self.phase))
 
-    def cancelled(self, case: Case) -> Outcome:
-        """What comes of a case that has not ended, now that all is cancelled."""
+    def cancel(self, case: Case) -> CaseEnded:
+        """The end of a case, now that all is cancelled."""
         if case in self.measured:
-            return self.measured[case]
+            return self.end(case, Outcome(Status.CANCELLED))
         if case != self.current:
-            return Outcome.skipped()
-        return dataclasses.replace(cancelled_while(self.phase), node=self.node)
+            return CaseEnded(case, Outcome.skipped())
+        return self.end(case, cancelled_while(self.phase))
 
 
 def _is_tried_for(case: Case, planned: Case) -> bool:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import os
+import socket
+import sys
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 
 import psutil
@@ -21,6 +23,8 @@ from ..measure import measure
 
 _PROGRESS_S = 1.0
 """How often a node tells how sampling goes: a thousand of them do."""
+
+_LOOK_S = 0.1
 
 _IDLE_S = 3.0
 """How long a worker stays warm on a node for the next group."""
@@ -40,7 +44,36 @@ class Sender:
 
 
 def measured_on_node(plan: Plan) -> Iterator[tuple[Event | None, Sender]]:
-    """Measure cases on this node; yields each event with where it is from, and at first None."""
+    """Measure cases on this node; yields each event with where it is from, and at first None.
+
+    Without ``num_cpus`` they wait until no others are measured here.
+    """
+    with nullcontext() if plan.arguments.num_cpus else _alone_on_node():
+        yield from _measured(plan)
+
+
+@contextmanager
+def _alone_on_node() -> Iterator[None]:
+    """Wait for the turn on this node, as larger ones than the smallest have room for several.
+
+    What is held is the name of a socket on Linux, which has no file and goes with its process;
+    elsewhere there is no waiting.
+    """
+    if sys.platform != "linux":
+        yield
+        return
+    node = importlib.import_module("ray").get_runtime_context().get_node_id()
+    with socket.socket(socket.AF_UNIX) as held:
+        while True:
+            try:
+                held.bind(f"\0nbbench on {node}")
+                break
+            except OSError:
+                time.sleep(_LOOK_S)
+        yield
+
+
+def _measured(plan: Plan) -> Iterator[tuple[Event | None, Sender]]:
     context = importlib.import_module("ray").get_runtime_context()
     own = psutil.Process()
     unknown = Sender(context.get_node_id(), own.pid, own.create_time(), MachineFacts())
