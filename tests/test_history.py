@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 import warnings
+from contextlib import closing
 
 import pytest
 
@@ -29,7 +30,7 @@ from nbbench.machine.machine import describe_machine
 from nbbench.plan.result import Result
 from nbbench.report.environment import WorkerFacts
 from nbbench.worker.case import Case, Outcome, Status
-from tests.kept_history import ended, file
+from tests.kept_history import GIVEN, ended, file
 
 __all__ = ["file"]  # fixtures
 
@@ -290,6 +291,49 @@ def test_what_cannot_be_drawn_says_why(file):
 
 def test_a_summary_of_nothing_ends_in_no_colon():
     assert Progress([case()]).summary() == "0 cases in 0 s"
+
+
+def test_trends_of_models_that_are_alike_are_apart_and_found_as_by_resumed_runs(file, tmp_path):
+    pytest.importorskip("matplotlib")
+    config = {"model_type": "probe", "call": "wait", "wait_s": 0.001}
+    asked = {**GIVEN, "rounds": 3, "configs": [config, config], "models": ["one", "two"]}
+    report = nbbench.run(**asked)
+    axes = report.plot.history().axes
+    assert [len(line.get_xdata()) for line in axes.lines[:2]] == [1, 1]
+    assert {each.get_label() for each in axes.containers} == {"one", "two"}
+    other = {**config, "transformers_version": "5.0"}
+    again = nbbench.run(**{**asked, "models": ["one"], "configs": [other]}, resume=True)
+    again.plot.history()
+    gathered = nbbench.gather(report.save(tmp_path / "x.nbbench.json"))
+    assert {each.get_label() for each in gathered.plot.history().axes.containers} == {"one", "two"}
+
+
+@pytest.mark.parametrize("value", [1e300, float("inf"), -1e19, "many", 2.5])
+def test_a_number_that_no_column_can_hold_is_missing(file, value):
+    add_cases(file, case(), case(batch_size=2))
+    with closing(sqlite3.connect(file)) as connection, connection:
+        connection.execute("UPDATE cases SET batch_size = ? WHERE batch_size = 2", (value,))
+    assert history().frame.batch_size.isna().tolist() == [False, True]
+    assert history()._repr_html_()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"batch_size": 0}, {"batch_size": -5}, {"mode": "bogus"}, {"sequence_length": -8},
+        {"precision": -1.0}, {"padding": 7.5}, {"ranks": 0}, {"max_time": 0.0},
+    ],
+)  # fmt: skip
+def test_an_import_takes_no_case_that_cannot_be(file, tmp_path, changes):
+    add_cases(file, case())
+    exported = tmp_path / "x.jsonl"
+    export_history(file, exported)
+    head, line = exported.read_text().splitlines()
+    entry = json.loads(line)
+    entry["result"]["case"].update(changes)
+    exported.write_text("\n".join([head, line, json.dumps(entry)]) + "\n")
+    with pytest.warns(UserWarning, match=rf"line 3: .*case\.{next(iter(changes))}"):
+        assert import_history(tmp_path / "other.sqlite", exported) == 1
 
 
 def add_cases(file, *cases):

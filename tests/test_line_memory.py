@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
+from dataclasses import replace
 
 import pytest
 
 import nbbench
 from nbbench.hf.line_memory import Memory, memory_summary
+from nbbench.machine.machine import MachineFacts
 from nbbench.plan.result import Result
 from nbbench.report.dataframes import lines_frame
 from nbbench.worker.case import Case, Outcome, Status
@@ -66,6 +69,48 @@ def test_no_line_is_charged_with_the_tracers_own_memory():
     assert len(trace.steps) > 100_000
     (_, first, _), (_, last, _), (end, _) = trace.steps[0], trace.steps[-1], trace.end
     assert max(last, end) - first < MIB
+
+
+def test_what_is_not_kept_of_a_long_call_is_charged_to_none_of_its_lines(monkeypatch):
+    monkeypatch.setattr("nbbench.worker.line_trace.MAX_STEPS", 1000)
+    held = itertools.count(10**9, MIB)
+    trace = trace_lines(call_of_many_lines, wall_stopwatch(), lambda: (next(held), None), "tests")
+    assert not trace.whole
+    assert {change for _, (change, _), _ in trace.changes()} == {MIB}
+    result = Result(CASE, Outcome(Status.OK, lines=trace))
+    text = repr(nbbench.Report([result], MachineFacts(), {}))
+    assert "1,000 rows in report.lines (--csv, --tables); 1 case ran more lines than are" in text
+    monkeypatch.setattr("nbbench.worker.line_trace.MAX_STEPS", len(trace.steps) + 200_000)
+    assert trace_lines(call_of_many_lines, wall_stopwatch(), lambda: (1, None), "tests").whole
+
+
+def test_files_have_the_numbers_of_ones_own_lines_and_not_their_text(tmp_path):
+    line = SourceLine("net.py", "net", 3, "secret = x * 3.14159")
+    trace = LineTrace((line,), ((0, MIB, None),), (2 * MIB, None), traced_s=1.0)
+    for case, kept in (
+        (CASE, True),
+        (replace(CASE, trust_remote_code=True), False),
+        (replace(CASE, config={"model_type": "own code"}), False),
+    ):
+        report = nbbench.Report([Result(case, Outcome(Status.OK, lines=trace))], MachineFacts(), {})
+        assert report.lines.line.tolist() == [line.text]
+        saved = report.save(tmp_path / "x.nbbench.json")
+        report.to_csv(tmp_path)
+        for file in (saved, tmp_path / "lines.csv"):
+            assert ("secret" in file.read_text()) is kept
+            assert "net.py" in file.read_text()
+
+
+def test_lines_of_an_earlier_report_do_not_stay_beside_the_tables_of_another(tmp_path):
+    line = SourceLine("a/b.py", "a.b", 3, "y = x")
+    trace = LineTrace((line,), ((0, MIB, None),), (2 * MIB, None), traced_s=1.0)
+    for lines in (trace, None):
+        outcome = Outcome(Status.OK, lines=lines)
+        nbbench.Report([Result(CASE, outcome)], MachineFacts(), {}).to_csv(tmp_path)
+        assert (tmp_path / "lines.csv").exists() is (lines is not None)
+    (tmp_path / "lines.csv").write_text("mine\n")
+    nbbench.Report([Result(CASE, Outcome(Status.OK))], MachineFacts(), {}).to_csv(tmp_path)
+    assert (tmp_path / "lines.csv").read_text() == "mine\n"
 
 
 def test_only_the_librarys_own_lines_are_seen_and_the_old_tracer_is_put_back():

@@ -322,3 +322,13 @@ def test_pruning_all_removes_visits_so_far(file):
     prune_history(file, None)
     assert begun(store, result.case, WorkerFacts({})) is None
     store.close()
+
+
+def test_what_is_larger_than_a_case_without_memory_is_skipped_by_a_resumed_run_too():
+    asked = {**GIVEN, **probes(call="memory_error")}
+    nbbench.run(**{**asked, "batch_sizes": [1]})
+    for _ in range(2):
+        report = nbbench.run(**{**asked, "batch_sizes": [1, 2, 4], "resume": True})
+        assert report.speed.status.tolist() == ["oom", "skipped", "skipped"]
+    report = nbbench.run(**{**asked, "batch_sizes": [1, 2], "resume": True, "skip_larger": False})
+    assert report.speed.status.tolist() == ["oom", "oom"]

@@ -74,7 +74,15 @@ def test_a_column_is_of_numbers_if_each_cell_begins_with_one(texts):
 
 @pytest.mark.parametrize(
     "texts",
-    [["4.57.6", "5.23.0"], ["7b", "13b"], ["1", "eager"], ["2026-11-01"], ["", ""], ["inf"]],
+    [
+        ["4.57.6", "5.23.0"],
+        ["900 MB", "2 GB"],
+        ["7b", "13b"],
+        ["1", "eager"],
+        ["2026-11-01"],
+        ["", ""],
+        ["inf"],
+    ],
 )
 def test_other_columns_are_of_texts(texts):
     assert not begin_with_numbers(texts)

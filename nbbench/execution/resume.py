@@ -9,7 +9,7 @@ from typing import Any
 
 from ..arguments.schema import BenchmarkArguments
 from ..errors import OutputError
-from ..history_database.alike import model_key
+from ..history_database.alike import model_key, saved_label
 from ..history_database.candidates import Candidate, without_ceilings
 from ..history_database.columns import EXTRAS
 from ..history_database.connection import SWITCH
@@ -20,7 +20,7 @@ from ..plan.code_digest import MAX_BYTES, MAX_ENTRIES, MAX_FILES, UNKNOWN
 from ..plan.result import Result
 from ..report.environment import EnvironmentKey, WorkerFacts
 from ..text import counted, quoted
-from ..worker.case import Case, Outcome
+from ..worker.case import Case, Outcome, Status
 from .events import CaseEnded, CaseVisited, Event, Notice
 from .rounds import is_measured
 from .supervise import Supervisor
@@ -45,7 +45,7 @@ class EarlierRuns:
         self._extras, self._has_noticed = extras, False
         self._notices: list[str] = []
         self._rows, self._samples = set[str](), frozenset[tuple[Any, ...]]()
-        self._models = {(model_key(case), case.saved_as or case.model) for case in cases}
+        self._models = {(model_key(case), saved_label(case)) for case in cases}
         self._store = HistoryStore(
             file,
             describe_machine(),
@@ -101,7 +101,7 @@ class EarlierRuns:
     def _best(self, case: Case, found: Iterator[Candidate], own_process: bool) -> Candidate | None:
         """What is whole, of the same label if it can be; else what has the most visits."""
         own, of_others = list[Candidate](), list[Candidate]()
-        label = case.saved_as or case.model
+        label = saved_label(case)
         for candidate in found:
             is_own = candidate.label == label
             if candidate.row in self._rows or candidate.samples & self._samples:
@@ -129,7 +129,7 @@ class EarlierRuns:
         if case.code.startswith(UNKNOWN) and not self._has_noticed:
             self._has_noticed = True
             self._notices.append(
-                f"what {quoted(case.saved_as or case.model)} runs cannot be compared with an "
+                f"what {quoted(saved_label(case))} runs cannot be compared with an "
                 f"earlier run, and is measured again: beneath its folder are more than "
                 f"{MAX_FILES:,} .py files, {MAX_BYTES >> 20} MiB of them or {MAX_ENTRIES:,} files "
                 f"of any kind, or something cannot be read or found; a folder of its own helps"
@@ -182,9 +182,11 @@ def run_missing(
     A case was measured before if it is the same in all that changes a result, with the same
     versions and settings on the same machine, and has the extras that are asked for. One that timed
     out, crashed or was cancelled then is measured again. ``run`` gets as ``so_far`` what visits
-    have measured of cases that did not come to their end.
+    have measured of cases that did not come to their end, and as ``out_of_memory`` the cases for
+    which there was too little.
     """
     missing, so_far = list[Case](), dict[Case, Outcome]()
+    out_of_memory = list[Case]()
     try:
         for case in cases:
             supervisor = supervisors[case.framework, case.environment]
@@ -195,6 +197,8 @@ def run_missing(
             if worker is None or found is None:
                 missing.append(case)
             elif is_measured(case, found.outcome, own_process=supervisor.own_process):
+                if found.outcome.status is Status.OOM:
+                    out_of_memory.append(case)
                 yield CaseEnded(case, found.outcome, worker, is_old=True)
             else:
                 missing.append(case)
@@ -204,7 +208,7 @@ def run_missing(
     finally:
         earlier.close()
     yield from earlier.notices()
-    yield from run(missing, supervisors, cancelled, so_far=so_far)
+    yield from run(missing, supervisors, cancelled, so_far=so_far, out_of_memory=out_of_memory)
 
 
 def _has_compiled(outcome: Outcome) -> bool:

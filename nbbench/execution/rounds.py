@@ -129,6 +129,7 @@ def run_rounds(
     ceilings: bool = False,
     skip_larger: bool = False,
     so_far: Mapping[Case, Outcome] = MappingProxyType({}),
+    out_of_memory: Sequence[Case] = (),
 ) -> Iterator[Event]:
     """Yield the events of every visit, and the end of every case.
 
@@ -137,7 +138,8 @@ def run_rounds(
     visited end with what was measured, and the others as ``skipped``. Cases that can be predicted
     in ``predict_s`` are, and with ``ceilings`` what their devices can do is measured, too. With
     ``skip_larger`` cases are not begun that are larger than one that ran out of memory, and else
-    the same. ``so_far`` has what visits of an earlier run have measured, which others follow.
+    the same; those that an earlier run found so are ``out_of_memory``. ``so_far`` has what visits
+    of it have measured, which others follow.
     """
     known = [
         _Visited.of(case, supervisors[case.framework, case.environment], so_far.get(case))
@@ -146,6 +148,8 @@ def run_rounds(
     active, levels = list(known), read_levels()
     order = random.Random(cases[0].seed if cases else 0)
     of_run, too_large = CeilingsOfRun() if ceilings else None, TooLarge()
+    for case in out_of_memory if skip_larger else ():
+        too_large.add(case)
     number, unsure = 0, set() if baseline is None else set(cases)
     while active:
         for visited in active:

@@ -27,6 +27,11 @@ def model_key(case: Case) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
+def saved_label(case: Case) -> str:
+    """What the history calls a case's model."""
+    return case.saved_as or case.model
+
+
 def rows_alike(case: Case) -> tuple[str, list[str]]:
     """The condition of rows that are of the same case, and its values.
 

@@ -13,7 +13,6 @@ from ..plan.saved_names import last_part, looks_like_path, own_name
 from ..text import quoted
 from ..worker.case import AXES, Axis, Status
 
-MODES = ("inference", "training", "generation")
 STATUSES = tuple(status.value for status in Status)
 
 _ALWAYS = ("model", "batch_size", "sequence_length")
@@ -45,9 +44,9 @@ def models_like(given: str, names: Sequence[str]) -> list[str]:
     """
     wanted = given.rstrip("/\\")
     found = _matching(_pattern([wanted]), names, by_last_part=True)
-    if looks_like_path(wanted):
+    if looks_like_path(wanted) or _is_file(wanted):
         found += _matching(_pattern([own_name(wanted)]), names, by_last_part=True)
-    elif _is_file(wanted) or not found:
+    elif not found:
         found += _matching(_pattern(_endings(wanted)), names, by_last_part=False)
     known = set(found)
     return [name for name in names if name in known]

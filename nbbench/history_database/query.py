@@ -17,9 +17,10 @@ from ..frameworks import backend_names, has_backend
 from ..report.environment import environment_key
 from ..report.report import Report
 from ..text import counted, quoted
+from ..worker.case import MODES
 from .columns import COLUMNS
 from .database import needed_history_file
-from .filters import MODES, STATUSES, check_known, models_like, varying
+from .filters import STATUSES, check_known, models_like, varying
 from .kept_case import WHEN, KeptCase, json_value, read_case, read_rows, warn_of_unreadable
 
 if TYPE_CHECKING:
@@ -221,10 +222,10 @@ def _numbers(column: Any, kind: str) -> Any:
 
     try:
         return column.astype(kind)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         numbers = pd.to_numeric(column, errors="coerce").astype("float64")
         if kind == "Int64":
-            numbers = numbers.where(numbers == numbers.round())
+            numbers = numbers.where((numbers == numbers.round()) & (numbers.abs() < 2**63))
         return numbers.astype(kind)
 
 

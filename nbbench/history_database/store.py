@@ -23,7 +23,14 @@ from ..report.environment import WorkerFacts
 from ..report.saved_json import result_line, result_of
 from ..text import error_text
 from ..worker.case import Case, Outcome, Status
-from .alike import LABEL_OF_VISITS, alike_key, rows_alike, visits_alike, visits_key
+from .alike import (
+    LABEL_OF_VISITS,
+    alike_key,
+    rows_alike,
+    saved_label,
+    visits_alike,
+    visits_key,
+)
 from .candidates import Candidate, CandidateRow, own_first, with_extras
 from .columns import KINDS, values_of
 from .connection import BUSY_S, SQLITE_ERRORS, failed, identity_of, is_damage
@@ -133,7 +140,7 @@ class HistoryStore:
     def keep_visits(self, result: Result, worker: WorkerFacts) -> None:
         """Keep what the visits of a case have measured so far, instead of what was kept before."""
         content = zlib.compress(result_line(result).encode(), 1)
-        key = visits_key(alike_key(result.case), _saved_label(result.case))
+        key = visits_key(alike_key(result.case), saved_label(result.case))
         values = (
             key, *self._measured_in(worker), time.time(), " ".join(self._extras), content,
         )  # fmt: skip
@@ -153,7 +160,7 @@ class HistoryStore:
             " LEFT JOIN environments ON environments.id = environment_id"
             f" WHERE {alike}"
         )
-        label = _saved_label(case)
+        label = saved_label(case)
         values.append(label)
         if worker is None:
             statement += " ORDER BY cases.model = ? DESC, ended DESC, cases.id DESC"
@@ -187,7 +194,7 @@ class HistoryStore:
             CandidateRow(str(row), label, extras, content, self._readable)
             for row, label, extras, content in found
         ]
-        for row in own_first(rows, _saved_label(case)):
+        for row in own_first(rows, saved_label(case)):
             if row.result is None or row.result.outcome.status is Status.CANCELLED:
                 continue
             if not case.searched and row.result.outcome.searched_runs is not None:
@@ -278,11 +285,6 @@ def may_pass(outcome: Outcome) -> bool:
     if outcome.status in (Status.ERROR, Status.UNSUPPORTED):
         return _OF_PACKAGES.search(outcome.reason) is not None
     return outcome.status in PASSING
-
-
-def _saved_label(case: Case) -> str:
-    """What files call a case's model."""
-    return case.saved_as or case.model
 
 
 def insert_run(

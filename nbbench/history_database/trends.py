@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
@@ -10,6 +11,8 @@ from ..errors import ArgumentError
 from ..plan.result import Result
 from ..report.drawing import Plot, case_names, finished, literal, new_axes, scale_values
 from ..text import counted, shortened
+from ..worker.case import Case
+from .alike import rows_alike, saved_label
 from .database import needed_history_file
 from .kept_case import WHEN, json_value, read_rows
 
@@ -32,7 +35,7 @@ _POINTS = (
     f" {json_value('runs.machine', 'cpu')}, {json_value('runs.machine', 'nbbench_version')}"
     " FROM cases JOIN runs ON runs.id = cases.run"
     " LEFT JOIN environments ON environments.id = cases.environment_id"
-    f" WHERE cases.key = ? AND typeof(median_s) = 'real' AND {WHEN} ORDER BY cases.ended, cases.id"
+    f" WHERE {{alike}} AND typeof(median_s) = 'real' AND {WHEN} ORDER BY cases.ended, cases.id"
 )
 
 
@@ -44,14 +47,14 @@ def draw_trends(results: Sequence[Result], ax: Any = None) -> Plot:
     Raises `ArgumentError` where the history has no time of the cases, and `OutputError` where it is
     switched off.
     """
-    shown = list({result.case.key: result for result in results}.values())
-    keys = [result.case.key for result in shown[:_MAX_CASES]]
-    points = _rows(_POINTS, keys)
+    shown = list({(each.case.key, saved_label(each.case)): each for each in results}.values())
+    cases = [result.case for result in shown[:_MAX_CASES]]
+    points = [_rows(_POINTS, case) for case in cases]
     if not any(points):
         raise ArgumentError(
             "the history has no times of these cases, since none of them ended ok; "
             "report.failures has the reasons"
-            if any(_rows("SELECT 1 FROM cases WHERE key = ? LIMIT 1", keys))
+            if any(_rows("SELECT 1 FROM cases WHERE {alike} LIMIT 1", case) for case in cases)
             else "the history has none of these cases; measure them on this machine, and not with "
             "history=False (--no-history)"
         )
@@ -71,10 +74,17 @@ def draw_trends(results: Sequence[Result], ax: Any = None) -> Plot:
     return finished(axes, ax is None)
 
 
-def _rows(statement: str, keys: Sequence[str]) -> list[list[tuple[Any, ...]]]:
-    """What the history answers for each case."""
-    file = needed_history_file()
-    return [read_rows(file, statement, (key,)) for key in keys]
+def _rows(statement: str, case: Case) -> list[tuple[Any, ...]]:
+    """What the history answers for a case; for those of its own label, if it has some.
+
+    Cases of gathered reports name a device, which those of the history do not.
+    """
+    file, label = needed_history_file(), saved_label(case)
+    alike, values = rows_alike(dataclasses.replace(case, device_name=""))
+    own = statement.format(alike=f"{alike} AND cases.model = ?")
+    return read_rows(file, own, [*values, label]) or read_rows(
+        file, statement.format(alike=alike), values
+    )
 
 
 def _date_axis(axes: Any, moments: Sequence[float]) -> None:

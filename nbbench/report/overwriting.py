@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -48,6 +48,15 @@ def check_over_tables(name: str, folder: str | Path) -> None:
     """Raise `OutputError` where a folder has files of the tables' names that are no such tables."""
     for table in _MARKS:
         _check(name, as_path(folder) / table, "no table that nbbench wrote", _is_table)
+
+
+def remove_tables(folder: str | Path, names: Iterable[str]) -> None:
+    """Remove tables of an earlier report, which would pass for those of the one written last."""
+    for name in names:
+        path = as_path(folder) / f"{name}.csv"
+        with suppress(OSError):
+            if path.is_file() and path.name in _MARKS and _is_table(path):
+                path.unlink()
 
 
 def _check(name: str, file: str | Path, what: str, is_own: Callable[[Path], bool]) -> None:

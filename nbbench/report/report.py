@@ -39,6 +39,7 @@ from .earlier_run import compare_runs
 from .environment import EnvironmentFacts, EnvironmentKey, WorkerFacts, merge_facts
 from .html_page import report_html
 from .markup import as_latex, as_markdown, markdown_text
+from .overwriting import remove_tables
 from .own_columns import COST_HEADS, NOTHING, Added, columns_of, own_column, price_of
 from .plots import Plots
 from .quantities import FRAME_COLUMNS, LIMITS, NAMES
@@ -311,9 +312,13 @@ class Report:
     def to_csv(self, folder: str | Path) -> list[Path]:
         """Write speed.csv, memory.csv and environment.csv into a folder, made if need be.
 
-        And lines.csv where memory was traced line by line. Raises `OutputError`.
+        And lines.csv where memory was traced line by line; where it was not, one of an earlier
+        report goes. Raises `OutputError`.
         """
-        return write_csv(folder, self._as_saved().frames(FRAMES))
+        frames = self._as_saved().frames(FRAMES)
+        files = write_csv(folder, frames)
+        remove_tables(folder, {*FRAMES} - frames.keys())
+        return files
 
     def to_parquet(self, folder: str | Path) -> list[Path]:
         """Write what `to_csv` writes, as Parquet: types and what is missing survive.

@@ -18,7 +18,7 @@ from ..paths import as_path, read_head, read_text
 from ..plan.result import Result, with_saved_names
 from ..plan.saved_names import looks_like_path, own_name
 from ..text import counted, error_text, quoted
-from ..worker.case import Case, Outcome, Status
+from ..worker.case import MODES, Case, Outcome, Status
 from ..worker.checked import checked
 from .atomic_write import cannot_write, is_special, write_text
 from .environment import EnvironmentKey, WorkerFacts
@@ -278,9 +278,30 @@ def _row_key(result: Result) -> tuple[Case, str]:
 
 def result_of(values: Mapping[str, Any]) -> Result:
     """A result from the JSON values that `result_line` wrote; raises ``ValueError`` for others."""
-    return Result(
-        checked(Case, values["case"], "case"), checked(Outcome, values["outcome"], "outcome")
-    )
+    case = checked(Case, values["case"], "case")
+    _check_possible(case)
+    return Result(case, checked(Outcome, values["outcome"], "outcome"))
+
+
+_COUNTS = (
+    "batch_size", "sequence_length", "new_tokens", "ranks", "threads", "rounds", "min_samples",
+    "memory_limit",
+)  # fmt: skip
+
+
+def _check_possible(case: Case) -> None:
+    """Raise ``ValueError`` for a case that no arguments make."""
+    for name in _COUNTS:
+        count = getattr(case, name)
+        if count is not None and count < 1:
+            raise ValueError(f"case.{name} is not at least 1 ({count})")
+    if case.mode not in MODES:
+        raise ValueError(f"case.mode is not one of {', '.join(MODES)} ({quoted(case.mode, 40)})")
+    if not 0 <= case.padding < 1:
+        raise ValueError(f"case.padding is no part below 1 ({case.padding:g})")
+    for name in ("precision", "max_time"):
+        if getattr(case, name) <= 0:
+            raise ValueError(f"case.{name} is not above 0 ({getattr(case, name):g})")
 
 
 def _read_version_1(content: Mapping[str, Any]) -> Content:

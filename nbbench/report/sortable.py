@@ -29,8 +29,10 @@ display:block;width:100%;padding:.2em .5em}
 @container (max-width:42em){.nbbench .sortable th button{padding:.2em}}
 """
 
-_NUMBER = re.compile(r"-?\d[\d,]*(?:\.\d*)?(?:e[+-]?\d+)?(?: .*)?")
+_NUMBER = re.compile(r"-?\d[\d,]*(?:\.\d*)?(?:e[+-]?\d+)?(?: (?P<behind>.*))?")
 """A number, and what stands behind it, such as its interval."""
+
+_UNIT = re.compile(r"[A-Za-zµ%/²³]+")
 
 Exact = Mapping[str, Sequence[float | None]]
 
@@ -91,7 +93,13 @@ def _coded(texts: Sequence[str]) -> dict[str, list[Any]]:
 def begin_with_numbers(texts: Sequence[str]) -> bool:
     """Whether each cell that is not empty begins with a number, as the script reads one.
 
-    One of 3.20 s does, and so does one of 0.84 [0.83, 0.86], but not the version 4.57.6.
+    One of 3.20 s does, and so does one of 0.84 [0.83, 0.86], but not the version 4.57.6. Numbers of
+    several units say nothing of the order.
     """
-    known = [text for text in texts if text]
-    return bool(known) and all(map(_NUMBER.fullmatch, known))
+    found = [_NUMBER.fullmatch(text) for text in texts if text]
+    units = {
+        unit[0]
+        for each in found
+        if each is not None and (unit := _UNIT.match(each["behind"] or "")) is not None
+    }
+    return bool(found) and all(found) and len(units) <= 1

@@ -32,6 +32,10 @@ SMALL: dict[str, Any] = {"slots": True} if sys.version_info >= (3, 10) else {}
 """For dataclasses of many fields: without a dict in each, a long sweep takes half the memory."""
 
 
+MODES = ("inference", "training", "generation")
+"""What is done with a model."""
+
+
 class Status(str, Enum):
     """How a case ended; every one but ``ok`` comes with a reason and a phase."""
 
