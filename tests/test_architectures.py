@@ -22,7 +22,7 @@ SMALLEST = (
     "pythia-160m", "qwen2.5-0.5b", "qwen3-0.6b", "resnet-50", "roberta-base", "smollm2-135m",
     "t5-small", "vit-base-patch16-224", "wav2vec2-base", "whisper-tiny", "xlm-roberta-base",
 )  # fmt: skip
-LARGE = {"gemma", "mistral", "phi"}
+LARGE = {"gemma", "gemma2", "mistral", "phi", "phi3", "smollm3"}
 """Types that have no small model in the catalogue."""
 
 
