@@ -304,8 +304,15 @@ def test_trends_of_models_that_are_alike_are_apart_and_found_as_by_resumed_runs(
     other = {**config, "transformers_version": "5.0"}
     again = nbbench.run(**{**asked, "models": ["one"], "configs": [other]}, resume=True)
     again.plot.history()
-    gathered = nbbench.gather(report.save(tmp_path / "x.nbbench.json"))
+    saved = report.save(tmp_path / "x.nbbench.json")
+    gathered = nbbench.gather(saved)
     assert {each.get_label() for each in gathered.plot.history().axes.containers} == {"one", "two"}
+    elsewhere = tmp_path / "y.nbbench.json"
+    elsewhere.write_text(
+        re.sub(r'"device_name": "[^"]+"', '"device_name": "a GPU"', saved.read_text())
+    )
+    with pytest.raises(ArgumentError, match="the history has none of these cases"):
+        nbbench.gather(elsewhere).plot.history()
 
 
 @pytest.mark.parametrize("value", [1e300, float("inf"), -1e19, "many", 2.5])

@@ -95,6 +95,7 @@ def test_the_room_of_a_cluster_is_that_of_its_living_nodes():
     assert ASKED.room([node(5), node(2), node(1), node(8, alive=False)]) == 3
     assert Demand({"CPU": 0.5}).room([node(2)]) == 4
     assert Demand({}).room([node(2), node(4)]) == 2
+    assert Demand({"CPU": 1e-320}).room([node(2)]) > 1
 
 
 class RayThatFails:
@@ -125,6 +126,16 @@ def test_a_head_that_answers_with_an_error_is_asked_again(monkeypatch):
     wait_until(has_grown, 10)
     assert ray.asked >= 2
     assert not watch.problem
+
+
+def test_a_head_that_answers_with_errors_alone_is_gone(monkeypatch):
+    monkeypatch.setattr(node_watch, "_LOOK_AT_NODES_S", 0.0)
+    monkeypatch.setattr(node_watch, "_HEAD_S", 0.3)
+    monkeypatch.setattr(node_watch, "of_ray", lambda ray, name: 1 / 0)
+    watch = NodeWatch(None, ASKED, 60.0, [node(2)])
+    wait_until(lambda: list(watch.look(runs=True)) or watch.problem, 10)
+    assert watch.problem == "the head of the cluster has answered with errors for 0.3 s"
+    assert not watch.has_head
 
 
 def test_a_head_that_is_silent_is_gone(monkeypatch):

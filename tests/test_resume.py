@@ -7,10 +7,12 @@ import sqlite3
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import pytest
 
 import nbbench
+from nbbench.history_database.database import history_file
 from nbbench.history_database.exchange import export_history, import_history
 from nbbench.history_database.prune import prune_history
 from nbbench.history_database.query import history
@@ -19,7 +21,7 @@ from nbbench.machine.machine import describe_machine
 from nbbench.plan.code_digest import MAX_FILES
 from nbbench.plan.result import Result
 from nbbench.report.environment import WorkerFacts
-from nbbench.worker.case import Case, Outcome, Status
+from nbbench.worker.case import Case, Outcome, Phase, Status
 from tests.conftest import wait_until
 from tests.kept_history import GIVEN, begun, ended, file, folder
 
@@ -332,3 +334,24 @@ def test_what_is_larger_than_a_case_without_memory_is_skipped_by_a_resumed_run_t
         assert report.speed.status.tolist() == ["oom", "skipped", "skipped"]
     report = nbbench.run(**{**asked, "batch_sizes": [1, 2], "resume": True, "skip_larger": False})
     assert report.speed.status.tolist() == ["oom", "oom"]
+
+
+def test_a_case_that_was_begun_goes_on_beside_a_smaller_one_without_memory(tmp_path):
+    log = tmp_path / "log"
+    asked = {**GIVEN, **probes(call="hangs_in_third_visit", visit_log=str(log)), "rounds": 4}
+    del asked["progress"]
+    job = nbbench.submit(**{**asked, "batch_sizes": [2]})
+    while not log.exists() or log.stat().st_size < 3 * 80:
+        time.sleep(0.02)
+    job.cancel()
+    assert job.wait(60)
+    store = HistoryStore(history_file(), describe_machine())
+    result = job.report().results[0]
+    smaller = replace(result.case, batch_size=1)
+    outcome = Outcome(Status.OOM, "memory ran out", Phase.MEASURING)
+    (facts,) = job.report()._content.workers.values()
+    store.add(Result(smaller, outcome), facts)
+    store.close()
+    report = nbbench.run(**{**asked, "batch_sizes": [1, 2], "progress": False}, resume=True)
+    assert report.speed.status.tolist() == ["oom", "ok"]
+    assert len(report.results[1].outcome.timing.visits) == 4

@@ -48,9 +48,9 @@ def script() -> int:
         code = 130
     cluster = sys.modules.get("nbbench.execution.ray_cluster.connection")
     if cluster is not None and cluster.has_lost_head():
-        with suppress(OSError):
-            sys.stdout.flush()
-            sys.stderr.flush()
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(Exception):
+                stream.flush()
         os._exit(code)  # Ray would wait for that head, and no signal end it
     return code
 

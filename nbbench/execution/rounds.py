@@ -153,7 +153,8 @@ def run_rounds(
     number, unsure = 0, set() if baseline is None else set(cases)
     while active:
         for visited in active:
-            smaller = None if number else too_large.smaller_than(visited.case)
+            is_new = number == 0 and visited.merged is None
+            smaller = too_large.smaller_than(visited.case) if is_new else None
             if smaller is not None and not cancelled():
                 yield visited.end(too_large_outcome(smaller))
                 continue

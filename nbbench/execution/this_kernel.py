@@ -42,6 +42,10 @@ _NOT_ALONE = Outcome(
 )
 
 
+_running: set[threading.Thread] = set()
+"""The threads of cases that were begun in this process, whichever benchmark they are of."""
+
+
 class ThisKernel:
     """Runs cases here, each in a thread of its own.
 
@@ -66,9 +70,10 @@ class ThisKernel:
 
     def send(self, request: Request) -> None:
         """Begin a case."""
-        if self._thread is not None:
-            self._thread.join(_STOP_GRACE_S)
-        if self._thread is not None and self._thread.is_alive():
+        for thread in [*_running]:
+            thread.join(_STOP_GRACE_S)
+        _running.difference_update([thread for thread in _running if not thread.is_alive()])
+        if _running:
             self._events.put(CaseFinished(_NOT_ALONE))
         elif not isinstance(request, StopCase):
             self._thread = threading.Thread(
@@ -78,6 +83,7 @@ class ThisKernel:
                 name="nbbench-case",
             )
             self._thread.start()
+            _running.add(self._thread)
 
     def receive(self, timeout: float) -> Event | None:
         """The next event; ``queue.Empty`` after ``timeout`` seconds."""

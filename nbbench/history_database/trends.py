@@ -75,16 +75,18 @@ def draw_trends(results: Sequence[Result], ax: Any = None) -> Plot:
 
 
 def _rows(statement: str, case: Case) -> list[tuple[Any, ...]]:
-    """What the history answers for a case; for those of its own label, if it has some.
+    """What the history answers for a case: for its own label, unless it has none of that.
 
-    Cases of gathered reports name a device, which those of the history do not.
+    Cases of gathered reports name a device, by which those of the history are no others.
     """
     file, label = needed_history_file(), saved_label(case)
     alike, values = rows_alike(dataclasses.replace(case, device_name=""))
-    own = statement.format(alike=f"{alike} AND cases.model = ?")
-    return read_rows(file, own, [*values, label]) or read_rows(
-        file, statement.format(alike=alike), values
-    )
+    if case.device_name:
+        alike, values = f"{alike} AND cases.device_name = ?", [*values, case.device_name]
+    own, values_of_own = f"{alike} AND cases.model = ?", [*values, label]
+    if read_rows(file, f"SELECT 1 FROM cases WHERE {own} LIMIT 1", values_of_own):
+        alike, values = own, values_of_own
+    return read_rows(file, statement.format(alike=alike), values)
 
 
 def _date_axis(axes: Any, moments: Sequence[float]) -> None:

@@ -157,7 +157,7 @@ def _is_open(text: str) -> bool:
 
 
 def _is_over(value: str) -> bool:
-    """Whether what was assigned has ended, and another statement has typed."""
+    """Whether what was assigned has ended, and another statement has begun."""
     head, newline, _ = value.rpartition("\n")
     return bool(newline) and not _is_open(head)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import warnings
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -109,12 +109,13 @@ def _check_no_loss(file: Path, *, is_listed: bool) -> None:
 
 def _copies(contents: Mapping[Path, Content]) -> list[tuple[Path, Path]]:
     """The files that say the same as another one, each with the first of them."""
-    originals: list[Path] = []
+    originals: dict[tuple[float, ...], list[Path]] = defaultdict(list)
     copies = []
     for file, content in contents.items():
-        original = next((each for each in originals if contents[each] == content), None)
+        times = tuple(result.outcome.wall_s for result in content.results)
+        original = next((each for each in originals[times] if contents[each] == content), None)
         if original is None:
-            originals.append(file)
+            originals[times].append(file)
         else:
             copies.append((file, original))
     return copies

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -50,13 +51,19 @@ def check_over_tables(name: str, folder: str | Path) -> None:
         _check(name, as_path(folder) / table, "no table that nbbench wrote", _is_table)
 
 
-def remove_tables(folder: str | Path, names: Iterable[str]) -> None:
+def remove_tables(folder: str | Path, names: Iterable[str], ending: str) -> None:
     """Remove tables of an earlier report, which would pass for those of the one written last."""
     for name in names:
-        path = as_path(folder) / f"{name}.csv"
-        with suppress(OSError):
-            if path.is_file() and path.name in _MARKS and _is_table(path):
+        path = as_path(folder) / f"{name}{ending}"
+        with suppress(OSError, ValueError):
+            if path.is_file() and (_is_table if ending == ".csv" else _is_parquet)(path):
                 path.unlink()
+
+
+def _is_parquet(path: Path) -> bool:
+    """Whether it is a table of nbbench's; pyarrow, which has written the others, is there."""
+    schema = importlib.import_module("pyarrow.parquet").read_schema(path)
+    return _MARKS[f"{path.stem}.csv"] <= set(schema.names)
 
 
 def _check(name: str, file: str | Path, what: str, is_own: Callable[[Path], bool]) -> None:

@@ -317,7 +317,7 @@ class Report:
         """
         frames = self._as_saved().frames(FRAMES)
         files = write_csv(folder, frames)
-        remove_tables(folder, {*FRAMES} - frames.keys())
+        remove_tables(folder, {*FRAMES} - frames.keys(), ".csv")
         return files
 
     def to_parquet(self, folder: str | Path) -> list[Path]:
@@ -326,7 +326,10 @@ class Report:
         The environment's values are text there. Raises `MissingParquet` where pyarrow is not
         installed, and `OutputError`.
         """
-        return write_parquet(folder, self._as_saved().frames(FRAMES))
+        frames = self._as_saved().frames(FRAMES)
+        files = write_parquet(folder, frames)
+        remove_tables(folder, {*FRAMES} - frames.keys(), ".parquet")
+        return files
 
     def to_markdown(self, file: str | Path | None = None) -> str:
         """The table that is shown as Markdown, for an issue or a README; written to a file, too.

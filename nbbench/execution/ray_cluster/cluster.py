@@ -219,8 +219,7 @@ class _Cluster:
                 event, sender = of_ray(self._ray, "get")(next(stream))
         except StopIteration:
             del self._running[stream]
-            if group.left:
-                yield from self._lost(group, Loss(f"the task on {group.node} ended early"))
+            yield from self._lost(group, Loss(f"the task on {group.node} ended early"))
             return
         except self._ray.exceptions.RayError as error:
             if not self._is_connected():
@@ -245,6 +244,8 @@ class _Cluster:
 
     def _lost(self, group: Group, loss: Loss) -> Iterator[Event]:
         """Begin what is left of a group again, or end its cases where that was tried enough."""
+        if not group.left:  # it was about to end
+            return
         if group.tries < _MAX_TRIES:
             label = f"{len(group.left)} of {counted(len(self._plan.cases), 'case')}"
             begin = "begins" if len(group.left) == 1 else "begin"
@@ -268,15 +269,16 @@ class _Cluster:
                 continue
             del self._running[stream]
             self._end_silent(stream, group.sender)
-            yield group.end_silent()
+            if group.left:
+                yield group.end_silent()
             if group.left:
                 group.tries -= 1
                 self._begin(group)
 
     def _end_silent(self, stream: Any, sender: Sender) -> None:
         """End a task's process, which may not answer Ray either; nothing waits for it."""
-        with suppress(Exception):
-            self._ray.cancel(stream, force=True, recursive=True)
+        with suppress(Exception), self._connected():
+            of_ray(self._ray, "cancel")(stream, force=True, recursive=True)
             strategies = importlib.import_module("ray.util.scheduling_strategies")
             strategy = strategies.NodeAffinitySchedulingStrategy(sender.node, soft=False)
             end = self._ray.remote(num_cpus=0, max_retries=0, scheduling_strategy=strategy)

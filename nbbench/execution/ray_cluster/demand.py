@@ -18,6 +18,10 @@ _MAX_NAMED = 200
 """Letters of the names that nodes have, in a message."""
 
 
+_MANY = 1e6
+"""How often a node has less than any amount that is worth counting."""
+
+
 @dataclass(frozen=True)
 class Demand:
     """What one group of cases has for itself on its node.
@@ -71,7 +75,10 @@ class Demand:
     def room(self, nodes: Sequence[Mapping[str, Any]]) -> int:
         """How many times all nodes together have it."""
         return sum(
-            min((int(node["Resources"][n] / a) for n, a in self.amounts.items()), default=1)
+            min(
+                (int(min(node["Resources"][n] / a, _MANY)) for n, a in self.amounts.items()),
+                default=1,
+            )
             for node in nodes
             if self.fits(node)
         )

@@ -51,6 +51,9 @@ class Group:
     silent_s: float = 0.0
     makes_environment: bool = False
 
+    def __post_init__(self) -> None:
+        self._own = frozenset(self.cases)
+
     @property
     def left(self) -> list[Case]:
         """The cases that have not ended."""
@@ -63,7 +66,7 @@ class Group:
             self.current = self._planned(event.case)
             if isinstance(event.event, PhaseChanged):
                 self.phase = event.event.phase
-            elif isinstance(event.event, CaseMeasured) and event.case in self.cases:
+            elif isinstance(event.event, CaseMeasured) and event.case in self._own:
                 outcome = dataclasses.replace(event.event.outcome, node=self.node)
                 self.measured[event.case] = CaseVisited(event.case, outcome)
         elif isinstance(event, CaseVisited):
@@ -74,7 +77,7 @@ class Group:
 
     def _planned(self, case: Case) -> Case:
         """The case of this group that runs: a search for one runs others, of several sizes."""
-        if case in self.cases:
+        if case in self._own:
             return case
         searches = (each for each in self.left if each.searched and _is_tried_for(case, each))
         return next(searches, (self.left or self.cases)[0])

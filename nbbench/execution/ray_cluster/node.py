@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import importlib
 import os
 import socket
@@ -64,13 +65,18 @@ def _alone_on_node() -> Iterator[None]:
         return
     node = importlib.import_module("ray").get_runtime_context().get_node_id()
     with socket.socket(socket.AF_UNIX) as held:
-        while True:
-            try:
-                held.bind(f"\0nbbench on {node}")
-                break
-            except OSError:
-                time.sleep(_LOOK_S)
+        while not _is_bound(held, f"\0nbbench on {node}"):
+            time.sleep(_LOOK_S)
         yield
+
+
+def _is_bound(held: socket.socket, name: str) -> bool:
+    """Whether there is no need to wait: no other has the name, or the system has no such ones."""
+    try:
+        held.bind(name)
+    except OSError as error:
+        return error.errno != errno.EADDRINUSE
+    return True
 
 
 def _measured(plan: Plan) -> Iterator[tuple[Event | None, Sender]]:

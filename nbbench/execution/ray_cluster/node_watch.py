@@ -43,16 +43,18 @@ class NodeWatch:
         self.problem = ""
         self.has_head = True
         self.room = demand.room(nodes)
+        self._nodes = nodes
         self._ray, self._demand, self._timeout = ray, demand, timeout
         self._begun = self._looked = self._passed = time.monotonic()
         self._answers: queue.Queue[_Answer] | None = None
         self._unanswered_s = 0.0
+        self._answered = self._begun
         self._lacks_since: float | None = None
         self._has_run = self._has_said_in_use = False
 
     def check_at_start(self) -> None:
         """Raise `NbbenchError` if no node has what cases ask for, and none will come."""
-        lack = self._demand.lack(self._ray.nodes())
+        lack = self._demand.lack(self._nodes)
         if lack and may_grow(self._ray) is False:
             raise NbbenchError(f"{lack}; ask for less, or add a node that has it")
 
@@ -75,7 +77,11 @@ class NodeWatch:
             return
         self._answers, self._looked, self._unanswered_s = None, now, 0.0
         if answer is not None:
+            self._answered = now
             yield from self._judge(*answer, now)
+        elif now - self._answered > _HEAD_S:
+            self.has_head = False
+            self.problem = f"the head of the cluster has answered with errors for {_HEAD_S:g} s"
 
     def _ask(self) -> None:
         """Ask for the nodes in a thread: Ray waits for a head that is gone, for good."""
