@@ -68,7 +68,6 @@ def workers(probe):
     return found
 
 
-@pytest.mark.newest
 def test_all_cases_are_measured_once_on_nodes_of_the_cluster(cluster):
     report = nbbench.run(**arguments(8))
     assert [result.case.model for result in report.results] == [f"m{n}" for n in range(8)]
@@ -79,7 +78,6 @@ def test_all_cases_are_measured_once_on_nodes_of_the_cluster(cluster):
     assert report._content.machine.other_load_cores is None  # that of this machine is no matter
 
 
-@pytest.mark.newest
 def test_cases_that_are_compared_stay_on_one_node(cluster):
     report = nbbench.run(**arguments(2, executions=["eager", "graph"], baseline="eager", rounds=3))
     by_model = {}
@@ -88,7 +86,6 @@ def test_cases_that_are_compared_stay_on_one_node(cluster):
     assert all(len(nodes) == 1 for nodes in by_model.values())
 
 
-@pytest.mark.newest
 def test_a_crash_costs_its_case_alone(cluster):
     given = arguments(3)
     given["configs"][1]["call"] = "segfault"
@@ -141,7 +138,6 @@ def test_cancelled_it_keeps_what_was_measured_and_names_the_phase_of_what_runs(c
     assert second.outcome.node
 
 
-@pytest.mark.newest
 def test_more_groups_than_ray_is_given_at_once_are_all_measured(cluster, monkeypatch):
     monkeypatch.setattr("nbbench.execution.ray_cluster.cluster._MIN_AT_ONCE", 2)
     monkeypatch.setattr(Demand, "room", lambda *_: 1)
@@ -149,8 +145,8 @@ def test_more_groups_than_ray_is_given_at_once_are_all_measured(cluster, monkeyp
     assert report.speed.status.tolist() == ["ok"] * 7
 
 
-@pytest.mark.newest
 def test_nothing_is_left_behind(cluster, probe):
+    nbbench.close_workers()  # those of other tests, on no node
     nbbench.run(**arguments(4))
     wait_until(lambda: not workers(probe), 30)
 
@@ -188,7 +184,6 @@ def test_sixty_four_cases_take_little_more_than_the_ideal_time(cluster):
     assert ideal / taken >= 0.9
 
 
-@pytest.mark.newest
 def test_resumed_it_measures_what_no_node_has_measured(cluster, tmp_path, monkeypatch):
     monkeypatch.setenv("NBBENCH_HISTORY", str(tmp_path / "h.sqlite"))
     best = {"batch_sizes": "best", "latency_limit": "5 ms"}
@@ -229,7 +224,6 @@ def test_a_process_of_ray_that_hangs_is_a_timeout_and_costs_no_other_case(cluste
     wait_until(lambda: not stopped.is_running(), 30)
 
 
-@pytest.mark.newest
 def test_a_process_of_ray_that_is_killed_is_no_node_that_is_gone(cluster):
     given = arguments(1)
     given["configs"][0]["wait_s"] = 1.0
