@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import multiprocessing
 import sys
 from dataclasses import replace
 
@@ -38,11 +39,20 @@ def call_that_holds_and_frees():
     return None
 
 
+def trace(call):
+    release_free_memory()  # as a case does
+    return trace_lines(call, wall_stopwatch(), ProcessMemory().now, "tests")
+
+
+def traced_in_a_new_process(call):
+    """The trace of a call that finds no memory which other tests have used and freed."""
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        return pool.apply(trace, (call,))
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="resident memory is exact on Linux alone")
 def test_a_line_is_charged_with_what_it_holds_and_frees():
-    read = ProcessMemory().now
-    release_free_memory()  # as a case does: else the call lives on what other tests have left
-    trace = trace_lines(call_that_holds_and_frees, wall_stopwatch(), read, "tests")
+    trace = traced_in_a_new_process(call_that_holds_and_frees)
     assert trace.whole
     summary = memory_summary(trace)
     own = [state for state in summary.sequential if "kept" in state.frame.line_text]
@@ -62,9 +72,7 @@ def call_of_many_lines():
 
 @pytest.mark.skipif(sys.platform != "linux", reason="resident memory is exact on Linux alone")
 def test_no_line_is_charged_with_the_tracers_own_memory():
-    read = ProcessMemory().now
-    release_free_memory()
-    trace = trace_lines(call_of_many_lines, wall_stopwatch(), read, "tests")
+    trace = traced_in_a_new_process(call_of_many_lines)
     assert trace.whole
     assert len(trace.steps) > 100_000
     (_, first, _), (_, last, _), (end, _) = trace.steps[0], trace.steps[-1], trace.end
