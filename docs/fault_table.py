@@ -197,9 +197,11 @@ def _results(first: Combination, given: dict[str, Any], reached: Path) -> Sequen
     while not job.wait(0.02):
         if first.fault == "cancel" and reached.exists():
             # the phase is cancelled that this process knows of, which is a moment behind; on a
-            # cluster the latest event may be another case's
+            # cluster the latest event may be another case's, and that of this one yet to come
             reached_at = reached_at or time.monotonic()
-            if known in job.progress.phase or time.monotonic() > reached_at + 2.5:
+            passed = time.monotonic() - reached_at
+            is_known = known in job.progress.phase and (first.executor != "ray" or passed > 1)
+            if is_known or passed > 2.5:
                 job.cancel()
     return job.report().results
 
