@@ -195,6 +195,8 @@ def _failed(
         if rank not in outcomes and (rank == first or codes[rank] != _TERMINATED)
     ]
     reported = [rank for rank, outcome in outcomes.items() if outcome.status is not Status.OK]
+    if not gone and reported and all(_has_lost_another(outcomes[rank]) for rank in reported):
+        gone = [rank for rank in codes if rank not in outcomes and codes[rank] == _TERMINATED]
     if gone or not reported:
         rank = gone[0] if gone else first
         who = f"rank {rank} of {case.ranks}"
@@ -204,6 +206,12 @@ def _failed(
         return outcome
     reason = f"rank {reported[0]} of {case.ranks}: {outcome.reason}"
     return replace(outcome, reason=reason, timing=None, memory=None)
+
+
+def _has_lost_another(outcome: Outcome) -> bool:
+    """Whether a rank failed since another one is gone, as what they speak through says."""
+    reason = outcome.reason.lower()
+    return "gloo" in reason or "nccl" in reason
 
 
 def _merged(case: Case, outcomes: Mapping[int, Outcome]) -> Outcome:
