@@ -328,6 +328,18 @@ def test_without_any_node_left_it_ends_with_rows_that_say_so(cluster, monkeypatc
     made.wait_for_nodes()
 
 
+def run_script(code, given, probe):
+    """A process of its own that runs code in which GIVEN stands for the arguments."""
+    root = os.path.dirname(os.path.dirname(nbbench.__file__))
+    environ = {**os.environ, "PYTHONPATH": os.pathsep.join([str(probe), root])}
+    ended = subprocess.run(
+        [sys.executable, "-c", code.replace("GIVEN", repr(given))],
+        env=environ, capture_output=True, text=True,
+    )  # fmt: skip
+    print(ended.stderr[-3000:])
+    return ended
+
+
 HEAD_DIES = """
 import sys, threading, time
 import nbbench, psutil, ray
@@ -355,13 +367,7 @@ def test_without_the_head_of_the_cluster_it_ends_with_rows_that_say_so(probe):
     given = arguments(2)
     given["configs"][0]["wait_s"] = 1.0
     given.pop("progress")
-    root = os.path.dirname(os.path.dirname(nbbench.__file__))
-    environ = {**os.environ, "PYTHONPATH": os.pathsep.join([str(probe), root])}
-    ended = subprocess.run(
-        [sys.executable, "-c", HEAD_DIES.replace("GIVEN", repr(given))],
-        env=environ, capture_output=True, text=True,
-    )  # fmt: skip
-    print(ended.stderr[-3000:])
+    ended = run_script(HEAD_DIES, given, probe)
     first, second = ended.stdout.splitlines()
     assert first == "True {'the head of the cluster has not answered for 2 s'}"
     assert second.startswith("the cluster that this process is connected to has not answered")
@@ -410,13 +416,7 @@ for delay in (0.0, 0.05, 0.1, 0.3):
 def test_rays_shutdown_at_the_begin_of_a_benchmark_leaves_rows_too(probe):
     given = arguments(150)
     given.pop("progress")
-    root = os.path.dirname(os.path.dirname(nbbench.__file__))
-    environ = {**os.environ, "PYTHONPATH": os.pathsep.join([str(probe), root])}
-    ended = subprocess.run(
-        [sys.executable, "-c", SHUT_DOWN.replace("GIVEN", repr(given))],
-        env=environ, capture_output=True, text=True,
-    )  # fmt: skip
-    print(ended.stderr[-3000:])
+    ended = run_script(SHUT_DOWN, given, probe)
     assert ended.stdout.splitlines() == ["True 150 True "] * 4
     assert ended.returncode == 0
 

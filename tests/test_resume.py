@@ -247,15 +247,20 @@ def test_visits_of_a_case_that_was_killed_are_taken_over(tmp_path):
     assert not is_measured_again(lambda **others: nbbench.run(**asked, **others))
 
 
-def test_a_case_that_was_interrupted_goes_on(tmp_path):
-    log = tmp_path / "log"
-    asked = {**GIVEN, **probes(call="hangs_in_third_visit", visit_log=str(log)), "rounds": 4}
-    del asked["progress"]
+def cancelled_in_the_third_visit(log, **asked):
     job = nbbench.submit(**asked)
     while not log.exists() or log.stat().st_size < 3 * 80:
         time.sleep(0.02)
     job.cancel()
     assert job.wait(60)
+    return job
+
+
+def test_a_case_that_was_interrupted_goes_on(tmp_path):
+    log = tmp_path / "log"
+    asked = {**GIVEN, **probes(call="hangs_in_third_visit", visit_log=str(log)), "rounds": 4}
+    del asked["progress"]
+    job = cancelled_in_the_third_visit(log, **asked)
     assert len(job.report().results[0].outcome.timing.visits) == 2
     (result,) = nbbench.run(**asked, progress=False, resume=True).results
     assert [visit.round for visit in result.outcome.timing.visits] == [0, 1, 2, 3]
@@ -340,11 +345,7 @@ def test_a_case_that_was_begun_goes_on_beside_a_smaller_one_without_memory(tmp_p
     log = tmp_path / "log"
     asked = {**GIVEN, **probes(call="hangs_in_third_visit", visit_log=str(log)), "rounds": 4}
     del asked["progress"]
-    job = nbbench.submit(**{**asked, "batch_sizes": [2]})
-    while not log.exists() or log.stat().st_size < 3 * 80:
-        time.sleep(0.02)
-    job.cancel()
-    assert job.wait(60)
+    job = cancelled_in_the_third_visit(log, **{**asked, "batch_sizes": [2]})
     store = HistoryStore(history_file(), describe_machine())
     result = job.report().results[0]
     smaller = replace(result.case, batch_size=1)

@@ -41,9 +41,8 @@ _NOT_ALONE = Outcome(
     Phase.STARTING,
 )
 
-
-_running: set[threading.Thread] = set()
-"""The threads of cases that were begun in this process, whichever benchmark they are of."""
+_THREAD = "nbbench-case"
+"""The name of each thread that runs a case, whichever benchmark it is of."""
 
 
 class ThisKernel:
@@ -70,20 +69,19 @@ class ThisKernel:
 
     def send(self, request: Request) -> None:
         """Begin a case."""
-        for thread in [*_running]:
+        before = [thread for thread in threading.enumerate() if thread.name == _THREAD]
+        for thread in before:
             thread.join(_STOP_GRACE_S)
-        _running.difference_update([thread for thread in _running if not thread.is_alive()])
-        if _running:
+        if any(thread.is_alive() for thread in before):
             self._events.put(CaseFinished(_NOT_ALONE))
         elif not isinstance(request, StopCase):
             self._thread = threading.Thread(
                 target=_run,
                 args=(self._backend, request, self._events),
                 daemon=True,
-                name="nbbench-case",
+                name=_THREAD,
             )
             self._thread.start()
-            _running.add(self._thread)
 
     def receive(self, timeout: float) -> Event | None:
         """The next event; ``queue.Empty`` after ``timeout`` seconds."""

@@ -61,12 +61,13 @@ class Turn:
     def _device_locked(
         self, cancelled: Callable[[], bool], on_wait: Callable[[str], None]
     ) -> Iterator[None]:
-        lock = None if self._device is None else _lock_of(self._device)
-        if lock is None or self._device is None:
+        device = None if self._device is None else device_name(self._device)
+        lock = None if device is None else _lock_of(device)
+        if device is None or lock is None:
             yield
             return
         try:
-            free = self._acquired(lock, device_name(self._device), cancelled, on_wait)
+            free = self._acquired(lock, device, cancelled, on_wait)
             self.beside_another = not (free or cancelled())
             yield
         finally:
@@ -135,8 +136,8 @@ def _acquired_here(cancelled: Callable[[], bool]) -> bool:
 
 
 def _lock_of(device: str) -> FileLock | None:
-    """The file that stands for a device; None where there is no folder for it."""
-    name = re.sub(r"[^\w-]+", "-", device_name(device))
+    """The file that stands for a `device_name`; None where there is no folder for it."""
+    name = re.sub(r"[^\w-]+", "-", device)
     with suppress(OSError), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # where the system has no such folder there is another
         folder = Path(platformdirs.user_runtime_dir("nbbench", appauthor=False))

@@ -315,10 +315,7 @@ class Report:
         And lines.csv where memory was traced line by line; where it was not, one of an earlier
         report goes. Raises `OutputError`.
         """
-        frames = self._as_saved().frames(FRAMES)
-        files = write_csv(folder, frames)
-        remove_tables(folder, {*FRAMES} - frames.keys(), ".csv")
-        return files
+        return self._write_tables(folder, write_csv, ".csv")
 
     def to_parquet(self, folder: str | Path) -> list[Path]:
         """Write what `to_csv` writes, as Parquet: types and what is missing survive.
@@ -326,9 +323,17 @@ class Report:
         The environment's values are text there. Raises `MissingParquet` where pyarrow is not
         installed, and `OutputError`.
         """
+        return self._write_tables(folder, write_parquet, ".parquet")
+
+    def _write_tables(
+        self,
+        folder: str | Path,
+        write: Callable[[str | Path, Mapping[str, pd.DataFrame]], list[Path]],
+        ending: str,
+    ) -> list[Path]:
         frames = self._as_saved().frames(FRAMES)
-        files = write_parquet(folder, frames)
-        remove_tables(folder, {*FRAMES} - frames.keys(), ".parquet")
+        files = write(folder, frames)
+        remove_tables(folder, {*FRAMES} - frames.keys(), ending)
         return files
 
     def to_markdown(self, file: str | Path | None = None) -> str:

@@ -94,7 +94,6 @@ class _Cluster:
         self._waiting: deque[Group] = deque()
         self._watch = NodeWatch(ray, self._demand, plan.arguments.timeout, nodes)
         self._looked_at = time.monotonic()
-        self._is_lost = False
 
     def measured(self, cancelled: Callable[[], bool]) -> Iterator[Event]:
         """Have all groups measured; yields their events."""
@@ -122,7 +121,6 @@ class _Cluster:
             yield from self._watch.look(any(g.sender for g in self._running.values()))
             if self._watch.problem:
                 if not self._watch.has_head:
-                    self._is_lost = True
                     lose_head()
                 yield Notice(self._watch.problem)
                 yield from self._all_end(Outcome(Status.ERROR, self._watch.problem))
@@ -148,7 +146,7 @@ class _Cluster:
 
     def _is_connected(self) -> bool:
         """Whether Ray still has the tasks of this benchmark."""
-        if self._is_lost:
+        if not self._watch.has_head:
             return False
         with suppress(Exception):
             is_initialized = self._ray.is_initialized()
