@@ -8,11 +8,13 @@ import signal
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 
 import platformdirs
+import psutil
 import pytest
 from packaging.version import Version
 
@@ -22,6 +24,9 @@ from nbbench.hf import PyTorchBenchmarkArguments, TensorFlowBenchmarkArguments
 HERE = Path(__file__).parent
 WORKER = 3 if sys.platform == "linux" else 1
 """How many processes a worker is that runs no case: itself, and on Linux two guards."""
+
+WORKER_FOLDER = str(Path(nbbench.__file__).parent / "worker")
+"""What the command line of every worker has among its arguments."""
 
 OLDER = pytest.mark.skipif(
     find_spec("transformers") is not None and Version(version("transformers")) < Version("5.23"),
@@ -186,6 +191,16 @@ def wait_until(condition, seconds=120):
     while not (found := condition()):
         assert time.monotonic() < deadline, "what was waited for did not come"
         time.sleep(0.02)
+    return found
+
+
+def worker_processes():
+    """The workers of this process, in the order of their starts; other children are not theirs."""
+    found = []
+    for child in psutil.Process().children():
+        with suppress(psutil.Error):  # one that has just ended
+            if child.status() != psutil.STATUS_ZOMBIE and WORKER_FOLDER in child.cmdline():
+                found.append(child)
     return found
 
 

@@ -7,11 +7,10 @@ import re
 import subprocess
 import sys
 
-import psutil
 import pytest
 
 import nbbench
-from tests.conftest import TINY_BERT
+from tests.conftest import TINY_BERT, worker_processes
 
 PLANTED = sorted(
     name
@@ -104,7 +103,7 @@ def test_a_warm_worker_serves_one_test_after_the_other(monkeypatch, probe):
             max_time=0.1, isolation="fork", progress=False,
         )  # fmt: skip
         assert report.speed.status.tolist() == ["ok"]
-        pids.append(sorted(child.pid for child in psutil.Process().children()))
+        pids.append([worker.pid for worker in worker_processes()])
     assert pids[0] == pids[1]
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import itertools
-import multiprocessing
+import pickle
+import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -46,8 +48,13 @@ def trace(call):
 
 def traced_in_a_new_process(call):
     """The trace of a call that finds no memory which other tests have used and freed."""
-    with multiprocessing.get_context("spawn").Pool(1) as pool:
-        return pool.apply(trace, (call,))
+    code = f"""
+import pickle, sys
+from tests.test_line_memory import {call.__name__}, trace
+sys.stdout.buffer.write(pickle.dumps(trace({call.__name__})))
+"""
+    command = [sys.executable, "-c", code]
+    return pickle.loads(subprocess.check_output(command, cwd=Path(__file__).parent.parent))
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="resident memory is exact on Linux alone")

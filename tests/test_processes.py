@@ -15,7 +15,7 @@ import pytest
 
 import nbbench
 from nbbench.api import start
-from tests.conftest import wait_until
+from tests.conftest import wait_until, worker_processes
 
 pytestmark = [
     pytest.mark.usefixtures("probe"),
@@ -81,13 +81,12 @@ def end_of(process):
     process.wait()
 
 
-def chain_below(process):
+def chain_of_worker():
     """A worker's processes, each the parent of the next: two guards, the server, the case."""
-    chain = []
+    chain = worker_processes()[:1]
     with contextlib.suppress(psutil.NoSuchProcess, IndexError):
         while True:
-            process = process.children()[0]
-            chain.append(process)
+            chain.append(chain[-1].children()[0])
     return chain
 
 
@@ -112,7 +111,7 @@ def test_whichever_process_of_a_worker_is_killed_its_case_leaves_nothing(mark, v
     config = {"call": "daemon", "mark": mark, "wait_s": 1000}
     job = start(nbbench.BenchmarkArguments(**arguments(isolation, **config)))
     wait_until(lambda: named(mark))
-    chain = chain_below(psutil.Process())[: 4 if isolation == "fork" else 3]
+    chain = chain_of_worker()[: 4 if isolation == "fork" else 3]
     chain[min(victim, len(chain) - 1)].kill()
     assert job.wait(60)
     (reason,) = job.report().speed.reason
@@ -152,7 +151,7 @@ def test_a_worker_serves_only_runs_that_it_would_have_inherited_the_same_for(mar
     def server():
         report = nbbench.run(**arguments(), progress=False)
         assert report.speed.status.tolist() == ["ok"]
-        (process,) = psutil.Process().children()  # no other stays beside it
+        (process,) = worker_processes()  # no other stays beside it
         return process.pid
 
     first = server()
@@ -223,7 +222,7 @@ def test_a_case_that_has_left_its_group_is_cancelled_and_the_server_stays(mark):
             wait_until(lambda: named(mark))
             job.cancel()
         assert job.wait(60)
-        (server,) = chain_below(psutil.Process())[2:3]
+        (server,) = chain_of_worker()[2:3]
         return job.report().speed.status.tolist(), server.pid
 
     statuses, server = run(call="leave_group", mark=mark, wait_s=1000)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 
-import psutil
 import pytest
 
 import nbbench
@@ -15,7 +14,7 @@ from nbbench.worker.messages import (
     ProtocolError,
     encode,
 )
-from tests.conftest import wait_until
+from tests.conftest import wait_until, worker_processes
 
 pytestmark = pytest.mark.usefixtures("probe")
 
@@ -107,7 +106,7 @@ def test_the_phase_of_a_worker_that_is_killed_is_the_one_it_was_in(isolation, wh
     job = nbbench.submit(**arguments(config, isolation=isolation))
     shown = {"starting": "importing probe", "importing": "importing"}[where]
     wait_until(lambda: job.progress.phase == shown)
-    psutil.Process().children()[-1].kill()
+    worker_processes()[-1].kill()
     assert job.wait(60)
     (reason,) = job.report().speed.reason
     assert reason.startswith(f"the worker died of SIGKILL while {where}")

@@ -5,14 +5,13 @@ from __future__ import annotations
 import os
 import time
 
-import psutil
 import pytest
 
 import nbbench
 from nbbench.api import start
 from nbbench.execution.supervise import Supervisor
 from nbbench.worker.case import Case, Status
-from tests.conftest import wait_until, wait_until_measuring
+from tests.conftest import wait_until, wait_until_measuring, worker_processes
 
 pytestmark = pytest.mark.usefixtures("probe")
 
@@ -26,16 +25,10 @@ def probe_run(*calls, isolation, **arguments):
     )
 
 
-def living_descendants():
-    return [p for p in psutil.Process().children(recursive=True) if command_of(p)]
-
-
-def command_of(process):
-    """The command line; empty for a process that has just ended."""
-    try:
-        return "" if process.status() == "zombie" else " ".join(process.cmdline())
-    except psutil.Error:
-        return ""
+def processes_of_workers():
+    """The workers and all that they have started."""
+    workers = worker_processes()
+    return workers + [below for worker in workers for below in worker.children(recursive=True)]
 
 
 @pytest.mark.parametrize(
@@ -85,7 +78,7 @@ def test_what_takes_too_long_times_out_and_leaves_no_process(behaviour, isolatio
     phase = "building" if "build" in behaviour else "warming"
     assert report.speed.reason[0] == f"{phase} took longer than 4 s; raise timeout"
     nbbench.close_workers()
-    assert not living_descendants()
+    assert not processes_of_workers()
 
 
 def test_a_missing_framework_is_told_once_for_all_its_cases():
@@ -129,15 +122,16 @@ def test_cancelling_ends_the_running_case_at_once_and_keeps_the_finished(isolati
     assert time.monotonic() - begin < 1.0 * patience
     assert job.report().speed.status.tolist() == ["ok", "cancelled", "skipped"]
     nbbench.close_workers()
-    assert not living_descendants()
+    assert not processes_of_workers()
 
 
 def test_the_server_stays_warm_and_goes_at_its_idle_limit(patience):
+    nbbench.close_workers()
     probe_run({}, isolation="fork", idle_limit=5)
-    first = {p.pid for p in living_descendants()}
+    first = {p.pid for p in processes_of_workers()}
     probe_run({}, isolation="fork", idle_limit=5)
-    assert {p.pid for p in living_descendants()} == first
-    wait_until(lambda: not psutil.Process().children(recursive=True), seconds=8 * patience)
+    assert {p.pid for p in processes_of_workers()} == first
+    wait_until(lambda: not worker_processes(), seconds=8 * patience)
 
 
 def test_a_server_waits_for_its_first_case_however_short_its_idle_limit():
@@ -200,7 +194,7 @@ def test_a_killed_server_costs_one_row_and_is_replaced():
     )
     job = start(arguments)
     wait_until_measuring(job)
-    (server,) = psutil.Process().children()
+    (server,) = worker_processes()
     server.kill()
     assert job.wait(120)
     report = job.report()
@@ -221,8 +215,9 @@ def test_another_child_of_the_process_is_left_alone(isolation):
 
 
 def test_workers_do_not_inherit_this_process_as_a_fork():
+    nbbench.close_workers()
     probe_run({}, isolation="fork")
-    server = psutil.Process().children()[0]
+    (server,) = worker_processes()
     assert os.getpgid(server.pid) != os.getpgid(0)
     nbbench.close_workers()
 
