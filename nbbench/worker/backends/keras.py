@@ -7,33 +7,27 @@ head. Its inputs are named as Keras names them.
 from __future__ import annotations
 
 import json
-import math
 import os
-import re
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Optional
 
-from ..backend import Device, TooLong, Unsupported, library_of
+from ..backend import Device, Unsupported
 from ..case import Case
 from ..exceptions import text_of
-from ..inputs.text import longest_sequence
 from ..measure import Call
 from ..own_code import OwnCode
 from ..processors import default_threads
 from .cpu import CpuDevice
-from .keras_quantization import quantize
+from .keras_model import KerasModel
 from .own_keras import OwnInputsOfKeras, build_own
-from .real_inputs import refuse_padding, rows_of, with_length, with_padding
 from .tensorflow import MIXED, TensorFlowBackend
 from .torch import TorchBackend
 from .transformers_models import make_config, quieten
-
-_IMAGES = ("images", "pixel_values")
-"""What inputs of images are called."""
 
 
 class _KerasOver:
@@ -94,7 +88,7 @@ class _KerasOver:
         if dtype == "auto":
             dtype = str(getattr(config, "dtype", None) or "float32").replace("torch.", "")
         self.keras.config.set_dtype_policy(MIXED.get(dtype, dtype))
-        return KerasModel(self, self._backbone(config, case), config, case)
+        return self._model(self._backbone(config, case), case, config)
 
     def _own_model(self, case: Case) -> KerasModel:
         """The user's model; one that has no weights before its first call is called once."""
@@ -104,7 +98,14 @@ class _KerasOver:
         inputs = OwnInputsOfKeras(self.keras, model, self._own, case)
         if not model.built:
             model(inputs.made()[0], training=False)
-        return KerasModel(self, model, None, case, inputs)
+        return self._model(model, case, own=inputs)
+
+    def _model(
+        self, model: Any, case: Case, config: Any = None, own: Optional[OwnInputsOfKeras] = None
+    ) -> KerasModel:
+        execution = self.executions[0] if case.execution == "default" else case.execution
+        forward = partial(self.forward, model, execution)
+        return KerasModel(self.keras, model, execution, forward, case, config, own)
 
     def forward(self, model: Any, execution: str, inputs: Any) -> Call:
         """The call of a model on inputs, executed so; nothing of it is traced or compiled yet."""
@@ -304,117 +305,6 @@ class KerasTorchBackend(_KerasOver):
         self._pytorch = TorchBackend()
         self._pytorch.torch = torch
         return torch
-
-
-class KerasModel:
-    """A model and the inputs of its case: a backbone of keras-hub, or with ``own`` the user's."""
-
-    def __init__(
-        self,
-        backend: _KerasOver,
-        model: Any,
-        config: Any,
-        case: Case,
-        own: Optional[OwnInputsOfKeras] = None,
-    ) -> None:
-        self._backend, self._model, self._config, self._case = backend, model, config, case
-        self._own = own
-        self.architecture = type(model).__name__
-        self.execution = backend.executions[0] if case.execution == "default" else case.execution
-        self.library = library_of(model)
-        self.real_tokens: Optional[int] = None
-        self.padded_to: Optional[int] = None
-        self.modalities = ""
-        self.dtype = str(model.dtype_policy.name)
-        self.parameter_count = int(model.count_params())
-        self.quantization, self.note = case.quantization, ""
-        if case.quantization != "none":
-            self.note = quantize(model, case)
-        variables = {id(variable): variable for variable in model.variables}.values()
-        self.parameter_bytes = sum(_bytes_of(variable) for variable in variables)
-
-    def prepare(self) -> tuple[Call, Optional[int]]:
-        """One forward pass in inference mode, on seeded inputs."""
-        if self._own is not None:
-            refuse_padding(self._case)
-            given, own_tokens = self._own.made()
-            return self._backend.forward(self._model, self.execution, given), own_tokens
-        rows = rows_of(self._config, self._case)
-        self._case = case = with_length(self._case, rows)
-        given = self._model.input
-        specs = given if isinstance(given, Mapping) else {given.name: given}
-        takes_length = any(name.endswith("token_ids") for name in specs)
-        takes_images = any(name in _IMAGES for name in specs)
-        kinds = {"text": takes_length, "image": takes_images}
-        self.modalities = "+".join(kind for kind, taken in kinds.items() if taken)
-        if case.modalities == "text" != self.modalities:
-            raise Unsupported(
-                f"{case.model} cannot do with text alone, which modalities asks for; give "
-                f"modalities auto"
-            )
-        if takes_length:
-            self._check_length()
-        made: Any = {name: self._input(name, spec) for name, spec in specs.items()}
-        if rows is not None:
-            self.real_tokens, self.padded_to = rows.real_tokens, rows.length
-            rows.check(made, self.modalities, case.model)
-        ops = self._backend.keras.ops
-        made = with_padding(
-            made, rows, lambda tensor: ops.convert_to_numpy(tensor).tolist(),
-            lambda lists, tensor: ops.convert_to_tensor(lists, tensor.dtype),
-        )  # fmt: skip
-        inputs = made if isinstance(given, Mapping) else made[given.name]
-        tokens = case.batch_size * (case.sequence_length or 0) if takes_length else None
-        return self._backend.forward(self._model, self.execution, inputs), tokens
-
-    def training_phases(self) -> list[tuple[str, Call]]:
-        """None, since nothing is trained here."""
-        return []
-
-    def gradient_bytes(self) -> Optional[int]:
-        """None, since nothing is trained here."""
-        return None
-
-    def _check_length(self) -> None:
-        length, longest = self._case.sequence_length, longest_sequence(self._config)
-        if length is None:
-            raise Unsupported(f"{self._case.model} takes sequences; give sequence_lengths")
-        if longest is not None and length > longest:
-            raise TooLong(
-                f"sequence length {length} is more than {self._case.model} takes ({longest}); "
-                f"lower sequence_lengths",
-                sequence_length=longest,
-            )
-
-    def _input(self, name: str, spec: Any) -> Any:
-        """One tensor: ids below the vocabulary, a mask of ones, segments of zeros, or noise."""
-        keras, seed = self._backend.keras, self._case.seed % 2**31
-        if name.endswith("token_ids"):
-            bound = getattr(self._model, "vocabulary_size", None) or self._config.vocab_size
-            return keras.random.randint(self._text(), 0, bound, spec.dtype, seed=seed)
-        if name.endswith("padding_mask"):
-            return keras.ops.ones(self._text(), spec.dtype)
-        if name == "segment_ids":
-            return keras.ops.zeros(self._text(), spec.dtype)
-        if name in _IMAGES:
-            return keras.random.normal(self._image(spec), dtype=spec.dtype, seed=seed)
-        raise Unsupported(
-            f"nbbench cannot make the inputs that {self._case.model} takes in Keras ({name})"
-        )
-
-    def _text(self) -> tuple[int, int]:
-        return self._case.batch_size, self._case.sequence_length or 0
-
-    def _image(self, spec: Any) -> tuple[int, ...]:
-        """The input's own shape, with the configuration's size where it is open."""
-        size = self._config.image_size
-        return (self._case.batch_size, *(size if side is None else side for side in spec.shape[1:]))
-
-
-def _bytes_of(variable: Any) -> int:
-    """The size of a variable, from its shape and the bits in the name of its dtype."""
-    bits = re.search(r"\d+", str(variable.dtype))
-    return int(math.prod(variable.shape)) * (int(bits.group()) // 8 if bits else 1)
 
 
 def _leave_tensorflow_out() -> None:
