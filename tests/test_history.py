@@ -26,6 +26,7 @@ from nbbench.history_database.exchange import export_history, import_history
 from nbbench.history_database.prune import prune_history
 from nbbench.history_database.query import history, moment_of
 from nbbench.history_database.store import HistoryStore, machine_hash
+from nbbench.machine.gpus import GpuFacts
 from nbbench.machine.machine import describe_machine
 from nbbench.plan.result import Result
 from nbbench.report.environment import WorkerFacts
@@ -208,6 +209,38 @@ def test_another_machine_or_version_is_no_answer(file):
     other = dataclasses.replace(machine, cpu="another")
     assert machine_hash(other) != machine_hash(machine)
     assert ended(HistoryStore(file, other), case(), worker) is None
+
+
+def test_what_ran_out_of_memory_is_no_answer_where_there_is_more(file):
+    worker, small = WorkerFacts({"framework_version": "1"}), describe_machine()
+    large = dataclasses.replace(small, cpu_ram_mb=2 * small.cpu_ram_mb)
+    limited = case(memory_limit=2**30)
+    store = HistoryStore(file, small)
+    for each in (case(), limited):
+        store.add(Result(each, Outcome(Status.OOM, "out of memory")), worker)
+    store.add(Result(case(batch_size=2), Outcome(Status.OK)), worker)
+    assert ended(store, case(), worker) is not None
+    store = HistoryStore(file, large)
+    assert ended(store, case(), worker) is None
+    assert ended(store, limited, worker) is not None
+    assert ended(store, case(batch_size=2), worker) is not None
+
+
+def test_each_case_is_shown_with_the_gpu_and_the_machine_that_it_had(file):
+    """Which say nothing of the environment: cases of one may have met several."""
+    here = describe_machine()
+    store = HistoryStore(file, here)
+    facts = WorkerFacts({"framework": "PyTorch", "framework_version": "1"})
+    for number, (gpu, cpu) in enumerate([(None, None), ("L4", None), (None, "EPYC"), ("T4", None)]):
+        machine = None if cpu is None else dataclasses.replace(here, cpu=cpu)
+        worker = dataclasses.replace(facts, gpu=GpuFacts(gpu=gpu), machine=machine)
+        store.add(Result(case(batch_size=1 + number), Outcome(Status.OK)), worker)
+        assert ended(store, case(batch_size=1 + number), facts) is not None or cpu
+    with sqlite3.connect(file) as connection:
+        kept = connection.execute("SELECT content FROM environments ORDER BY id").fetchall()
+    environments = [json.loads(content) for (content,) in kept]
+    met = [(each["gpu"]["gpu"], (each["machine"] or {}).get("cpu")) for each in environments]
+    assert met == [(None, None), ("L4", None), (None, "EPYC"), ("T4", None)]
 
 
 def test_exported_cases_come_back_once(file, tmp_path):

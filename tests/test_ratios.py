@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from nbbench.plan.result import Result
 from nbbench.report.ratios import LOOKS, paired_ratio, trimmed_mean_of, unpaired_ratio
+from nbbench.report.verdict import compare_results
+from nbbench.report.visits import summarize_visits
+from nbbench.worker.case import Case, Outcome, Status
 from nbbench.worker.timing import Visit
 
 SECONDS, LEVEL = 5e-3, 2e-4
@@ -83,6 +88,25 @@ def test_without_references_the_plain_ratio_is_taken():
     assert paired_ratio(mine[:3], theirs) is None  # two rounds in common
     assert unpaired_ratio(mine, theirs).mean == pytest.approx(math.log(1.1))
     assert unpaired_ratio(mine[:2], theirs) is None
+
+
+def test_visits_of_two_runs_are_no_neighbours():
+    """They have the machine's drift from day to day in them, which no round takes out."""
+    mine, theirs = rounds(np.random.default_rng(0), 1.0, 0.01, 0.0)
+    slower = [replace(each, samples=tuple(1.01 * s for s in each.samples)) for each in theirs]
+    before = [replace(each, run="yesterday") for each in slower]
+    assert paired_ratio(mine, before) is None
+    partly = paired_ratio(mine, [*before[:20], *theirs[20:]])
+    assert partly.mean == pytest.approx(paired_ratio(mine[20:], theirs[20:]).mean)
+    case, widths = Case("pytorch", "m", {}, "given", 1, 8), []
+    for others in (slower, before):
+        result, base = (
+            Result(case, Outcome(Status.OK, timing=summarize_visits(visits, 0.02, None)))
+            for visits in (mine, others)
+        )
+        found = compare_results(result, base, paired=True)
+        widths.append(math.log(found.high / found.low))
+    assert widths[1] > 1.3 * widths[0]
 
 
 def test_two_runs_that_are_noisy_within_are_taken_to_differ_as_runs():

@@ -148,6 +148,14 @@ def test_a_failure_for_a_missing_package_may_pass():
     assert not may_pass(Outcome(Status.OOM, "memory ran out while installing itself"))
 
 
+def test_a_failure_before_the_case_was_begun_may_pass():
+    """Without a network an environment is not made, and with too many processes none starts."""
+    for phase in (Phase.PREPARING, Phase.STARTING):
+        assert may_pass(Outcome(Status.ERROR, "there is no network", phase))
+    refused = "needs at least 5 GiB (predicted), and 4 GiB are available; nothing was run; lower it"
+    assert may_pass(Outcome(Status.OOM, refused))
+
+
 @pytest.mark.parametrize("call", ["missing_package", "missing_kernels"])
 def test_it_measures_again_what_lacked_a_package(call):
     nbbench.run(**GIVEN, **probes(call=call))
@@ -242,7 +250,7 @@ def test_visits_of_a_case_that_was_killed_are_taken_over(tmp_path):
     nbbench.close_workers()  # a warm one has the variables of another test, and counts as another
     (result,) = nbbench.run(**asked, resume=True).results
     assert result.outcome.status is Status.OK
-    assert [visit.round for visit in result.outcome.timing.visits] == [0, 1, 2, 3, 4]
+    assert len(result.outcome.timing.visits) == 5
     assert log.stat().st_size // 80 < 3 + 5
     assert not is_measured_again(lambda **others: nbbench.run(**asked, **others))
 
@@ -263,8 +271,23 @@ def test_a_case_that_was_interrupted_goes_on(tmp_path):
     job = cancelled_in_the_third_visit(log, **asked)
     assert len(job.report().results[0].outcome.timing.visits) == 2
     (result,) = nbbench.run(**asked, progress=False, resume=True).results
-    assert [visit.round for visit in result.outcome.timing.visits] == [0, 1, 2, 3]
+    visits = result.outcome.timing.visits
+    assert [visit.round for visit in visits] == [0, 1, 0, 1]  # two of each run
+    assert [visit.run == visits[0].run for visit in visits] == [True, True, False, False]
     assert log.stat().st_size // 80 == 3 + 2
+
+
+def test_what_was_measured_before_is_not_compared_as_a_neighbour(tmp_path):
+    """A resumed case has rounds of its own run: none of them lay beside those of the other."""
+    asked = {"rounds": 3, "baseline": "first"}
+    run(**probes(), executions=["eager"], rounds=3)
+    both = run(**probes(), executions=["eager", "graph"], resume=True, **asked)
+    of_runs = [{visit.run for visit in each.outcome.timing.visits} for each in both.results]
+    assert len(of_runs[0]) == len(of_runs[1]) == 1
+    assert not of_runs[0] & of_runs[1]
+    anew = run(**probes(), executions=["eager", "graph"], **asked)
+    of_runs = [{visit.run for visit in each.outcome.timing.visits} for each in anew.results]
+    assert of_runs[0] == of_runs[1] != {""}
 
 
 def test_visits_so_far_go_when_their_case_has_ended():

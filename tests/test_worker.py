@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import time
+from types import SimpleNamespace
 
 import pytest
 
 import nbbench
 from nbbench.api import start
 from nbbench.execution.supervise import Supervisor
-from nbbench.worker.case import Case, Status
+from nbbench.history_database.store import may_pass
+from nbbench.worker.case import Case, Outcome, Status
+from nbbench.worker.messages import CaseFinished, WorkerFailed, WorkerReady
 from tests.conftest import wait_until, wait_until_measuring, worker_processes
 
 pytestmark = pytest.mark.usefixtures("probe")
@@ -138,47 +141,90 @@ def test_a_server_waits_for_its_first_case_however_short_its_idle_limit():
     assert probe_run({}, isolation="fork", idle_limit=1e-9).speed.status.tolist() == ["ok"]
 
 
-def test_a_server_that_cannot_be_replaced_is_a_row(monkeypatch):
+class WorkerByScript:
+    """A worker that sends these events, and is then gone."""
+
+    alive, serves_many, introduces_itself, where = True, False, False, "here"
+
+    def __init__(self, *events, facts=None):
+        self.facts, self.events = facts or {}, list(events)
+
+    def begin_case(self):
+        pass
+
+    def send(self, request):
+        self.alive = bool(self.events)
+
+    def receive(self, timeout):
+        return self.events.pop(0) if self.events else None
+
+    def stop(self):
+        self.alive = False
+
+    def log_tail(self):
+        return ""
+
+    close = stop
+
+
+class WorkersByScript:
+    """Gives these workers, in order; None stands for one that the system does not start."""
+
+    own_process = True
+
+    def __init__(self, *workers):
+        self.facts, self.workers = {}, [*workers]
+
+    def take(self):
+        worker = self.workers.pop(0) if self.workers else None
+        if worker is None:
+            raise OSError(11, "Resource temporarily unavailable")
+        return worker
+
+
+def outcomes_of(workers, visits, timeout=60.0):
+    """What becomes of so many visits."""
+    supervisor, case = Supervisor(workers, timeout, bool), Case("probe", "m", {}, "given", 1, 8)
+    found = []
+
+    def followed():
+        found.append((yield from supervisor.visit(case, 0, alone=True)))
+
+    for _ in range(visits):
+        list(followed())
+    return found
+
+
+READY = WorkerReady("probe", 1, {"framework": "probe"})
+FINISHED = CaseFinished(Outcome(Status.OK))
+
+
+def test_a_server_that_cannot_be_replaced_is_a_row():
     """It goes at its idle limit as a case comes, and no other starts."""
-
-    class Gone:
-        alive, serves_many, introduces_itself, where = True, True, False, "here"
-
-        def __init__(self):
-            self.facts = {"framework": "probe"}  # it has served before
-
-        def begin_case(self):
-            pass
-
-        def send(self, request):
-            self.alive = False
-
-        def receive(self, timeout):
-            return None
-
-        def close(self):
-            pass
-
-    class Workers:
-        own_process = True
-
-        def __init__(self):
-            self.facts, self.given = {}, [Gone()]
-
-        def take(self):
-            if not self.given:
-                raise OSError(11, "Resource temporarily unavailable")
-            return self.given.pop()
-
-    def followed(visit):
-        outcome = yield from visit
-        yield outcome
-
-    case = Case("probe", "m", {}, "given", 1, 8)
-    visit = Supervisor(Workers(), 60.0, lambda: False).visit(case, 0, alone=True)
-    *_, outcome = followed(visit)
+    served = WorkerByScript(facts={"framework": "probe"})
+    served.serves_many = True
+    (outcome,) = outcomes_of(WorkersByScript(served), 1)
     assert outcome.status is Status.ERROR
     assert "cannot be started: Resource temporarily unavailable" in outcome.reason
+    assert may_pass(outcome)  # a resumed run tries again
+
+
+def test_a_worker_that_does_not_start_amid_a_run_costs_one_visit():
+    lacking = WorkerFailed(Status.OOM, "no memory is left")
+    started = [WorkerByScript(READY, FINISHED) for _ in range(3)]
+    workers = WorkersByScript(started[0], None, started[1], WorkerByScript(lacking), started[2])
+    outcomes = outcomes_of(workers, 5)
+    assert [each.status.value for each in outcomes] == ["ok", "error", "ok", "oom", "ok"]
+    never = outcomes_of(WorkersByScript(None, WorkerByScript(READY, FINISHED)), 2)
+    assert [each.status.value for each in never] == ["error", "error"]  # it is not tried again
+
+
+def test_what_came_while_this_process_was_stopped_is_not_late(monkeypatch):
+    now = iter(range(0, 10**6, 1000))
+    clock = SimpleNamespace(monotonic=lambda: next(now))
+    monkeypatch.setattr("nbbench.execution.supervise.time", clock)
+    (outcome,) = outcomes_of(WorkersByScript(WorkerByScript(READY, FINISHED)), 1, timeout=60.0)
+    assert outcome.status is Status.OK
 
 
 def test_a_killed_server_costs_one_row_and_is_replaced():

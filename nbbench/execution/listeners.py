@@ -16,7 +16,7 @@ from ..machine.health import busy_sentence
 from ..machine.machine import LoadWatch, MachineFacts
 from ..paths import as_path
 from ..plan.result import Result
-from ..report.environment import EnvironmentKey, WorkerFacts, environment_key
+from ..report.environment import EnvironmentKey, WorkerFacts, environment_key, with_gpu_of
 from ..report.own_columns import Added
 from ..report.report import Report
 from ..report.saved_json import Content, GrowingFile, has_measured
@@ -70,7 +70,7 @@ class Recorder:
         result = event.result
         if event.worker is not None:
             key = environment_key(event.case, event.outcome.node)
-            self._workers[key] = event.worker
+            self._workers[key] = with_gpu_of(event.worker, self._workers.get(key))
         self._results[event.case] = result
         if result.outcome.status is not Status.SKIPPED:
             self.last_result_at = time.monotonic()

@@ -14,6 +14,7 @@ alone, and the interval over its samples.
 from __future__ import annotations
 
 import random
+import uuid
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
@@ -36,6 +37,9 @@ from .too_large import TooLarge, too_large_outcome
 
 MIN_VISITS_FOR_PRECISION = 5
 MAX_VISITS = 30
+
+_RUN_DIGITS = 12
+"""Hexadecimal digits that tell a run from every other."""
 
 
 @dataclass
@@ -79,9 +83,9 @@ class _Visited:
         """Whether it gets no more visits, precise or not."""
         return self.alone or _is_exhausted(self.case, self.merged)
 
-    def add(self, outcome: Outcome, levels: Mapping[str, float]) -> Outcome:
-        """Count a visit that went well; the outcome of all so far."""
-        self.outcomes.append(outcome)
+    def add(self, outcome: Outcome, run: str, number: int, levels: Mapping[str, float]) -> Outcome:
+        """Count a visit that went well, in a round of a run; the outcome of all so far."""
+        self.outcomes.append(_in_round(outcome, run, number))
         self.merged = _merged(self.case, self.outcomes, self.visits, levels.get(self.key))
         return self.merged
 
@@ -145,7 +149,7 @@ def run_rounds(
         _Visited.of(case, supervisors[case.framework, case.environment], so_far.get(case))
         for case in cases
     ]
-    active, levels = list(known), read_levels()
+    active, levels, run = list(known), read_levels(), uuid.uuid4().hex[:_RUN_DIGITS]
     order = random.Random(cases[0].seed if cases else 0)
     of_run, too_large = CeilingsOfRun() if ceilings else None, TooLarge()
     for case in out_of_memory if skip_larger else ():
@@ -159,7 +163,7 @@ def run_rounds(
                 yield visited.end(too_large_outcome(smaller))
                 continue
             outcome = yield from _visit(
-                visited, number, levels, baseline is None, predict_s, of_run, cancelled
+                visited, run, number, levels, baseline is None, predict_s, of_run, cancelled
             )
             if skip_larger and outcome.status is Status.OOM:
                 too_large.add(visited.case)
@@ -172,7 +176,7 @@ def run_rounds(
                 yield visited.end()
         active = [visited for visited in active if not visited.ended]
         order.shuffle(active)
-    keep_levels(_levels_of(known))
+    keep_levels(_levels_of(known, run))
 
 
 def _unsure(known: Sequence[_Visited], baseline: str | None) -> set[Case]:
@@ -188,6 +192,7 @@ def _unsure(known: Sequence[_Visited], baseline: str | None) -> set[Case]:
 
 def _visit(
     visited: _Visited,
+    run: str,
     round_number: int,
     levels: Mapping[str, float],
     by_itself: bool,
@@ -209,7 +214,7 @@ def _visit(
         if ceilings is not None and number == 0:
             key = visited.key_of(outcome)
             outcome = yield from ceilings.of(case, outcome, key, visited.supervisor)
-        merged = visited.add(outcome, levels)
+        merged = visited.add(outcome, run, round_number, levels)
         if visited.is_exhausted or (visited.is_precise and by_itself):
             yield visited.end()
         else:
@@ -292,10 +297,20 @@ def _typical_memory(outcomes: Sequence[Outcome]) -> MemoryProfile | None:
     )  # fmt: skip
 
 
-def _levels_of(known: Sequence[_Visited]) -> dict[str, float]:
+def _in_round(outcome: Outcome, run: str, number: int) -> Outcome:
+    """The outcome of a visit that knows with which others it is compared."""
+    timing = outcome.timing
+    if timing is None:
+        return outcome
+    visits = tuple(replace(visit, run=run, round=number) for visit in timing.visits)
+    return replace(outcome, timing=replace(timing, visits=visits))
+
+
+def _levels_of(known: Sequence[_Visited], run: str) -> dict[str, float]:
     """The reference's median over all visits of this run, for each key."""
     times: dict[str, list[float]] = {}
     for visited in known:
         for visit in visited.visits:
-            times.setdefault(visited.key, []).extend(visit.references)
+            if visit.run == run:
+                times.setdefault(visited.key, []).extend(visit.references)
     return {key: sorted(found)[len(found) // 2] for key, found in times.items() if found}

@@ -38,6 +38,9 @@ _EXTRAS = {"pytorch": "torch", "tensorflow": "tensorflow"}
 _RECEIVE_S = 0.1
 """Seconds between two looks at whether the benchmark was cancelled."""
 
+_LATE_S = 0.5
+"""Seconds in which what has come in time is still read: this process may have been stopped."""
+
 _MAX_INTRODUCTIONS = 3
 """How many workers are asked what they are, before a case is begun without knowing it."""
 
@@ -88,6 +91,8 @@ class Supervisor:
         reported then is not asked for again, however many cases follow.
         """
         while not self._facts and self._introductions < _MAX_INTRODUCTIONS:
+            if self._cancelled():
+                break
             self._introductions += 1
             with suppress(OSError):
                 if self._introduce():
@@ -197,22 +202,27 @@ class Supervisor:
         return self._worker
 
     def _worker_or_failure(self) -> Worker | Outcome:
-        """A worker, or what comes of every case whose interpreter cannot be started."""
+        """A worker, or what comes of a case whose interpreter cannot be started."""
         try:
             return self._ready_worker()
         except OSError as error:
-            self._failure = Outcome(
-                Status.ERROR,
-                f"the interpreter cannot be started: {error.strerror or error}; "
-                f"give environments the path of a python",
-                Phase.STARTING,
-            )
-            return self._failure
+            hint = "give environments the path of a python"
+            if self._facts:  # it was started before
+                hint = "end what else holds memory, or has so many processes or files open"
+            reason = f"the interpreter cannot be started: {error.strerror or error}; {hint}"
+            return self._not_started(Outcome(Status.ERROR, reason, Phase.STARTING))
+
+    def _not_started(self, outcome: Outcome) -> Outcome:
+        """What comes of a case: of every other, too, where no worker has ever come up."""
+        if not self._facts:
+            self._failure = outcome
+        return outcome
 
     def _follow(self, request: OfOneCase, worker: Worker) -> Generator[Event, None, Outcome]:
         """Follow one case until it ends, is stopped, or takes too long; its outcome."""
         case, fresh, answered = request.case, not worker.facts, False
         phase, entered = Phase.STARTING if fresh else Phase.IMPORTING, time.monotonic()
+        late_since: float | None = None
         yield CaseEvent(case, PhaseChanged(phase))  # it may hang before it sends anything
         self._facts = worker.facts or self._facts
         self._runs_case = True
@@ -222,9 +232,12 @@ class Supervisor:
             if self._cancelled():
                 worker.stop()
                 return cancelled_while(phase)
-            if time.monotonic() - entered > self._timeout:
-                worker.stop()
-                return too_late(phase, self._timeout)
+            now = time.monotonic()
+            if now - entered > self._timeout:
+                late_since = late_since or now
+                if now - late_since > _LATE_S:
+                    worker.stop()
+                    return too_late(phase, self._timeout)
             try:
                 event = worker.receive(_RECEIVE_S)
             except queue.Empty:
@@ -241,21 +254,21 @@ class Supervisor:
                 worker.close()
                 if worker.facts:  # it was ready, so that this costs no other case
                     return Outcome(event.status, event.reason, phase, detail=event.detail)
-                self._failure = _startup_failure(event, case.framework, worker.where)
-                return self._failure
+                failure = _startup_failure(event, case.framework, worker.where)
+                return self._not_started(failure)
             if isinstance(event, CaseFinished):
                 return event.outcome
             if isinstance(event, WorkerReady):
                 worker.facts = self._facts = event.facts
                 if phase is Phase.STARTING:
-                    phase, entered = Phase.IMPORTING, time.monotonic()
+                    phase, entered, late_since = Phase.IMPORTING, time.monotonic(), None
                     yield CaseEvent(case, PhaseChanged(phase))
             elif isinstance(event, CaseMeasured):
                 self._measured = event.outcome
             elif isinstance(event, DeviceOpened):
                 self._gpu = describe_gpu(event.gpu_uuid)
             elif isinstance(event, PhaseChanged):
-                phase, entered = event.phase, time.monotonic()
+                phase, entered, late_since = event.phase, time.monotonic(), None
                 if phase is Phase.BUILDING:
                     self._building_since = entered
             yield CaseEvent(case, event)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -44,15 +45,30 @@ class CandidateRow:
     """A row as it was read; what is in it is read when it is asked for."""
 
     def __init__(
-        self, row: str, label: str, extras: Any, content: Any, read: Callable[[Any], Result | None]
+        self,
+        row: str,
+        label: str,
+        extras: Any,
+        content: Any,
+        read: Callable[[Any], Result | None],
+        machine: Any = None,
     ) -> None:
         self.row, self._label, self._content, self._read = row, label, content, read
-        self._extras = str(extras or "").split()
+        self._extras, self._machine = str(extras or "").split(), machine
 
     @cached_property
     def result(self) -> Result | None:
         """The result; None where it is damaged."""
         return self._read(self._content)
+
+    @property
+    def cpu_ram_mb(self) -> int:
+        """The memory of the machine that it was measured on; 0 where that is not known."""
+        try:
+            found = json.loads(self._machine or "{}")["cpu_ram_mb"]
+            return int(found)
+        except (KeyError, TypeError, ValueError):
+            return 0
 
     @property
     def label(self) -> str:

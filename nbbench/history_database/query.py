@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import ArgumentError, OutputError
 from ..frameworks import backend_names, has_backend
-from ..report.environment import environment_key
+from ..report.environment import EnvironmentKey, WorkerFacts, environment_key, with_gpu_of
 from ..report.report import Report
 from ..text import counted, quoted
 from ..worker.case import MODES
@@ -235,11 +235,11 @@ def _kept(file: Path, column: str) -> list[str]:
 
 
 def _report(cases: Sequence[KeptCase]) -> Report:
-    workers = {
-        environment_key(kept.result.case, kept.result.outcome.node): kept.worker
-        for kept in cases
-        if kept.worker is not None
-    }
+    workers: dict[EnvironmentKey, WorkerFacts] = {}
+    for kept in cases:
+        if kept.worker is not None:
+            key = environment_key(kept.result.case, kept.result.outcome.node)
+            workers[key] = with_gpu_of(kept.worker, workers.get(key))
     return Report([kept.result for kept in cases], cases[0].machine, workers)
 
 

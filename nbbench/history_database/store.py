@@ -22,7 +22,7 @@ from ..plan.result import Result
 from ..report.environment import WorkerFacts
 from ..report.saved_json import result_line, result_of
 from ..text import error_text
-from ..worker.case import Case, Outcome, Status
+from ..worker.case import Case, Outcome, Phase, Status
 from .alike import (
     LABEL_OF_VISITS,
     alike_key,
@@ -58,6 +58,11 @@ _OF_THE_MACHINE = (
 )  # fmt: skip
 """Facts that make two machines two, or times of them incomparable; others change by the hour."""
 
+_HASH_DIGITS = 16
+
+_OF_VALUES = f"substr(environments.hash, 1, {_HASH_DIGITS})"
+"""What tells versions and settings; behind it may stand what tells the GPU and the machine."""
+
 _MEASURED_IN = "environment = ? AND machine = ?"
 """What a row of `begun_cases` is found by, beside its case."""
 
@@ -67,6 +72,12 @@ PASSING = (Status.TIMEOUT, Status.CRASHED, Status.CANCELLED, Status.SKIPPED)
 
 _OF_PACKAGES = re.compile(r"\b(?:ImportError|ModuleNotFoundError|No module named|install(?:ed)?)\b")
 """What a reason says that a package was missing for, which may be there the next time."""
+
+_OF_MOMENT = re.compile(r"\bare available; nothing was run\b")
+"""What a reason says of a case that was refused for the memory that was free at that moment."""
+
+_SAME_MEMORY = 1.02
+"""How many times as much memory is as much: a machine's differs a little from start to start."""
 
 _MAX_FOUND = 100
 """How many of the same case are looked at for one that answers."""
@@ -155,7 +166,7 @@ class HistoryStore:
         """
         alike, values = rows_alike(case)
         statement = (
-            "SELECT cases.id, cases.model, extras, cases.content FROM cases"
+            "SELECT cases.id, cases.model, extras, cases.content, runs.machine FROM cases"
             " LEFT JOIN runs ON runs.id = run"
             " LEFT JOIN environments ON environments.id = environment_id"
             f" WHERE {alike}"
@@ -166,7 +177,7 @@ class HistoryStore:
             statement += " ORDER BY cases.model = ? DESC, ended DESC, cases.id DESC"
         else:
             statement += (
-                " AND environments.hash = ? AND machine_hash = ?"
+                f" AND {_OF_VALUES} = ? AND machine_hash = ?"
                 f" ORDER BY cases.model = ? DESC, ended DESC, cases.id DESC LIMIT {_MAX_FOUND}"
             )
             values[-1:] = [*self._measured_in(worker), label]
@@ -176,7 +187,7 @@ class HistoryStore:
         """What visits have measured of the same case that has not ended, its own label first."""
         alike, values = visits_alike(case)
         statement = (
-            f"SELECT key, {LABEL_OF_VISITS}, extras, content"
+            f"SELECT key, {LABEL_OF_VISITS}, extras, content, NULL"
             f" FROM begun_cases WHERE {alike} AND {_MEASURED_IN} ORDER BY kept DESC"
         )
         return self._answers(case, statement, [*values, *self._measured_in(worker)])
@@ -191,19 +202,27 @@ class HistoryStore:
             lambda connection: connection.execute(statement, values).fetchall(), "read"
         )
         rows = [
-            CandidateRow(str(row), label, extras, content, self._readable)
-            for row, label, extras, content in found
+            CandidateRow(str(row), label, extras, content, self._readable, machine)
+            for row, label, extras, content, machine in found
         ]
         for row in own_first(rows, saved_label(case)):
             if row.result is None or row.result.outcome.status is Status.CANCELLED:
                 continue
             if not case.searched and row.result.outcome.searched_runs is not None:
                 continue
-            if may_pass(row.result.outcome):
+            if may_pass(row.result.outcome) or self._has_more_memory(case, row):
                 return
             candidate = with_extras(row, rows, self._extras)
             if candidate is not None:
                 yield candidate
+
+    def _has_more_memory(self, case: Case, row: CandidateRow) -> bool:
+        """Whether a case that had too little, or as much as there was, would have more by now."""
+        assert row.result is not None
+        is_limited = case.searched or row.result.outcome.status is Status.OOM
+        if not is_limited or case.memory_limit is not None:
+            return False
+        return (self._machine.cpu_ram_mb or 0) > row.cpu_ram_mb * _SAME_MEMORY
 
     def close_if_replaced(self) -> bool:
         """Let go of a database that was deleted or renamed since it was opened; whether it was.
@@ -280,8 +299,13 @@ class HistoryStore:
 def may_pass(outcome: Outcome) -> bool:
     """Whether a case may end otherwise the next time, with all that is known the same.
 
-    Packages beside the framework are no part of what is known of an environment.
+    Packages beside the framework are no part of what is known of an environment, nor is what kept
+    it from being made, or its interpreter from being started.
     """
+    if outcome.phase in (Phase.PREPARING, Phase.STARTING):
+        return True
+    if outcome.status is Status.OOM:
+        return _OF_MOMENT.search(outcome.reason) is not None
     if outcome.status in (Status.ERROR, Status.UNSUPPORTED):
         return _OF_PACKAGES.search(outcome.reason) is not None
     return outcome.status in PASSING
@@ -300,8 +324,16 @@ def insert_run(
 
 
 def insert_environment(connection: sqlite3.Connection, worker: WorkerFacts) -> int:
-    """The number of an environment, which is added where it is new."""
+    """The number of an environment, which is added where it is new.
+
+    It has the GPU and the machine, too, of which one environment may have met several.
+    """
+    met = {"gpu": worker.gpu.gpu, "driver": worker.gpu.gpu_driver}
+    if worker.machine is not None:
+        met["machine"] = machine_hash(worker.machine, ())
     hashed = environment_hash(worker)
+    if any(met.values()):
+        hashed += _hash(met)
     connection.execute(
         "INSERT OR IGNORE INTO environments (hash, content) VALUES (?, ?)",
         (hashed, json.dumps({**dataclasses.asdict(worker), "values": dict(worker.values)})),
@@ -335,4 +367,4 @@ def machine_hash(machine: MachineFacts, gpus: Sequence[str] | None = None) -> st
 
 
 def _hash(values: Mapping[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:16]
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:_HASH_DIGITS]

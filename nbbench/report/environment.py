@@ -32,6 +32,16 @@ class WorkerFacts:
     machine: MachineFacts | None = None
 
 
+def with_gpu_of(worker: WorkerFacts, before: WorkerFacts | None) -> WorkerFacts:
+    """The later facts of an environment, with the GPU that it met before where it now met none.
+
+    The last case of several devices may have run on the CPU.
+    """
+    if before is None or worker.gpu.gpu is not None:
+        return worker
+    return dataclasses.replace(worker, gpu=before.gpu)
+
+
 def environment_key(case: Case, node: str) -> EnvironmentKey:
     """The framework, and its environment by its label; with the node, where there are several."""
     label = f"{case.environment} on {node}" if node else case.environment

@@ -11,7 +11,8 @@ Visits go on until the ratio is known well enough, which claims too much if it i
 of them: it is asked seldom, at `LOOKS`, and at a level of 99 %, of which 95 % are left
 (`tests/test_ratios.py` simulates it).
 
-Cases of two runs are compared by their times at the reference's level.
+Cases of two runs are compared by their times at the reference's level, as are two of which one was
+measured before: visits are neighbours only in the same round of the same run.
 """
 
 from __future__ import annotations
@@ -110,6 +111,7 @@ def _shared_coefficient(mine: Sequence[Visit], theirs: Sequence[Visit]) -> Coeff
 
 
 def _pairs(mine: Sequence[Visit], theirs: Sequence[Visit]) -> list[tuple[Visit, Visit]]:
-    """The visits of the rounds that both have, in order."""
-    of_round = {visit.round: visit for visit in theirs}
-    return [(visit, of_round[visit.round]) for visit in mine if visit.round in of_round]
+    """The visits of the rounds of a run that both have, in order."""
+    of_round = {(visit.run, visit.round): visit for visit in theirs}
+    found = [(visit, of_round.get((visit.run, visit.round))) for visit in mine]
+    return [(visit, other) for visit, other in found if other is not None]

@@ -64,14 +64,19 @@ class Difference:
 def compare_results(
     result: Result, base: Result, matters: float = MATTERS, *, paired: bool
 ) -> Difference:
-    """One result beside another; ``paired`` where both are of one run, round by round."""
+    """One result beside another; ``paired`` where both are of one report.
+
+    What of that was measured in one run is compared round by round.
+    """
     for each in (result, base):
         if each.outcome.status is not Status.OK or each.outcome.timing is None:
             reason = each.outcome.reason or "no time was taken"
             if each.case.label != result.case.label:
                 reason = f"{each.case.label}: {reason}"
             return Difference(result.case, base.case, Verdict.UNSURE, reason=reason)
-    estimate = (paired_ratio if paired else unpaired_ratio)(_visits(result), _visits(base))
+    visits = _visits(result), _visits(base)
+    estimate = paired_ratio(*visits) if paired else None
+    estimate = estimate or unpaired_ratio(*visits)
     memory_ratio, memory = _compare_memory(result, base)
     if estimate is None:
         verdict, low, high = _by_samples(result.outcome.timing, base.outcome.timing)

@@ -354,7 +354,7 @@ class _Visit:
         )
 
 
-def _times_of_tokens(model: Model, calls: int) -> dict[str, tuple[float, ...]]:
+def _times_of_tokens(model: Model, calls: int) -> dict[str, Any]:
     """What a visit keeps of the last calls, the sampled ones, where they make tokens."""
     generation: Optional[Generates] = getattr(model, "generation", None)
     if generation is None:

@@ -60,7 +60,8 @@ def _are_times(times: tuple[float, ...]) -> bool:
 class Visit:
     """What was sampled of a case in one process; times in seconds.
 
-    ``round`` counts from 0. ``samples`` are seconds per call, each taken over ``calls_per_sample``
+    ``round`` counts from 0 in its ``run``: visits of one round lay side by side, and those of two
+    runs may lie days apart. ``samples`` are seconds per call, each taken over ``calls_per_sample``
     calls. ``references`` are the times of the device's reference kernel, taken between samples, by
     which the machine's drift is seen. ``calls_s`` is the time of all calls, first call and warm-up
     included. ``peak`` is the memory's in bytes, where it was taken over these samples. A visit that
@@ -84,6 +85,7 @@ class Visit:
     first_call_s: float = 0.0
     calls_s: float = 0.0
     round: int = 0
+    run: str = ""
     peak: Optional[int] = None
     alone: bool = False
     gpu_before: Optional[GpuState] = None
