@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 
 from nbbench.worker import measure
+from nbbench.worker.measure_memory import memory_of_calls
 
 
 class Clock:
@@ -35,10 +38,12 @@ def sampled(clock, calls_per_sample=1, **limits):
         (1.0, [1.04, 1.02, 7.0], []),  # the first agrees with the two that follow
         (5.0, [1.1, 1.0, 1.02, 1.01, 7.0], []),
         (5.0, [1.0, 2.0] * 5 + [7.0], []),  # ten, and no three agree
-        (200.0, [7.0], []),  # a quarter of max_time is over
+        (200.0, [200.0, 7.0], [200.0]),  # a quarter of max_time is over
+        (200.0, [34.0, 35.0, 7.0], [34.0, 35.0]),  # as it is without what the first took longer
+        (200.0, [1.1, 1.0, 1.02, 1.01, 7.0], []),  # the first alone was long
         (70.0, [70.0, 7.0], [70.0]),
         (40.0, [35.0, 30.0, 7.0], [35.0, 30.0]),  # before it could be asked whether they agree
-        (40.0, [25.0, 15.0, 14.0, 13.0, 7.0], []),
+        (40.0, [30.0, 15.0, 14.0, 13.0, 7.0], []),
         (1.0, [1e-4, 1e-4, 1e-4, 7.0], []),  # too short for samples of one call
     ],
 )
@@ -49,6 +54,18 @@ def test_warm_up_ends_and_gives_samples_where_nothing_was_chosen(
     warm = measure.warm_up(lambda: None, clock, first, max_time=400.0)
     assert warm.samples == samples
     assert clock.now == pytest.approx(sum(calls[:-1]))
+
+
+@pytest.mark.parametrize(("first", "call_s", "block"), [(3.0, 0.02, 1), (0.5, 3e-4, 4)])
+def test_a_visit_whose_first_call_is_slow_holds_the_samples_of_a_quick_call(
+    monkeypatch, first, call_s, block
+):
+    max_time = 10.0
+    clock = Clock(monkeypatch, call_s)
+    warm = measure.warm_up(lambda: None, clock, first, measure.VISIT_SHARE * max_time)
+    assert warm.samples == []
+    assert measure.block_size(warm.call_s) == block
+    assert measure.samples_per_visit(first, block * warm.call_s, max_time) > 10
 
 
 @pytest.mark.parametrize("calls_per_sample", [1, 4])
@@ -68,3 +85,21 @@ def test_three_samples_are_taken_however_long_they_take(monkeypatch):
 def test_sampling_ends_at_the_first_look_at_a_narrow_interval(monkeypatch):
     assert len(sampled(Clock(monkeypatch, 1.0), precision=0.02, max_time=1e6)) == 6
     assert len(sampled(Clock(monkeypatch, 1.0, 1.25), precision=0.02, max_time=1e6)) == 1000
+
+
+@pytest.mark.parametrize(("polled", "watched"), [(False, 3), (True, 100)])
+def test_a_peak_that_is_polled_is_watched_long_enough_after_a_slow_first_call(
+    monkeypatch, polled, watched
+):
+    calls = []
+
+    def stopwatch(call, times):
+        calls.append(times)
+        return 3.0 if len(calls) == 1 else times * 1e-3
+
+    memory = SimpleNamespace(
+        peak_costs_nothing=not polled, start=lambda: None, stop=lambda parameters: None
+    )
+    device = SimpleNamespace(memory=memory, stopwatch=stopwatch)
+    memory_of_calls(device, SimpleNamespace(parameter_bytes=0), lambda: None, 3)
+    assert sum(calls[1:]) == watched

@@ -121,10 +121,11 @@ class WarmUp:
 
 
 def warm_up(call: Call, stopwatch: Stopwatch, first_call_s: float, max_time: float) -> WarmUp:
-    """Call until timings settle.
+    """Call until timings settle; at least once, since a first call may be slow by itself.
 
     Settled: the last three calls agree within 5 %, the first call among them, or there were 10
-    more, or all took a quarter of ``max_time``.
+    more, or all took a quarter of ``max_time``, of which the first is counted as no longer than
+    the longest behind it.
 
     Calls so long that their time was up before a comparison could decide are samples already.
     (Calls that ended the warm-up by agreeing are not, nor is the last of them: chosen for being
@@ -132,14 +133,20 @@ def warm_up(call: Call, stopwatch: Stopwatch, first_call_s: float, max_time: flo
     """
     durations = [first_call_s]
     while True:
-        time_is_up = sum(durations) >= WARM_SHARE_OF_TIME * max_time
+        durations.append(stopwatch(call, 1))
+        time_is_up = _usual_seconds(durations) >= WARM_SHARE_OF_TIME * max_time
         last = durations[-WARM_CALLS_COMPARED:]
         if time_is_up or len(durations) > MAX_WARM_CALLS or _agree(last):
             break
-        durations.append(stopwatch(call, 1))
     call_s = min(last)
     unchosen = time_is_up and len(durations) <= WARM_CALLS_COMPARED and block_size(call_s) == 1
     return WarmUp(call_s, durations[1:] if unchosen else [])
+
+
+def _usual_seconds(durations: Sequence[float]) -> float:
+    """What calls took, without what the first took longer than any other: it initialises."""
+    first, *others = durations
+    return min(first, max(others)) + sum(others)
 
 
 def _agree(durations: Sequence[float]) -> bool:

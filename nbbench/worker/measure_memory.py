@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 import time
 from dataclasses import replace
@@ -22,11 +23,13 @@ _POLLED_SECONDS = 0.1
 
 def memory_of_calls(device: Device, model: Model, call: Call, calls: int) -> MemoryProfile:
     """Take the peak in calls of its own, after one that is not watched; more if it is polled."""
-    call_s = device.stopwatch(call, 1)
-    if not device.memory.peak_costs_nothing:
-        calls = max(calls, int(_POLLED_SECONDS / max(call_s, 1e-4)))
+    device.stopwatch(call, 1)  # how long it takes says nothing of others: it may initialise
     device.memory.start()
-    device.stopwatch(call, calls)
+    took_s = device.stopwatch(call, calls)
+    if not device.memory.peak_costs_nothing:
+        more = math.ceil((_POLLED_SECONDS - took_s) / max(took_s / calls, 1e-4))
+        if more > 0:
+            device.stopwatch(call, more)
     return device.memory.stop(model.parameter_bytes)
 
 

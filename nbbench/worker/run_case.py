@@ -127,7 +127,7 @@ class _Visit:
                 memory, timing = with_phases(case, device, model, memory, timing)
             if case.energy:
                 self._enter(Phase.MEMORY)
-                call_s = device.stopwatch(call, 1) if timing is None else timing.median_s
+                call_s = _call_seconds(device, call) if timing is None else timing.median_s
                 self._known["energy"] = energy_of_calls(
                     device.gpu_uuid, call, device.stopwatch, call_s
                 )
@@ -296,7 +296,10 @@ class _Visit:
         return summarize(visit, case.precision), memory
 
     def _compiled_call_s(self, device: Device, model: Model, call: Call) -> float:
-        """Call until nothing more is compiled; the seconds of the last call."""
+        """Call until nothing more is compiled; the seconds of the last call.
+
+        It may still have been slow by itself, as one is that records a CUDA graph.
+        """
         compilation: Optional[Compiles] = getattr(model, "compilation", None)
         for _ in range(_MAX_COMPILING_CALLS):
             if compilation is not None:
@@ -368,6 +371,11 @@ def _times_of_tokens(model: Model, calls: int) -> dict[str, Any]:
         "per_token": tuple(statistics.fmean(lap) for lap in each),
         "between_tokens": tuple(between[::step]),
     }
+
+
+def _call_seconds(device: Device, call: Call) -> float:
+    """How long a call takes that was not timed; the first one may have been slow by itself."""
+    return min(device.stopwatch(call, 1) for _ in range(2))
 
 
 def _counted(model: Model, call: Call) -> Optional[CallCount]:
