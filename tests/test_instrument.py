@@ -5,10 +5,12 @@ from __future__ import annotations
 import statistics
 import subprocess
 import sys
+import threading
 
 import pytest
 
 import nbbench
+from nbbench.worker.resident import Polling
 from tests.conftest import TINY_BERT
 
 pytestmark = pytest.mark.usefixtures("probe")
@@ -51,6 +53,21 @@ def test_where_the_mark_does_not_work_memory_is_polled_and_says_so():
     memory = one_probe(call="touch", touch_mib=512, poll=True).memory.iloc[0]
     assert memory.method == "polling at 5 ms"
     assert memory.activations_mib == pytest.approx(512, rel=0.1)
+
+
+def test_polling_ends_at_the_next_start_and_with_what_is_watched():
+    before = set(threading.enumerate())
+    polling = Polling(lambda: 7)
+    for _ in range(2):  # as after a call that raised, which nothing has stopped
+        polling.start()
+        (thread,) = set(threading.enumerate()) - before
+    assert polling.stop() == 7
+    assert not thread.is_alive()
+    polling.start()
+    (thread,) = set(threading.enumerate()) - before
+    del polling
+    thread.join(60)
+    assert not thread.is_alive()
 
 
 @pytest.mark.parametrize(("call", "least", "most"), [("wait", 0.0, 0.4), ("compute", 0.7, 1.0)])

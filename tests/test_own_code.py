@@ -25,6 +25,7 @@ from nbbench.hf import (
     start_memory_tracing,
     stop_memory_tracing,
 )
+from nbbench.worker import process_memory
 from tests.conftest import TINY_BERT
 
 pytestmark = [
@@ -392,6 +393,20 @@ def test_a_peak_is_that_of_one_call():
     peak = measure_peak_memory_cpu(allocate)
     assert calls == [200 * MIB]  # called once
     assert peak - before == pytest.approx(200 * MIB, abs=32 * MIB)
+
+
+def test_a_call_that_raises_leaves_no_thread_that_reads_memory(monkeypatch):
+    monkeypatch.setattr(process_memory, "high_water_mark_works", lambda: False)
+    before = set(threading.enumerate())
+
+    def work():
+        assert set(threading.enumerate()) - before
+        raise KeyError("layer")
+
+    with pytest.raises(KeyError) as raised:  # its traceback holds what was watched with
+        measure_peak_memory_cpu(work)
+    assert raised.value.args == ("layer",)
+    assert not set(threading.enumerate()) - before
 
 
 def test_lines_of_ones_own_are_traced():

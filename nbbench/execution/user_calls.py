@@ -109,8 +109,11 @@ def measure_peak(call: Call) -> int:
 
     gauge = ProcessMemory()
     gauge.start()
-    call()
-    return cast("int", gauge.stop(None).peak)
+    try:
+        call()
+    finally:
+        profile = gauge.stop(None)
+    return cast("int", profile.peak)
 
 
 def bytes_held() -> int:

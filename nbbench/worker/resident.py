@@ -12,6 +12,7 @@ import mmap
 import os
 import sys
 import threading
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -116,7 +117,11 @@ class HighWaterMark:
 
 
 class Polling:
-    """Memory read every 5 ms, by default what is resident: a shorter peak can be missed."""
+    """Memory read every 5 ms, by default what is resident: a shorter peak can be missed.
+
+    Reading ends at the latest when nothing holds the object any more: a call that raises may keep
+    `stop` from being reached.
+    """
 
     method = "polling at 5 ms"
 
@@ -128,23 +133,39 @@ class Polling:
 
     def start(self) -> None:
         """Begin to read."""
-        self._peak = 0
-        self._done.clear()
-        self._thread = threading.Thread(target=self._poll, daemon=True)
+        self._end_thread()
+        self._peak, self._done = 0, threading.Event()
+        arguments = (weakref.ref(self), self._done)
+        self._thread = threading.Thread(target=_poll, args=arguments, daemon=True)
         self._thread.start()
 
-    def _poll(self) -> None:
-        while True:
-            self._peak = max(self._peak, self._read())
-            if self._done.wait(POLL_EVERY_S):
-                return
+    def look(self) -> int:
+        """Read once; the highest resident memory that was read since `start`, in bytes."""
+        self._peak = max(self._peak, self._read())
+        return self._peak
 
     def stop(self) -> int:
         """The highest resident memory that was read since `start`, in bytes."""
+        self._end_thread()
+        return self.look()
+
+    def _end_thread(self) -> None:
         self._done.set()
         if self._thread is not None:
             self._thread.join()
-        return max(self._peak, self._read())
+            self._thread = None
+
+
+def _poll(polled: weakref.ref[Polling], done: threading.Event) -> None:
+    """Look until it is done, or nobody is left who could want to know."""
+    while True:
+        polling = polled()
+        if polling is None:
+            return
+        polling.look()
+        del polling
+        if done.wait(POLL_EVERY_S):
+            return
 
 
 def touch(mib: int) -> None:
