@@ -15,7 +15,13 @@ from nbbench.worker import measure_ceilings
 from nbbench.worker.backends.torch_gpu import GpuDevice, MpsDevice
 from nbbench.worker.case import Case, Outcome, Status
 from nbbench.worker.ceilings import Ceilings
-from nbbench.worker.measure_ceilings import asking_seconds, ceilings_of
+from nbbench.worker.measure_ceilings import (
+    asking_seconds,
+    buffer_bytes,
+    cache_bytes,
+    ceilings_of,
+    free_memory,
+)
 from nbbench.worker.prediction import CallCount
 from tests.test_cuda import FakeCuda
 from tests.test_devices import FakeMps
@@ -90,6 +96,58 @@ def test_sizes_end_where_larger_products_are_no_faster(quickly):
     works = FakeWorks()
     ceilings_of(FakeDevice(), works, "float32")
     assert works.sizes[-3:] == (2048, 3072, 4096)
+
+
+def caches(root, sharing, size, level=3):
+    """Write what the system says of a cache that so many processors share."""
+    for processor in sharing:
+        folder = root / f"sys/devices/system/cpu/cpu{processor}/cache/index{level}"
+        folder.mkdir(parents=True)
+        (folder / "level").write_text(f"{level}\n")
+        (folder / "size").write_text(f"{size >> 10}K\n")
+        (folder / "shared_cpu_list").write_text(",".join(map(str, sharing)) + "\n")
+
+
+def test_the_last_caches_of_all_chips_count_once_each_and_of_threads_as_many_as_they_use(
+    tmp_path, monkeypatch
+):
+    usable = set(range(12))
+    monkeypatch.setattr(measure_ceilings.os, "sched_getaffinity", lambda _: usable, raising=False)
+    assert cache_bytes(root=tmp_path) == 32 << 20  # the system says nothing
+    for chip in range(4):
+        caches(tmp_path, range(4 * chip, 4 * chip + 4), (32 + chip) << 20)
+    for processor in usable:
+        caches(tmp_path, [processor], 1 << 20, level=2)
+    assert cache_bytes(root=tmp_path) == (32 + 33 + 34) << 20  # the last chip is not usable
+    assert cache_bytes(2, tmp_path) == (34 + 33) << 20
+    assert cache_bytes(64, tmp_path) == cache_bytes(root=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("caches", "free", "size"),
+    [
+        (32 << 20, 1 << 40, 256 << 20),
+        (12 * (32 << 20), 1 << 40, 3 << 30),
+        (12 * (32 << 20), 8 << 30, 1 << 30),  # an eighth of what is free
+        (1 << 20, 1 << 40, 64 << 20),
+        (32 << 20, 0, 64 << 20),
+        (2 << 30, 1 << 40, 8 << 30),
+    ],
+)
+def test_a_buffer_is_beyond_all_caches_and_within_the_free_memory(caches, free, size):
+    assert buffer_bytes(caches, free) == size
+
+
+def test_the_free_memory_is_the_containers_where_that_has_less(tmp_path):
+    assert free_memory(tmp_path) >= buffer_bytes(1 << 30, 1 << 40)
+    (tmp_path / "proc").mkdir()
+    (tmp_path / "proc/meminfo").write_text("MemTotal: 9 kB\nMemAvailable:   4194304 kB\n")
+    assert free_memory(tmp_path) == 4 << 30
+    group = tmp_path / "sys/fs/cgroup"
+    group.mkdir(parents=True)
+    (group / "memory.max").write_text(str(3 << 30))
+    (group / "memory.current").write_text(str(1 << 30))
+    assert free_memory(tmp_path) == 2 << 30
 
 
 def test_a_device_without_a_reference_kernel_has_ceilings_too(quickly):

@@ -11,8 +11,9 @@ import pytest
 
 from nbbench import ArgumentError
 from nbbench.arguments.schema import BenchmarkArguments
-from nbbench.machine import control_groups, machine, processors
-from nbbench.machine.control_groups import MemoryLimit, memory_limits
+from nbbench.machine import machine, processors
+from nbbench.worker import control_groups
+from nbbench.worker.control_groups import MemoryLimit, memory_limits
 from tests.test_doctor import tree
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="control groups are Linux's")

@@ -13,13 +13,13 @@ import pytest
 import nbbench
 from nbbench.cli import doctor, main
 from nbbench.machine import health
-from nbbench.machine.control_groups import cpu_quota
 from nbbench.machine.drift import Drift, watch_drift
 from nbbench.machine.health import Level, findings, notices
 from nbbench.machine.load import BusyProcess, Load, watch_load
 from nbbench.machine.machine import MachineFacts, describe_machine
 from nbbench.machine.reference_level import keep_levels, read_levels
 from nbbench.machine.settings import Settings, read_settings
+from nbbench.worker.control_groups import cpu_quota
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="these files are Linux's")
 

@@ -47,6 +47,7 @@ SEEN_OF_THE_WORKER = {
     "worker.case",
     "worker.ceilings",
     "worker.checked",
+    "worker.control_groups",
     "worker.deaths",
     "worker.memory_profile",
     "worker.messages",

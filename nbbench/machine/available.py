@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from contextlib import suppress
 
-from .control_groups import memory_limits
+from ..worker.control_groups import memory_limits
 
 
 def available_memory() -> int:

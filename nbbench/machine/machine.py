@@ -12,8 +12,8 @@ from datetime import datetime
 from pathlib import Path
 
 from .._version import __version__
+from ..worker.control_groups import memory_limits
 from ..worker.variables import describe_variables
-from .control_groups import memory_limits
 from .gpus import other_processes, visible_conditions, visible_gpus
 from .load import busy_seconds
 from .processors import usable_processors

@@ -6,7 +6,7 @@ import math
 import os
 
 from ..text import quoted
-from .control_groups import cpu_quota
+from ..worker.control_groups import cpu_quota
 
 
 def usable_processors() -> int | None:

@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from .control_groups import ROOT, cpu_quota, read_number, read_text
+from ..worker.control_groups import ROOT, cpu_quota, read_number, read_text
 
 _CPUS = "sys/devices/system/cpu"
 _POWER = "sys/class/power_supply"

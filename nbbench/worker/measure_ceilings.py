@@ -14,11 +14,13 @@ import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
+from pathlib import Path
 from typing import Any, Optional, Protocol
 
 from .backend import Backend, Device, Unsupported
 from .case import Case, Outcome, Phase, Status
 from .ceilings import Ceilings
+from .control_groups import ROOT, memory_limits, read_number, read_text
 from .exceptions import first_line
 from .measure import Call, Stopwatch
 from .messages import Event, PhaseChanged
@@ -40,10 +42,10 @@ _CPU_SAMPLE_S, _GPU_SAMPLE_S = 1e-4, 2e-3
 
 _WARM_UP = 3
 
-_TIMES_CACHE = 8
-"""How much larger than the largest cache a buffer is, so that no cache serves it."""
+_TIMES_CACHES = 8
+"""How much larger than the caches a buffer is, so that they serve none of it."""
 
-_MIN_BUFFER, _MAX_BUFFER = 64 << 20, 512 << 20
+_MIN_BUFFER, _MAX_BUFFER, _GPU_BUFFER = 64 << 20, 8 << 30, 512 << 20
 _PART_OF_MEMORY = 8
 """A buffer takes no more than so small a part of the memory that is free."""
 
@@ -79,7 +81,7 @@ def measure_ceilings(
                 f"framework {case.framework} has no ceilings; give frameworks pytorch"
             )
         device = backend.open(case)
-        found = ceilings_of(device, make(case, device, dtype), dtype)
+        found = ceilings_of(device, make(case, device, dtype), dtype, case.threads)
         return Outcome(Status.OK, device=device.name, dtype=dtype, ceilings=found)
     except Unsupported as error:
         return Outcome(Status.UNSUPPORTED, str(error), Phase.CEILINGS)
@@ -89,10 +91,12 @@ def measure_ceilings(
         return Outcome(status, reason, Phase.CEILINGS, detail=traceback.format_exc())
 
 
-def ceilings_of(device: Device, works: Works, dtype: str) -> Ceilings:
-    """A device's ceilings: of each kind of work the best."""
+def ceilings_of(
+    device: Device, works: Works, dtype: str, threads: Optional[int] = None
+) -> Ceilings:
+    """A device's ceilings: of each kind of work the best, on a CPU in so many threads."""
     on_cpu, gc_was_on = device.name == "cpu", gc.isenabled()
-    buffer = _buffer_bytes() if on_cpu else _MAX_BUFFER
+    buffer = buffer_bytes(cache_bytes(threads), free_memory()) if on_cpu else _GPU_BUFFER
     shortest_s = partial(
         _shortest_s,
         stopwatch=device.stopwatch,
@@ -140,31 +144,54 @@ def _shortest_s(call: Call, stopwatch: Stopwatch, sample_s: float) -> float:
             return shortest
 
 
-def _buffer_bytes() -> int:
-    """Bytes of a buffer in the machine's memory: beyond its caches, and within what is free."""
-    wanted = _TIMES_CACHE * _largest_cache()
-    size = max(_MIN_BUFFER, min(wanted, _MAX_BUFFER, _free_memory() // _PART_OF_MEMORY))
+def buffer_bytes(caches: int, free: int) -> int:
+    """Bytes of a buffer that so large caches serve none of, within the bytes that are free."""
+    size = max(_MIN_BUFFER, min(_TIMES_CACHES * caches, _MAX_BUFFER, free // _PART_OF_MEMORY))
     return size - size % _CPU_PART
 
 
-def _largest_cache() -> int:
-    """Bytes of the processor's largest cache, from Linux; 32 MiB where it is unknown."""
-    sizes = []
-    folder = "/sys/devices/system/cpu/cpu0/cache"
-    with suppress(OSError):
-        for name in os.listdir(folder):
-            with suppress(OSError, ValueError), open(f"{folder}/{name}/size") as file:
-                sizes.append(int(file.read().strip().rstrip("K")) << 10)
-    return max(sizes, default=32 << 20)
+def cache_bytes(threads: Optional[int] = None, root: Path = ROOT) -> int:
+    """Bytes of the last caches that so many threads use at most, from Linux; else 32 MiB.
+
+    A processor of several chips has one in each, and a thread's reads are kept in its own chip's.
+    """
+    found = [_last_cache(processor, root) for processor in _usable_processors()]
+    sizes = dict(cache for cache in found if cache is not None)
+    return sum(sorted(sizes.values(), reverse=True)[:threads]) or 32 << 20
 
 
-def _free_memory() -> int:
-    """Bytes that a program may still have, from Linux; as many as wanted where it is unknown."""
-    with suppress(OSError, ValueError, IndexError), open("/proc/meminfo") as file:
-        for line in file:
-            if line.startswith("MemAvailable:"):
-                return int(line.split()[1]) << 10
-    return _PART_OF_MEMORY * _MAX_BUFFER
+def _last_cache(processor: int, root: Path) -> Optional[tuple[str, int]]:
+    """A processor's cache of the highest level: which processors share it, and its bytes."""
+    caches = []
+    for folder in (root / f"sys/devices/system/cpu/cpu{processor}/cache").glob("index*"):
+        level, size = read_number(folder / "level"), _size(folder / "size")
+        if level is not None and size is not None:
+            sharing = read_text(folder / "shared_cpu_list") or str(processor)
+            caches.append((level, sharing, size))
+    return max(caches)[1:] if caches else None
+
+
+def _usable_processors() -> list[int]:
+    """The processors that this process may run on."""
+    if hasattr(os, "sched_getaffinity"):
+        return sorted(os.sched_getaffinity(0))
+    return list(range(os.cpu_count() or 1))
+
+
+def _size(file: Path) -> Optional[int]:
+    """The bytes of a cache, of which the system says how many KiB they are."""
+    with suppress(ValueError):
+        return int((read_text(file) or "").rstrip("K")) << 10
+    return None
+
+
+def free_memory(root: Path = ROOT) -> int:
+    """Bytes that may still be taken, of a container's too, from Linux; else as many as wanted."""
+    left = [limit.available for limit in memory_limits(root)]
+    for line in (read_text(root / "proc/meminfo") or "").splitlines():
+        if line.startswith("MemAvailable:"):
+            left.append(int(line.split()[1]) << 10)
+    return min(left, default=_PART_OF_MEMORY * _MAX_BUFFER)
 
 
 def asking_seconds(device: Any, call: Call) -> Optional[float]:

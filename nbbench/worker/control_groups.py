@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Optional
 
 ROOT = Path("/")
 
@@ -24,7 +25,7 @@ class MemoryLimit:
     available: int
 
 
-def cpu_quota(root: Path = ROOT) -> float | None:
+def cpu_quota(root: Path = ROOT) -> Optional[float]:
     """Cores' worth of time that this process's control groups leave it, the least of them.
 
     None where there is no limit, or none that can be read.
@@ -103,14 +104,14 @@ def _quotas_of_version_1(root: Path) -> Iterator[float]:
                 yield quota / period
 
 
-def read_text(file: Path) -> str | None:
+def read_text(file: Path) -> Optional[str]:
     """What a small file of the system's holds; None where it cannot be read, or is empty."""
     with suppress(OSError, UnicodeDecodeError):
         return file.read_text(encoding="utf-8").strip() or None
     return None
 
 
-def read_number(file: Path) -> int | None:
+def read_number(file: Path) -> Optional[int]:
     """The whole number that a file of the system's holds; None where it holds none."""
     with suppress(ValueError):
         return int(read_text(file) or "")
