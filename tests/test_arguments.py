@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import count
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -11,6 +12,7 @@ import pytest
 
 import nbbench
 from nbbench import ArgumentError, BenchmarkArguments
+from nbbench.arguments import conflicts
 from nbbench.arguments.flags import benchmark_parser, reference
 from nbbench.cli import main
 from nbbench.errors import nearest
@@ -68,6 +70,13 @@ def refused(**values):
 )
 def test_bad_values_are_one_sentence(values, sentence):
     assert sentence in refused(**values)
+
+
+@pytest.mark.parametrize("system", ["darwin", "win32"])
+def test_isolation_fork_is_refused_where_it_cannot_be_had(system, monkeypatch):
+    monkeypatch.setattr(conflicts, "sys", SimpleNamespace(platform=system))
+    assert f"isolation fork is for Linux, and this system is {system}" in refused(isolation="fork")
+    assert BenchmarkArguments(models="gpt2", isolation="auto").isolation == "auto"
 
 
 def test_one_value_stands_for_a_list_of_one():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -39,6 +40,7 @@ def problem_of(arguments: Any, usual: Callable[[str], Any]) -> str:
             (
                 nothing_to_measure(arguments),
                 elsewhere_than_this_process(arguments),
+                fork_off_linux(arguments),
                 two_executions(arguments),
                 part_without_whole(arguments, usual),
                 two_paddings(arguments),
@@ -72,6 +74,13 @@ def elsewhere_than_this_process(arguments: Any) -> str:
     if arguments.parallels != ["none"]:
         return "isolation none runs cases in this process, and parallels asks for several; keep one"
     return ""
+
+
+def fork_off_linux(arguments: Any) -> str:
+    """Why isolation fork cannot be had: a server's children are ended by means of Linux's alone."""
+    if arguments.isolation != "fork" or arguments.executor != "local" or sys.platform == "linux":
+        return ""
+    return f"isolation fork is for Linux, and this system is {sys.platform}; give auto or process"
 
 
 def two_executions(arguments: Any) -> str:
