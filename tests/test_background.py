@@ -192,6 +192,7 @@ def test_submit_is_the_same_from_python(probe):
     assert nbbench.latest() == job.report()
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="the load of others is unknown there")
 def test_work_of_others_is_told(probe):
     ours = f"while True: pass  # {uuid4()}"  # and no other busy process is ended
     busy = subprocess.Popen(

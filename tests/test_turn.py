@@ -10,15 +10,19 @@ import signal
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import pytest
 
 import nbbench
 from nbbench.execution.turn import Turn, device_name
+from nbbench.machine import machine
 from nbbench.machine.health import busy_sentence
 from nbbench.machine.machine import LoadWatch
 from nbbench.report.tables import caution
 from tests.conftest import wait_until
+
+linux = pytest.mark.skipif(sys.platform != "linux", reason="the load of others is unknown there")
 
 ARGUMENTS = {"frameworks": ["probe"], "sequence_lengths": [8], "max_time": 0.2}
 
@@ -111,6 +115,7 @@ def test_what_measures_on_no_device_of_this_machine_waits_for_none_of_them(tmp_p
         assert not list(tmp_path.glob("*.lock"))
 
 
+@linux
 def test_a_busy_machine_is_shown_when_it_begins_and_above_the_table(probe):
     spin = f"{shlex.quote(sys.executable)} -c 'while True: pass' >/dev/null & echo $!"
     pid = int(subprocess.check_output(["sh", "-c", spin]))  # no child of this process
@@ -122,11 +127,19 @@ def test_a_busy_machine_is_shown_when_it_begins_and_above_the_table(probe):
     (warning,) = job.progress.warnings
     assert warning.startswith("busy machine: other processes keep ")
     assert "threads=1" in warning
-    machine = job.report().facts[0].machine
-    assert machine.other_load_cores > 0.3
+    assert job.report().facts[0].machine.other_load_cores > 0.3
     assert repr(job.report()).startswith("busy machine: other processes keep ")
 
 
+@pytest.mark.parametrize("system", ["darwin", "win32"])
+def test_where_ended_workers_are_not_told_from_others_there_is_no_load(system, monkeypatch):
+    load = LoadWatch()
+    monkeypatch.setattr(machine, "sys", SimpleNamespace(platform=system))
+    assert load.cores() is None
+    assert busy_sentence(load.cores()) == ""
+
+
+@linux
 def test_the_load_beside_a_resumed_run_that_measures_nothing_is_none_of_its_report(
     probe, tmp_path, monkeypatch
 ):

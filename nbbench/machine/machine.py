@@ -27,7 +27,8 @@ class MachineFacts:
     ``cpu_ram_mb`` and ``cpu_ram_available_mb`` are the container's where that has less.
 
     ``gpu_processes`` are those of others that ran on the visible GPUs when it began, and
-    ``other_load_cores`` the cores that other processes kept busy while it ran, on average;
+    ``other_load_cores`` the cores that other processes kept busy while it ran, on average (None on
+    macOS and Windows);
     ``own_load_cores`` those that the process kept busy in which nbbench was called, beside what was
     measured. ``beside_another`` is whether another benchmark ran on the device.
     """
@@ -130,6 +131,9 @@ def describe_processor() -> str:
 
 _MIN_OWN_S = 1.0
 
+_WITHOUT_ENDED_CHILDREN = ("darwin", "win32")
+"""There psutil's ``children_user`` and ``children_system`` are always 0."""
+
 
 class LoadWatch:
     """How much other processes worked while this one and its children did, from now on."""
@@ -143,8 +147,14 @@ class LoadWatch:
         """Seconds that it has watched."""
         return max(time.monotonic() - self._begun, 1e-3)
 
-    def cores(self) -> float:
-        """Cores that other processes kept busy, on average; never below 0."""
+    def cores(self) -> float | None:
+        """Cores that other processes kept busy, on average; never below 0.
+
+        None where the system does not say what children have worked that have ended, as those of
+        visits have: it would be taken for the work of others.
+        """
+        if sys.platform in _WITHOUT_ENDED_CHILDREN:
+            return None
         others = (_busy_seconds() - self._all) - (_own_seconds() - self._own)
         return round(max(others, 0.0) / self.seconds, 2)
 
