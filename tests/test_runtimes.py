@@ -9,6 +9,7 @@ import pytest
 
 import nbbench
 from nbbench.worker.backend import Unsupported
+from nbbench.worker.backends.exported import ExportedBackend
 from nbbench.worker.case import Case
 from tests.conftest import TINY_BERT
 
@@ -73,6 +74,37 @@ def test_outputs_that_are_not_the_models_are_an_error(runtime):
         backend._compared({"x": ones}, {"x": ones[:1]}, "float32")
     with pytest.raises(RuntimeError, match="nan"):
         backend._compared({"x": ones}, {"x": ones * float("nan")}, "float32")
+
+
+EXTREMES = [float("nan"), float("inf"), float("-inf"), 3e38, -3e38, 0.0]
+
+
+@pytest.mark.parametrize(
+    ("eager", "exported", "far"),
+    [
+        ([*EXTREMES, 1.0], [*EXTREMES, 1.0], "0e"),
+        ([float("nan"), float("inf")], [float("nan"), float("inf")], "0e"),
+        ([0.0, 0.0], [0.0, 0.0], "0e"),
+        ([], [], "0e"),
+        ([3e38, 1.0, 2.0, 4.0], [3e38, 1.0, 2.0, 4.0004], "1e-04"),
+        ([3e38, 1.0, 2.0, 4.0], [3e38, 1.0, 3.0, 4.0], None),  # the first hides nothing
+        ([3e38, 1.0, 2.0, 4.0], [2e38, 1.0, 2.0, 4.0], None),
+        ([1.0, float("inf")], [1.0, float("-inf")], None),
+        ([1.0, float("inf")], [1.0, 1.0], None),
+        ([1.0, 1.0], [1.0, float("nan")], None),
+        ([0.0, 0.0], [0.0, 1.0], None),
+    ],
+)
+def test_outputs_are_compared_whatever_numbers_are_among_them(eager, exported, far):
+    torch = pytest.importorskip("torch")
+    backend = ExportedBackend()
+    backend._eager.torch = torch
+    pair = {"x": torch.tensor(eager)}, {"x": torch.tensor(exported)}
+    if far is not None:
+        assert f"differ from eager by {far}" in backend._compared(*pair, "float32")
+        return
+    with pytest.raises(RuntimeError, match="another model would be measured"):
+        backend._compared(*pair, "float32")
 
 
 @pytest.mark.slow

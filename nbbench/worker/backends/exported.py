@@ -31,6 +31,9 @@ _TOLERANCE = {"float32": 0.001, "float64": 0.001}
 _OTHER_TOLERANCE = 0.1
 """How far outputs may be from the eager model's, as a part of its largest number, by dtype."""
 
+_HUGE = 100
+"""How many times larger than half of them a number is that is compared with itself alone."""
+
 _MAX_KEPT_BYTES = 2 << 30
 """A larger model is exported in one visit alone, and not written to disk for others."""
 
@@ -155,9 +158,8 @@ class ExportedBackend:
                     f"an output of {self.runtime} has another shape than eager: "
                     f"{tuple(theirs.shape)}, not {tuple(ours.shape)}"
                 )
-            if ours.is_floating_point() and ours.numel():
-                apart = (ours.float() - theirs.float()).abs().max()
-                part = float(apart / ours.float().abs().max().clamp(min=1e-6))
+            if ours.is_floating_point():
+                part = _apart(torch, ours.float(), theirs.float())
                 far = part if math.isnan(part) else max(far, part)
         tolerance = _TOLERANCE.get(dtype, _OTHER_TOLERANCE)
         if not pairs or not far <= tolerance:
@@ -166,6 +168,27 @@ class ExportedBackend:
                 f"than {tolerance:g}: another model would be measured"
             )
         return f"outputs differ from eager by {far:.0e} of the largest"
+
+
+def _apart(torch: Any, ours: Any, theirs: Any) -> float:
+    """How far numbers are from ours, as a part of our largest; NaN if others are no numbers.
+
+    One that is far larger than most, as those of masks are, would hide how far all others are: it
+    counts for itself alone.
+    """
+    finite = ours.isfinite()
+    if not (
+        torch.equal(finite, theirs.isfinite())
+        and torch.allclose(ours[~finite], theirs[~finite], equal_nan=True)
+    ):
+        return math.nan
+    ours, theirs = ours[finite], theirs[finite]
+    sizes = ours.abs()
+    some = sizes[sizes > 0]
+    usual = some[some <= _HUGE * some.median()]
+    largest = max(usual.max().item() if usual.numel() else 0.0, 1e-6)
+    apart = (ours - theirs).abs() / sizes.clamp(min=largest)
+    return apart.max().item() if apart.numel() else 0.0
 
 
 class ExportedModel:
