@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import platform
-import re
 import sys
 import time
 from contextlib import suppress
@@ -16,6 +15,7 @@ from ..worker.control_groups import memory_limits
 from ..worker.variables import describe_variables
 from .gpus import other_processes, visible_conditions, visible_gpus
 from .load import busy_seconds
+from .processor_names import processor_in
 from .processors import usable_processors
 from .settings import read_settings, swap_used_mb
 
@@ -106,13 +106,9 @@ def describe_processor() -> str:
     """The processor's own name: `platform.processor` gives x86_64, or nothing, on Linux."""
     if sys.platform == "linux":
         with suppress(OSError):
-            found = re.search(
-                r"^(?:model name|Model|cpu model)\s*:\s*(.+)$",
-                Path("/proc/cpuinfo").read_text(errors="replace"),
-                re.MULTILINE,
-            )
+            found = processor_in(Path("/proc/cpuinfo").read_text(errors="replace"))
             if found:
-                return found[1].strip()
+                return found
     if sys.platform == "darwin":
         import subprocess
 
