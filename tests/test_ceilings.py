@@ -202,6 +202,15 @@ def test_a_folder_that_cannot_be_written_is_no_problem(cache):
     assert kept_ceilings.read_ceilings() == {}
 
 
+def test_a_folder_without_locks_is_no_problem(cache, monkeypatch):
+    def fake_lock(file, timeout):  # as older versions of filelock do
+        raise NotImplementedError("FileSystem does not appear to support flock")
+
+    monkeypatch.setattr(kept_ceilings, "FileLock", fake_lock)
+    kept_ceilings.keep_ceilings("key", FOUND)
+    assert kept_ceilings.read_ceilings() == {}
+
+
 @pytest.mark.parametrize(
     ("how", "reason"),
     [

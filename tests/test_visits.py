@@ -211,6 +211,15 @@ def test_damaged_levels_are_none_and_the_next_run_sets_them(clock, tmp_path, dam
     assert not (tmp_path / "reference-levels.json").exists()
 
 
+def test_a_folder_without_locks_keeps_no_level_and_ends_no_run(clock, monkeypatch):
+    def fake_lock(file, timeout):  # as older versions of filelock do
+        raise NotImplementedError("FileSystem does not appear to support flock")
+
+    monkeypatch.setattr(reference_level, "FileLock", fake_lock)
+    keep(clock, LEVEL)
+    assert reference_level.read_levels() == {}
+
+
 def test_a_level_is_of_one_processor_framework_and_number_of_threads():
     keys = {
         reference_level.level_key("a processor", None, "cpu", threads, "pytorch", version)

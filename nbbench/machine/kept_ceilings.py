@@ -36,8 +36,8 @@ def read_ceilings() -> dict[str, Ceilings]:
 
 
 def keep_ceilings(key: str, found: Ceilings) -> None:
-    """Keep what was measured today; a folder that cannot be written is no problem."""
-    with suppress(OSError, Timeout):
+    """Keep what was measured today; a folder that cannot be written, or locked, is no problem."""
+    with suppress(OSError, Timeout, NotImplementedError):  # a folder without locks
         file = _file()
         file.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{file}.lock", timeout=_LOCK_S):

@@ -78,11 +78,11 @@ def is_outdone(level: float, found: float) -> bool:
 def keep_levels(found: dict[str, float]) -> None:
     """Keep what a run found the reference to take, in seconds by key.
 
-    A folder that cannot be written is no problem.
+    A folder that cannot be written, or locked, is no problem.
     """
     if not found:
         return
-    with suppress(OSError, Timeout):
+    with suppress(OSError, Timeout, NotImplementedError):  # a folder without locks
         file = _file()
         file.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{file}.lock", timeout=_LOCK_S):
