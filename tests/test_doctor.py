@@ -17,6 +17,7 @@ from nbbench.machine.drift import Drift, watch_drift
 from nbbench.machine.health import Level, findings, notices
 from nbbench.machine.load import BusyProcess, Load, watch_load
 from nbbench.machine.machine import MachineFacts, describe_machine
+from nbbench.machine.processor_names import processor_in
 from nbbench.machine.reference_level import keep_levels, read_levels
 from nbbench.machine.settings import Settings, read_settings
 from nbbench.worker.control_groups import cpu_quota
@@ -193,6 +194,16 @@ def test_a_quiet_machine_is_well():
             {"cpu_governor": "powersave", "cpu_scaling_driver": "acpi-cpufreq"},
             Level.BAD,
         ),
+        (
+            "governor",
+            {"cpu_governor": "powersave", "cpu_scaling_driver": "amd-pstate-epp"},
+            Level.COULD,
+        ),
+        (  # the kernel's own governor, since the driver is in its passive mode
+            "governor",
+            {"cpu_governor": "powersave", "cpu_scaling_driver": "amd-pstate"},
+            Level.BAD,
+        ),
         ("turbo", {"cpu_turbo": True}, Level.COULD),
         ("turbo", {"cpu_turbo": None}, Level.UNKNOWN),
         ("SMT", {"cpu_smt": True}, Level.COULD),
@@ -235,6 +246,29 @@ def test_what_others_do_has_its_level(check, load, expected):
 )
 def test_drift_has_its_level(drift, expected):
     assert level("drift", drift=drift) is expected
+
+
+CORE = "processor\t: {0}\nCPU implementer\t: {1}\nCPU variant\t: 0x1\nCPU part\t: {2}\n\n"
+
+
+@pytest.mark.parametrize(
+    ("cpuinfo", "name"),
+    [
+        ("processor\t: 0\nmodel\t\t: 17\nmodel name\t: AMD EPYC 9654\n", "AMD EPYC 9654"),
+        (CORE.format(0, "0x41", "0xd40") + CORE.format(1, "0x41", "0xd40"), "ARM Neoverse-V1"),
+        (CORE.format(0, "0x41", "0xd0c"), "ARM Neoverse-N1"),
+        (CORE.format(0, "0x41", "0xd03") + CORE.format(1, "0x41", "0xd08"),
+         "ARM Cortex-A53, ARM Cortex-A72"),
+        (CORE.format(0, "0xc0", "0xac3"), "Ampere AmpereOne"),
+        (CORE.format(0, "0x41", "0xfff"), "ARM part 0xfff"),
+        (CORE.format(0, "0x99", "0x1"), "ARM implementer 0x99 part 0x001"),
+        (CORE.format(0, "0x41", "0xd08") + "Model\t: Raspberry Pi 4", "Raspberry Pi 4"),
+        ("processor\t: 0\n", None),
+        ("", None),
+    ],
+)  # fmt: skip
+def test_a_processor_has_a_name_that_tells_it_from_others(cpuinfo, name):
+    assert processor_in(cpuinfo) == name
 
 
 def test_the_busiest_processes_are_named():

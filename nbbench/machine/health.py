@@ -25,8 +25,12 @@ GPU_BUSY_PERCENT = 10
 
 _MAX_NAMED = 3
 
-_OWN_CLOCKS = ("intel_pstate", "amd-pstate", "amd-pstate-epp", "amd_pstate", "amd_pstate_epp")
-"""Drivers whose powersave chooses clocks by load; that of others stays at the lowest one."""
+_OWN_CLOCKS = ("intel_pstate", "amd-pstate-epp", "amd_pstate_epp")
+"""Drivers whose powersave chooses clocks by load; that of others stays at the lowest one.
+
+These have governors of their own. In their other modes (passive, guided), in which they are called
+intel_cpufreq and amd-pstate, they have the kernel's.
+"""
 
 _LOW_POWER = ("low-power", "quiet", "cool")
 
