@@ -123,6 +123,13 @@ def test_a_frame_has_sizes_times_and_whether_it_fits(model):
     assert (frame["at_least_s"] > 0).all()
 
 
+@pytest.mark.parametrize("name", ["RTX 3060", "RTX 3090", "RTX 4060", "RTX 4090"])
+def test_the_bound_of_geforce_cards_is_with_sums_in_float32(name):
+    gpu = DeviceMemory.of(name).gpu
+    assert gpu.flops_per_s("float16") == gpu.flops_per_s("bfloat16")
+    assert gpu.flops_per_s("bfloat16") == pytest.approx(2 * gpu.flops_per_s("float32"), rel=0.02)
+
+
 def test_between_fitting_and_not_lies_the_margin():
     memory = DeviceMemory.of("2 GiB")
     assert memory.fit(2**31 + 1) is Fit.NOT
