@@ -328,6 +328,8 @@ def test_nothing_compared_is_never_a_success(tmp_path):
         (["a.json"], "takes two reports"),
         (["a.json", "b.json"], "there is no report"),
         (["a.json", "b.json", "--fail-slower", "much"], "is no part like 5%"),
+        (["a.json", "b.json", "--fail-slower", "5"], "'5' has no unit; write 5% or a part"),
+        (["a.json", "b.json", "--fail-larger", "1.5"], "'1.5' has no unit; write 1.5% or"),
     ],
 )
 def test_bad_usage_is_2(argv, sentence, capsys):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from ..arguments.flags import FlagParser
 from ..errors import ArgumentError
 from ..report.comparison import Comparison
@@ -104,13 +106,15 @@ def _is_larger(difference: Difference, by: float | None) -> bool:
 
 
 def _fraction(flag: str, text: str | None) -> float | None:
-    """5% or 0.05 as 0.05."""
+    """5% or 0.05 as 0.05; a bare 5 is refused, since it may mean 5 % as well as five times."""
     if text is None:
         return None
     try:
         value = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
     except ValueError:
         value = -1.0
+    if 1 <= value < math.inf and not text.endswith("%"):
+        raise ArgumentError(f"{flag}: {quoted(text)} has no unit; write {text}% or a part like 0.05")
     if not 0 <= value < 10:
         raise ArgumentError(f"{flag}: {quoted(text)} is no part like 5% or 0.05")
     return value
