@@ -73,7 +73,7 @@ def test_json_and_markdown_on_stdout_are_all_that_is_there(model, tmp_path, caps
             "--log and --csv would both write 't/speed.csv'",
         ),
         (["run", "https://huggingface.co/gpt2?x"], "is the address of a page; give the model's"),
-        (["compare", "a", "b", "--fail-unsure"], "--fail-unsure needs --fail-slower"),
+        (["compare", "a", "b", "--fail-unsure"], "--fail-unsure needs --fail-slower or"),
         (["run", "gpt2", "--save", "/nowhere/x"], "'/nowhere/x' cannot be written"),
     ],
 )

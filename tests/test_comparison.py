@@ -10,10 +10,14 @@ import pytest
 
 import nbbench
 from nbbench.cli import main
+from nbbench.cli.compare import REGRESSION, UNSURE, judge
 from nbbench.machine.machine import MachineFacts
 from nbbench.plan.result import Result
+from nbbench.report.comparison import Comparison
+from nbbench.report.differences import Differences
 from nbbench.report.environment import WorkerFacts
 from nbbench.report.report import Report
+from nbbench.report.verdict import Difference, Verdict
 from nbbench.report.visits import summarize_visits
 from nbbench.worker.case import Case, Outcome, Status
 from nbbench.worker.memory_profile import MemoryProfile
@@ -273,6 +277,60 @@ def test_the_gate_says_that_it_cannot_tell(tmp_path, capsys):
     assert main(["compare", old, new, "--fail-slower", "5%"]) == 0
     assert "cannot tell: m pytorch" in capsys.readouterr().out
     assert main(["compare", old, new, "--fail-slower", "5%", "--fail-unsure"]) == 3
+
+
+def test_the_gate_fails_where_a_case_fails_that_did_not(tmp_path, capsys):
+    random = np.random.default_rng(0)
+    good = result_of(visits_of(random, 0.01))
+    other = result_of(visits_of(random, 0.01), model="other")
+    failed = Result(good.case, Outcome(Status.OOM, "memory ran out"))
+    old, new = saved(tmp_path, "old", good, other), saved(tmp_path, "new", failed, other)
+    for flags in (["--fail-slower", "5%"], ["--fail-larger", "5%"]):
+        assert main(["compare", old, new, *flags]) == 1
+        assert "regression: m pytorch" in (printed := capsys.readouterr().out)
+        assert "(oom)" in printed
+    assert main(["compare", old, new]) == 0
+    assert main(["compare", new, old, "--fail-larger", "5%"]) == 0
+    assert main(["compare", old, saved(tmp_path, "all", failed), "--fail-slower", "5%"]) == 1
+    stopped = saved(tmp_path, "stopped", Result(good.case, Outcome.skipped()), other)
+    assert main(["compare", old, stopped, "--fail-larger", "5%", "--fail-unsure"]) == 3
+
+
+def test_the_gate_cannot_tell_of_a_case_that_is_gone(tmp_path, capsys):
+    random = np.random.default_rng(0)
+    shared, gone = (result_of(visits_of(random, 0.01), model=model) for model in ("m", "gone"))
+    never = Result(replace(gone.case, model="never"), Outcome(Status.OOM, "memory ran out"))
+    old, new = saved(tmp_path, "old", shared, gone, never), saved(tmp_path, "new", shared)
+    flags = ["compare", old, new, "--fail-slower", "20%"]
+    assert main(flags) == 0
+    assert "cannot tell: gone pytorch" in (printed := capsys.readouterr().out)
+    assert "never" not in printed.splitlines()[-1]
+    assert main([*flags, "--fail-unsure"]) == 3
+
+
+def test_the_gate_fails_only_where_the_whole_interval_is_above():
+    case = result_of(visits_of(np.random.default_rng(0), 0.01)).case
+    for low, verdict, code in (
+        (1.06, Verdict.SLOWER, REGRESSION),
+        (1.04, Verdict.SLOWER, UNSURE),  # slower, but not surely by 5 %
+        (1.06, Verdict.UNSURE, UNSURE),  # environments differ
+    ):
+        reason = "the environments differ" if verdict is Verdict.UNSURE else ""
+        found = Difference(case, case, verdict, 1.08, low, 1.1, reason=reason)
+        assert judge(Comparison(Differences("", (found,))), 0.05, None, True)[0] == code
+
+
+def test_memory_is_compared_and_judged_without_times():
+    good = result_of(visits_of(np.random.default_rng(0), 0.01), peak_mib=900)
+    old, new, unknown = (
+        report_of(replace(good, outcome=replace(good.outcome, timing=None, memory=memory)))
+        for memory in (MemoryProfile("m", peak=500 << 20), MemoryProfile("m", peak=900 << 20), None)
+    )
+    (difference,) = new.compare(old).differences
+    assert (difference.memory, difference.reason) == ("larger", "no time was taken")
+    assert judge(new.compare(old), None, 0.05, False)[0] == REGRESSION
+    both = report_of(*unknown.results, replace(good, case=replace(good.case, model="n")))
+    assert judge(both.compare(both), None, 0.05, True)[0] == UNSURE
 
 
 def test_a_setting_that_was_swapped_between_two_runs_is_compared_and_noted():

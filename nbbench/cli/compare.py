@@ -18,7 +18,9 @@ Say what differs between two saved reports, case by case, with intervals and ver
     nbbench run bert-tiny --save new.nbbench.json
     nbbench compare old.nbbench.json new.nbbench.json --fail-slower 5%
 
-Exit code 0: no regression; 1: a case is slower, or larger, than is allowed; 2: bad usage;
+With either of --fail-slower and --fail-larger a case that fails now, and did not, is a regression.
+
+Exit code 0: no regression; 1: a case fails, or is slower or larger than is allowed; 2: bad usage;
 3: it cannot be told (only with --fail-unsure), or no case stands in both reports."""
 
 NO_REGRESSION, REGRESSION, UNSURE = 0, 1, 3
@@ -29,7 +31,9 @@ def command(argv: list[str]) -> int:
     parser = FlagParser("nbbench compare", _ABOUT)
     parser.add_argument("reports", nargs="*", metavar="OLD NEW", help="files that --save wrote")
     parser.add_argument(
-        "--fail-slower", metavar="PERCENT", help="fail where a case is surely slower by so much"
+        "--fail-slower",
+        metavar="PERCENT",
+        help="fail where a case is surely slower by so much: its whole interval lies above",
     )
     parser.add_argument(
         "--fail-larger",
@@ -40,7 +44,8 @@ def command(argv: list[str]) -> int:
         "--fail-unsure",
         action="store_true",
         default=None,
-        help="fail with exit code 3 where a case may be slower by so much, but not surely",
+        help="fail with exit code 3 where it cannot be told: a case may be slower by so much, but "
+        "not surely, its memory is not known, or it is in the old report alone",
     )
     parser.add_argument("--markdown", action="store_true", default=None, help="print Markdown")
     if {"-h", "--help"} & set(argv):
@@ -54,9 +59,10 @@ def command(argv: list[str]) -> int:
         )
     slower = _fraction("--fail-slower", values.get("fail_slower"))
     larger = _fraction("--fail-larger", values.get("fail_larger"))
-    if values.get("fail_unsure") and slower is None:
+    if values.get("fail_unsure") and slower is None and larger is None:
         raise ArgumentError(
-            "--fail-unsure needs --fail-slower, which says how much slower is too much, like 5%"
+            "--fail-unsure needs --fail-slower or --fail-larger, which say how much is too much, "
+            "like 5%"
         )
     old, new = map(Report.load, files)
     comparison = new.compare(old)
@@ -74,35 +80,55 @@ def judge(
 
     The sentence is empty where neither was given, and so nothing judged.
     """
-    compared = [d for d in comparison.differences if d.ratio is not None or d.memory_ratio]
-    if not compared:
-        return UNSURE, "cannot tell: nothing was compared"
-    worse = [d.case.label for d in compared if _is_slower(d, slower) or _is_larger(d, larger)]
+    differences = comparison.differences
+    judged = slower is not None or larger is not None
+    worse = [_label(d) for d in differences if _is_worse(d, slower, larger)] if judged else []
     if worse:
         return REGRESSION, f"regression: {'; '.join(worse)}"
-    unsure = [d.case.label for d in comparison.differences if _may_be_slower(d, slower)]
-    if unsure:
+    if not any(d.ratio is not None or d.memory_ratio for d in differences):
+        return UNSURE, "cannot tell: nothing was compared"
+    unsure = [_label(d) for d in differences if _may_be_worse(d, slower, larger)]
+    unsure += [f"{label} (in the old report alone)" for label in comparison.vanished]
+    if judged and unsure:
         return UNSURE if fail_unsure else NO_REGRESSION, f"cannot tell: {'; '.join(unsure)}"
-    judged = slower is not None or larger is not None
     return NO_REGRESSION, "no regression" if judged else ""
 
 
+def _label(difference: Difference) -> str:
+    """The case, and how it failed where the old one did not."""
+    failure = f" ({difference.failure})" if difference.failure else ""
+    return f"{difference.case.label}{failure}"
+
+
+def _is_worse(difference: Difference, slower: float | None, larger: float | None) -> bool:
+    """Whether a case fails that did not, or is surely slower, or larger, than is allowed."""
+    if difference.failure:
+        return True
+    return _is_slower(difference, slower) or _is_larger(difference, larger)
+
+
 def _is_slower(difference: Difference, by: float | None) -> bool:
-    if by is None or difference.ratio is None or difference.verdict is not Verdict.SLOWER:
+    if by is None or difference.low is None or difference.verdict is Verdict.UNSURE:
         return False
-    return difference.ratio >= 1 + by
-
-
-def _may_be_slower(difference: Difference, by: float | None) -> bool:
-    if by is None:
-        return False
-    return difference.high is None or difference.reason != "" or difference.high > 1 + by
+    return difference.low >= 1 + by
 
 
 def _is_larger(difference: Difference, by: float | None) -> bool:
     if by is None or difference.memory_ratio is None or difference.memory != "larger":
         return False
     return difference.memory_ratio >= 1 + by
+
+
+def _may_be_worse(difference: Difference, slower: float | None, larger: float | None) -> bool:
+    return _may_be_slower(difference, slower) or (larger is not None and not difference.memory)
+
+
+def _may_be_slower(difference: Difference, by: float | None) -> bool:
+    if by is None:
+        return False
+    if difference.high is None or (difference.verdict is Verdict.UNSURE and difference.reason):
+        return True
+    return difference.high > 1 + by
 
 
 def _fraction(flag: str, text: str | None) -> float | None:
@@ -114,7 +140,9 @@ def _fraction(flag: str, text: str | None) -> float | None:
     except ValueError:
         value = -1.0
     if 1 <= value < math.inf and not text.endswith("%"):
-        raise ArgumentError(f"{flag}: {quoted(text)} has no unit; write {text}% or a part like 0.05")
+        raise ArgumentError(
+            f"{flag}: {quoted(text)} has no unit; write {text}% or a part like 0.05"
+        )
     if not 0 <= value < 10:
         raise ArgumentError(f"{flag}: {quoted(text)} is no part like 5% or 0.05")
     return value

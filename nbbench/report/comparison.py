@@ -43,6 +43,11 @@ class Comparison:
         """The labels of cases that stand on one side alone."""
         return self._differences.unmatched
 
+    @property
+    def vanished(self) -> tuple[str, ...]:
+        """The labels of cases that went well in the earlier report, and are not in this one."""
+        return self._differences.vanished
+
     @cached_property
     def frame(self) -> pd.DataFrame:
         """One row a compared case."""

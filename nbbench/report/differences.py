@@ -35,7 +35,8 @@ class Differences:
     ``title`` names what is compared with what, and ``each`` has one `Difference` a compared case.
     ``notes`` are what has to be known first, such as environments that differ; ``unmatched`` the
     labels of cases that stand on one side alone; ``varying`` the names of the axes in which cases
-    differ; ``of_models`` sentences on names that several models have.
+    differ; ``of_models`` sentences on names that several models have; ``vanished`` the labels of
+    an earlier run's cases that went well and are not in this run.
     """
 
     title: str
@@ -44,6 +45,7 @@ class Differences:
     unmatched: tuple[str, ...] = ()
     varying: tuple[str, ...] = ()
     of_models: tuple[str, ...] = ()
+    vanished: tuple[str, ...] = ()
 
     @property
     def is_known(self) -> bool:

@@ -10,7 +10,7 @@ from ..plan.own_models import SOURCE as OWN_CODE
 from ..plan.result import Result
 from ..plan.saved_names import last_part
 from ..text import quoted
-from ..worker.case import AXES, Case
+from ..worker.case import AXES, Case, Status
 from .configurations import configuration_of, note_on_runs
 from .differences import Differences, compared, varying_names
 from .environment import EnvironmentFacts, environment_differences
@@ -65,6 +65,7 @@ def compare_runs(
         tuple(unmatched),
         varying_names([d.case for d in differences]),
         (*_of_names(pairs), *_of_models([r for r, other in pairs if other is None], rest)),
+        tuple(other.case.label for other in rest if other.outcome.status is Status.OK),
     )
 
 

@@ -46,7 +46,8 @@ class Difference:
 
     ``memory_ratio`` is that of their peaks, and ``memory`` the verdict on it: "larger", "smaller",
     "same", or empty where a peak is missing. ``reason`` says why there is no ratio. ``node`` is
-    where the case ran, in a report of several machines.
+    where the case ran, in a report of several machines. ``failure`` is how the case failed, like
+    "oom", where the other one did not.
     """
 
     case: Case
@@ -59,6 +60,7 @@ class Difference:
     memory: str = ""
     reason: str = ""
     node: str = ""
+    failure: str = ""
 
 
 def compare_results(
@@ -73,7 +75,7 @@ def compare_results(
             reason = each.outcome.reason or "no time was taken"
             if each.case.label != result.case.label:
                 reason = f"{each.case.label}: {reason}"
-            return Difference(result.case, base.case, Verdict.UNSURE, reason=reason)
+            return _without_times(result, base, reason)
     visits = _visits(result), _visits(base)
     estimate = paired_ratio(*visits) if paired else None
     estimate = estimate or unpaired_ratio(*visits)
@@ -104,6 +106,26 @@ def compare_results(
         high,
         memory_ratio,
         memory,
+    )
+
+
+_NO_FAILURES = (Status.OK, Status.CANCELLED, Status.SKIPPED)
+"""How cases end that went well, or of which nobody knows how they would have."""
+
+
+def _without_times(result: Result, base: Result, reason: str) -> Difference:
+    """What is known of two results, one of which has no time: its failure, or their peaks."""
+    now, before = result.outcome.status, base.outcome.status
+    is_failure = before is Status.OK and now not in _NO_FAILURES
+    ratio, memory = _compare_memory(result, base) if now is before is Status.OK else (None, "")
+    return Difference(
+        result.case,
+        base.case,
+        Verdict.UNSURE,
+        memory_ratio=ratio,
+        memory=memory,
+        reason=reason,
+        failure=now.value if is_failure else "",
     )
 
 
