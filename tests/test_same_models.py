@@ -68,6 +68,39 @@ def test_what_changes_nothing_of_a_model_is_no_difference(tmp_path):
     assert not comparison.notes
 
 
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"mode": "training", "optimizer": True},
+        {"mode": "training", "model_class": "base"},
+        {"mode": "training", "modalities": "text"},
+        {"mode": "training", "inputs": {"x": {"shape": [3]}}},
+        {"mode": "training", "lengths": "given", "row_lengths": (8, 32)},
+    ],
+)
+def test_cases_that_do_other_work_are_not_compared(more, tmp_path):
+    other = {"mode": "training", "lengths": "given", "row_lengths": (16, 32)}
+    if "lengths" not in more:
+        other = {"mode": "training"}
+    one, two = case_of("m", **other), case_of("m", seed=1, **more)
+    assert not report_of(two).compare(report_of(one)).differences
+    assert not gathered(tmp_path, one, two).compare(by="device_name").differences
+    ways = report_of(
+        one, replace(two, case=replace(two.case, execution="compile", dtype="float16"))
+    )
+    assert not ways.compare(baseline="first").differences
+
+
+def test_work_that_goes_with_an_axis_is_compared_by_it():
+    for by, one, other in (
+        ("mode", {"mode": "inference"}, {"mode": "training", "optimizer": True}),
+        ("model", {"model": "m"}, {"model": "n", "config": LARGE, "inputs": {"x": {}}}),
+        ("padding", {"padding": 0.2, "row_lengths": (8, 32)}, {"row_lengths": (32, 32)}),
+    ):
+        report = report_of(case_of(**{"model": "m", **one}), case_of(**{"model": "m", **other}))
+        assert len(report.compare(by=by).differences) == 1
+
+
 def test_models_that_are_named_alike_are_compared_with_the_first_of_their_own():
     cases = [
         case_of("m", config, execution=execution, dtype=dtype)

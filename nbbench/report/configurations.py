@@ -18,6 +18,34 @@ _MAX_KEYS = 3
 """Keys in which two configurations differ, and that are named."""
 
 
+_GOES_WITH = {
+    "model": ("configuration", "inputs"),
+    "mode": ("optimizer",),
+    "batch_size": ("row_lengths",),
+    "sequence_length": ("row_lengths",),
+    "padding": ("row_lengths",),
+}
+"""What of the work is another for each value of an axis, by the axis's name."""
+
+
+def work_of(case: Case, by: str = "") -> tuple[Any, ...]:
+    """What no axis says of a case's work: equal where the same model is called in the same way.
+
+    What goes with the axis ``by`` is omitted, since cases that differ in it differ in that, too.
+    """
+    parts = {
+        "configuration": configuration_of,
+        "model_class": lambda case: case.model_class,
+        "modalities": lambda case: case.modalities,
+        "optimizer": lambda case: case.optimizer,
+        "inputs": lambda case: json.dumps(case.inputs, sort_keys=True, default=str),
+        "lengths": lambda case: case.lengths,
+        "row_lengths": lambda case: case.row_lengths,
+    }
+    omitted = _GOES_WITH.get(by, ())
+    return tuple(part(case) for name, part in parts.items() if name not in omitted)
+
+
 def configuration_of(case: Case) -> str:
     """The configuration as text: equal for what is one model."""
     return json.dumps(telling(case.config), sort_keys=True, default=str)

@@ -14,7 +14,7 @@ from ..errors import ArgumentError, did_you_mean
 from ..plan.result import Result
 from ..text import quoted
 from ..worker.case import AXES, Axis, Case, Status
-from .configurations import configuration_of, notes_on_names
+from .configurations import notes_on_names, work_of
 from .verdict import MATTERS, Difference, Verdict, compare_results
 
 if TYPE_CHECKING:
@@ -212,8 +212,8 @@ def _against_first(results: Sequence[Result], matters: float) -> Differences:
     differences = []
     for result in results:
         shared = (axis.value(result.case) for axis in AXES if not axis.is_way)
-        model = configuration_of(result.case)
-        base = bases.setdefault((result.outcome.node, model, *shared), result)
+        key = (result.outcome.node, *work_of(result.case), *shared)
+        base = bases.setdefault(key, result)
         if base is not result:
             differences.append(compared(result, base, matters, paired=True))
     titles = {difference.other.label for difference in differences}
@@ -298,7 +298,7 @@ def _value(result: Result, axis: Axis) -> Any:
 def _identities(result: Result, but: Axis, baseline: Any) -> list[tuple[Any, ...]]:
     """The case on all other axes, from the nearest match on; some axes go with others.
 
-    Cases of one name are of one model only where their configurations are equal. An execution or
+    Cases of one name are of one model only where all of their work is equal. An execution or
     a dtype goes with its framework's own. One process alone is one rank, whichever
     way several of them divide the model.
     """
@@ -312,9 +312,9 @@ def _identities(result: Result, but: Axis, baseline: Any) -> list[tuple[Any, ...
         nearest.append({*skipped, "ranks"})
     if but.name == "ranks" and baseline == 1:
         nearest.append({*skipped, "parallel"})
-    model = "" if but.name == "model" else configuration_of(result.case)
+    work = work_of(result.case, but.name)
     return [
-        (len(names), model, *(axis.value(result.case) for axis in AXES if axis.name not in names))
+        (len(names), *work, *(axis.value(result.case) for axis in AXES if axis.name not in names))
         for names in nearest
     ]
 

@@ -11,7 +11,7 @@ from ..plan.result import Result
 from ..plan.saved_names import last_part
 from ..text import quoted
 from ..worker.case import AXES, Case, Status
-from .configurations import configuration_of, note_on_runs
+from .configurations import configuration_of, note_on_runs, work_of
 from .differences import Differences, compared, varying_names
 from .environment import EnvironmentFacts, environment_differences
 from .verdict import MATTERS, Verdict
@@ -164,10 +164,5 @@ def _matched_by(case: Case, swapped: Collection[str]) -> tuple[Any, ...]:
     """What is equal for one case of two runs, the name of its model aside."""
     return (
         *(axis.value(case) for axis in AXES if axis.name not in (*swapped, "model")),
-        case.model_class,
-        case.modalities,
-        case.optimizer,
-        str(sorted(case.inputs.items(), key=str)),
-        case.lengths,
-        configuration_of(case),
+        *work_of(case),
     )
