@@ -136,6 +136,42 @@ def test_the_first_of_several_ways_is_what_the_others_are_compared_with():
     assert "against the first of each" in str(comparison)
 
 
+def of_framework(random, framework, execution, seconds):
+    result = result_of(visits_of(random, seconds), execution=execution)
+    return replace(result, case=replace(result.case, framework=framework))
+
+
+def test_a_framework_is_compared_with_the_same_execution_or_else_with_the_usual_one():
+    random = np.random.default_rng(0)
+    comparison = report_of(
+        of_framework(random, "pytorch", "eager", 0.010),
+        of_framework(random, "pytorch", "compile", 0.005),
+        of_framework(random, "onnxruntime", "default", 0.008),
+        of_framework(random, "jax", "compile", 0.008),
+    ).compare(by="framework")
+    found = [(d.case.framework, d.other.execution, d.verdict) for d in comparison.differences]
+    assert found == [
+        ("onnxruntime", "eager", Verdict.FASTER),
+        ("jax", "compile", Verdict.SLOWER),
+    ]
+    assert "against execution" in repr(comparison)
+
+
+def test_a_framework_is_compared_with_what_the_other_one_can_do():
+    random = np.random.default_rng(0)
+    eager, graph = (
+        of_framework(random, "pytorch", execution, 0.01) for execution in ("eager", "graph")
+    )
+    graph = Result(graph.case, Outcome(Status.UNSUPPORTED, "PyTorch has no graph"))
+    others = [of_framework(random, "tensorflow", way, 0.02) for way in ("eager", "graph")]
+    comparison = report_of(eager, graph, *others).compare(by="framework")
+    assert [(d.other.execution, d.verdict) for d in comparison.differences] == [
+        ("eager", Verdict.SLOWER)
+    ] * 2
+    alone = report_of(eager, others[0]).compare(by="framework")
+    assert "against execution" not in repr(alone)
+
+
 def test_several_axes_ask_by_which():
     random = np.random.default_rng(0)
     report = report_of(

@@ -34,16 +34,16 @@ def work_of(case: Case, by: str = "") -> tuple[Any, ...]:
     What goes with the axis ``by`` is omitted, since cases that differ in it differ in that, too.
     """
     parts = {
-        "configuration": configuration_of,
-        "model_class": lambda case: case.model_class,
-        "modalities": lambda case: case.modalities,
-        "optimizer": lambda case: case.optimizer,
-        "inputs": lambda case: json.dumps(case.inputs, sort_keys=True, default=str),
-        "lengths": lambda case: case.lengths,
-        "row_lengths": lambda case: case.row_lengths,
+        "configuration": configuration_of(case),
+        "model_class": case.model_class,
+        "modalities": case.modalities,
+        "optimizer": case.optimizer,
+        "inputs": json.dumps(case.inputs, sort_keys=True, default=str),
+        "lengths": case.lengths,
+        "row_lengths": case.row_lengths,
     }
     omitted = _GOES_WITH.get(by, ())
-    return tuple(part(case) for name, part in parts.items() if name not in omitted)
+    return tuple(part for name, part in parts.items() if name not in omitted)
 
 
 def configuration_of(case: Case) -> str:

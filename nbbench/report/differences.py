@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -23,6 +23,14 @@ if TYPE_CHECKING:
 NODE = Axis("node", "node", ", on {}", rank=9.5, usual="")
 """The machines of a cluster, or of reports that were gathered; a result has it, and no case."""
 
+_OF_A_FRAMEWORK = tuple(
+    axis
+    for name in ("execution", "compile_mode", "environment")
+    for axis in AXES
+    if axis.name == name
+)
+"""What is each framework's own, from what matters most on."""
+
 FIRST = "first"
 """The baseline that is the first value of the axis in which cases differ, or the first of several
 ways to run each."""
@@ -36,7 +44,8 @@ class Differences:
     ``notes`` are what has to be known first, such as environments that differ; ``unmatched`` the
     labels of cases that stand on one side alone; ``varying`` the names of the axes in which cases
     differ; ``of_models`` sentences on names that several models have; ``vanished`` the labels of
-    an earlier run's cases that went well and are not in this run.
+    an earlier run's cases that went well and are not in this run; ``of_bases`` the names of the
+    axes, beside that by which they are compared, in which a case and its baseline may differ.
     """
 
     title: str
@@ -46,6 +55,7 @@ class Differences:
     varying: tuple[str, ...] = ()
     of_models: tuple[str, ...] = ()
     vanished: tuple[str, ...] = ()
+    of_bases: tuple[str, ...] = ()
 
     @property
     def is_known(self) -> bool:
@@ -103,24 +113,25 @@ def compare_by(
     # cases to which the axis does not apply, as eager ones have no mode of torch.compile
     results = [r for r in results if _value(r, axis) not in ("", None)] or results
     wanted = _value_of_baseline(results, axis, baseline)
-    bases = _by_identity([r for r in results if _value(r, axis) == wanted], axis, wanted)
+    of_baseline = [result for result in results if _value(result, axis) == wanted]
+    bases = _by_identity(of_baseline, axis, wanted)
     differences, unmatched = [], []
     for result in results:
         if _value(result, axis) == wanted:
             continue
         keys = _identities(result, axis, wanted)
-        of_nodes = next((bases[key] for key in keys if key in bases), {})
-        found = of_nodes.get(result.outcome.node) or next(iter(of_nodes.values()), None)
-        if found is None:
-            unmatched.append(result.case.label)
+        found = next((bases[key] for key in keys if key in bases), None)
+        if found is not None:
+            differences.append(_compared_by(axis, result, _nearest(result, found), matters))
         else:
-            differences.append(_compared_by(axis, result, found, matters))
+            unmatched.append(result.case.label)
     return Differences(
         f"by {axis.head}, against {wanted}",
         tuple(differences),
         unmatched=tuple(unmatched),
         varying=(axis.name, *varying_names([d.case for d in differences])),
         of_models=() if axis.name == "model" else notes_on_names(results),
+        of_bases=tuple(_choices_of_bases(differences, of_baseline)),
     )
 
 
@@ -146,17 +157,42 @@ def _value_of_baseline(results: Sequence[Result], axis: Axis, baseline: str | No
 
 def _by_identity(
     bases: Sequence[Result], axis: Axis, baseline: Any
-) -> dict[tuple[Any, ...], dict[str, Result]]:
+) -> dict[tuple[Any, ...], dict[str, list[Result]]]:
     """Results of the baseline by what else they are, and by node.
 
     Of equal cases of one node the last counts, as in files.
     """
-    found: dict[tuple[Any, ...], dict[str, Result]] = {}
-    for base in bases:
+    last = {(base.case, base.outcome.node): base for base in bases}
+    found: dict[tuple[Any, ...], dict[str, list[Result]]] = {}
+    for base in last.values():
         exact, *looser = _identities(base, axis, baseline)
         for key in [exact, *(looser if base.case.parallel == "none" else [])]:
-            found.setdefault(key, {})[base.outcome.node] = base
+            found.setdefault(key, {}).setdefault(base.outcome.node, []).append(base)
     return found
+
+
+def _nearest(result: Result, of_nodes: Mapping[str, Sequence[Result]]) -> Result:
+    """The base that a result is compared with, of several that a framework has.
+
+    Of its own machine's, if there are any, it is one that went well, then one of the same execution
+    and environment, and then the first, which is what the framework usually does.
+    """
+
+    def nearness(base: Result) -> tuple[bool, ...]:
+        same = (base.value(axis) == result.value(axis) for axis in _OF_A_FRAMEWORK)
+        return (base.outcome.status is Status.OK, *same)
+
+    return max(of_nodes.get(result.outcome.node) or next(iter(of_nodes.values())), key=nearness)
+
+
+def _choices_of_bases(differences: Sequence[Difference], bases: Sequence[Result]) -> list[str]:
+    """The axes in which a framework has several bases, and a case another one than its own."""
+    return [
+        axis.name
+        for axis in _OF_A_FRAMEWORK
+        if len({axis.value(base.case) for base in bases}) > 1
+        and any(axis.value(d.case) != axis.value(d.other) for d in differences)
+    ]
 
 
 def _compared_by(axis: Axis, result: Result, base: Result, matters: float) -> Difference:
@@ -304,7 +340,7 @@ def _identities(result: Result, but: Axis, baseline: Any) -> list[tuple[Any, ...
     """
     skipped = {but.name}
     if but.name == "framework":
-        skipped |= {"environment", "execution", "compile_mode"}
+        skipped |= {axis.name for axis in _OF_A_FRAMEWORK}
     if but.name == "execution":
         skipped.add("compile_mode")  # which one execution alone has
     nearest = [skipped]

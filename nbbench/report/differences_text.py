@@ -65,11 +65,14 @@ def table(differences: Differences) -> Table:
     axes = [axis for axis in AXES if axis.name in ("model", *differences.varying)]
     of_nodes = len({difference.node for difference in differences.each}) > 1
     keys = (*(axis.head for axis in axes), *(["node"] if of_nodes else []))
-    heads = [*keys, "time ratio", "verdict", "memory ratio", "memory"]
+    bases = [axis for axis in AXES if axis.name in differences.of_bases]
+    heads = [*keys, *(f"against {axis.head}" for axis in bases)]
+    heads += ["time ratio", "verdict", "memory ratio", "memory"]
     rows = [
         [
             *(cell_text(axis.value(d.case)) for axis in axes),
             *([one_line(d.node)] if of_nodes else []),
+            *(cell_text(axis.value(d.other)) for axis in bases),
             ratio_text(d),
             d.verdict.value,
             "" if d.memory_ratio is None else f"{d.memory_ratio:.2f}",
