@@ -12,6 +12,7 @@ import nbbench
 from nbbench.cli import main
 from nbbench.cli.compare import REGRESSION, UNSURE, judge
 from nbbench.machine.machine import MachineFacts
+from nbbench.plan.baseline import check_baseline
 from nbbench.plan.result import Result
 from nbbench.report.comparison import Comparison
 from nbbench.report.differences import Differences
@@ -19,13 +20,14 @@ from nbbench.report.environment import WorkerFacts
 from nbbench.report.report import Report
 from nbbench.report.verdict import Difference, Verdict
 from nbbench.report.visits import summarize_visits
-from nbbench.worker.case import Case, Outcome, Status
+from nbbench.worker.case import AXES, Case, Outcome, Status
 from nbbench.worker.memory_profile import MemoryProfile
 from nbbench.worker.timing import Visit
 
 MACHINE = MachineFacts(cpu="a processor", cpu_cores_usable=2, nbbench_version="1")
 WORKERS = {("pytorch", "kernel"): WorkerFacts({"framework": "PyTorch", "threads": 2})}
 LEVEL = 1e-3
+HEADS = {axis.name: axis.head for axis in AXES}
 
 
 def visits_of(random, seconds, count=8, slow=None, noise=0.004):
@@ -436,6 +438,45 @@ def test_a_baseline_is_refused_before_anything_runs_where_it_is_none():
     configs = [{"model_type": "probe"}] * 2
     with pytest.raises(nbbench.ArgumentError, match="did you mean 'probe-1'"):
         nbbench.run(frameworks=["probe"], configs=configs, baseline="prob-1")
+
+
+@pytest.mark.parametrize(
+    ("baseline", "axes"),
+    [("eager", ["attention", "execution"]), (8, ["batch_size", "sequence_length"])],
+)
+def test_a_baseline_that_is_a_value_of_two_axes_is_refused(baseline, axes):
+    random = np.random.default_rng(0)
+    first = result_of(visits_of(random, 0.01), attention="eager")
+    others = [
+        replace(first, case=replace(first.case, **values))
+        for values in (
+            {"execution": "compile"},
+            {"attention": "sdpa"},
+            {"batch_size": 1},
+            {"sequence_length": 8},
+        )
+    ]
+    report = report_of(first, *others)
+    with pytest.raises(nbbench.ArgumentError, match=f"{' and of '.join(axes)}; say by which"):
+        report.compare(baseline=baseline)
+    for axis in axes:
+        assert f"by {HEADS[axis]}, against {baseline}" in str(
+            report.compare(by=axis, baseline=baseline)
+        )
+    with pytest.raises(nbbench.ArgumentError, match=f"{' and of '.join(axes)}; give first, or"):
+        check_baseline(str(baseline), [result.case for result in report.results])
+
+
+def test_a_baseline_is_not_taken_for_what_follows_from_another_axis():
+    case = result_of(visits_of(np.random.default_rng(0), 0.01)).case
+    cases = [
+        replace(case, batch_size=size, parallel=parallel, ranks=ranks)
+        for size in (1, 8)
+        for parallel, ranks in (("none", 1), ("tensor", 2))
+    ]
+    check_baseline("1", cases)  # the batch size: one rank is what none in parallel is
+    with pytest.raises(nbbench.ArgumentError, match="is no value in which these cases differ"):
+        check_baseline("2", cases)
 
 
 @pytest.mark.usefixtures("probe")

@@ -6,14 +6,10 @@ from dataclasses import dataclass
 
 from ..arguments.schema import BenchmarkArguments
 from ..environments import choose, labels
-from ..errors import ArgumentError, did_you_mean
-from ..text import one_line, quoted, shortened
-from ..worker.case import Case, varying_axes
+from ..worker.case import Case
+from .baseline import check_baseline
 from .cases import expand
 from .models import find_models
-
-_SHOWN = 12
-"""Of how many values a message gives the names."""
 
 
 @dataclass(frozen=True)
@@ -52,22 +48,3 @@ def interpreters_of(arguments: BenchmarkArguments) -> dict[tuple[str, str], str]
 def _environments(arguments: BenchmarkArguments) -> list[str]:
     """The environments that are asked for; without isolation it is this process's own."""
     return ["kernel"] if arguments.isolation == "none" else arguments.environments
-
-
-def check_baseline(baseline: str | None, cases: list[Case]) -> None:
-    """Raise `ArgumentError` for a baseline that is a value of no axis of these cases."""
-    axes = varying_axes(cases)
-    if baseline is None or (baseline == "first" and axes):
-        return
-    values = {str(axis.value(case)) for axis in axes for case in cases}
-    if "default" in values:  # a framework's default has a name that is known when it runs
-        values |= {"eager", "graph", "xla", "sdpa"}
-    if baseline not in values:
-        listed = ", ".join(shortened(one_line(value), 40) for value in sorted(values)[:_SHOWN])
-        if len(values) > _SHOWN:
-            listed += f" and {len(values) - _SHOWN} more"
-        listed = listed or "they do not differ"
-        raise ArgumentError(
-            f"baseline: {quoted(baseline)} is no value in which these cases differ ({listed})"
-            f"{did_you_mean(baseline, values)}"
-        )

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ArgumentError, did_you_mean
+from ..plan.baseline import several_axes, without_what_follows
 from ..plan.result import Result
 from ..text import quoted
 from ..worker.case import AXES, Axis, Case, Status
@@ -265,7 +266,7 @@ def _ways_that_vary(results: Sequence[Result]) -> list[str]:
     """The axes of how a model is run in which these differ; a mode goes with its execution."""
     ways = [axis for axis in AXES if axis.is_way]
     varying = [axis.name for axis in ways if len({str(r.value(axis)) for r in results}) > 1]
-    return _without_what_follows(varying, results)
+    return without_what_follows(varying, [result.case for result in results])
 
 
 def _name(value: object) -> str:
@@ -289,7 +290,7 @@ def _axis(results: Sequence[Result], by: str, baseline: str | None) -> Axis:
             )
         return heads[by]
     varying = [axis for axis in AXES if len({str(r.value(axis)) for r in results}) > 1]
-    kept = _without_what_follows([axis.name for axis in varying], results)
+    kept = without_what_follows([axis.name for axis in varying], [r.case for r in results])
     varying = [axis for axis in varying if axis.name in kept]
     if baseline not in (None, FIRST):
         varying = [a for a in varying if baseline in {str(r.value(a)) for r in results}]
@@ -303,20 +304,12 @@ def _axis(results: Sequence[Result], by: str, baseline: str | None) -> Axis:
     if len(varying) > 1 and baseline is None:
         listed = ", ".join(axis.name for axis in varying)
         raise ArgumentError(f"these cases differ in {listed}; say by which to compare")
+    if len(varying) > 1 and baseline is not None and baseline != FIRST:
+        names = [axis.name for axis in varying]
+        raise ArgumentError(
+            f"{several_axes(baseline, names)}; say by which to compare, like by={names[0]!r}"
+        )
     return varying[0]
-
-
-def _without_what_follows(varying: Sequence[str], results: Sequence[Result]) -> list[str]:
-    """The axes without those that say nothing more: one mode goes with what is compiled.
-
-    One number of ranks goes with a model that is divided.
-    """
-    follows = set()
-    if "execution" in varying and len({r.case.compile_mode for r in results} - {""}) <= 1:
-        follows.add("compile_mode")
-    if "parallel" in varying and len({r.case.ranks for r in results} - {1}) <= 1:
-        follows.add("ranks")
-    return [name for name in varying if name not in follows]
 
 
 def is_of_axis(results: Sequence[Result], by: str, baseline: str) -> bool:
