@@ -255,6 +255,34 @@ def test_nothing_is_called_faster_across_machines_or_threads(machine, workers, n
     assert repr(comparison).startswith(f"the environment differs: {note}")
 
 
+def of_nodes(random, *nodes):
+    """A report of a cluster: each node's processor is its own, with the case that ran there."""
+    made = [result_of(visits_of(random, seconds), model=model) for model, seconds, _ in nodes]
+    results = [
+        replace(result, outcome=replace(result.outcome, node=node))
+        for result, (_, _, node) in zip(made, nodes, strict=True)
+    ]
+    workers = {
+        ("pytorch", f"kernel on {node}"): replace(
+            WORKERS["pytorch", "kernel"], machine=replace(MACHINE, cpu=cpu)
+        )
+        for node, cpu in (("node 1", "EPYC"), ("node 2", "Xeon"))
+    }
+    return report_of(*results, workers=workers)
+
+
+def test_cases_of_a_cluster_are_judged_by_the_machine_that_each_ran_on():
+    random = np.random.default_rng(0)
+    old = of_nodes(random, ("a", 0.01, "node 1"), ("b", 0.01, "node 2"))
+    new = of_nodes(random, ("a", 0.02, "node 2"), ("b", 0.02, "node 2"))
+    comparison = new.compare(old)
+    assert [(d.case.model, d.verdict, d.reason) for d in comparison.differences] == [
+        ("a", Verdict.UNSURE, "the environments differ"),
+        ("b", Verdict.SLOWER, ""),
+    ]
+    assert comparison.notes == ("processor: EPYC before, Xeon now",)
+
+
 def test_cases_of_one_side_alone_are_listed():
     random = np.random.default_rng(0)
     shared = result_of(visits_of(random, 0.01))

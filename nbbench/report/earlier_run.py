@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from ..plan.own_models import SOURCE as OWN_CODE
@@ -13,7 +13,12 @@ from ..text import quoted
 from ..worker.case import AXES, Case, Status
 from .configurations import configuration_of, note_on_runs, work_of
 from .differences import Differences, compared, varying_names
-from .environment import EnvironmentFacts, environment_differences
+from .environment import (
+    EnvironmentFacts,
+    EnvironmentKey,
+    environment_differences,
+    environment_key,
+)
 from .verdict import MATTERS, Verdict
 
 _SETTINGS = (
@@ -35,16 +40,12 @@ def compare_runs(
     """Compare the cases of a run with the same ones of an earlier run, ``others``.
 
     A setting that is one thing in all of the earlier run and another in all of this was swapped:
-    such cases are the same, and what was swapped is noted. Nothing is called faster or slower
-    where machine, device or threads differ.
+    such cases are the same, and what was swapped is noted. No case is called faster or slower
+    where its machine, device or threads are not those of the earlier one.
     """
     swapped = _swapped([r.case for r in results], [r.case for r in others])
-    notes, comparable = environment_differences(
-        facts, other_facts, swapped="environment" in swapped
-    )
-    notes = [
-        f"{name}: {before} before, {now} now" for name, (before, now) in swapped.items()
-    ] + notes
+    notes = [f"{name}: {before} before, {now} now" for name, (before, now) in swapped.items()]
+    environments, other_environments = _by_key(facts), _by_key(other_facts)
     pairs, rest = _partners(results, others, swapped)
     differences, unmatched = [], []
     for result, other in pairs:
@@ -52,6 +53,10 @@ def compare_runs(
             unmatched.append(f"{result.case.label} (in the new run alone)")
             continue
         difference = compared(result, other, matters, paired=False)
+        differing, comparable = environment_differences(
+            _with_facts(result, environments), _with_facts(other, other_environments)
+        )
+        notes += differing
         if not comparable and difference.ratio is not None:
             difference = dataclasses.replace(
                 difference, verdict=Verdict.UNSURE, reason="the environments differ"
@@ -61,12 +66,23 @@ def compare_runs(
     return Differences(
         "against an earlier run",
         tuple(differences),
-        tuple(notes),
+        tuple(dict.fromkeys(notes)),
         tuple(unmatched),
         varying_names([d.case for d in differences]),
         (*_of_names(pairs), *_of_models([r for r, other in pairs if other is None], rest)),
         tuple(other.case.label for other in rest if other.outcome.status is Status.OK),
     )
+
+
+def _by_key(facts: Sequence[EnvironmentFacts]) -> dict[EnvironmentKey, EnvironmentFacts]:
+    return {(each.framework, each.environment): each for each in facts}
+
+
+def _with_facts(
+    result: Result, environments: Mapping[EnvironmentKey, EnvironmentFacts]
+) -> tuple[Result, EnvironmentFacts]:
+    """A result with the environment that it ran in, and so its machine."""
+    return result, environments[environment_key(result.case, result.outcome.node)]
 
 
 def _partners(

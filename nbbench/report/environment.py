@@ -153,39 +153,33 @@ def merge_facts(
 
 
 def environment_differences(
-    facts: Sequence[EnvironmentFacts], others: Sequence[EnvironmentFacts], *, swapped: bool = False
+    now: tuple[Result, EnvironmentFacts], before: tuple[Result, EnvironmentFacts]
 ) -> tuple[list[str], bool]:
-    """What differs between two runs' environments, and whether their times can be compared.
+    """What differs in the environments of two results, and whether their times can be compared.
 
-    Where the environment was ``swapped`` for another, that of the same framework is compared.
+    Each is given with the facts of the environment, and so of the machine, that it ran in.
     """
-
-    def key(facts: EnvironmentFacts) -> tuple[str, str]:
-        return facts.framework, "" if swapped else facts.environment
-
-    earlier: Mapping[tuple[str, str], EnvironmentFacts] = {key(each): each for each in others}
     notes, comparable = [], True
-    for each in facts:
-        other = earlier.get(key(each))
-        if other is None:
-            continue
-        for name, decides, mine, theirs in (
-            ("processor", True, each.machine.cpu, other.machine.cpu),
-            ("cores", True, each.machine.cpu_cores_usable, other.machine.cpu_cores_usable),
-            ("GPU", True, each.gpu.gpu, other.gpu.gpu),
-            ("device", True, ", ".join(each.devices), ", ".join(other.devices)),
-            ("threads", True, each.threads, other.threads),
-            ("framework version", False, each.framework_version, other.framework_version),
-            ("transformers", False, each.transformers_version, other.transformers_version),
-            (
-                "Python",
-                False,
-                each.values.get("python_version"),
-                other.values.get("python_version"),
-            ),
-            ("settings", False, each.machine.settings, other.machine.settings),
-        ):
-            if mine != theirs:
-                comparable = comparable and not decides
-                notes.append(f"{name}: {theirs or 'none'} before, {mine or 'none'} now")
-    return list(dict.fromkeys(notes)), comparable
+    for (name, decides, mine), (_, _, theirs) in zip(
+        _telling(*now), _telling(*before), strict=True
+    ):
+        if mine != theirs:
+            comparable = comparable and not decides
+            notes.append(f"{name}: {theirs or 'none'} before, {mine or 'none'} now")
+    return notes, comparable
+
+
+def _telling(result: Result, facts: EnvironmentFacts) -> list[tuple[str, bool, Any]]:
+    """What times depend on: its name, whether times can be compared without it, and its value."""
+    machine, threads = facts.machine, result.case.threads or facts.threads
+    return [
+        ("processor", True, machine.cpu),
+        ("cores", True, machine.cpu_cores_usable),
+        ("GPU", True, facts.gpu.gpu),
+        ("device", True, result.outcome.device or ", ".join(facts.devices)),
+        ("threads", True, threads),
+        ("framework version", False, facts.framework_version),
+        ("transformers", False, facts.transformers_version),
+        ("Python", False, facts.values.get("python_version")),
+        ("settings", False, machine.settings),
+    ]
