@@ -217,6 +217,24 @@ def test_memory_is_compared_with_a_tolerance_of_its_own():
         assert report.compare().frame.memory_verdict[0] == verdict
 
 
+@pytest.mark.parametrize(
+    ("device", "method", "is_compared"),
+    [
+        ("cpu", "high-water mark", True),
+        ("cuda:0", "high-water mark", False),
+        ("cpu", "polling at 5 ms", False),
+    ],
+)
+def test_peaks_of_two_kinds_are_not_compared(device, method, is_compared):
+    process = result_of(visits_of(np.random.default_rng(0), 0.01))
+    memory = MemoryProfile(method, peak=100 << 20)
+    outcome = replace(process.outcome, memory=memory, device=device)
+    other = Result(replace(process.case, execution="compile"), outcome)
+    (difference,) = report_of(process, other).compare().differences
+    assert (difference.memory == "smaller") == is_compared
+    assert (difference.memory_ratio is not None) == is_compared
+
+
 def runs(random, ratio):
     """Two runs, minutes apart: the machine is at another speed in each."""
     reports = []
@@ -281,6 +299,12 @@ def test_cases_of_a_cluster_are_judged_by_the_machine_that_each_ran_on():
         ("b", Verdict.SLOWER, ""),
     ]
     assert comparison.notes == ("processor: EPYC before, Xeon now",)
+
+
+def test_more_cases_make_a_mean_no_surer_of_what_they_share():
+    case = result_of(visits_of(np.random.default_rng(0), 0.01)).case
+    each = Difference(case, case, Verdict.UNSURE, 1.0, 1 / 1.1, 1.1)
+    assert Comparison(Differences("", (each,) * 20)).mean == pytest.approx((1.0, 1 / 1.1, 1.1))
 
 
 def test_cases_of_one_side_alone_are_listed():

@@ -45,9 +45,9 @@ class Difference:
     """One case beside another: ``ratio`` is its time over the other's, with a 95 % interval.
 
     ``memory_ratio`` is that of their peaks, and ``memory`` the verdict on it: "larger", "smaller",
-    "same", or empty where a peak is missing. ``reason`` says why there is no ratio. ``node`` is
-    where the case ran, in a report of several machines. ``failure`` is how the case failed, like
-    "oom", where the other one did not.
+    "same", or empty where a peak is missing or they are of two kinds. ``reason`` says why there is
+    no ratio. ``node`` is where the case ran, in a report of several machines. ``failure`` is how
+    the case failed, like "oom", where the other one did not.
     """
 
     case: Case
@@ -169,14 +169,21 @@ def _plain_ratio(result: Result, base: Result) -> float | None:
 
 
 def _compare_memory(result: Result, base: Result) -> tuple[float | None, str]:
-    """The ratio of peaks, and what it says beyond chance."""
+    """The ratio of peaks, and what it says beyond chance; nothing of peaks of two kinds."""
     mine, theirs = _peak(result.outcome.memory), _peak(base.outcome.memory)
-    if not mine or not theirs:
+    if not mine or not theirs or _kind_of_peak(result) != _kind_of_peak(base):
         return None, ""
     chance = MEMORY_CHANCE_BYTES if result.outcome.device == "cpu" else 0
     if abs(mine - theirs) <= max(MEMORY_MATTERS * theirs, chance):
         return mine / theirs, "same"
     return mine / theirs, "larger" if mine > theirs else "smaller"
+
+
+def _kind_of_peak(result: Result) -> tuple[str, str]:
+    """What a peak is of: a process on a CPU, an allocator on a GPU, and how it was read."""
+    memory = result.outcome.memory
+    device = result.outcome.device.partition(":")[0]
+    return device, "" if memory is None else memory.method
 
 
 def _peak(memory: MemoryProfile | None) -> int | None:
