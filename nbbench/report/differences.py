@@ -78,7 +78,8 @@ class Differences:
     def mean(self) -> tuple[float, float, float] | None:
         """The geometric mean of the ratios, and the ends of its 95 % interval.
 
-        The interval is over the cases, wider where each ratio is itself unsure.
+        Ratios of one comparison share what they are unsure of, as how far a whole run is off, or
+        the baseline's own time: more cases make the mean no surer.
         """
         known = [d for d in self.each if d.ratio and d.low and d.high]
         if len(known) < 2:
@@ -86,7 +87,8 @@ class Differences:
         logs = [math.log(d.ratio or 1.0) for d in known]
         own = [(math.log(d.high or 1.0) - math.log(d.low or 1.0)) / 2 for d in known]
         mean = statistics.fmean(logs)
-        half = math.sqrt(sum(width**2 for width in own)) / len(own)
+        # the deviation of a sum is at most the sum of deviations, whatever is shared
+        half = statistics.fmean(own)
         return math.exp(mean), math.exp(mean - half), math.exp(mean + half)
 
     def count(self, verdict: Verdict) -> int:
