@@ -33,6 +33,17 @@ def varied(**axes):
     return Result(case, replace(known.outcome, timing=timing))
 
 
+def test_a_default_beside_one_other_value_is_named():
+    named = [varied(attention=attention) for attention in ("default", "eager")]
+    shown = Report(named, MachineFacts(), {}).summary
+    assert shown.attention.tolist() == ["default", "eager"]
+    ways = (("eager", ""), ("compile", "default"))
+    compiled = [varied(execution=execution, compile_mode=mode) for execution, mode in ways]
+    shown = Report(compiled, MachineFacts(), {}).summary
+    assert "attention" not in shown
+    assert "compile mode" not in shown  # which follows from the execution
+
+
 def wide_report():
     results = [
         varied(mode=mode, dtype=dtype, execution=execution, attention=attention, model=model)

@@ -9,7 +9,7 @@ from typing import Any
 from ..machine.health import BUSY_CORES, busy_sentence
 from ..plan.result import Result
 from ..text import MIB, counted, mebibytes, one_line, printed_width, rounded, time_unit
-from ..worker.case import AXES, Status
+from ..worker.case import AXES, Axis, Status
 from ..worker.timing import Timing, TokenTime
 from .differences import Differences
 from .environment import EnvironmentFacts
@@ -83,7 +83,11 @@ def summary(
 ) -> Table:
     """The columns that matter of the cases that were begun; what is the same for all stays out."""
     begun = begun_results(results)
-    rows = [{**row_of_texts(result), **added.cells(result)} for result in begun]
+    asked = _asked_for(begun)
+    rows = [
+        {**row_of_texts(result), **_named_defaults(result, asked), **added.cells(result)}
+        for result in begun
+    ]
     if not rows:
         return Table([], [])
     if differences is not None:
@@ -98,6 +102,7 @@ def summary(
         name
         for name in rows[0]
         if name in _ALWAYS
+        or name in asked
         or (name in _VARYING and len({row[name] for row in rows} - {""}) > 1)
         or (name not in _VARYING and any(row[name] for row in rows))
         or (name == "new tokens" and searched and any(row[name] for row in rows))
@@ -107,6 +112,24 @@ def summary(
         shown = [name for name in shown if name != "real tokens/s"]
     keys = tuple(name for name in shown if name in (*_ALWAYS, *_VARYING))
     return Table(shown, [[row[name] for name in shown] for row in rows], keys)
+
+
+def _asked_for(results: Sequence[Result]) -> dict[str, Axis]:
+    """The axes of which several values were asked for, by their heads.
+
+    A value that is missing goes with another axis, as an eager case has no mode of torch.compile.
+    """
+    cases = [result.case for result in results]
+    return {
+        axis.head: axis
+        for axis in AXES
+        if len({axis.value(case) for case in cases} - {None, ""}) > 1
+    }
+
+
+def _named_defaults(result: Result, axes: Mapping[str, Axis]) -> dict[str, str]:
+    """The cells of a default that stands beside other values."""
+    return {head: "default" for head, axis in axes.items() if result.value(axis) == "default"}
 
 
 _SIZES = ("batch", "length")
