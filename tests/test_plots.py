@@ -14,8 +14,9 @@ from nbbench.machine.machine import MachineFacts
 from nbbench.plan.result import Result
 from nbbench.report.environment import WorkerFacts
 from nbbench.report.html_page import results_html
-from nbbench.report.plots import MissingPlots
+from nbbench.report.plots import MissingPlots, forest
 from nbbench.report.report import Report
+from nbbench.report.verdict import Verdict
 from nbbench.worker.case import Case, Outcome, Phase, Status
 from nbbench.worker.memory_profile import MemoryProfile
 from tests.test_original_tables import timing
@@ -231,3 +232,14 @@ def test_models_without_a_length_are_drawn_beside_those_with_one():
     assert [text.get_text() for text in report.plot.memory().axes.get_yticklabels()] == [
         "text, length 8", "text, length 16", "image",
     ]  # fmt: skip
+
+
+def test_a_forest_has_the_colours_of_its_verdicts():
+    ratios = [
+        ("a", 0.5, 0.4, 0.6, Verdict.FASTER),
+        ("b", 2.0, 1.9, 2.1, Verdict.SLOWER),
+        ("c", 0.99, 0.985, 0.995, Verdict.SAME),
+        ("d", 0.5, 0.4, 0.6, Verdict.UNSURE),
+    ]
+    drawn = forest(ratios).axes.containers
+    assert [container.lines[0].get_color() for container in drawn] == ["C2", "C3", "0.4", "0.4"]

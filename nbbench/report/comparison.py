@@ -65,7 +65,7 @@ class Comparison:
     def plot(self, ax: object = None) -> Plot:
         """A forest plot of the ratios with their intervals; of many, those that differ most."""
         rows = [
-            (self._label(d), d.ratio, d.low, d.high)
+            (self._label(d), d.ratio, d.low, d.high, d.verdict)
             for d in self.differences
             if d.ratio is not None and d.low is not None and d.high is not None
         ]

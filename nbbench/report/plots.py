@@ -27,6 +27,7 @@ from .own_columns import NOTHING, Added
 from .roofline_plot import draw_roofline
 from .tables import begun_results
 from .tradeoff_plot import draw_tradeoff
+from .verdict import Verdict
 
 _MAX_SERIES = 10
 """More lines than that, and than there are colours, nobody can distinguish."""
@@ -48,8 +49,15 @@ _MAX_BARS = 20
 """Cases whose memory is shown as bars by what holds it; more are shown as lines."""
 
 
-def forest(differences: Sequence[tuple[str, float, float, float]], ax: Any = None) -> Plot:
-    """Ratios with their intervals, a line each, about 1; labels, ratios, lower and upper ends.
+_VERDICT_COLORS = {Verdict.FASTER: "C2", Verdict.SLOWER: "C3"}
+"""Of other verdicts nobody shall think that they are a difference."""
+
+_Ratio = tuple[str, float, float, float, Verdict]
+"""A label, the ratio, the lower and the upper end of its interval, and the verdict."""
+
+
+def forest(differences: Sequence[_Ratio], ax: Any = None) -> Plot:
+    """Ratios with their intervals, a line each, about 1, in the colours of their verdicts.
 
     Of more than there is room for, those whose ratios are the furthest from 1, in their order.
     """
@@ -61,8 +69,8 @@ def forest(differences: Sequence[tuple[str, float, float, float]], ax: Any = Non
         differences = [row for row in differences if abs(math.log(row[1])) >= least][:_MAX_RATIOS]
     if ax is None:
         axes.figure.set_figheight(max(4.0, 1.0 + 0.2 * len(differences)))
-    for position, (_, ratio, low, high) in enumerate(differences):
-        color = "C2" if high < 1 else "C3" if low > 1 else "0.4"
+    for position, (_, ratio, low, high, verdict) in enumerate(differences):
+        color = _VERDICT_COLORS.get(verdict, "0.4")
         axes.errorbar(
             ratio, position, xerr=[[ratio - low], [high - ratio]], color=color, marker="o",
             markersize=4, capsize=3,
