@@ -119,6 +119,15 @@ def test_times_that_are_alike_are_on_a_plain_axis_from_zero():
     assert "logarithmic" not in axes.get_ylabel()
 
 
+def test_the_ends_of_intervals_are_drawn_on_a_plain_axis_too():
+    wide = result("a", 1, 8, 0.1)
+    took = replace(wide.outcome.timing, ci_high_s=0.3)
+    wide = replace(wide, outcome=replace(wide.outcome, timing=took))
+    axes = Report([wide, result("a", 1, 16, 0.1)], MachineFacts(), {}).plot.latency().axes
+    assert axes.get_yscale() == "linear"
+    assert axes.get_ylim()[1] > 300
+
+
 def test_many_lengths_have_room_for_their_numbers():
     report = Report([result("a", 1, n, 0.001 * n) for n in range(1, 200)], MachineFacts(), {})
     assert len(report.plot.latency().axes.get_xticks()) <= 13
@@ -143,6 +152,24 @@ def test_a_plot_is_shown_saved_and_drawn_into_axes_that_are_there(tmp_path):
     assert REPORT.plot.latency()._repr_png_().startswith(b"\x89PNG")
     REPORT.plot.latency().save(tmp_path / "x.svg")
     assert (tmp_path / "x.svg").read_text().startswith("<?xml")
+    REPORT.plot.latency().save(tmp_path / "x")
+    assert (tmp_path / "x.png").read_bytes().startswith(b"\x89PNG")
+    REPORT.plot.latency().save(tmp_path / "y", format="svg")
+    assert (tmp_path / "y").read_text().startswith("<?xml")
+
+
+def test_a_plot_that_breaks_off_leaves_the_old_file(tmp_path, monkeypatch):
+    (tmp_path / "x.png").write_text("before")
+    plot = REPORT.plot.latency()
+
+    def half(file, **options):
+        file.write_text("half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(plot.figure, "savefig", half)
+    with pytest.raises(OutputError, match="No space left"):
+        plot.save(tmp_path / "x.png")
+    assert [file.read_text() for file in tmp_path.iterdir()] == ["before"]
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from ..paths import as_path
 from ..plan.result import Result
 from ..text import one_line, quoted
 from ..worker.case import varying_axes
-from .atomic_write import cannot_write, check_writable
+from .atomic_write import check_writable, write_by
 from .layout import short_labels
 
 _NAMES_INSIDE = 4
@@ -51,10 +51,12 @@ class Plot:
         """
         path = as_path(file)
         check_writable(path, folder=False)
+        if not path.suffix and not options.get("format"):  # Matplotlib adds its usual one
+            usual = self.figure.canvas.get_default_filetype()
+            path = path.with_name(f"{path.name.rstrip('.')}.{usual}")
+        options["format"] = options.get("format") or path.suffix[1:]
         try:
-            self.figure.savefig(path, **options)
-        except OSError as error:
-            raise cannot_write(path, error) from None
+            write_by(path, lambda part: self.figure.savefig(part, **options))
         except ValueError as error:  # a format that Matplotlib does not know, which says so
             raise OutputError(f"{quoted(str(path))} cannot be written: {error}") from None
 
@@ -102,7 +104,9 @@ def scale_values(axes: Any, values: Sequence[float], side: str = "y") -> None:
     ends = {"y": (axes.get_ylim, axes.set_ylim), "x": (axes.get_xlim, axes.set_xlim)}
     get_ends, set_ends = ends[side]
     if min(values) <= 0 or max(values) < _MIN_RATIO * min(values):
-        set_ends(min(0, 1.25 * min(values)), 1.25 * max(0, *values) or 1)
+        drawn = [0.0, *filter(math.isfinite, getattr(axes.dataLim, f"interval{side}"))]
+        top = max(1.25 * max(0, *values) or 1, 1.05 * max(drawn))  # the ends of intervals, too
+        set_ends(min(0, 1.25 * min(values), 1.05 * min(drawn)), top)
         return
     axes.set(**{f"{side}scale": "log"})
     low, high = get_ends()
