@@ -114,6 +114,8 @@ def test_the_calls_that_make_up_for_compiling_are_counted_from_both_rows(report)
     row = speed_frame([eager, faster]).iloc[1]
     saved = eager.outcome.timing.median_s / 2
     assert row.break_even_calls == math.ceil((timing.visits[0].first_call_s - saved) / saved)
+    elsewhere = Result(eager.case, replace(eager.outcome, node="another machine"))
+    assert speed_frame([elsewhere, faster]).break_even_calls.isna().all()
     unsure = replace(fast, ci_high_s=1.9 * half)
     meeting = Result(compiled.case, replace(compiled.outcome, timing=unsure))
     assert speed_frame([eager, meeting]).break_even_calls.isna().all()

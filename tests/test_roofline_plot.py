@@ -60,6 +60,20 @@ def test_roofs_rise_to_their_edge_and_are_labelled():
     assert second[1:] == [[400, 4], [pytest.approx(6000), 4]]
 
 
+def test_each_machine_has_its_own_roof():
+    ceilings = {"small": FLOAT, "$large": replace(FLOAT, flops_per_s=4e12)}
+    results = [row("a", 10**11, 10**10, ceilings=each) for each in ceilings.values()]
+    moved = [
+        Result(result.case, replace(result.outcome, node=node))
+        for result, node in zip(results, ceilings, strict=True)
+    ]
+    plot = report(*moved).plot.roofline()
+    assert list(roofs(plot)) == [
+        "small, cpu, float32: 1.00 TFLOP/s, 9.31 GiB/s",
+        r"\$large, cpu, float32: 4.00 TFLOP/s, 9.31 GiB/s",
+    ]
+
+
 def test_points_stand_at_their_intensity_under_their_roof_with_what_varies():
     plot = THREE.plot.roofline()
     points = [line for line in plot.axes.lines if len(line.get_xdata()) == 1]

@@ -284,8 +284,10 @@ def _eager_times(results: Iterable[Result]) -> dict[tuple[Any, ...], Timing]:
 
 
 def _but_for_execution(result: Result) -> tuple[Any, ...]:
+    """What is alike in cases whose executions are compared, the machine included."""
     names = ("execution", "compile_mode")
-    return tuple(axis.value(result.case) for axis in AXES if axis.name not in names)
+    others = (axis.value(result.case) for axis in AXES if axis.name not in names)
+    return (result.outcome.node, *others)
 
 
 def _of_tokens(result: Result) -> dict[str, Any]:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..errors import ArgumentError
 from ..plan.result import Result
 from ..text import counted, rounded
 from ..worker.case import Status
 from ..worker.ceilings import Ceilings
-from .drawing import Plot, finished, literals, new_axes, scale_values
+from .drawing import Plot, finished, literal, literals, new_axes, scale_values
 from .point_labels import LabelledPoint, differing_labels, place_labels
 from .roofline import Share
 
@@ -21,6 +21,18 @@ _MAX_ROOFS = 6
 """More lines of so like a shape nobody can distinguish."""
 
 _GIB = 2**30
+
+
+class _Key(NamedTuple):
+    """What ceilings depend on, within a report."""
+
+    device: str
+    dtype: str
+    node: str
+    device_name: str
+    threads: int | None
+    framework: str
+    environment: str
 
 
 def draw_roofline(results: Sequence[Result], ax: Any = None) -> Plot:
@@ -72,14 +84,21 @@ def _shares(results: Sequence[Result]) -> list[tuple[Result, Share]]:
     return found
 
 
-def _key(result: Result) -> tuple[str, str, int | None, str, str]:
-    """What ceilings depend on, within a report."""
+def _key(result: Result) -> _Key:
     case, outcome = result.case, result.outcome
-    return outcome.device, outcome.dtype, case.threads, case.framework, case.environment
+    return _Key(
+        outcome.device,
+        outcome.dtype,
+        outcome.node,
+        outcome.device_name,
+        case.threads,
+        case.framework,
+        case.environment,
+    )
 
 
-def _roofs(results: Sequence[Result]) -> dict[tuple[Any, ...], Ceilings]:
-    found: dict[tuple[Any, ...], Ceilings] = {}
+def _roofs(results: Sequence[Result]) -> dict[_Key, Ceilings]:
+    found: dict[_Key, Ceilings] = {}
     for result in results:
         if result.outcome.ceilings is not None and len(found) < _MAX_ROOFS:
             found.setdefault(_key(result), result.outcome.ceilings)
@@ -107,10 +126,10 @@ def _draw_roof(
     axes.plot(at, heights, color=color, linewidth=1.5, label=label, zorder=1)
 
 
-def _roof_label(key: tuple[Any, ...], roof: Ceilings) -> str:
-    device, dtype = key[:2]
+def _roof_label(key: _Key, roof: Ceilings) -> str:
+    device = ", ".join(filter(None, (key.node, key.device, key.dtype)))
     tflops, gib = rounded(roof.flops_per_s / 1e12), rounded(roof.bytes_per_s / _GIB)
-    return f"{device}, {dtype}: {tflops} TFLOP/s, {gib} GiB/s"
+    return f"{literal(device)}: {tflops} TFLOP/s, {gib} GiB/s"
 
 
 def _title(has_roofs: bool, unlabelled: int = 0) -> str:
