@@ -9,11 +9,12 @@ import pytest
 from IPython.core.error import UsageError
 
 import nbbench
+from nbbench.arguments.schema import BenchmarkArguments
 from nbbench.cli import main
 from nbbench.errors import ArgumentError
 from nbbench.notebook.completion import suggestions
 from nbbench.notebook.form import Form
-from nbbench.report.budget import budget_of_texts
+from nbbench.report.budget import budget_of_texts, check_against
 from tests.conftest import wait_until
 
 FLAGS = ["--frameworks", "probe", "-s", "8", "-b", "1", "2", "--max-time", "0.1"]
@@ -50,11 +51,11 @@ def test_the_growing_csv_has_the_costs(folder, tmp_path):
 
 
 def test_a_best_that_was_not_measured_loses_no_table(folder, capsys):
-    within = ["--within", "dtype=float16"]
+    within = ["--within", "environment=nowhere"]
     assert main(["run", folder, *FLAGS, "--best", "latency", *within]) == 0
     printed = capsys.readouterr().out
     assert "peak MiB" in printed
-    assert "no best: no case has dtype 'float16'" in printed
+    assert "no best: no case has environment 'nowhere'" in printed
 
 
 @pytest.mark.parametrize(
@@ -70,6 +71,11 @@ def test_a_best_that_was_not_measured_loses_no_table(folder, capsys):
         (["--best", "ttft"], "ttft is had of generation alone (generation=True)"),
         (["--best", "cost_per_thousand_samples"], "where an hour has a price"),
         (["--within", "mode=training"], "mode 'training' is none that is measured (inference)"),
+        (["--best", "decode_tokens_per_s"], "is had of generation alone (generation=True)"),
+        (["--best", "latency", "--no-speed"], "is had where time is measured (speed=True)"),
+        (["--within", "sequence_length=64"], "sequence_length '64' is none that is measured ("),
+        (["--within", "dtype=float16"], "dtype 'float16' is none that is measured (float32)"),
+        (["--within", "new_tokens=8"], "new_tokens '8' is none that is measured (none is)"),
         (["--within", "memory=4"], "memory: '4' is no size of memory"),
         (["--price-per-hour", "0"], "price_per_hour"),
         (["--price-per-hour", "much"], "price_per_hour"),
@@ -84,6 +90,22 @@ def test_what_is_wrong_is_one_sentence_before_anything_is_measured(
     assert printed.out == ""
     with pytest.raises(UsageError, match=re.escape(sentence)):
         shell.run_line_magic("tfbench", " ".join([folder, *FLAGS, *flags]))
+
+
+@pytest.mark.parametrize(
+    ("values", "within"),
+    [
+        ({"batch_sizes": "max"}, "batch_size=3"),
+        ({"dtypes": "auto"}, "dtype=float16"),
+        ({}, "execution=eager"),
+        ({"lengths": [5, 9]}, "sequence_length=9"),
+        ({"executions": "compile"}, "compile_mode=default"),
+        ({"paddings": [0.5]}, "padding=0.50"),
+    ],
+)
+def test_what_a_run_may_come_to_have_is_not_refused(values, within):
+    arguments = BenchmarkArguments(models=["bert-tiny"], frameworks=["pytorch"], **values)
+    check_against(budget_of_texts(None, [within]), arguments)
 
 
 def test_the_magic_shows_the_best_below_the_table(shell, folder):

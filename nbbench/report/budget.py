@@ -28,15 +28,27 @@ _PAIR = re.compile(r"[, ]?(\w+) ?=(?!=) ?(.*?)[, ]*(?=\b\w+ ?=(?!=)|$)")
 _MAX_TEXT = 2000
 
 _NEEDS = {
-    "ttft": ("generation", "of generation alone (generation=True)"),
-    "tpot": ("generation", "of generation alone (generation=True)"),
-    "cost_per_million_tokens": ("price_per_hour", "where an hour has a price (price_per_hour=…)"),
-    "cost_per_thousand_samples": ("price_per_hour", "where an hour has a price (price_per_hour=…)"),
-    "memory": ("memory", "where memory is measured (memory=True)"),
-    "latency": ("speed", "where time is measured (speed=True)"),
-    "throughput": ("speed", "where time is measured (speed=True)"),
+    "ttft": ("generation", "speed"),
+    "tpot": ("generation", "speed"),
+    "decode_tokens_per_s": ("generation", "speed"),
+    "cost_per_million_tokens": ("price_per_hour", "speed"),
+    "cost_per_thousand_samples": ("price_per_hour", "speed"),
+    "memory": ("memory",),
+    "latency": ("speed",),
+    "throughput": ("speed",),
 }
-"""The argument that a quantity asks for, and how that is put."""
+"""The arguments that a quantity asks for."""
+
+_HAD = {
+    "generation": "of generation alone (generation=True)",
+    "price_per_hour": "where an hour has a price (price_per_hour=…)",
+    "memory": "where memory is measured (memory=True)",
+    "speed": "where time is measured (speed=True)",
+}
+"""How such an argument is put."""
+
+_BETWEEN_TOKENS = ("tpot", "decode_tokens_per_s")
+"""What one token alone does not have."""
 
 
 @dataclass(frozen=True)
@@ -143,13 +155,60 @@ def check_against(budget: Budget | None, arguments: BenchmarkArguments) -> None:
     if budget is None:
         return
     for name in (budget.by, *budget.limits):
-        need = _NEEDS.get(name)
-        if need is not None and not getattr(arguments, need[0]):
-            raise ArgumentError(f"{name} is had {need[1]}; add it, or choose by something else")
-    mode = str(budget.where.get("mode", ""))
-    if mode and mode not in arguments.modes():
-        listed = ", ".join(arguments.modes())
-        raise ArgumentError(f"within: mode {quoted(mode)} is none that is measured ({listed})")
+        for need in _NEEDS.get(name, ()):
+            if not getattr(arguments, need):
+                raise ArgumentError(
+                    f"{name} is had {_HAD[need]}; add it, or choose by something else"
+                )
+        if name in _BETWEEN_TOKENS and arguments.new_tokens == [1]:
+            raise ArgumentError(f"{name} is had of several tokens (new_tokens above 1); make more")
+    measured = _values_before_run(arguments)
+    for name, wanted in budget.where.items():
+        values = measured.get(name)
+        if values is not None and not any(_is(value, wanted) for value in values):
+            listed = shortened(one_line(", ".join(map(str, values))), 200) or "none is"
+            raise ArgumentError(
+                f"within: {name} {quoted(str(wanted))} is none that is measured ({listed})"
+            )
+
+
+_UNKNOWN_YET = {
+    "dtype": {"auto"},
+    "execution": {"default"},
+    "batch_size": {"max", "best"},
+    "sequence_length": {"max"},
+    "new_tokens": {"max"},
+}
+"""Values whose own names or sizes the run has yet to find, by axis."""
+
+
+def _values_before_run(arguments: BenchmarkArguments) -> dict[str, list[Any]]:
+    """The values of each axis that cases will have, as far as that is known of it."""
+    modes, divisions = arguments.modes(), arguments.divisions()
+    ways = [way for name in arguments.frameworks for way in arguments.compilations(name)]
+    made = [each for mode in modes for each in arguments.generations(mode)]
+    values: dict[str, Sequence[Any]] = {
+        "model": arguments.model_names(),
+        "framework": arguments.frameworks,
+        "mode": modes,
+        "dtype": arguments.dtypes,
+        "attention": arguments.attentions,
+        "execution": [execution for execution, _ in ways],
+        "compile_mode": [mode for _, mode in ways if mode],
+        "batch_size": arguments.batch_sizes,
+        "new_tokens": [count for count, _ in made if count is not None],
+        "cache": [cache for _, cache in made if cache],
+        "parallel": [parallel for parallel, _ in divisions],
+        "ranks": [ranks for _, ranks in divisions],
+    }
+    if arguments.lengths is None:  # else rows are as long as what is drawn
+        values["sequence_length"] = arguments.sequence_lengths
+        values["padding"] = arguments.paddings
+    return {
+        name: list(dict.fromkeys(each))
+        for name, each in values.items()
+        if not _UNKNOWN_YET.get(name, set()).intersection(each)
+    }
 
 
 def _pairs(text: str) -> dict[str, str]:
