@@ -19,6 +19,7 @@ from nbbench.machine.gpus import GpuFacts
 from nbbench.machine.machine import MachineFacts
 from nbbench.plan.result import Result
 from nbbench.report.environment import WorkerFacts
+from nbbench.report.overwriting import check_over_tables
 from nbbench.report.report import Report
 from nbbench.report.verdict import Verdict
 from nbbench.worker.case import Case, Outcome, Phase, Status
@@ -193,6 +194,18 @@ def test_gather_writes_over_what_it_wrote_and_over_empty_files(folder, tmp_path)
     (tables / "memory.csv").write_text("mine")
     assert main(argv) == 2
     assert (tables / "memory.csv").read_text() == "mine"
+
+
+def test_tables_of_many_files_are_known_as_ones_own(tmp_path):
+    columns = [f"pytorch (kernel on a-machine-of-somebody-{number})" for number in range(400)]
+    rows = [["key", *columns], *([name, *["x"] * 400] for name in ("python_version", "framework"))]
+    text = "\n".join(map(",".join, rows))
+    for encoding in ("utf-8", "utf-8-sig", "utf-16"):
+        (tmp_path / "environment.csv").write_text(text, encoding=encoding)
+        check_over_tables("--csv", tmp_path)
+    (tmp_path / "environment.csv").write_text(text.replace("framework,", "mine,"))
+    with pytest.raises(nbbench.OutputError, match="no table that nbbench wrote"):
+        check_over_tables("--csv", tmp_path)
 
 
 def test_a_gathered_report_of_nothing_is_written_over_too(tmp_path):

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import importlib
+import json
 import re
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 from ..errors import OutputError
@@ -22,8 +24,11 @@ _MARKS = {
 }
 """Columns of each table, by which an earlier one is known."""
 
-_ENVIRONMENT = re.compile(r"^(framework|nbbench_version),", re.MULTILINE)
+_ENVIRONMENT = re.compile("(framework|nbbench_version),")
 """A row that every table of environments has."""
+
+_MAX_LINE = 1 << 20
+"""Letters of a line that are read at once; a table of many people's files has long ones."""
 
 
 def check_over_report(name: str, file: str | Path) -> None:
@@ -94,6 +99,10 @@ def _has_others(path: Path) -> bool:
 
 
 def _is_table(path: Path) -> bool:
-    if path.name == "environment.csv" and not _ENVIRONMENT.search(read_head(path)):
-        return False
-    return _MARKS[path.name] <= set(read_head(path).partition("\n")[0].strip().split(","))
+    with path.open("rb") as opened:
+        encoding = json.detect_encoding(opened.read(4))
+    with path.open(encoding=encoding, errors="ignore") as text:
+        lines = iter(partial(text.readline, _MAX_LINE), "")
+        if not _MARKS[path.name] <= set(next(lines, "").strip().split(",")):
+            return False
+        return path.name != "environment.csv" or any(map(_ENVIRONMENT.match, lines))
