@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -72,6 +73,14 @@ def test_a_link_is_written_through_and_modes_are_kept(tmp_path):
     assert real.read_text() == "after"
     assert real.stat().st_mode & 0o777 == 0o640
     assert sorted(os.listdir(tmp_path)) == ["link.json", "real.json"]
+
+
+def test_line_ends_are_the_same_on_any_system(tmp_path, monkeypatch):
+    def on_windows(path, text, encoding=None, errors=None, newline=None):
+        return path.write_bytes(text.replace("\n", newline or "\r\n").encode(encoding))
+
+    monkeypatch.setattr(Path, "write_text", on_windows)
+    assert write_text(tmp_path / "x", "one\ntwo\n").read_bytes() == b"one\ntwo\n"
 
 
 def test_a_failure_leaves_nothing_beside_and_the_old_file_as_it_was(tmp_path):

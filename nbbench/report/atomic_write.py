@@ -25,8 +25,8 @@ class MissingParquet(NbbenchError, ImportError):
 
 
 def write_text(file: str | Path, text: str) -> Path:
-    """Write a file at once or not at all; raises `OutputError`."""
-    return write_by(file, lambda path: path.write_text(text, encoding="utf-8"))
+    """Write a file at once or not at all, its line ends as they are; raises `OutputError`."""
+    return write_by(file, lambda path: path.write_text(text, encoding="utf-8", newline="\n"))
 
 
 def write_by(file: str | Path, write: Callable[[Path], object]) -> Path:
