@@ -75,6 +75,19 @@ def test_a_link_is_written_through_and_modes_are_kept(tmp_path):
     assert sorted(os.listdir(tmp_path)) == ["link.json", "real.json"]
 
 
+def test_a_new_file_has_the_usual_mode_and_no_other_file_another(tmp_path, monkeypatch):
+    asked = []
+    real, before = os.umask, os.umask(0o027)
+    try:
+        monkeypatch.setattr(os, "umask", lambda mask: asked.append(mask) or real(mask))
+        written = write_text(tmp_path / "x", "text")
+    finally:
+        real(before)
+    assert written.stat().st_mode & 0o777 == 0o640
+    assert not asked
+    assert os.listdir(tmp_path) == ["x"]
+
+
 def test_line_ends_are_the_same_on_any_system(tmp_path, monkeypatch):
     def on_windows(path, text, encoding=None, errors=None, newline=None):
         return path.write_bytes(text.replace("\n", newline or "\r\n").encode(encoding))

@@ -47,7 +47,7 @@ def write_by(file: str | Path, write: Callable[[Path], object]) -> Path:
         part = Path(name)
         try:
             write(part)
-            part.chmod(_mode_of(target))
+            part.chmod(_mode_of(target, part))
             part.replace(target)
         except BaseException:
             with suppress(OSError):
@@ -163,10 +163,17 @@ def _parquet_writer(name: str, frame: pd.DataFrame) -> Callable[[Path], object]:
     return lambda path: frame.to_parquet(path, engine="pyarrow", index=name == "environment")
 
 
-def _mode_of(target: Path) -> int:
-    """The mode of the file that is replaced, or that of a new one."""
+def _mode_of(target: Path, part: Path) -> int:
+    """The mode of the file that is replaced, or that of a new one beside ``part``.
+
+    A file is made to see it: asking for the umask sets it, for the files of other threads, too.
+    """
     with suppress(OSError):
         return stat.S_IMODE(target.stat().st_mode)
-    mask = os.umask(0)
-    os.umask(mask)
-    return 0o666 & ~mask
+    new = part.with_name(f"{part.name}.new")
+    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+    try:
+        return stat.S_IMODE(os.fstat(descriptor).st_mode)
+    finally:
+        os.close(descriptor)
+        new.unlink()
