@@ -28,7 +28,7 @@ def duration(seconds: float) -> str:
 
 def rounded(value: float) -> str:
     """Three significant digits, or the whole number where it has more."""
-    if value >= 100:
+    if abs(value) >= 99.95:  # which three digits make 100 of
         return f"{value:,.0f}"
     return f"{value:#.3g}"
 

@@ -1,4 +1,4 @@
-"""Times and sizes as a user writes them."""
+"""Times, sizes and numbers, as a user writes them and as they are written."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nbbench.errors import ArgumentError
+from nbbench.text import rounded
 from nbbench.units import bytes_of, seconds_of
 
 
@@ -69,3 +70,14 @@ def test_any_text_is_a_quantity_or_refused(text):
             continue
         assert value > 0
         assert math.isfinite(value)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.0, "0.00"), (0.09996, "0.100"), (0.9996, "1.00"), (9.996, "10.0"), (99.94, "99.9"),
+        (99.95, "100"), (99.96, "100"), (999.6, "1,000"), (-99.96, "-100"), (-1234.5, "-1,234"),
+    ],
+)  # fmt: skip
+def test_a_number_has_three_digits_at_a_carry_too(value, text):
+    assert rounded(value) == text
