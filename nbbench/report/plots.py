@@ -115,7 +115,7 @@ class Plots:
             axes.set(xlabel="memory that the model adds (MiB)")
         else:
             by = "sequence_length" if _varies(known, "sequence_length") else "batch_size"
-            _lines(axes, known, by, lambda r: (_added(r), None))
+            _lines(axes, known, by, lambda r: (_above_baseline(r), None))
             _label(axes, _LABELS[by], "memory that the model adds", "MiB", "")
         axes.set_title("\n".join(["Memory", *_without_baseline(known)]), fontsize=10)
         return finished(axes, ax is None)
@@ -237,7 +237,7 @@ def _baseline(result: Result) -> float:
     return memory.baseline / MIB
 
 
-def _added(result: Result) -> float | None:
+def _above_baseline(result: Result) -> float | None:
     """MiB of the peak above the baseline; None where that is not known to be any."""
     peak = _peak(result)
     return None if peak is None or peak <= _baseline(result) else peak - _baseline(result)

@@ -33,7 +33,7 @@ from .drift_coefficient import (
     prior_of,
     reference_noise,
 )
-from .visits import Estimate, mean_of
+from .visits import LogMean, mean_of
 
 LOOKS = (6, 8, 10, 13, 17, 22, 30)
 """After how many rounds it is asked whether a ratio is known well enough."""
@@ -50,7 +50,7 @@ _SLOW_PART = 0.4
 which no number of visits within some seconds shows. (`docs/steadiness.py runs` counts by it.)"""
 
 
-def paired_ratio(mine: Sequence[Visit], theirs: Sequence[Visit]) -> Estimate | None:
+def paired_ratio(mine: Sequence[Visit], theirs: Sequence[Visit]) -> LogMean | None:
     """The log ratio over the rounds that both have; None for fewer than three."""
     pairs = _pairs(mine, theirs)
     if len(pairs) < MIN_VISITS:
@@ -65,17 +65,17 @@ def paired_ratio(mine: Sequence[Visit], theirs: Sequence[Visit]) -> Estimate | N
     return trimmed_mean_of(ratios)
 
 
-def trimmed_mean_of(values: Sequence[float]) -> Estimate:
+def trimmed_mean_of(values: Sequence[float]) -> LogMean:
     """The trimmed mean of independent values; its error is that of the winsorized ones."""
     ordered, n = sorted(values), len(values)
     cut = int(_TRIMMED * n)
     kept = ordered[cut : n - cut]
     winsorized = [kept[0]] * cut + kept + [kept[-1]] * cut
     error = statistics.stdev(winsorized) * math.sqrt((n - 1) / (len(kept) * (len(kept) - 1)))
-    return Estimate(statistics.fmean(kept), t_quantile(len(kept) - 1, 0.995) * error)
+    return LogMean(statistics.fmean(kept), t_quantile(len(kept) - 1, 0.995) * error)
 
 
-def unpaired_ratio(mine: Sequence[Visit], theirs: Sequence[Visit]) -> Estimate | None:
+def unpaired_ratio(mine: Sequence[Visit], theirs: Sequence[Visit]) -> LogMean | None:
     """The log ratio of two runs, each at its own visits; None for fewer than three of either."""
     if min(len(mine), len(theirs)) < MIN_VISITS:
         return None
@@ -90,7 +90,7 @@ def unpaired_ratio(mine: Sequence[Visit], theirs: Sequence[Visit]) -> Estimate |
         drifts.append(statistics.fmean(references))
     unsure = 1.96 * (drifts[0] - drifts[1]) * coefficient.deviation
     half = math.hypot(means[0].half, means[1].half, unsure, *slow)
-    return Estimate(means[0].mean - means[1].mean, half)
+    return LogMean(means[0].mean - means[1].mean, half)
 
 
 def _shared_coefficient(mine: Sequence[Visit], theirs: Sequence[Visit]) -> Coefficient:

@@ -40,7 +40,7 @@ _MAX_CORRELATION = 0.6
 
 
 @dataclass(frozen=True)
-class Estimate:
+class LogMean:
     """A mean of logarithms with the half width of its 95 % interval, over visits."""
 
     mean: float
@@ -57,7 +57,7 @@ class Estimate:
         return self.mean + self.half
 
 
-def mean_of(values: Sequence[float], extra_deviation: float = 0.0) -> Estimate:
+def mean_of(values: Sequence[float], extra_deviation: float = 0.0) -> LogMean:
     """The mean of values that may be correlated from one to the next, in order.
 
     ``extra_deviation`` is the standard deviation of what all of them share. Two values at least.
@@ -71,7 +71,7 @@ def mean_of(values: Sequence[float], extra_deviation: float = 0.0) -> Estimate:
         seen = products / sum(value * value for value in centred)
         correlation = min(max(seen, CORRELATION), _MAX_CORRELATION)
     half = _half_of_visits(n, deviation, correlation)
-    return Estimate(mean, math.hypot(half, 1.96 * extra_deviation))
+    return LogMean(mean, math.hypot(half, 1.96 * extra_deviation))
 
 
 def _half_of_visits(n: int, deviation: float, correlation: float = CORRELATION) -> float:
