@@ -187,6 +187,23 @@ def test_an_interrupt_after_the_last_case_changes_nothing(probe, model, tmp_path
     while "· ok" not in told:
         told = process.stderr.readline()
     while process.poll() is None:  # until it has ended: no moment is left out
+@pytest.mark.parametrize("name", ["SIGINT", "SIGHUP"])
+def test_a_signal_that_is_ignored_as_it_begins_stays_so(name):
+    """As ``nohup`` begins it, or a script in the background."""
+    number = getattr(signal, name)
+    code = (
+        "import signal; from nbbench.cli.interrupt import signals_end_runs\n"
+        f"with signals_end_runs(): signal.raise_signal({number:d})\n"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        preexec_fn=lambda: signal.signal(number, signal.SIG_IGN),
+    )
+    assert (ended.returncode, ended.stderr) == (0, "")
+
+
         process.send_signal(signal.SIGINT)
         time.sleep(0.005)
     output, errors = process.communicate(timeout=120)

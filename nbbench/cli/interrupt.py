@@ -18,11 +18,13 @@ def signals_end_runs() -> Iterator[None]:
 
     A benchmark that is cancelled ends by itself, with a report of what was measured: a scheduler's
     time limit keeps it as Ctrl-C does, and neither can come between it and its table or file. Where
-    none was begun, the first signal interrupts. For a process that ends with what is done here:
-    signals stay ignored after it, since Python would die of one while it ends.
+    none was begun, the first signal interrupts. What is ignored stays so: ``nohup`` has a run go on
+    after its terminal, and a script one in the background. For a process that ends with what is
+    done here: signals are ignored after it, since Python would die of one while it ends.
     """
     for number in _NUMBERS:
-        signal.signal(number, _end)
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, _end)
     try:
         yield
     finally:
