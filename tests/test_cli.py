@@ -16,6 +16,11 @@ import pytest
 
 import nbbench
 from nbbench.cli import main
+from nbbench.cli.run import exit_code
+from nbbench.execution.too_large import too_large_outcome
+from nbbench.machine.machine import MachineFacts
+from nbbench.plan.result import Result
+from nbbench.worker.case import Case, Outcome, Status
 from tests.conftest import WORKER, wait_until
 
 
@@ -42,6 +47,25 @@ def test_a_failed_case_is_told_by_the_exit_code(tmp_path, probe, capsys):
     (tmp_path / "config.json").write_text('{"model_type": "probe", "build": "raise"}')
     assert main(["run", str(tmp_path), *FLAGS]) == 1
     assert "this config cannot be built" in capsys.readouterr().out
+
+
+OK, OOM = Outcome(Status.OK), Outcome(Status.OOM, "memory ran out")
+TOO_LARGE = too_large_outcome(Case("probe", "m", {}, "given", 1, 8))
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "code"),
+    [
+        ([OK, OK], 0),
+        ([OK, OOM, TOO_LARGE], 1),
+        ([OK, Outcome(Status.CANCELLED, "cancelled while measuring")], 130),
+        ([OOM, TOO_LARGE, Outcome.skipped()], 130),
+    ],
+)
+def test_the_exit_code_is_130_for_what_was_cancelled_alone(outcomes, code):
+    cases = [Case("probe", "m", {}, "given", size, 8) for size in range(1, 1 + len(outcomes))]
+    report = nbbench.Report([*map(Result, cases, outcomes)], MachineFacts(), {})
+    assert exit_code(report) == code
 
 
 def test_json_and_markdown_on_stdout_are_all_that_is_there(model, tmp_path, capsys):
@@ -163,6 +187,23 @@ def test_ending_it_keeps_what_is_finished_and_leaves_no_process(probe, tmp_path,
     assert not alive
 
 
+@pytest.mark.parametrize("name", ["SIGINT", "SIGHUP"])
+def test_a_signal_that_is_ignored_as_it_begins_stays_so(name):
+    """As ``nohup`` begins it, or a script in the background."""
+    number = getattr(signal, name)
+    code = (
+        "import signal; from nbbench.cli.interrupt import signals_end_runs\n"
+        f"with signals_end_runs(): signal.raise_signal({number:d})\n"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        preexec_fn=lambda: signal.signal(number, signal.SIG_IGN),
+    )
+    assert (ended.returncode, ended.stderr) == (0, "")
+
+
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
 def test_a_signal_amid_the_imports_ends_it_in_good_order(tmp_path, name):
     """Signals are handled before pydantic is looked for; this one signals as it is imported."""
@@ -187,23 +228,6 @@ def test_an_interrupt_after_the_last_case_changes_nothing(probe, model, tmp_path
     while "· ok" not in told:
         told = process.stderr.readline()
     while process.poll() is None:  # until it has ended: no moment is left out
-@pytest.mark.parametrize("name", ["SIGINT", "SIGHUP"])
-def test_a_signal_that_is_ignored_as_it_begins_stays_so(name):
-    """As ``nohup`` begins it, or a script in the background."""
-    number = getattr(signal, name)
-    code = (
-        "import signal; from nbbench.cli.interrupt import signals_end_runs\n"
-        f"with signals_end_runs(): signal.raise_signal({number:d})\n"
-    )
-    ended = subprocess.run(
-        [sys.executable, "-c", code],
-        capture_output=True,
-        text=True,
-        preexec_fn=lambda: signal.signal(number, signal.SIG_IGN),
-    )
-    assert (ended.returncode, ended.stderr) == (0, "")
-
-
         process.send_signal(signal.SIGINT)
         time.sleep(0.005)
     output, errors = process.communicate(timeout=120)
