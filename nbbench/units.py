@@ -25,11 +25,18 @@ _NUMBER_AND_UNIT = re.compile(r"\+?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?\s*([a-zµμ]*)"
 
 _MAX_TEXT = 60
 
+MAX_SECONDS = 1e9
+"""Thirty years: what is computed with longer times has no meaning, and may not be finite."""
+
+MAX_BYTES = 10**18
+"""Far below 2^63, which no worker's message, column of the history or system's limit can hold."""
+
 
 def seconds_of(given: object) -> float:
     """The seconds of a text like ``"50 ms"``; a number by itself is seconds.
 
-    Raises `ArgumentError`, with one sentence, for what is no time above 0.
+    Raises `ArgumentError`, with one sentence, for what is no time above 0, or more than
+    `MAX_SECONDS`.
     """
     seconds = _quantity(given, _SECONDS, alone=1.0)
     if seconds is None:
@@ -37,6 +44,8 @@ def seconds_of(given: object) -> float:
             f"{quoted(given)} is no time; give a number with ns, us, ms, s, min or h, "
             f"like '50 ms', or seconds alone"
         )
+    if seconds > MAX_SECONDS:
+        raise ArgumentError(f"{quoted(given)} is too long; give {MAX_SECONDS:g} s at most")
     return seconds
 
 
@@ -44,7 +53,8 @@ def bytes_of(given: object) -> int:
     """The bytes of a text like ``"4 GB"`` (4 × 10^9) or ``"4 GiB"`` (4 × 2^30).
 
     A number without a unit is refused, since it may mean bytes as well as gigabytes. Raises
-    `ArgumentError`, with one sentence, for what is no size of a byte or more.
+    `ArgumentError`, with one sentence, for what is no size of a byte or more, or more than
+    `MAX_BYTES`.
     """
     size = _quantity(given, _BYTES, alone=None)
     if size is None or size < 1:
@@ -52,6 +62,8 @@ def bytes_of(given: object) -> int:
             f"{quoted(given)} is no size of memory; give a number with its unit, one of B, kB, "
             f"MB, GB, TB (decimal), KiB, MiB, GiB or TiB, like '4 GB'"
         )
+    if size > MAX_BYTES:
+        raise ArgumentError(f"{quoted(given)} is too much; give {MAX_BYTES // 10**12:,} TB at most")
     return round(size)
 
 

@@ -16,8 +16,12 @@ from nbbench.arguments import conflicts
 from nbbench.arguments.flags import benchmark_parser, reference
 from nbbench.cli import main
 from nbbench.errors import nearest
+from nbbench.machine.machine import MachineFacts
 from nbbench.plan.cases import expand
 from nbbench.plan.models import ModelConfig, find_models
+from nbbench.plan.result import Result
+from nbbench.worker.case import Outcome, Status
+from nbbench.worker.messages import Request, RunCase, decode, encode
 
 BERT = {"model_type": "bert"}
 
@@ -59,6 +63,12 @@ def refused(**values):
         ({"models": [""]}, "models: '' is not a name"),
         ({"batch_sizes": True}, "batch_sizes: True is no number"),
         ({"seed": 2**80}, "does not fit into 64 bits"),
+        ({"seed": -(2**63)}, "does not fit into 64 bits"),
+        ({"memory_limit": "1e30 GB"}, "memory_limit: '1e30 GB' is too much; give 1,000,000 TB at"),
+        ({"latency_limit": "1e300 s"}, "latency_limit: '1e300 s' is too long; give 1e+09 s at most"),
+        ({"max_time": 1e300}, "max_time: 1e+300 s is too long; give 1e+09 at most"),
+        ({"timeout": 1e10}, "timeout: 1e+10 s is too long; give 1e+09 at most"),
+        ({"precision": 1e-200}, "precision: 1e-200 is too small; give 1e-12 or more"),
         ({"models": ["a", "a"]}, "models has 'a' twice (numbers 1 and 2)"),
         (
             {"models": ["a", "b", "c"], "configs": [BERT, {"model_type": "gpt2"}]},
@@ -234,6 +244,18 @@ def test_numbers_of_numpy_in_a_configuration_stay_numbers():
     config = {**BERT, "hidden_size": np.int64(64), "sizes": np.arange(2), "eps": np.float32(0.5)}
     (read,) = BenchmarkArguments(configs=config).configs
     assert read == {**BERT, "hidden_size": 64, "sizes": [0, 1], "eps": 0.5}
+
+
+@pytest.mark.parametrize("edge", [1, -1])
+def test_the_largest_numbers_that_are_taken_come_back_from_a_file(tmp_path, edge):
+    arguments = BenchmarkArguments(
+        models=["gpt2"], seed=edge * (2**63 - 1), memory_limit="1000000 TB", max_time=1e9,
+        precision=1e-12, price_per_hour=1e9, batch_sizes=[2**31 - 1], rounds=1000,
+    )  # fmt: skip
+    cases = expand(arguments, find_models(arguments), HERE)
+    report = nbbench.Report([Result(case, Outcome(Status.OK)) for case in cases], MachineFacts(), {})
+    assert decode(encode(RunCase(cases[0])).rstrip(b"\n"), Request) == RunCase(cases[0])
+    assert nbbench.Report.load(report.save(tmp_path / "x.nbbench.json")) == report
 
 
 @pytest.mark.parametrize("digits", [400, 5000])  # more than Python prints

@@ -205,12 +205,13 @@ def test_texts_without_a_tokenizer_say_what_to_give(tmp_path, in_a_folder):
         ("broken.parquet", "'broken.parquet' cannot be read"),
         ("other.docx", "'other.docx' is of no kind that is read"),
         ("empty.txt", "empty.txt has no lengths and no texts"),
-        ([10**5000], "<int> is no whole number that can be a length"),
+        ([10**5000], "<int> is no length; lengths are from 1 to 2147483647"),
+        ([8, 10**30], "00000 is no length; lengths are from 1 to 2147483647"),
         ("~0", "'~0' is no file and no way to draw"),
         ("a" * 5000, "is no file and no way to draw"),
         ([4.5, 3], "4.5 is no whole number"),
         ("halves.csv:n", "1.5 is no whole number"),
-        ([0, 3], "0 is no length; lengths are from 1 on"),
+        ([0, 3], "0 is no length; lengths are from 1 to 2147483647"),
     ],
 )
 def test_lengths_that_cannot_be_drawn_are_one_sentence(tmp_path, monkeypatch, lengths, sentence):

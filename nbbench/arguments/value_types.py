@@ -11,7 +11,7 @@ from ..errors import ArgumentError, did_you_mean
 from ..frameworks import backend_names, has_backend
 from ..machine.processors import too_many_threads
 from ..text import quoted
-from ..units import bytes_of, seconds_of
+from ..units import MAX_SECONDS, bytes_of, seconds_of
 from ..worker.timing import MIN_SAMPLES
 from .given import Unreadable, as_list, as_text, plain
 
@@ -48,6 +48,9 @@ def with_unit(read: Callable[[object], object], usual: str = "") -> BeforeValida
 
 MAX_RANKS = 64
 
+MIN_FRACTION = 1e-12
+"""Nothing is known so precisely; the square of a smaller one may be no number."""
+
 
 def above_zero(value: float, info: ValidationInfo) -> float:
     """Refuse what is not finite, or not above 0."""
@@ -56,10 +59,19 @@ def above_zero(value: float, info: ValidationInfo) -> float:
     return value
 
 
+def within_thirty_years(value: float, info: ValidationInfo) -> float:
+    """Refuse more seconds than a time can have."""
+    if value > MAX_SECONDS:
+        raise ValueError(f"{info.field_name}: {value:g} s is too long; give {MAX_SECONDS:g} at most")
+    return value
+
+
 def below_one(value: float, info: ValidationInfo) -> float:
-    """Refuse a part of 1 or more."""
+    """Refuse a part of 1 or more, and one that is as good as none."""
     if value >= 1:
         raise ValueError(f"{info.field_name}: {value:g} is not a fraction below 1; 0.05 means ±5 %")
+    if value < MIN_FRACTION:
+        raise ValueError(f"{info.field_name}: {value:g} is too small; give {MIN_FRACTION:g} or more")
     return value
 
 
@@ -108,7 +120,7 @@ def of_one_machine(ranks: int) -> int:
 
 def of_64_bits(seed: int) -> int:
     """Refuse a seed that the frameworks' generators do not take."""
-    if not -(2**63) <= seed < 2**63:
+    if abs(seed) >= 2**63:  # what neither a message nor a column of the history can hold
         raise ValueError(f"seed: {quoted(seed)} does not fit into 64 bits; give a smaller one")
     return seed
 
@@ -124,8 +136,9 @@ def that_can_run(threads: int | None) -> int | None:
 MemorySize = Annotated[str | None, with_unit(bytes_of)]
 Duration = Annotated[str | None, with_unit(seconds_of, "s")]
 AsList = BeforeValidator(as_list)
-Seconds = Annotated[float, BeforeValidator(no_bool), AfterValidator(above_zero)]
-Fraction = Annotated[Seconds, AfterValidator(below_one)]
+Positive = Annotated[float, BeforeValidator(no_bool), AfterValidator(above_zero)]
+Seconds = Annotated[Positive, AfterValidator(within_thirty_years)]
+Fraction = Annotated[Positive, AfterValidator(below_one)]
 Size = Annotated[int, Field(gt=0, lt=2**31), BeforeValidator(no_bool)]
 if TYPE_CHECKING:  # where sizes are used, those that were searched are numbers, too
     SizeOrMax = Size

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 _UNIFORM = re.compile(r"\s*uniform\s*\(\s*(\d{1,9})\s*,\s*(\d{1,9})\s*\)\s*")
 
+_LONGEST = 2**31 - 1
+"""The same is the most for ``sequence_lengths``."""
+
 _FORMS = (
     "give 'uniform(16,512)', a list of lengths or texts, or a file: .txt with a text a line, or "
     ".csv, .tsv, .jsonl or .parquet with its column, like reviews.csv:text"
@@ -63,8 +66,11 @@ class RowLengths:
         numbers = [_whole(value) for value in values]
         known = [number for number in numbers if number is not None]
         if len(known) == len(values):
-            if min(known) < 1:
-                raise ArgumentError(f"lengths: {min(known)} is no length; lengths are from 1 on")
+            wrong = next((each for each in known if not 0 < each <= _LONGEST), None)
+            if wrong is not None:
+                raise ArgumentError(
+                    f"lengths: {quoted(wrong)} is no length; lengths are from 1 to {_LONGEST}"
+                )
             return cls(label, lengths=known)
         broken = next(filter(_is_broken, values), None)
         if broken is not None:
@@ -122,8 +128,8 @@ def _some(draw: random.Random, values: Sequence[Any], count: int) -> list[Any]:
 
 
 def _whole(value: Any) -> int | None:
-    if isinstance(value, bool):
-        return None
+    if isinstance(value, int):
+        return None if isinstance(value, bool) else value
     with suppress(TypeError, ValueError, OverflowError):
         return int(value) if float(value) == int(value) else None
     return None
