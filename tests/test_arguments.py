@@ -65,7 +65,10 @@ def refused(**values):
         ({"seed": 2**80}, "does not fit into 64 bits"),
         ({"seed": -(2**63)}, "does not fit into 64 bits"),
         ({"memory_limit": "1e30 GB"}, "memory_limit: '1e30 GB' is too much; give 1,000,000 TB at"),
-        ({"latency_limit": "1e300 s"}, "latency_limit: '1e300 s' is too long; give 1e+09 s at most"),
+        (
+            {"latency_limit": "1e300 s"},
+            "latency_limit: '1e300 s' is too long; give 1e+09 s at most",
+        ),
         ({"max_time": 1e300}, "max_time: 1e+300 s is too long; give 1e+09 at most"),
         ({"timeout": 1e10}, "timeout: 1e+10 s is too long; give 1e+09 at most"),
         ({"precision": 1e-200}, "precision: 1e-200 is too small; give 1e-12 or more"),
@@ -253,7 +256,9 @@ def test_the_largest_numbers_that_are_taken_come_back_from_a_file(tmp_path, edge
         precision=1e-12, price_per_hour=1e9, batch_sizes=[2**31 - 1], rounds=1000,
     )  # fmt: skip
     cases = expand(arguments, find_models(arguments), HERE)
-    report = nbbench.Report([Result(case, Outcome(Status.OK)) for case in cases], MachineFacts(), {})
+    report = nbbench.Report(
+        [Result(case, Outcome(Status.OK)) for case in cases], MachineFacts(), {}
+    )
     assert decode(encode(RunCase(cases[0])).rstrip(b"\n"), Request) == RunCase(cases[0])
     assert nbbench.Report.load(report.save(tmp_path / "x.nbbench.json")) == report
 

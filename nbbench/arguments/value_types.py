@@ -62,7 +62,9 @@ def above_zero(value: float, info: ValidationInfo) -> float:
 def within_thirty_years(value: float, info: ValidationInfo) -> float:
     """Refuse more seconds than a time can have."""
     if value > MAX_SECONDS:
-        raise ValueError(f"{info.field_name}: {value:g} s is too long; give {MAX_SECONDS:g} at most")
+        raise ValueError(
+            f"{info.field_name}: {value:g} s is too long; give {MAX_SECONDS:g} at most"
+        )
     return value
 
 
@@ -71,7 +73,9 @@ def below_one(value: float, info: ValidationInfo) -> float:
     if value >= 1:
         raise ValueError(f"{info.field_name}: {value:g} is not a fraction below 1; 0.05 means ±5 %")
     if value < MIN_FRACTION:
-        raise ValueError(f"{info.field_name}: {value:g} is too small; give {MIN_FRACTION:g} or more")
+        raise ValueError(
+            f"{info.field_name}: {value:g} is too small; give {MIN_FRACTION:g} or more"
+        )
     return value
 
 
