@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -73,15 +74,32 @@ def run_arguments(
 
 def watched(job: Job, progress: bool = True) -> Report:
     """Show a job until it ends, and return its report; an interrupt cancels it."""
-    with display_for(job.progress, shown=progress) as display:
-        while True:
-            try:
-                while not job.wait(_REFRESH_S):
-                    display.update()
-                break
-            except KeyboardInterrupt:  # a second one must not lose what the first has saved
-                job.cancel()
+    try:
+        with _cancelled_by_errors(job), display_for(job.progress, shown=progress) as display:
+            _wait_for(job, display.update)
+    except KeyboardInterrupt:  # as the display is imported, or as it ends
+        _wait_for(job)
     return job.report()
+
+
+@contextmanager
+def _cancelled_by_errors(job: Job) -> Iterator[None]:
+    """Leave no job behind that nobody waits for any more."""
+    try:
+        yield
+    except BaseException:
+        job.cancel()
+        raise
+
+
+def _wait_for(job: Job, update: Callable[[], None] = lambda: None) -> None:
+    """Wait until a job ends, with an update now and then; an interrupt cancels it."""
+    while not job.done:
+        try:
+            while not job.wait(_REFRESH_S):
+                update()
+        except KeyboardInterrupt:  # a second one must not lose what the first has saved
+            job.cancel()
 
 
 def predict(
@@ -131,7 +149,7 @@ async def arun(
     measured until then has gone to ``on_result`` and ``save``, and is what `latest` gives.
     """
     job = start(BenchmarkArguments.of(models, arguments), on_result, save)
-    with display_for(job.progress, shown=progress) as display:
+    with _cancelled_by_errors(job), display_for(job.progress, shown=progress) as display:
         try:
             while not await asyncio.to_thread(job.wait, _REFRESH_S):
                 display.update()

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
+import pty
 import re
 import signal
 import threading
+from contextlib import suppress
 
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
 
 import nbbench
 from nbbench.cli import main
+from nbbench.display.choose_display import NoDisplay
 from nbbench.execution import job as jobs
 from tests.conftest import wait_until
 
@@ -34,6 +38,7 @@ def sweep(probe, tmp_path, monkeypatch):
 
 
 FLAGS = "-s 8 --frameworks probe --max-time 0.1 --rounds 1"
+ONE = {"sequence_lengths": [8], "frameworks": ["probe"], "max_time": 0.1, "rounds": 1}
 
 
 def when_second_runs(act):
@@ -140,3 +145,58 @@ def test_before_anything_was_begun(sweep):
         assert "".join(lines).startswith(("skipped: first", "- **skipped: first"))
         assert text.count("and 4 more") == 1
         assert "second" not in text
+
+
+@pytest.mark.parametrize(
+    ("moment", "statuses"),
+    [
+        ("__enter__", ["skipped", "cancelled"]),
+        ("update", ["cancelled"]),
+        ("__exit__", ["ok"]),
+    ],
+)
+def test_an_interrupt_of_the_display_loses_no_report(sweep, monkeypatch, moment, statuses):
+    usual = getattr(NoDisplay, moment)
+
+    def interrupted(*_):
+        monkeypatch.setattr(NoDisplay, moment, usual)  # once
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(NoDisplay, moment, interrupted)
+    model = "first" if moment == "__exit__" else "second"
+    report = nbbench.run(model, **ONE, progress=False)
+    assert report.speed.status.tolist()[0] in statuses
+
+
+def test_an_error_of_the_display_leaves_no_benchmark_behind(sweep, monkeypatch):
+    def fail(*_):
+        raise ValueError("the display")
+
+    monkeypatch.setattr(NoDisplay, "update", fail)
+    with pytest.raises(ValueError, match="the display"):
+        nbbench.run("second", **ONE, progress=False)
+    wait_until(lambda: not jobs._unfinished)
+    with pytest.raises(ValueError, match="the display"):
+        asyncio.run(nbbench.arun("second", **ONE, progress=False))
+    wait_until(lambda: not jobs._unfinished)
+
+
+@pytest.mark.parametrize("when", ["before", "meanwhile"])
+def test_a_terminal_that_goes_away_costs_no_result(sweep, monkeypatch, when):
+    ours, theirs = pty.openpty()
+    stderr = open(theirs, "w")  # noqa: SIM115
+    monkeypatch.setattr("sys.stderr", stderr)
+    if when == "before":
+        os.close(ours)
+    seen = []
+
+    def on_result(result):
+        if when == "meanwhile" and not seen:
+            os.close(ours)
+        seen.append(result)
+
+    report = nbbench.run("first", "third", **ONE, on_result=on_result)
+    with suppress(OSError):
+        stderr.close()
+    assert report.speed.status.tolist() == ["ok", "ok"]
+    assert len(seen) == 2

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import sys
+from contextlib import suppress
+from typing import Any
+
 from ..execution.progress import Progress
 
 
@@ -14,7 +18,8 @@ class TerminalDisplay:
 
         self._progress = progress
         self._warned = 0
-        self._console = Console(stderr=True)
+        stderr: Any = _Lasting(sys.stderr)
+        self._console = Console(file=stderr)
         self._status = Status("starting", console=self._console, refresh_per_second=4)
 
     def __enter__(self) -> TerminalDisplay:
@@ -34,3 +39,23 @@ class TerminalDisplay:
         self.update()
         self._status.stop()
         self._console.print(self._progress.summary(), highlight=False)
+
+
+class _Lasting:
+    """A stream that may be lost: a terminal that goes away is no reason to lose the run."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> None:
+        """Write what can be written."""
+        with suppress(OSError):
+            self._stream.write(text)
+
+    def flush(self) -> None:
+        """Write what is left, if it can be."""
+        with suppress(OSError):
+            self._stream.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
