@@ -197,6 +197,27 @@ def test_an_interrupt_in_own_code_keeps_what_was_measured():
     }
 
 
+@pytest.mark.parametrize("asked", ["speed", "memory"])
+def test_an_interrupt_in_a_call_that_is_measured_is_no_error_of_it(asked):
+    calls = []
+
+    class Own(PyTorchBenchmark):
+        def _prepare_inference_func(self, model_name, batch_size, sequence_length):
+            def call():
+                calls.append(batch_size)
+                if batch_size == 2:
+                    raise KeyboardInterrupt
+
+            return call
+
+    only = {"speed": False, "memory": False, asked: True}
+    benchmark = Own(arguments(batch_sizes=[1, 2, 3], **only), configs=[TINY_BERT])
+    benchmark.run()
+    statuses = [result.outcome.status.value for result in benchmark.report.results]
+    assert statuses == ["ok", "cancelled", "skipped"]
+    assert set(calls) == {1, 2}
+
+
 def test_a_summary_of_ones_own_is_the_outputs():
     summary = MemorySummary([], [], [], Memory(7))
     kind = type(

@@ -59,14 +59,14 @@ class UserCalls:
             raise CallFailed(Outcome(Status.UNSUPPORTED, str(error))) from error
 
     def measure(self, case: Case, call: Call) -> Outcome:
-        """Measure a call as one of the case's; raises `CallFailed` if the call fails."""
+        """Measure a call as one of the case's; raises `CallFailed` if the call fails.
+
+        An interrupt goes on to the caller, who is to begin no other case.
+        """
         from ..worker.run_case import run_case
 
-        outcome = run_case(
-            _BackendOfACall(self._backend(case), call), RunCase(case), self._on_event
-        )
-        if outcome.status is Status.CANCELLED:
-            raise KeyboardInterrupt
+        backend = _BackendOfACall(self._backend(case), call)
+        outcome = run_case(backend, RunCase(case), self._on_event, reraised=(KeyboardInterrupt,))
         if outcome.status is not Status.OK:
             raise CallFailed(outcome)
         return replace(outcome, tokens_per_call=None, real_tokens_per_call=None)

@@ -47,10 +47,15 @@ _COUNTED_PART = 0.5
 _MEMORY_CALLS, _TRIAL_CALLS = 3, 2
 
 
-def run_case(backend: Backend, request: RunCase, emit: Callable[[Event], None]) -> Outcome:
+def run_case(
+    backend: Backend,
+    request: RunCase,
+    emit: Callable[[Event], None],
+    reraised: tuple[type[BaseException], ...] = (),
+) -> Outcome:
     """Visit one case in this process, as `RunCase` has it; a failure comes back as an outcome.
 
-    ``emit`` gets the phases and the progress of sampling.
+    ``emit`` gets the phases and the progress of sampling. What is ``reraised`` is no outcome.
     """
     keep_compiled_in = getattr(backend, "keep_compiled_in", None)
     if request.compiled_folder and keep_compiled_in is not None:
@@ -60,6 +65,8 @@ def run_case(backend: Backend, request: RunCase, emit: Callable[[Event], None]) 
         if request.case.parallel != "none":
             return _in_ranks(backend, request, emit)
         return visit.predicted(visit.measured())
+    except reraised:
+        raise
     except BaseException as error:  # a KeyboardInterrupt too: who cancels waits for no outcome
         return visit.failed(error)
 
