@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shlex
@@ -99,6 +100,7 @@ def test_json_and_markdown_on_stdout_are_all_that_is_there(model, tmp_path, caps
         (["run", "https://huggingface.co/gpt2?x"], "is the address of a page; give the model's"),
         (["compare", "a", "b", "--fail-unsure"], "--fail-unsure needs --fail-slower or"),
         (["run", "gpt2", "--save", "/nowhere/x"], "'/nowhere/x' cannot be written"),
+        (["run", "gpt2", "--save", "x" * 300], "xxx' cannot be written: File name too long; give"),
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_2(words, sentence, capsys, tmp_path, monkeypatch):
@@ -107,6 +109,25 @@ def test_bad_input_is_one_line_and_exit_code_2(words, sentence, capsys, tmp_path
     shown = capsys.readouterr()
     assert sentence in shown.err
     assert len(shown.err.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "sentence"),
+    [
+        (OSError(errno.ENAMETOOLONG, "File name too long", "x"), 2, "'x': File name too long"),
+        (OSError(errno.ENOSPC, "No space left on device", "x"), 2, "'x': No space left on device"),
+        (OSError(errno.EAGAIN, "Try again"), 2, "Try again"),
+    ],
+)
+def test_an_error_of_another_file_is_not_blamed_on_the_output(
+    error, code, sentence, monkeypatch, capsys
+):
+    def fail(argv):
+        raise error
+
+    monkeypatch.setattr("nbbench.cli.models.command", fail)
+    assert main(["models"]) == code
+    assert capsys.readouterr().err == f"nbbench: error: {sentence}\n"
 
 
 def test_help_version_and_catalogue(capsys):

@@ -166,6 +166,25 @@ def test_links_that_are_not_followed_and_pipes_are_named(folder, tmp_path):
         nbbench.gather(folder / "dangling.json")
 
 
+def test_paths_that_cannot_be_looked_at_are_named(folder, capsys):
+    """As one is in a folder that nobody may look into."""
+    long = "x" * 300
+    (folder / "long.json").symlink_to(long)
+    (folder / "round.json").symlink_to("round.json")
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        assert len(nbbench.gather(folder).results) == 6
+    messages = sorted(str(each.message).replace(str(folder), "") for each in caught)
+    assert messages == [
+        "'/long.json' cannot be read: File name too long; it is not gathered",
+        "'/round.json' cannot be read: Too many levels of symbolic links; it is not gathered",
+    ]
+    with pytest.raises(nbbench.OutputError, match="xxx' cannot be read: File name too long"):
+        nbbench.gather(long)
+    assert main(["gather", long]) == 2
+    assert "cannot be read: File name too long; give files" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("flag", ["--save", "--html"])
 @pytest.mark.parametrize("name", ["notes.md", "bob.nbbench.json", "x.html", "torn.nbbench.json"])
 def test_no_file_is_written_over_that_gather_would_not_have_written(flag, name, folder, capsys):

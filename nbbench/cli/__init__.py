@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import io
 import os
@@ -35,6 +36,10 @@ _COMMANDS = (
     "env",
 )  # fmt: skip
 """Each is a module of this package, with a function ``command``."""
+
+_OF_WRITING = (
+    errno.EPIPE, errno.ENOSPC, errno.EIO, errno.EBADF, errno.EFBIG, errno.EDQUOT, errno.EINVAL,
+)  # fmt: skip
 
 
 def script() -> int:
@@ -79,6 +84,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"nbbench: error: {error}", file=sys.stderr)
         return 2
     except OSError as error:
+        if not _is_of_output(error):
+            named = "" if error.filename is None else f"{quoted(str(error.filename), 300)}: "
+            print(f"nbbench: error: {named}{error.strerror or error}", file=sys.stderr)
+            return 2
         _discard_output()  # else Python tries again as it ends
         if not isinstance(error, BrokenPipeError):  # which is what head does to a list
             print(f"nbbench: error: the output cannot be written: {error}", file=sys.stderr)
@@ -94,6 +103,11 @@ def _open_streams() -> None:
             number = os.open(os.devnull, os.O_RDWR)  # the lowest that is free: that of the stream
             os.set_inheritable(number, True)
             setattr(sys, name, open(number, mode, encoding="utf-8"))  # noqa: SIM115
+
+
+def _is_of_output(error: OSError) -> bool:
+    """Whether stdout could not be written: what is wrong with a file has the file's name."""
+    return error.filename is None and error.errno in _OF_WRITING
 
 
 def _discard_output() -> None:

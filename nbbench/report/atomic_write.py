@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import ArgumentError, NbbenchError, OutputError
-from ..paths import as_path
+from ..paths import as_path, special_kind
 from ..text import quoted
 from .dataframes import harmless_cells
 
@@ -135,7 +135,7 @@ def check_apart(named: Iterable[tuple[str, str]]) -> None:
     arguments: dict[str, str] = {}
     for argument, path in named:
         real = Path(os.path.realpath(as_path(path)))
-        if real.exists() and not (real.is_file() or real.is_dir()):
+        if special_kind(real):
             continue  # a device or a pipe takes whatever comes
         other = arguments.setdefault(str(real), argument)
         if other != argument:

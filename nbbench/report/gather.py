@@ -126,8 +126,9 @@ def _files(paths: Sequence[str | Path]) -> Iterator[tuple[Path, bool]]:
     seen: set[str] = set()
     for given in paths:
         path = as_path(given)
-        if not path.exists():
-            raise OutputError(f"{_nothing_at(path)}; give files that save wrote, or folders")
+        problem = _problem_of(path)
+        if problem:
+            raise OutputError(f"{problem}; give files that save wrote, or folders")
         for file in _in_folder(path) if path.is_dir() else [path]:
             real = os.path.realpath(file)
             if real not in seen:
@@ -135,12 +136,18 @@ def _files(paths: Sequence[str | Path]) -> Iterator[tuple[Path, bool]]:
                 yield file, path.is_dir()
 
 
-def _nothing_at(path: Path) -> str:
-    """That there is nothing, or that a link leads to nothing."""
+def _problem_of(path: Path) -> str:
+    """Why there is nothing to be had: nothing is there, or cannot be looked at; empty if it can."""
     name = quoted(str(path), 300)
-    if not path.is_symlink():
-        return f"there is no file or folder {name}"
-    return f"{name} is a link to {quoted(str(path.readlink()), 300)}, which is not there"
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        if not path.is_symlink():
+            return f"there is no file or folder {name}"
+        return f"{name} is a link to {quoted(str(path.readlink()), 300)}, which is not there"
+    except OSError as error:
+        return f"{name} cannot be read: {error.strerror}"
+    return ""
 
 
 def _in_folder(folder: Path) -> Iterator[Path]:
@@ -151,15 +158,16 @@ def _in_folder(folder: Path) -> Iterator[Path]:
     for parent, folders, files in os.walk(folder, onerror=_warn_of_folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for link in (Path(parent, name) for name in folders):
-            if link.is_symlink():
+            if os.path.islink(link):  # which raises nothing
                 name = quoted(str(link), 300)
                 warnings.warn(f"{name} is a link to a folder; give that folder, too", stacklevel=5)
         for name in sorted(files):
             path = Path(parent, name)
-            if not name.startswith(".") and path.exists():
-                yield path
+            problem = "" if name.startswith(".") else _problem_of(path)
+            if problem:
+                warnings.warn(f"{problem}; it is not gathered", stacklevel=5)
             elif not name.startswith("."):
-                warnings.warn(f"{_nothing_at(path)}; it is not gathered", stacklevel=5)
+                yield path
 
 
 def _warn_of_folder(error: OSError) -> None:
