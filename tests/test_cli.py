@@ -310,6 +310,18 @@ def test_a_file_that_fills_up_costs_no_table(model, option, capsys):
     assert "'/dev/full' cannot be written" in shown.err
 
 
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full")
+def test_every_output_that_failed_is_told(model, tmp_path, capsys):
+    (tmp_path / "log").symlink_to("/dev/full")
+    flags = ["--save", "/dev/full", "--log", str(tmp_path / "log")]
+    assert main(["run", model, *FLAGS, *flags]) == 2
+    errors = [line for line in capsys.readouterr().err.splitlines() if "error: " in line]
+    assert [line.partition(" cannot be written: No space left")[0] for line in errors] == [
+        "nbbench: error: '/dev/full'",
+        f"nbbench: error: '{tmp_path}/log'",
+    ]
+
+
 def test_rows_of_csv_come_as_cases_end(model, tmp_path, capsys):
     folder = tmp_path / "tables"
     flags = ["--frameworks", "probe", "-s", "8", "16", "--max-time", "0.1", "--csv", str(folder)]

@@ -17,6 +17,7 @@ import pytest
 
 import nbbench
 from nbbench.cli import main
+from nbbench.cli.run import _CsvRows
 from nbbench.report.atomic_write import check_writable, write_by, write_text
 from nbbench.report.growing_csv import GrowingCsv
 from nbbench.report.saved_json import GrowingFile
@@ -383,6 +384,57 @@ def test_csv_rows_that_could_not_be_written_come_with_the_next(tmp_path):
         growing.add([2])
     growing.add([3])
     assert (tmp_path / "x.csv").read_text() == "n\n1\n2\n3\n"
+
+
+def test_rows_of_a_run_that_could_not_be_written_come_with_the_next(probe, tmp_path):
+    report = nbbench.run(configs=configs(3), rounds=1, **PROBE)
+    rows = _CsvRows(str(tmp_path), None)
+
+    def written(name):
+        return pd.read_csv(tmp_path / f"{name}.csv").model.tolist()
+
+    (tmp_path / "speed.csv").mkdir()
+    rows.add(report.results[0])
+    assert written("memory") == ["probe-1"]
+    (tmp_path / "speed.csv").rmdir()
+    rows.add(report.results[1])
+    assert written("speed") == written("memory") == ["probe-1", "probe-2"]
+    rows.finish(report)
+    assert written("speed") == written("memory") == ["probe-1", "probe-2", "probe-3"]
+
+
+def test_what_the_last_write_has_mended_is_no_problem(probe, tmp_path):
+    jobs, problems = [], []
+
+    def on_result(result):
+        problems.append(jobs[0].problem)
+        opened = jobs[0]._autosave._file
+        if len(problems) == 1:
+            opened._opened.close()
+            opened._opened = open("/dev/full", "r+b")  # noqa: SIM115 - a disk that is full
+
+    asked = {name: value for name, value in PROBE.items() if name != "progress"}
+    saved = tmp_path / "x.nbbench.json"
+    before = nbbench.submit(configs=configs(1, call="hang"), **asked)
+    jobs.append(
+        nbbench.submit(configs=configs(3), rounds=1, save=saved, on_result=on_result, **asked)
+    )
+    before.cancel()
+    assert jobs[0].wait(60)
+    assert problems[0] == ""
+    assert "cannot be written: No space left on device" in problems[1]
+    assert jobs[0].problem == ""
+    assert nbbench.Report.load(saved) == jobs[0].report()
+
+
+def test_all_that_has_failed_is_told(probe):
+    def on_result(result):
+        raise ValueError("stop")
+
+    asked = {name: value for name, value in PROBE.items() if name != "progress"}
+    job = nbbench.submit(configs=configs(1), save="/dev/full", on_result=on_result, **asked)
+    assert job.wait(60)
+    assert "on_result failed with ValueError: stop; '/dev/full' cannot be written" in job.problem
 
 
 def test_a_pipe_gets_one_report_and_one_without_a_reader_is_a_sentence(probe, tmp_path):

@@ -6,6 +6,7 @@ import json
 import sys
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -77,11 +78,12 @@ def command(argv: list[str]) -> int:
     if log is not None:
         outputs.append(lambda: _append(log, text))
     outputs.append(lambda: print(text, end="", flush=True))
-    failed = _each_in_turn(outputs)
+    failed: list[OSError] = [OutputError(job.problem)] if job.problem else []
+    failed += _each_in_turn(outputs)
+    for error in failed[:-1]:
+        print(f"nbbench: error: {error}", file=sys.stderr)
     if failed:
-        raise failed[0]
-    if job.problem and not job.problem.startswith("on_result"):  # which wrote rows: done above
-        raise OutputError(job.problem)
+        raise failed[-1]
     return exit_code(report)
 
 
@@ -159,18 +161,19 @@ class _CsvRows:
         self._files: list[GrowingCsv] = []
 
     def add(self, result: Result) -> None:
-        """Write a result's row to each; nothing until something was measured."""
+        """Write a result's row to each, if it can be; nothing until something was measured."""
         if not self._files and not has_measured([result]):
             return
         result = result.as_saved()
         rows = {"speed": speed_row(result, None, self._price), "memory": memory_row(result)}
         if not self._files:
-            self._folder.mkdir(parents=True, exist_ok=True)
             self._files = [
                 GrowingCsv(self._folder / f"{name}.csv", tuple(row)) for name, row in rows.items()
             ]
         for file, row in zip(self._files, rows.values(), strict=True):
-            file.add(["" if value is None else value for value in row.values()])
+            with suppress(OSError):  # the next row brings this one, and the end all of them
+                self._folder.mkdir(parents=True, exist_ok=True)
+                file.add(["" if value is None else value for value in row.values()])
 
     def finish(self, report: Report) -> None:
         """Write all tables, in the cases' order; none over earlier ones if nothing was measured."""

@@ -58,9 +58,8 @@ class Job:
     It waits for its turn, since two jobs at a time would disturb each other. ``on_result`` is
     called with each `Result` as its case ends, in the job's thread; one that raises is not called
     again, and `report` warns of it. ``save`` is a file that the report is written to, each case as
-    it ends. ``on_end`` is given the report before `wait` returns. ``problem`` says what failed
-    beside the measuring; `report` raises it where nothing could be measured for it. What is not
-    ``is_timed`` needs no quiet machine, and is no estimate.
+    it ends. ``on_end`` is given the report before `wait` returns. What is not ``is_timed`` needs no
+    quiet machine, and is no estimate.
     """
 
     def __init__(
@@ -73,7 +72,7 @@ class Job:
         is_timed: bool = True,
     ) -> None:
         self.progress = Progress(plan.cases, list(recent_results))
-        self.problem = ""
+        self._problems: dict[str, str] = {}
         self._failure: NbbenchError | None = None
         self._count = len(plan.cases)
         self._measure = measure
@@ -125,6 +124,11 @@ class Job:
         return self._done.is_set()
 
     @property
+    def problem(self) -> str:
+        """What failed beside the measuring, or has broken it off; empty where nothing did."""
+        return "; ".join(tuple(self._problems.values()))
+
+    @property
     def last_result_at(self) -> float:
         """When it last measured something, on the monotonic clock; 0 if it has not yet."""
         return self._recorder.last_result_at
@@ -167,6 +171,7 @@ class Job:
                 if self._history is not None:
                     self._guarded(self._history.close, self._history.name)
                 if self._autosave is not None and self._failure is None:
+                    self._problems.pop(self._autosave.name, None)  # all of it is written again
                     self._guarded(self._autosave.save, self._autosave.name)
         except Exception as error:
             self._break_off(error)
@@ -192,9 +197,10 @@ class Job:
         if isinstance(error, RuntimeError) and "start new thread" in str(error):
             error = NbbenchError(_NO_THREAD)
         if not isinstance(error, NbbenchError):
-            self.problem = f"the benchmark broke off with {type(error).__name__}: {error}"
+            text = f"the benchmark broke off with {type(error).__name__}: {error}"
+            self._problems["measuring"] = text
             return
-        self.problem = str(error)  # of a cluster that is not there, or a history
+        self._problems["measuring"] = str(error)  # of a cluster that is not there, or a history
         if not self._recorder.last_result_at:
             self._failure = error
 
@@ -203,9 +209,9 @@ class Job:
         try:
             act()
         except NbbenchError as error:
-            self.problem = str(error)
+            self._problems[name] = str(error)
         except BaseException as error:  # of a thread: a SystemExit in it ends nothing else
-            self.problem = f"{name} failed with {type(error).__name__}: {error}"
+            self._problems[name] = f"{name} failed with {type(error).__name__}: {error}"
 
     def __repr__(self) -> str:
         cases = counted(self._count, "case")
