@@ -181,6 +181,21 @@ def test_an_error_of_the_display_leaves_no_benchmark_behind(sweep, monkeypatch):
     wait_until(lambda: not jobs._unfinished)
 
 
+def test_an_interrupt_as_the_thread_begins_leaves_no_benchmark_behind(sweep, monkeypatch):
+    start = threading.Thread.start
+
+    def interrupted(thread):
+        start(thread)
+        if thread.name == "nbbench-job":
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            nbbench.run("second", **ONE, progress=False)
+    assert nbbench.run("first", **ONE, progress=False).speed.status.tolist() == ["ok"]
+
+
 @pytest.mark.parametrize("when", ["before", "meanwhile"])
 def test_a_terminal_that_goes_away_costs_no_result(sweep, monkeypatch, when):
     ours, theirs = pty.openpty()

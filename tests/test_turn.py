@@ -9,6 +9,7 @@ import shlex
 import signal
 import subprocess
 import sys
+import threading
 import time
 from types import SimpleNamespace
 
@@ -64,6 +65,36 @@ def test_a_benchmark_waits_for_that_of_another_process_and_shows_it(other):
     assert job.wait(60)
     assert job.report().speed.status.tolist() == ["ok"]
     assert not job.report().environment["probe"]["beside_another"]
+
+
+def test_benchmarks_of_one_process_run_in_the_order_in_which_they_came(probe):
+    ended = []
+    first = nbbench.submit(configs=model(call="hang"), **ARGUMENTS)
+    wait_until(lambda: first.progress.current)
+    jobs = [
+        nbbench.submit(configs=model(), **ARGUMENTS, on_result=lambda _, n=n: ended.append(n))
+        for n in range(6)
+    ]
+    jobs[2].cancel()
+    first.cancel()
+    assert all(job.wait(60) for job in jobs)
+    assert [number for number in ended if number != 2] == [0, 1, 3, 4, 5]
+
+
+def test_one_whose_thread_comes_late_keeps_its_place():
+    early, late = Turn(None), Turn(None)
+    early.enter_line()
+    came = []
+
+    def take(turn, name):
+        with turn.taken(lambda: False, print):
+            came.append(name)
+
+    thread = threading.Thread(target=take, args=(late, "late"))
+    thread.start()
+    take(early, "early")
+    thread.join()
+    assert came == ["early", "late"]
 
 
 def test_one_that_waits_can_be_cancelled(other):

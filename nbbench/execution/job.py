@@ -105,10 +105,15 @@ class Job:
         _unfinished.add(self)  # first: a signal between the two must find it
         _jobs.append(self)
         try:
+            self._turn.enter_line()  # not in the thread: threads begin in any order
             threading.Thread(target=self._run, daemon=True, name="nbbench-job").start()
-        except RuntimeError:
+        except BaseException as error:
+            self.cancel()  # after an interrupt nobody has this job
+            self._turn.leave_line()
             _unfinished.discard(self)
-            raise NbbenchError(_NO_THREAD) from None
+            if isinstance(error, RuntimeError):
+                raise NbbenchError(_NO_THREAD) from None
+            raise
 
     def cancel(self) -> None:
         """End the running case as ``cancelled`` and leave the rest ``skipped``."""

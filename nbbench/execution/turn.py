@@ -25,7 +25,10 @@ from ..text import duration
 
 _LOOK_EVERY_S = 0.1
 
-_one_at_a_time = threading.Lock()
+_line: list[Turn] = []
+"""Those of this process, in the order in which they came: the first one measures."""
+
+_line_moved = threading.Condition()
 
 
 class Turn:
@@ -33,12 +36,26 @@ class Turn:
 
     ``device`` is cpu, cuda, cuda:N or auto; None for one that measures on no device of this
     machine. With ``wait`` false it waits for those of this process alone, and ``beside_another``
-    says whether another process measures on the device.
+    says whether another process measures on the device. In this process the first to come is the
+    first to measure.
     """
 
     def __init__(self, device: str | None = "cpu", wait: bool = True) -> None:
         self._device, self._wait = device, wait
         self.beside_another = False
+
+    def enter_line(self) -> None:
+        """Take a place behind all of this process that measure or wait, unless it has one."""
+        with _line_moved:
+            if self not in _line:
+                _line.append(self)
+
+    def leave_line(self) -> None:
+        """Give the place up."""
+        with _line_moved:
+            if self in _line:
+                _line.remove(self)
+                _line_moved.notify_all()
 
     @contextmanager
     def taken(
@@ -48,14 +65,24 @@ class Turn:
 
         ``on_wait`` is given what it waits for.
         """
-        if not _acquired_here(cancelled):
-            yield
-            return
+        self.enter_line()
         try:
-            with self._device_locked(cancelled, on_wait):
+            if self._is_first(cancelled):
+                with self._device_locked(cancelled, on_wait):
+                    yield
+            else:
                 yield
         finally:
-            _one_at_a_time.release()
+            self.leave_line()
+
+    def _is_first(self, cancelled: Callable[[], bool]) -> bool:
+        """Whether it is the first in line, after waiting for that; not once it is cancelled."""
+        with _line_moved:
+            while _line[:1] != [self]:
+                if cancelled():
+                    return False
+                _line_moved.wait(_LOOK_EVERY_S)
+        return True
 
     @contextmanager
     def _device_locked(
@@ -125,14 +152,6 @@ def device_name(device: str) -> str:
     number = device.partition(":")[2]
     index = int(number) if number.isdecimal() else 0
     return f"gpu {gpus[index]}" if index < len(gpus) else device
-
-
-def _acquired_here(cancelled: Callable[[], bool]) -> bool:
-    """Whether it is the turn in this process, after waiting for it; not once it is cancelled."""
-    while not _one_at_a_time.acquire(timeout=_LOOK_EVERY_S):
-        if cancelled():
-            return False
-    return True
 
 
 def _lock_of(device: str) -> FileLock | None:
