@@ -16,6 +16,7 @@ from types import SimpleNamespace
 import pytest
 
 import nbbench
+from nbbench.execution.executors import EXECUTORS
 from nbbench.execution.turn import Turn, device_name
 from nbbench.machine import machine
 from nbbench.machine.health import busy_sentence
@@ -95,6 +96,21 @@ def test_one_whose_thread_comes_late_keeps_its_place():
     take(early, "early")
     thread.join()
     assert came == ["early", "late"]
+
+
+def test_one_that_is_cancelled_before_its_turn_begins_nothing(probe, monkeypatch):
+    first = nbbench.submit(configs=model(call="hang"), **ARGUMENTS)
+    wait_until(lambda: first.progress.current)
+    measured = []
+    monkeypatch.setitem(EXECUTORS, "local", lambda *_: measured.append(True) or iter(()))
+    second = nbbench.submit(configs=model(), **ARGUMENTS)
+    second.cancel()
+    assert second.wait(60)
+    assert not first.done
+    assert second.report().speed.status.tolist() == ["skipped"]
+    first.cancel()
+    assert first.wait(60)
+    assert not measured
 
 
 def test_one_that_waits_can_be_cancelled(other):

@@ -22,7 +22,8 @@ from ..plan.plan import Plan
 from ..plan.result import Result
 from ..report.report import Report
 from ..text import counted
-from .events import Event
+from ..worker.case import Outcome
+from .events import CaseEnded, Event
 from .listeners import (
     Autosave,
     KeepHistory,
@@ -74,7 +75,7 @@ class Job:
         self.progress = Progress(plan.cases, list(recent_results))
         self._problems: dict[str, str] = {}
         self._failure: NbbenchError | None = None
-        self._count = len(plan.cases)
+        self._cases = plan.cases
         self._measure = measure
         elsewhere = plan.arguments.executor != "local"
         self._turn = Turn(None if elsewhere else plan.arguments.device, plan.arguments.wait)
@@ -155,24 +156,12 @@ class Job:
 
     def _run(self) -> None:
         try:
-            with self._turn.taken(self._is_cancelled, self.progress.wait_for):
+            with self._turn.taken(self._is_cancelled, self.progress.wait_for) as has_come:
                 self.progress.begin()
-                self._recorder.machine = dataclasses.replace(
-                    describe_machine(), beside_another=self._turn.beside_another
-                )
-                _import_beside("pandas")
-                load = LoadWatch()
-                watch = WatchLoad(load, self.progress.warn)
-                if self._is_timed and not self._is_elsewhere:
-                    self.progress.warn(notices(self._recorder.machine))
-                    self._listeners.append(watch)
-                self._follow_events()
-                if watch.measures:
-                    self._recorder.machine = dataclasses.replace(
-                        self._recorder.machine,
-                        other_load_cores=load.cores(),
-                        own_load_cores=None if self._is_measured_here else load.own_cores(),
-                    )
+                if has_come:
+                    self._follow_measuring()
+                else:  # another benchmark may be at it, beside which nothing is to start
+                    self._follow(self._skip_all)
                 if self._history is not None:
                     self._guarded(self._history.close, self._history.name)
                 if self._autosave is not None and self._failure is None:
@@ -188,10 +177,34 @@ class Job:
             _unfinished.discard(self)
             self._done.set()
 
-    def _follow_events(self) -> None:
+    def _follow_measuring(self) -> None:
+        """Measure, and keep what the machine is, and what else kept it busy meanwhile."""
+        self._recorder.machine = dataclasses.replace(
+            describe_machine(), beside_another=self._turn.beside_another
+        )
+        _import_beside("pandas")
+        load = LoadWatch()
+        watch = WatchLoad(load, self.progress.warn)
+        if self._is_timed and not self._is_elsewhere:
+            self.progress.warn(notices(self._recorder.machine))
+            self._listeners.append(watch)
+        self._follow(self._measure)
+        if watch.measures:
+            self._recorder.machine = dataclasses.replace(
+                self._recorder.machine,
+                other_load_cores=load.cores(),
+                own_load_cores=None if self._is_measured_here else load.own_cores(),
+            )
+
+    def _skip_all(self, cancelled: Callable[[], bool]) -> Iterator[Event]:
+        """End every case without having begun it."""
+        for case in self._cases:
+            yield CaseEnded(case, Outcome.skipped())
+
+    def _follow(self, measure: Measure) -> None:
         """Hand every event to every listener, whatever ends them: what was measured stays."""
         try:
-            for event in self._measure(self._is_cancelled):
+            for event in measure(self._is_cancelled):
                 for listener in self._listeners:
                     self._guarded(partial(listener.on_event, event), listener.name)
         except BaseException as error:
@@ -219,7 +232,7 @@ class Job:
             self._problems[name] = f"{name} failed with {type(error).__name__}: {error}"
 
     def __repr__(self) -> str:
-        cases = counted(self._count, "case")
+        cases = counted(len(self._cases), "case")
         return f"<nbbench job of {cases}: .done, .wait(), .cancel(), .report()>"
 
 

@@ -60,8 +60,8 @@ class Turn:
     @contextmanager
     def taken(
         self, cancelled: Callable[[], bool], on_wait: Callable[[str], None]
-    ) -> Iterator[None]:
-        """Wait for the turn, and hold it; a run that is ``cancelled()`` needs none.
+    ) -> Iterator[bool]:
+        """Wait for the turn, and hold it; yields whether it came, before it was ``cancelled()``.
 
         ``on_wait`` is given what it waits for.
         """
@@ -69,9 +69,9 @@ class Turn:
         try:
             if self._is_first(cancelled):
                 with self._device_locked(cancelled, on_wait):
-                    yield
+                    yield not cancelled()
             else:
-                yield
+                yield False
         finally:
             self.leave_line()
 
