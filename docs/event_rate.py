@@ -38,7 +38,7 @@ from nbbench.worker.messages import SamplingProgress
 def flood(count: int) -> Any:
     """What a node runs in place of measuring: so many events for each of its cases."""
 
-    def sent(plan: Plan) -> Iterator[tuple[Event | None, Sender]]:
+    def sent(plan: Plan, predict_s: float) -> Iterator[tuple[Event | None, Sender]]:
         node = importlib.import_module("ray").get_runtime_context().get_node_id()
         sender = Sender(node, os.getpid(), 0.0, MachineFacts())
         yield None, sender

@@ -12,7 +12,7 @@ import nbbench
 from nbbench import ArgumentError, BenchmarkArguments
 from nbbench.cli import main
 from nbbench.execution.events import CaseEnded
-from nbbench.execution.measure import predict_cases
+from nbbench.execution.measure import measure, predict_cases
 from nbbench.execution.predictions import seconds_to_predict
 from nbbench.plan.plan import Plan
 from nbbench.plan.result import Result
@@ -185,6 +185,16 @@ def test_a_run_of_few_small_cases_predicts_them_unasked():
     assert seconds_to_predict(False, 1) < seconds < seconds_to_predict(True, 10**6)
     assert expected_seconds(case, None) > seconds_to_predict(None, 1), "nobody knows how many"
     assert expected_seconds(case, None) <= seconds_to_predict(True, 1)
+
+
+@pytest.mark.parametrize(("predict_s", "there"), [(None, True), (0.5, False)])
+def test_a_part_of_a_run_predicts_in_the_time_that_it_is_given(probe, predict_s, there):
+    count = {"peak": 1, "operations": 2000, "flops": 0, "moved": 0, "read": 0}  # takes 0.65 s
+    config = {"model_type": "probe", "count": count, "predicts": 1.0, "grow_kib": 1}
+    asked = {"models": ["m"], "configs": [config], "frameworks": ["probe"], **SIZES}
+    plan = Plan.of(BenchmarkArguments(**asked, rounds=1, max_time=0.05))
+    *_, ended = measure(plan, lambda: False, predict_s)
+    assert (ended.outcome.prediction is not None) == there
 
 
 @pytest.mark.parametrize(("operations", "there"), [(500, True), (50_000, False)])

@@ -86,6 +86,17 @@ def test_cases_that_are_compared_stay_on_one_node(cluster):
     assert all(len(nodes) == 1 for nodes in by_model.values())
 
 
+def test_predictions_of_all_cases_share_their_time_wherever_they_run(cluster):
+    """A prediction of each takes 0.65 s, and a run is given about one second for all."""
+    count = {"peak": 1, "operations": 2000, "flops": 0, "moved": 0, "read": 0}
+    for cases, is_predicted in ((1, True), (2, False)):
+        given = arguments(cases)
+        for config in given["configs"]:
+            config.update(count=count, predicts=1.0, grow_kib=1)
+        outcomes = [result.outcome for result in nbbench.run(**given).results]
+        assert [outcome.prediction is not None for outcome in outcomes] == [is_predicted] * cases
+
+
 def test_a_crash_costs_its_case_alone(cluster):
     given = arguments(3)
     given["configs"][1]["call"] = "segfault"

@@ -30,10 +30,16 @@ from .this_kernel import ThisKernelAlone
 from .worker import Workers
 
 
-def measure(plan: Plan, cancelled: Callable[[], bool]) -> Iterator[Event]:
-    """Run every case of a plan; yields what happens, and the end of each case."""
+def measure(
+    plan: Plan, cancelled: Callable[[], bool], predict_s: float | None = None
+) -> Iterator[Event]:
+    """Run every case of a plan; yields what happens, and the end of each case.
+
+    ``predict_s`` is what predicting a case may take, where the plan is a part of a run.
+    """
     asked = plan.arguments
-    predict_s = seconds_to_predict(asked.predict, len(plan.cases))
+    if predict_s is None:
+        predict_s = seconds_to_predict(asked.predict, len(plan.cases))
     run: Run = partial(
         run_rounds,
         baseline=asked.baseline,

@@ -19,6 +19,7 @@ from ...plan.plan import Plan
 from ...text import counted
 from ...worker.case import Case, Outcome, Phase, Status
 from ..events import CaseEnded, CaseVisited, Event, Notice
+from ..predictions import seconds_to_predict
 from ..resume import EarlierRuns, found_case, history_to_resume, is_whole
 from .connection import connected, lose_head, of_ray, shutdown_waits
 from .demand import Demand
@@ -90,6 +91,7 @@ class _Cluster:
         nodes = of_ray(ray, "nodes")()
         self._demand = Demand.of(plan.arguments, nodes)
         self._task = self._demand.task(ray, measured_on_node)
+        self._predict_s = seconds_to_predict(plan.arguments.predict, len(plan.cases))
         self._running: dict[Any, Group] = {}
         self._waiting: deque[Group] = deque()
         self._watch = NodeWatch(ray, self._demand, plan.arguments.timeout, nodes)
@@ -201,7 +203,7 @@ class _Cluster:
         plan = dataclasses.replace(self._plan, cases=group.left)
         try:
             with self._connected():
-                stream = self._task.remote(plan)
+                stream = self._task.remote(plan, self._predict_s)
         except BaseException:
             self._waiting.appendleft(group)  # it ends with those that wait
             raise

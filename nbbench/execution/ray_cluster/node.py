@@ -44,13 +44,14 @@ class Sender:
     machine: MachineFacts
 
 
-def measured_on_node(plan: Plan) -> Iterator[tuple[Event | None, Sender]]:
+def measured_on_node(plan: Plan, predict_s: float) -> Iterator[tuple[Event | None, Sender]]:
     """Measure cases on this node; yields each event with where it is from, and at first None.
 
-    Without ``num_cpus`` they wait until no others are measured here.
+    Without ``num_cpus`` they wait until no others are measured here. ``predict_s`` is what
+    predicting each may take, which depends on how many the whole run has.
     """
     with nullcontext() if plan.arguments.num_cpus else _alone_on_node():
-        yield from _measured(plan)
+        yield from _measured(plan, predict_s)
 
 
 @contextmanager
@@ -79,7 +80,7 @@ def _is_bound(held: socket.socket, name: str) -> bool:
     return True
 
 
-def _measured(plan: Plan) -> Iterator[tuple[Event | None, Sender]]:
+def _measured(plan: Plan, predict_s: float) -> Iterator[tuple[Event | None, Sender]]:
     context = importlib.import_module("ray").get_runtime_context()
     own = psutil.Process()
     unknown = Sender(context.get_node_id(), own.pid, own.create_time(), MachineFacts())
@@ -88,7 +89,7 @@ def _measured(plan: Plan) -> Iterator[tuple[Event | None, Sender]]:
     local = {"executor": "local", "resume": False, "idle_limit": _IDLE_S, "history": False}
     plan = dataclasses.replace(plan, arguments=plan.arguments.model_copy(update=local))
     try:
-        for event in _thinned(measure(plan, lambda: False)):
+        for event in _thinned(measure(plan, lambda: False, predict_s)):
             yield event, known if isinstance(event, (CaseEnded, CaseVisited)) else unknown
     except BaseException:  # an interrupt: what is warm on the node would outlive the benchmark
         close_workers()
