@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import socket
 import subprocess
 import sys
+import threading
 
 import pytest
 
@@ -14,10 +16,12 @@ import nbbench
 from nbbench import ArgumentError, NbbenchError
 from nbbench.arguments.schema import BenchmarkArguments
 from nbbench.cli import main
+from nbbench.execution.ray_cluster import connection
 from nbbench.execution.ray_cluster.demand import Demand
 from nbbench.execution.ray_cluster.loss import loss_of
 from nbbench.masked_urls import without_secrets
 from nbbench.worker.case import Status
+from tests.conftest import wait_until
 
 HEAD = {"Alive": True, "Resources": {"CPU": 2.0, "memory": 1e9, "node:10.0.0.1": 1.0}}
 GPU = {
@@ -150,6 +154,68 @@ def test_no_file_is_written_where_there_is_no_cluster(no_cluster, tmp_path):
     with pytest.raises(NbbenchError):
         run_on_ray(address="127.0.0.1:1", save=saved)
     assert not saved.exists()
+
+
+class RayThatConnectsSlowly:
+    """A stand-in for Ray, which sets a handler of SIGTERM before and after it has waited."""
+
+    def __init__(self):
+        self.is_set, self.may_go_on = threading.Event(), threading.Event()
+        self.has_ended = threading.Event()
+
+    def is_initialized(self):
+        return False
+
+    def init(self, **_):
+        set_handler(IGNORED)
+        self.is_set.set()
+        self.may_go_on.wait()
+        set_handler(IGNORED)
+        self.has_ended.set()
+
+
+IGNORED = 1
+"""The system's number for a signal that is ignored."""
+
+
+def handler_of_sigterm():
+    """What the system calls at SIGTERM."""
+    return ctypes.pythonapi.PyOS_getsig(signal.SIGTERM)
+
+
+def set_handler(handler):
+    """Set what the system calls at SIGTERM, unseen by Python."""
+    ctypes.pythonapi.PyOS_setsig(signal.SIGTERM, handler)
+
+
+@pytest.fixture
+def slow_ray(monkeypatch):
+    get, put = ctypes.pythonapi.PyOS_getsig, ctypes.pythonapi.PyOS_setsig
+    get.restype, get.argtypes = ctypes.c_void_p, [ctypes.c_int]
+    put.restype, put.argtypes = ctypes.c_void_p, [ctypes.c_int, ctypes.c_void_p]
+    ray, before = RayThatConnectsSlowly(), handler_of_sigterm()
+    monkeypatch.setitem(sys.modules, "ray", ray)
+    monkeypatch.setattr(connection, "_answers", lambda *_: True)
+    yield ray
+    ray.may_go_on.set()
+    ray.has_ended.wait()
+    set_handler(before)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
+@pytest.mark.parametrize("is_cancelled", [True, False])
+def test_where_connecting_is_given_up_sigterm_is_as_before(slow_ray, monkeypatch, is_cancelled):
+    before = handler_of_sigterm()
+    if is_cancelled:
+        assert connection.connected("a:1", slow_ray.is_set.is_set) is None
+    else:
+        monkeypatch.setattr(connection, "_CONNECT_S", 0.0)
+        with pytest.raises(NbbenchError, match="not within 0 s"):
+            connection.connected("a:1", lambda: not slow_ray.is_set.wait())
+    assert handler_of_sigterm() == before
+    set_handler(IGNORED)
+    slow_ray.may_go_on.set()
+    wait_until(lambda: handler_of_sigterm() == before)  # once Ray has connected after all
 
 
 def test_without_ray_it_is_an_error_as_in_the_shell(monkeypatch):

@@ -267,17 +267,20 @@ def _connect(ray: Any, address: str | None, cancelled: Callable[[], bool]) -> No
     handler = _handler_of_sigterm()
     connect = partial(ray.init, address=address, log_to_driver=False, logging_level="ERROR")
     ends: queue.Queue[BaseException | None] = queue.Queue()
-    threading.Thread(target=_run, args=(connect, ends), daemon=True, name="nbbench-ray").start()
+    given = (connect, handler, ends)
+    threading.Thread(target=_run, args=given, daemon=True, name="nbbench-ray").start()
     deadline = time.monotonic() + _CONNECT_S
-    while not cancelled():
-        with suppress(queue.Empty):
-            error = ends.get(timeout=_LOOK_S)
-            _restore_sigterm(handler)
-            if error is not None:
-                raise NbbenchError(_not_connected(address, error_text(error)))
-            return
-        if time.monotonic() > deadline:
-            raise NbbenchError(_not_connected(address, f"not within {_CONNECT_S:g} s"))
+    try:
+        while not cancelled():
+            with suppress(queue.Empty):
+                error = ends.get(timeout=_LOOK_S)
+                if error is not None:
+                    raise NbbenchError(_not_connected(address, error_text(error)))
+                return
+            if time.monotonic() > deadline:
+                raise NbbenchError(_not_connected(address, f"not within {_CONNECT_S:g} s"))
+    finally:
+        _restore_sigterm(handler)  # Ray may have set its own by now, or sets it later
 
 
 def _not_connected(address: str | None, problem: str) -> str:
@@ -287,9 +290,14 @@ def _not_connected(address: str | None, problem: str) -> str:
     return f"the cluster {quoted(address)} cannot be reached ({problem}); {_FORMAT}"
 
 
-def _run(act: Callable[[], object], ends: queue.Queue[BaseException | None]) -> None:
+def _run(
+    connect: Callable[[], object], handler: int | None, ends: queue.Queue[BaseException | None]
+) -> None:
     try:
-        act()
+        try:
+            connect()
+        finally:
+            _restore_sigterm(handler)
     except BaseException as error:
         ends.put(error)
     else:
