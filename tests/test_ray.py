@@ -7,6 +7,7 @@ import re
 import socket
 import subprocess
 import sys
+import threading
 import time
 from contextlib import suppress
 
@@ -147,6 +148,24 @@ def test_cancelled_it_keeps_what_was_measured_and_names_the_phase_of_what_runs(c
     assert first.outcome.status is Status.OK
     assert second.outcome.reason == "cancelled while building"
     assert second.outcome.node
+
+
+def test_cancelled_it_reads_what_had_arrived(cluster):
+    given = arguments(2, executions=["eager", "graph"], baseline="eager")
+    given.pop("progress")
+    has_ended, may_go_on = threading.Event(), threading.Event()
+
+    def wait(_):
+        has_ended.set()
+        may_go_on.wait()
+
+    job = nbbench.submit(**given, on_result=wait)
+    has_ended.wait()
+    wait_until(lambda: not tasks_of_ray())  # all cases have ended, of which one was read
+    job.cancel()
+    may_go_on.set()
+    assert job.wait(60)
+    assert job.report().speed.status.tolist() == ["ok"] * 4
 
 
 def test_more_groups_than_ray_is_given_at_once_are_all_measured(cluster, monkeypatch):

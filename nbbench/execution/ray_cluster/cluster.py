@@ -115,19 +115,17 @@ class _Cluster:
 
     def _measured(self, cancelled: Callable[[], bool]) -> Iterator[Event]:
         while self._running or self._waiting:
-            while self._waiting and len(self._running) < self._at_once():
-                self._begin(self._waiting.popleft())
             if cancelled():
+                yield from self._arrived()
                 yield from self._cancelled()
                 return
             yield from self._watch.look(any(g.sender for g in self._running.values()))
             if self._watch.problem:
-                if not self._watch.has_head:
-                    lose_head()
-                yield Notice(self._watch.problem)
-                yield from self._all_end(Outcome(Status.ERROR, self._watch.problem))
+                yield from self._without_nodes()
                 return
-            for stream in self._ready():
+            while self._waiting and len(self._running) < self._at_once():
+                self._begin(self._waiting.popleft())
+            for stream in self._ready(_WAIT_S):
                 yield from self._received(stream)
             yield from self._silent()
 
@@ -185,10 +183,20 @@ class _Cluster:
         found = found_case(case, result.case) if case.searched else None
         return CaseEnded(case, result.outcome, is_old=True, found=found)
 
-    def _ready(self) -> list[Any]:
-        """The tasks that have something to say; none after a moment in which nothing came.
+    def _arrived(self) -> Iterator[Event]:
+        """What has arrived before all ends; nodes that go on sending are not read for good."""
+        deadline = time.monotonic() + _CANCEL_S
+        while self._running and time.monotonic() < deadline:
+            ready = self._ready(0.0)
+            if not ready:
+                return
+            for stream in ready:
+                yield from self._received(stream)
 
-        The moment is not waited in Ray, which ends this process if it is shut down meanwhile.
+    def _ready(self, wait_s: float) -> list[Any]:
+        """The tasks that have something to say; none after ``wait_s`` in which nothing came.
+
+        The wait is not Ray's, which ends this process if it is shut down meanwhile.
         """
         streams = [*self._running]
         with self._connected():
@@ -196,7 +204,7 @@ class _Cluster:
                 streams, num_returns=len(streams), timeout=0, fetch_local=True
             )
         if not ready:
-            time.sleep(_WAIT_S)
+            time.sleep(wait_s)
         return list(ready)
 
     def _begin(self, group: Group) -> None:
@@ -243,14 +251,14 @@ class _Cluster:
         yield event
 
     def _lost(self, group: Group, loss: Loss) -> Iterator[Event]:
-        """Begin what is left of a group again, or end its cases where that was tried enough."""
+        """Have what is left of a group begin again, or end where that was tried enough."""
         if not group.left:  # it was about to end
             return
         if group.tries < _MAX_TRIES:
             label = f"{len(group.left)} of {counted(len(self._plan.cases), 'case')}"
             begin = "begins" if len(group.left) == 1 else "begin"
             yield Notice(f"{loss.reason}; {label} {begin} again, where Ray finds a node")
-            self._begin(group)
+            self._waiting.appendleft(group)
             return
         reason = f"{loss.reason}, after {group.tries} tries on nodes of the cluster"
         for case in group.left:
@@ -290,6 +298,15 @@ class _Cluster:
         for group in groups:
             for case in group.left:
                 yield group.cancel(case)
+
+    def _without_nodes(self) -> Iterator[Event]:
+        """End every case, now that the watch has found a problem."""
+        if self._watch.has_head:
+            yield from self._arrived()
+        else:
+            lose_head()
+        yield Notice(self._watch.problem)
+        yield from self._all_end(Outcome(Status.ERROR, self._watch.problem))
 
     def _all_end(self, outcome: Outcome) -> Iterator[Event]:
         """End every case with one outcome, except what was measured of it."""
