@@ -18,7 +18,7 @@ import nbbench
 from nbbench import NbbenchError
 from nbbench.execution.ray_cluster.demand import Demand
 from nbbench.history_database.query import history
-from nbbench.worker.case import Status
+from nbbench.worker.case import Phase, Status
 from tests.conftest import wait_until
 
 ray = pytest.importorskip("ray")
@@ -266,6 +266,30 @@ def test_a_process_of_ray_that_is_killed_is_no_node_that_is_gone(cluster):
     assert job.report().speed.status.tolist() == ["ok"]
     (notice,) = [notice for notice in job.progress.notices if "again" in notice]
     assert re.match(r"the process of Ray on node \d died; 1 of 1 case begins again", notice)
+
+
+def test_a_case_that_takes_its_nodes_with_it_costs_none_that_is_compared_with_it(cluster, tmp_path):
+    given = arguments(1, executions=["eager", "graph"], baseline="eager")
+    given["configs"][0].update(call="hang", visit_log=str(tmp_path / "visits"))
+    given.pop("progress")
+    job = nbbench.submit(**given)
+
+    def has_begun(count):
+        log = tmp_path / "visits"
+        return log.exists() and len(log.read_text().splitlines()) == count
+
+    for number in range(1, 5):
+        wait_until(lambda number=number: has_begun(number))
+        (running,) = tasks_of_ray()
+        time.sleep(0.5)  # what it has begun is known to this process
+        if number < 4:
+            running.kill()
+    job.cancel()
+    assert job.wait(60)
+    first, second = [result.outcome for result in job.report().results]
+    assert (first.status, second.status) == (Status.CRASHED, Status.CANCELLED)
+    assert first.reason.endswith("died, after 3 tries on nodes of the cluster")
+    assert second.phase is Phase.WARMING
 
 
 def test_what_no_node_has_is_refused_at_once(cluster):

@@ -80,6 +80,18 @@ def test_a_group_that_begins_again_knows_nothing_of_the_node_before():
     assert (group.silent_s, group.phase, group.makes_environment) == (0.0, Phase.STARTING, False)
 
 
+@pytest.mark.parametrize(
+    ("lost_with", "given_up"),
+    [([1, 1, 1], [1]), ([0, 0, 1], [0, 1]), ([0, None, 0], [0, 1]), ([None] * 3, [0, 1])],
+)
+def test_the_case_that_ran_each_time_that_nodes_were_lost_ends_alone(lost_with, given_up):
+    cases = [CASE, dataclasses.replace(CASE, execution="graph")]
+    group = Group(cases, tries=3)
+    group.lost_with = [None if number is None else cases[number] for number in lost_with]
+    assert group.give_up() == [cases[number] for number in given_up]
+    assert (group.tries, group.lost_with) == (0, [])
+
+
 @pytest.mark.parametrize("status", [Status.CRASHED, Status.ERROR, Status.TIMEOUT])
 def test_visits_that_were_measured_outlive_their_nodes(status):
     group = Group([CASE], node="node 2")

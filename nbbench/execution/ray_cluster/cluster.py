@@ -29,7 +29,7 @@ from .node import Sender, end_process, measured_on_node
 from .node_watch import MAX_STEP_S, NodeWatch
 
 _MAX_TRIES = 3
-"""How often a case is begun whose node dies."""
+"""How often cases are begun whose node dies."""
 
 _MIN_AT_ONCE = 200
 """How many groups Ray is given to run, at least; every event looks at all of them."""
@@ -254,15 +254,16 @@ class _Cluster:
         """Have what is left of a group begin again, or end where that was tried enough."""
         if not group.left:  # it was about to end
             return
-        if group.tries < _MAX_TRIES:
+        group.lost_with.append(group.current)
+        if group.tries >= _MAX_TRIES:
+            reason = f"{loss.reason}, after {group.tries} tries on nodes of the cluster"
+            for case in group.give_up():
+                yield group.end(case, Outcome(loss.status, reason))
+        if group.left:
             label = f"{len(group.left)} of {counted(len(self._plan.cases), 'case')}"
             begin = "begins" if len(group.left) == 1 else "begin"
             yield Notice(f"{loss.reason}; {label} {begin} again, where Ray finds a node")
             self._waiting.appendleft(group)
-            return
-        reason = f"{loss.reason}, after {group.tries} tries on nodes of the cluster"
-        for case in group.left:
-            yield group.end(case, Outcome(loss.status, reason))
 
     def _silent(self) -> Iterator[Event]:
         """End the case of each node that has sent nothing for too long, and begin the rest anew."""

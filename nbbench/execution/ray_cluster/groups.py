@@ -38,6 +38,7 @@ class Group:
 
     ``measured`` has the latest visit of cases by now; ``current`` is the one that is in ``phase``.
     ``sender`` is where it runs, None until it does; it has sent nothing for ``silent_s``.
+    ``lost_with`` has what ran each time that its node was lost, None for no case.
     """
 
     cases: list[Case]
@@ -50,6 +51,7 @@ class Group:
     sender: Sender | None = None
     silent_s: float = 0.0
     makes_environment: bool = False
+    lost_with: list[Case | None] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self._own = frozenset(self.cases)
@@ -87,6 +89,16 @@ class Group:
         self.tries += 1
         self.node, self.sender, self.silent_s = "", None, 0.0
         self.current, self.phase, self.makes_environment = None, Phase.STARTING, False
+
+    def give_up(self) -> list[Case]:
+        """The cases to end, now that its nodes were lost too often; the others begin as if anew.
+
+        It is the one that ran each time, which may be what ends them; else it is all.
+        """
+        ran = set(self.lost_with)
+        to_blame = [case for case in self.left if ran == {case}]
+        self.lost_with, self.tries = [], 0
+        return to_blame or self.left
 
     def end(self, case: Case, otherwise: Outcome) -> CaseEnded:
         """The end of a case that Ray or its node does not bring to one.
