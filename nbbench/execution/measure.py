@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import groupby
@@ -11,12 +11,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from ..arguments.schema import BenchmarkArguments
-from ..environments import BuildCancelled, Environment, prepare
+from ..environments import BuildCancelled, Environment, EnvironmentProgress, prepare
 from ..errors import NbbenchError
 from ..frameworks import find_backend
 from ..machine.machine import describe_processor
 from ..plan.plan import Plan
-from ..report.environment import EnvironmentKey
+from ..report.environment import EnvironmentKey, WorkerFacts
 from ..worker.case import Case, Outcome, Phase, Status
 from .events import CaseEnded, Event
 from .fork_server import ForkServers
@@ -59,6 +59,32 @@ def predict_cases(plan: Plan, cancelled: Callable[[], bool]) -> Iterator[Event]:
     yield from refused_predictions(plan.cases)
     cases = [case for case in plan.cases if can_be_predicted(case)]
     yield from _carry_out(replace(plan, cases=cases), cancelled, run_predictions)
+
+
+def introduced_workers(
+    plan: Plan, cancelled: Callable[[], bool]
+) -> Generator[Event, None, dict[EnvironmentKey, WorkerFacts]]:
+    """Make every environment ready; yields how that goes, and returns what workers there report.
+
+    Nothing is measured. An environment that is not to be had is the matter of who measures there.
+    """
+    workers: dict[EnvironmentKey, WorkerFacts] = {}
+
+    def introduce(
+        _: Sequence[Case],
+        supervisors: Mapping[EnvironmentKey, Supervisor],
+        cancelled: Callable[[], bool],
+    ) -> Iterator[Event]:
+        for key, supervisor in supervisors.items():
+            worker = supervisor.introduced()
+            if worker is not None:
+                workers[key] = worker
+        return iter(())
+
+    for event in _carry_out(plan, cancelled, introduce):
+        if isinstance(event, EnvironmentProgress):
+            yield event
+    return workers
 
 
 def _carry_out(plan: Plan, cancelled: Callable[[], bool], run: Run) -> Iterator[Event]:

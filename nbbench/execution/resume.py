@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from ..history_database.candidates import Candidate, without_ceilings
 from ..history_database.columns import EXTRAS
 from ..history_database.connection import SWITCH
 from ..history_database.database import history_file, warn_twice
+from ..history_database.kept_case import read_case
 from ..history_database.store import HistoryStore
 from ..machine.machine import describe_machine
 from ..plan.code_digest import MAX_BYTES, MAX_ENTRIES, MAX_FILES, UNKNOWN
@@ -32,6 +33,18 @@ Run = Callable[
 
 _BUSY_S = 5.0
 """How long what was measured before waits for another's write; nothing is measured meanwhile."""
+
+
+@dataclass(frozen=True)
+class FoundOnNode:
+    """What became of a case on a node of a cluster in an earlier ``run``, by that run's own id.
+
+    ``worker`` has the node's machine.
+    """
+
+    result: Result
+    worker: WorkerFacts
+    run: str
 
 
 class EarlierRuns:
@@ -61,23 +74,55 @@ class EarlierRuns:
         None if there is nothing, it cannot be read, or another case of this run has taken it.
         ``own_process`` says whether visits are processes of their own.
         """
-        return self._taken(case, lambda: self._of_case(case, worker), own_process)
+        taken = self._taken(case, lambda: self._of_case(case, worker), own_process)
+        return None if taken is None else taken.result
 
-    def find_on_nodes(self, case: Case, *, own_process: bool) -> Result | None:
-        """What became of the same case on any node; None if nothing that can be read."""
-        return self._taken(case, lambda: self._on_nodes(case), own_process)
+    def find_on_nodes(
+        self, case: Case, workers: Sequence[WorkerFacts], *, own_process: bool
+    ) -> FoundOnNode | None:
+        """What became of the same case on a node that one of these workers may be on.
+
+        None if there is nothing, it cannot be read, or another case of this run has taken it.
+        """
+        nodes: dict[str, FoundOnNode] = {}
+        taken = self._taken(case, lambda: self._on_nodes(case, workers, nodes), own_process)
+        return None if taken is None else replace(nodes[taken.row], result=taken.result)
 
     def _of_case(self, case: Case, worker: WorkerFacts) -> Iterator[Candidate]:
         yield from self._store.ended(case, worker)
         if not case.searched:
             yield from self._store.visits_so_far(case, worker)
 
-    def _on_nodes(self, case: Case) -> Iterator[Candidate]:
-        return (each for each in self._store.ended(case, None) if each.result.outcome.node)
+    def _on_nodes(
+        self, case: Case, workers: Sequence[WorkerFacts], nodes: dict[str, FoundOnNode]
+    ) -> Iterator[Candidate]:
+        """What nodes have measured; ``nodes`` gets by its row where that was."""
+        for worker in workers:
+            for candidate in self._store.ended(case, worker):
+                found = self._found_on_node(candidate, worker)
+                if found is not None:
+                    nodes[candidate.row] = found
+                    yield candidate
+
+    def _found_on_node(self, candidate: Candidate, worker: WorkerFacts) -> FoundOnNode | None:
+        """Where a case was measured; None where that was no node, or on another device."""
+        outcome = candidate.result.outcome
+        is_same = outcome.device == "cpu" or outcome.device_name in (worker.gpu.gpu, outcome.device)
+        kept = self._store.kept_as(candidate.row) if outcome.node and is_same else None
+        if kept is None:
+            return None
+        run, machine, environment, content = kept
+        try:
+            case = read_case(machine, environment, content)
+        except ValueError:
+            return None
+        return FoundOnNode(
+            candidate.result, replace(case.worker or worker, machine=case.machine), run
+        )
 
     def _taken(
         self, case: Case, find: Callable[[], Iterator[Candidate]], own_process: bool
-    ) -> Result | None:
+    ) -> Candidate | None:
         """What serves a case best, which serves no other case from then on."""
         if self._is_lost:
             return None
@@ -93,10 +138,11 @@ class EarlierRuns:
         if is_whole(case, candidate.result, own_process=own_process) or not case.searched:
             self._rows.add(candidate.row)
             self._samples |= candidate.samples
-        result = candidate.result
         if "ceilings" in self._extras:
-            return result
-        return replace(result, outcome=without_ceilings(result.outcome))
+            return candidate
+        result = candidate.result
+        outcome = without_ceilings(result.outcome)
+        return replace(candidate, result=replace(result, outcome=outcome))
 
     def _best(self, case: Case, found: Iterator[Candidate], own_process: bool) -> Candidate | None:
         """What is whole, of the same label if it can be; else what has the most visits."""

@@ -157,31 +157,38 @@ class HistoryStore:
         )  # fmt: skip
         self._use(lambda connection: connection.execute(_INSERT_VISITS, values), "written")
 
-    def ended(self, case: Case, worker: WorkerFacts | None) -> Iterator[Candidate]:
-        """What became of the same case with the same versions on this machine.
+    def ended(self, case: Case, worker: WorkerFacts) -> Iterator[Candidate]:
+        """What became of the same case with the same versions on this machine, or the worker's.
 
-        Without a ``worker`` on any node of a cluster. The case's own label comes first, and the
-        latest; nothing older counts than what may end otherwise the next time (a timeout, a crash).
-        A search for a size is found as a whole: the result has the case that was found by it.
+        The case's own label comes first, and the latest; nothing older counts than what may end
+        otherwise the next time (a timeout, a crash). A search for a size is found as a whole: the
+        result has the case that was found by it.
         """
         alike, values = rows_alike(case)
         statement = (
             "SELECT cases.id, cases.model, extras, cases.content, runs.machine FROM cases"
-            " LEFT JOIN runs ON runs.id = run"
-            " LEFT JOIN environments ON environments.id = environment_id"
-            f" WHERE {alike}"
+            " JOIN runs ON runs.id = run"
+            " JOIN environments ON environments.id = environment_id"
+            f" WHERE {alike} AND {_OF_VALUES} = ? AND machine_hash = ?"
+            f" ORDER BY cases.model = ? DESC, ended DESC, cases.id DESC LIMIT {_MAX_FOUND}"
         )
-        label = saved_label(case)
-        values.append(label)
-        if worker is None:
-            statement += " ORDER BY cases.model = ? DESC, ended DESC, cases.id DESC"
-        else:
-            statement += (
-                f" AND {_OF_VALUES} = ? AND machine_hash = ?"
-                f" ORDER BY cases.model = ? DESC, ended DESC, cases.id DESC LIMIT {_MAX_FOUND}"
-            )
-            values[-1:] = [*self._measured_in(worker), label]
-        return self._answers(case, statement, values)
+        values += [*self._measured_in(worker), saved_label(case)]
+        return self._answers(case, statement, values, worker.machine or self._machine)
+
+    def kept_as(self, row: str) -> tuple[str, str, str, bytes] | None:
+        """The run of a case that was found, its machine, its environment and what came of it.
+
+        None where it was pruned meanwhile.
+        """
+        statement = (
+            "SELECT uuid, machine, environments.content, cases.content FROM cases"
+            " JOIN runs ON runs.id = run JOIN environments ON environments.id = environment_id"
+            " WHERE cases.id = ?"
+        )
+        found: tuple[str, str, str, bytes] | None = self._use(
+            lambda connection: connection.execute(statement, (int(row),)).fetchone(), "read"
+        )
+        return found
 
     def visits_so_far(self, case: Case, worker: WorkerFacts) -> Iterator[Candidate]:
         """What visits have measured of the same case that has not ended, its own label first."""
@@ -190,10 +197,13 @@ class HistoryStore:
             f"SELECT key, {LABEL_OF_VISITS}, extras, content, NULL"
             f" FROM begun_cases WHERE {alike} AND {_MEASURED_IN} ORDER BY kept DESC"
         )
-        return self._answers(case, statement, [*values, *self._measured_in(worker)])
+        values += self._measured_in(worker)
+        return self._answers(case, statement, values, self._machine)
 
-    def _answers(self, case: Case, statement: str, values: Sequence[Any]) -> Iterator[Candidate]:
-        """The results that answer for a case, until one that may end otherwise by now.
+    def _answers(
+        self, case: Case, statement: str, values: Sequence[Any], machine: MachineFacts
+    ) -> Iterator[Candidate]:
+        """The results that answer for a case on a machine, until one that may end otherwise by now.
 
         What a search has found is no other case's. What lacks an extra that no other row has is
         passed over, as is what was cancelled, which says nothing.
@@ -202,27 +212,19 @@ class HistoryStore:
             lambda connection: connection.execute(statement, values).fetchall(), "read"
         )
         rows = [
-            CandidateRow(str(row), label, extras, content, self._readable, machine)
-            for row, label, extras, content, machine in found
+            CandidateRow(str(row), label, extras, content, self._readable, then)
+            for row, label, extras, content, then in found
         ]
         for row in own_first(rows, saved_label(case)):
             if row.result is None or row.result.outcome.status is Status.CANCELLED:
                 continue
             if not case.searched and row.result.outcome.searched_runs is not None:
                 continue
-            if may_pass(row.result.outcome) or self._has_more_memory(case, row):
+            if may_pass(row.result.outcome) or _has_more_memory(machine, case, row):
                 return
             candidate = with_extras(row, rows, self._extras)
             if candidate is not None:
                 yield candidate
-
-    def _has_more_memory(self, case: Case, row: CandidateRow) -> bool:
-        """Whether a case that had too little, or as much as there was, would have more by now."""
-        assert row.result is not None
-        is_limited = case.searched or row.result.outcome.status is Status.OOM
-        if not is_limited or case.memory_limit is not None:
-            return False
-        return (self._machine.cpu_ram_mb or 0) > row.cpu_ram_mb * _SAME_MEMORY
 
     def close_if_replaced(self) -> bool:
         """Let go of a database that was deleted or renamed since it was opened; whether it was.
@@ -257,7 +259,9 @@ class HistoryStore:
         self._busy_s = busy_s
 
     def _measured_in(self, worker: WorkerFacts) -> tuple[str, str]:
-        return environment_hash(worker), self._machine_hash
+        machine = worker.machine
+        hashed = self._machine_hash if machine is None else machine_hash(machine, ())
+        return environment_hash(worker), hashed
 
     def _readable(self, content: Any) -> Result | None:
         try:
@@ -309,6 +313,15 @@ def may_pass(outcome: Outcome) -> bool:
     if outcome.status in (Status.ERROR, Status.UNSUPPORTED):
         return _OF_PACKAGES.search(outcome.reason) is not None
     return outcome.status in PASSING
+
+
+def _has_more_memory(machine: MachineFacts, case: Case, row: CandidateRow) -> bool:
+    """Whether a case that had too little, or as much as there was, would have more by now."""
+    assert row.result is not None
+    is_limited = case.searched or row.result.outcome.status is Status.OOM
+    if not is_limited or case.memory_limit is not None:
+        return False
+    return (machine.cpu_ram_mb or 0) > row.cpu_ram_mb * _SAME_MEMORY
 
 
 def insert_run(

@@ -10,7 +10,7 @@ import dataclasses
 import importlib
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Any
 
@@ -20,12 +20,20 @@ from ...text import counted
 from ...worker.case import Case, Outcome, Phase, Status
 from ..events import CaseEnded, CaseVisited, Event, Notice
 from ..predictions import seconds_to_predict
-from ..resume import EarlierRuns, found_case, history_to_resume, is_whole
+from ..resume import history_to_resume
 from .connection import connected, lose_head, of_ray, shutdown_waits
 from .demand import Demand
 from .groups import Group, groups_of
 from .loss import Loss, loss_of
-from .node import Sender, end_process, measured_on_node
+from .machines import Machines
+from .node import (
+    NodeIntroduced,
+    Sender,
+    end_process,
+    introduced_on_node,
+    measured_on_node,
+    of_any_gpu,
+)
 from .node_watch import MAX_STEP_S, NodeWatch
 
 _MAX_TRIES = 3
@@ -43,6 +51,9 @@ _SILENT_S = 20.0
 
 _ENVIRONMENT_S = 3600.0
 """Seconds that a node may be silent while it makes an environment, which ``timeout`` is not for."""
+
+_IN_USE_S = 30.0
+"""Seconds that a node which others use has to say what it is, before cases begin."""
 
 _SHUT_DOWN = Outcome(
     Status.CANCELLED, "Ray was shut down in this process (ray.shutdown) before it had ended"
@@ -89,22 +100,28 @@ class _Cluster:
         self._job = ray.get_runtime_context().get_job_id()
         self._nodes: dict[str, str] = {}
         nodes = of_ray(ray, "nodes")()
-        self._demand = Demand.of(plan.arguments, nodes)
+        self._demand, self._nodes_at_start = Demand.of(plan.arguments, nodes), nodes
         self._task = self._demand.task(ray, measured_on_node)
         self._predict_s = seconds_to_predict(plan.arguments.predict, len(plan.cases))
         self._running: dict[Any, Group] = {}
         self._waiting: deque[Group] = deque()
         self._watch = NodeWatch(ray, self._demand, plan.arguments.timeout, nodes)
-        self._looked_at = time.monotonic()
+        self._begun = self._looked_at = time.monotonic()
+        self._machines: Machines | None = None
 
     def measured(self, cancelled: Callable[[], bool]) -> Iterator[Event]:
         """Have all groups measured; yields their events."""
-        found = yield from self._unmeasured()
-        if found:
+        asked = self._plan.arguments
+        if asked.resume:
+            self._machines = Machines(history_to_resume(asked, self._plan.cases))
+        found = yield from self._with_a_model()
+        if found and self._machines is None:
             self._watch.check_at_start()
-        compared = self._plan.arguments.baseline is not None
-        self._waiting.extend(Group(cases) for cases in groups_of(found, compared))
+        groups = groups_of(found, asked.baseline is not None)
+        self._waiting.extend(Group(cases) for cases in groups)
         try:
+            if self._machines is not None:
+                self._introduce_nodes(found)
             yield from self._measured(cancelled)
         except Exception:
             if self._is_connected():
@@ -112,6 +129,8 @@ class _Cluster:
             yield from self._all_end(_SHUT_DOWN)
         finally:
             self._end_all()
+            if self._machines is not None:
+                self._machines.earlier.close()
 
     def _measured(self, cancelled: Callable[[], bool]) -> Iterator[Event]:
         while self._running or self._waiting:
@@ -123,11 +142,17 @@ class _Cluster:
             if self._watch.problem:
                 yield from self._without_nodes()
                 return
-            while self._waiting and len(self._running) < self._at_once():
-                self._begin(self._waiting.popleft())
+            if self._machines is not None and not self._introduces(self._machines):
+                yield from self._resume(self._machines, cancelled)
+            if self._machines is None:
+                self._begin_waiting()
             for stream in self._ready(_WAIT_S):
                 yield from self._received(stream)
             yield from self._silent()
+
+    def _begin_waiting(self) -> None:
+        while self._waiting and len(self._running) < self._at_once():
+            self._begin(self._waiting.popleft())
 
     def _at_once(self) -> int:
         """How many groups Ray is given: twice what all nodes run, so that none waits for this."""
@@ -155,33 +180,57 @@ class _Cluster:
             )
         return False
 
-    def _unmeasured(self) -> Generator[Event, None, list[Case]]:
-        """The cases that are to be measured; those that are known, or have no model, end here."""
-        asked = self._plan.arguments
-        earlier = history_to_resume(asked, self._plan.cases) if asked.resume else None
+    def _with_a_model(self) -> Generator[Event, None, list[Case]]:
+        """The cases that are to be measured; those that have no model end here."""
         left = []
         for case in self._plan.cases:
             problem = self._plan.problems.get(case.model)
-            ended = None if earlier is None or problem else self._measured_before(earlier, case)
             if problem:
-                ended = CaseEnded(case, Outcome(Status.ERROR, problem, Phase.RESOLVING))
-            if ended is None:
-                left.append(case)
+                yield CaseEnded(case, Outcome(Status.ERROR, problem, Phase.RESOLVING))
             else:
-                yield ended
-        if earlier is not None:
-            earlier.close()
-            yield from earlier.notices()
+                left.append(case)
         return left
 
-    def _measured_before(self, earlier: EarlierRuns, case: Case) -> CaseEnded | None:
-        """The end of a case that any node has measured wholly; None if none has."""
-        own_process = self._plan.arguments.isolation != "none"
-        result = earlier.find_on_nodes(case, own_process=own_process)
-        if result is None or not is_whole(case, result, own_process=own_process):
-            return None
-        found = found_case(case, result.case) if case.searched else None
-        return CaseEnded(case, result.outcome, is_old=True, found=found)
+    def _introduce_nodes(self, cases: Sequence[Case]) -> None:
+        """Ask every node that can run cases what it is, by a task like those that measure there."""
+        first = {(case.framework, case.environment): case for case in reversed(cases)}
+        plan = dataclasses.replace(self._plan, cases=[*first.values()])
+        task = self._demand.task(self._ray, introduced_on_node)
+        for node in self._nodes_at_start if cases else ():
+            if self._demand.fits(node):
+                with self._connected():
+                    stream = task.options(scheduling_strategy=_at(node["NodeID"])).remote(plan)
+                self._running[stream] = Group([])
+
+    def _introduces(self, machines: Machines) -> bool:
+        """Whether a node is waited for that has not said yet what it is.
+
+        One in use is not waited for longer than a while, where another is known.
+        """
+        groups = [group for group in self._running.values() if not group.cases]
+        is_over = machines.are_known and time.monotonic() - self._begun > _IN_USE_S
+        return any(group.sender or not is_over for group in groups)
+
+    def _resume(self, machines: Machines, cancelled: Callable[[], bool]) -> Iterator[Event]:
+        """End the cases that machines of this cluster have measured before."""
+        for group in self._waiting:
+            for case in group.left:
+                if cancelled():
+                    return
+                own_process = self._plan.arguments.isolation != "none"
+                ended = machines.find(case, own_process=own_process)
+                if ended is not None:
+                    group.ended.add(case)
+                    yield ended
+        machines.earlier.close()
+        yield from machines.earlier.notices()
+        self._machines = None
+        self._waiting = deque(group for group in self._waiting if group.left)
+        for stream in [*self._running]:  # to nodes that are in use
+            del self._running[stream]
+            self._cancel(stream, force=False)
+        if self._waiting:
+            self._watch.check_at_start()
 
     def _arrived(self) -> Iterator[Event]:
         """What has arrived before all ends; nodes that go on sending are not read for good."""
@@ -199,6 +248,8 @@ class _Cluster:
         The wait is not Ray's, which ends this process if it is shut down meanwhile.
         """
         streams = [*self._running]
+        if not streams:
+            return []
         with self._connected():
             ready, _ = of_ray(self._ray, "wait")(
                 streams, num_returns=len(streams), timeout=0, fetch_local=True
@@ -238,14 +289,19 @@ class _Cluster:
         group.sender = sender
         number = len(self._nodes) + 1
         group.node = self._nodes.setdefault(sender.node, f"node {number}")
-        if event is not None:
+        if isinstance(event, NodeIntroduced):
+            if self._machines is not None:
+                self._machines.add(group.node, event)
+        elif event is not None:
             yield from self._of_node(event, group, sender)
 
     def _of_node(self, event: Event, group: Group, sender: Sender) -> Iterator[Event]:
         """An event with the name of the node that it comes from."""
         if isinstance(event, (CaseEnded, CaseVisited)):
             outcome = dataclasses.replace(event.outcome, node=group.node)
-            worker = event.worker and dataclasses.replace(event.worker, machine=sender.machine)
+            worker = event.worker and dataclasses.replace(
+                of_any_gpu(event.worker), machine=sender.machine
+            )
             event = dataclasses.replace(event, outcome=outcome, worker=worker)
         group.follow(event)
         yield event
@@ -258,7 +314,7 @@ class _Cluster:
         if group.tries >= _MAX_TRIES:
             reason = f"{loss.reason}, after {group.tries} tries on nodes of the cluster"
             for case in group.give_up():
-                yield group.end(case, Outcome(loss.status, reason))
+                yield group.end(case, Outcome(loss.status, reason, loss.phase))
         if group.left:
             label = f"{len(group.left)} of {counted(len(self._plan.cases), 'case')}"
             begin = "begins" if len(group.left) == 1 else "begin"
@@ -288,9 +344,7 @@ class _Cluster:
         """End a task's process, which may not answer Ray either; nothing waits for it."""
         with suppress(Exception), self._connected():
             of_ray(self._ray, "cancel")(stream, force=True, recursive=True)
-            strategies = importlib.import_module("ray.util.scheduling_strategies")
-            strategy = strategies.NodeAffinitySchedulingStrategy(sender.node, soft=False)
-            end = self._ray.remote(num_cpus=0, max_retries=0, scheduling_strategy=strategy)
+            end = self._ray.remote(num_cpus=0, max_retries=0, scheduling_strategy=_at(sender.node))
             end(end_process).remote(sender.process, sender.begun)
 
     def _cancelled(self) -> Iterator[Event]:
@@ -307,7 +361,7 @@ class _Cluster:
         else:
             lose_head()
         yield Notice(self._watch.problem)
-        yield from self._all_end(Outcome(Status.ERROR, self._watch.problem))
+        yield from self._all_end(Outcome(Status.ERROR, self._watch.problem, Phase.STARTING))
 
     def _all_end(self, outcome: Outcome) -> Iterator[Event]:
         """End every case with one outcome, except what was measured of it."""
@@ -346,6 +400,12 @@ class _Cluster:
     def _cancel(self, stream: Any, *, force: bool) -> None:
         with self._connected():
             of_ray(self._ray, "cancel")(stream, force=force, recursive=True)
+
+
+def _at(node: str) -> Any:
+    """What has Ray run a task on a node, by Ray's id, and on no other."""
+    strategies = importlib.import_module("ray.util.scheduling_strategies")
+    return strategies.NodeAffinitySchedulingStrategy(node, soft=False)
 
 
 _left_behind: list[Any] = []

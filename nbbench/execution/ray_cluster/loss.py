@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...text import error_text, one_line, shortened
-from ...worker.case import Status
+from ...worker.case import Phase, Status
 
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
 _ADDRESS = re.compile(r"\bip=([^\s,)]+)")
@@ -21,6 +21,11 @@ class Loss:
 
     reason: str
     status: Status = Status.CRASHED
+
+    @property
+    def phase(self) -> Phase | None:
+        """Where cases end by it that were never begun; which phase others were in is not known."""
+        return Phase.STARTING if self.status is Status.ERROR else None
 
 
 def loss_of(error: BaseException, node: str) -> Loss:

@@ -6,21 +6,26 @@ import dataclasses
 import errno
 import importlib
 import os
+import re
 import socket
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
+from typing import TypeVar
 
 import psutil
 
+from ...machine.gpus import GpuFacts, visible_conditions
 from ...machine.machine import MachineFacts, describe_machine
 from ...plan.plan import Plan
+from ...report.environment import EnvironmentKey, WorkerFacts
+from ...text import counted
 from ...worker.messages import SamplingProgress
 from ..events import CaseEnded, CaseEvent, CaseVisited, Event, SizeMeasured
 from ..fork_server import close_workers
-from ..measure import measure
+from ..measure import introduced_workers, measure
 
 _PROGRESS_S = 1.0
 """How often a node tells how sampling goes: a thousand of them do."""
@@ -44,14 +49,60 @@ class Sender:
     machine: MachineFacts
 
 
+@dataclass(frozen=True)
+class NodeIntroduced:
+    """A node's machine, and what workers there report by their framework and environment."""
+
+    machine: MachineFacts
+    workers: Mapping[EnvironmentKey, WorkerFacts]
+
+
+_Sent = TypeVar("_Sent")
+
+
 def measured_on_node(plan: Plan, predict_s: float) -> Iterator[tuple[Event | None, Sender]]:
     """Measure cases on this node; yields each event with where it is from, and at first None.
 
     Without ``num_cpus`` they wait until no others are measured here. ``predict_s`` is what
     predicting each may take, which depends on how many the whole run has.
     """
-    with nullcontext() if plan.arguments.num_cpus else _alone_on_node():
-        yield from _measured(plan, predict_s)
+    yield from _sent(plan, lambda own: _thinned(measure(own, lambda: False, predict_s)))
+
+
+def introduced_on_node(plan: Plan) -> Iterator[tuple[Event | NodeIntroduced | None, Sender]]:
+    """Make the environments of a plan ready on this node, and say what they are and the machine.
+
+    It is for a node's room and turn as what is measured there, of which it has the variables, too.
+    """
+    yield from _sent(plan, _introduced)
+
+
+def _introduced(plan: Plan) -> Iterator[Event | NodeIntroduced]:
+    workers = yield from introduced_workers(plan, lambda: False)
+    machine, conditions = describe_machine(), visible_conditions()
+    gpu = GpuFacts(gpu=conditions[0].gpu) if conditions else GpuFacts()
+    yield NodeIntroduced(
+        machine,
+        {
+            key: dataclasses.replace(of_any_gpu(worker), gpu=gpu, machine=machine)
+            for key, worker in workers.items()
+        },
+    )
+
+
+def of_any_gpu(worker: WorkerFacts) -> WorkerFacts:
+    """What a worker reports, with how many of its node's GPUs Ray has given it, and not which."""
+    settings = str(worker.values.get("settings", ""))
+    counts = _GIVEN_BY_RAY.sub(
+        lambda found: f"{found[1]}={counted(len(found[2].split(',')), 'GPU')}", settings
+    )
+    if counts == settings:
+        return worker
+    return dataclasses.replace(worker, values={**worker.values, "settings": counts})
+
+
+_GIVEN_BY_RAY = re.compile(r"\b((?:CUDA|HIP|ROCR)_VISIBLE_DEVICES)=([^ ,]+(?:,[^ ,]+)*)")
+"""Variables by which a task of Ray has the GPUs that it asked for."""
 
 
 @contextmanager
@@ -80,7 +131,17 @@ def _is_bound(held: socket.socket, name: str) -> bool:
     return True
 
 
-def _measured(plan: Plan, predict_s: float) -> Iterator[tuple[Event | None, Sender]]:
+def _sent(
+    plan: Plan, act: Callable[[Plan], Iterator[_Sent]]
+) -> Iterator[tuple[_Sent | None, Sender]]:
+    """What comes of a plan that is this node's own, once it is its turn here."""
+    with nullcontext() if plan.arguments.num_cpus else _alone_on_node():
+        yield from _in_turn(plan, act)
+
+
+def _in_turn(
+    plan: Plan, act: Callable[[Plan], Iterator[_Sent]]
+) -> Iterator[tuple[_Sent | None, Sender]]:
     context = importlib.import_module("ray").get_runtime_context()
     own = psutil.Process()
     unknown = Sender(context.get_node_id(), own.pid, own.create_time(), MachineFacts())
@@ -89,7 +150,7 @@ def _measured(plan: Plan, predict_s: float) -> Iterator[tuple[Event | None, Send
     local = {"executor": "local", "resume": False, "idle_limit": _IDLE_S, "history": False}
     plan = dataclasses.replace(plan, arguments=plan.arguments.model_copy(update=local))
     try:
-        for event in _thinned(measure(plan, lambda: False, predict_s)):
+        for event in act(plan):
             yield event, known if isinstance(event, (CaseEnded, CaseVisited)) else unknown
     except BaseException:  # an interrupt: what is warm on the node would outlive the benchmark
         close_workers()
