@@ -339,6 +339,40 @@ def test_a_device_that_is_not_there_is_unsupported(wanted, devices):
         backend.open(case_on(wanted))
 
 
+LOOKED_FOR = """
+import json, torch
+looked, begun = [], []
+def stand_in_for_is_available():
+    (looked if torch.cuda._nvml_based_avail() else begun).append(1)
+    return False
+torch.cuda.is_available = stand_in_for_is_available
+from nbbench.worker.backends.torch import TorchBackend
+from nbbench.worker.case import Case
+backend = TorchBackend()
+backend.load()
+backend.import_model(Case("pytorch", "m", {"model_type": "mamba"}, "given", 1, 8))
+import os, sys
+print(json.dumps([len(looked) > 0, "torchao" in sys.modules, len(begun),
+                  "PYTORCH_NVML_BASED_CUDA_CHECK" in os.environ]))
+"""
+
+
+def test_what_is_imported_before_a_fork_looks_for_gpus_and_does_not_begin_with_them(fake_driver):
+    pytest.importorskip("torch")
+    pytest.importorskip("torchao")
+    assert with_driver(fake_driver, LOOKED_FOR) == [True, True, 0, False]
+
+
+@pytest.mark.parametrize(("forked", "devices", "lost"), [(True, 1, True), (True, 0, False),
+                                                         (False, 1, False)])  # fmt: skip
+def test_a_fork_has_lost_the_gpus_that_its_parent_had_begun_with(forked, devices, lost):
+    backend = TorchBackend()
+    backend.torch = fake_torch(devices=devices)
+    assert not backend.has_lost_gpus()  # of a PyTorch that does not know
+    backend.torch.cuda._is_in_bad_fork = lambda: forked
+    assert backend.has_lost_gpus() is lost
+
+
 def case_on(device):
     return Case("pytorch", "tiny", TINY_BERT, "given", 1, 8, device=device)
 

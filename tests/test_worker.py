@@ -12,8 +12,9 @@ import nbbench
 from nbbench.api import start
 from nbbench.execution.supervise import Supervisor
 from nbbench.history_database.store import may_pass
+from nbbench.worker import server
 from nbbench.worker.case import Case, Outcome, Status
-from nbbench.worker.messages import CaseFinished, WorkerFailed, WorkerReady
+from nbbench.worker.messages import CaseFinished, WorkerFailed, WorkerReady, encode
 from tests.conftest import wait_until, wait_until_measuring, worker_processes
 
 pytestmark = pytest.mark.usefixtures("probe")
@@ -246,6 +247,20 @@ def test_a_killed_server_costs_one_row_and_is_replaced():
     report = job.report()
     assert report.speed.status.tolist() == ["crashed", "ok"]
     assert "the worker died of SIGKILL while measuring" in report.speed.reason[0]
+
+
+def test_where_forks_cannot_use_a_gpu_cases_on_one_have_new_processes(monkeypatch, tmp_path):
+    nbbench.close_workers()
+    monkeypatch.setenv("PROBE_BEGINS_WITH_GPUS", "1")
+    long = {"what_no_pipe_holds": "x" * (1 << 20)}
+    calls = {"visit_log": str(tmp_path / "log"), **long}, {"call": "segfault"}, {"call": "stubborn"}
+    report = probe_run(*calls, isolation="fork", timeout=10.0)
+    assert report.speed.status.tolist() == ["ok", "crashed", "timeout"]
+    assert "SIGSEGV" in report.speed.reason[1]
+    assert len(set((tmp_path / "log").read_text().split("\n"))) > 2  # each visit its process
+    assert probe_run({}, isolation="fork", device="cpu").speed.status.tolist() == ["ok"]
+    nbbench.close_workers()
+    assert not processes_of_workers()
 
 
 def test_another_child_of_the_process_is_left_alone(isolation):

@@ -1,7 +1,8 @@
 """The worker's process: requests come in on stdin, events go out on what was stdout.
 
 With isolation "fork" it is a server: it imports the framework once, runs none of it, and forks a
-child for every case. With isolation "process" it runs one case itself and ends. It dies with the
+child for every case, which becomes a new process where a fork cannot use the GPU. With isolation
+"process" it runs one case itself and ends. It dies with the
 process that started it: at the end of its stdin, or when it finds itself with another parent; on
 Linux its guards (`guard`) end it, too, should it hang in the framework.
 """
@@ -17,13 +18,15 @@ import platform
 import select
 import signal
 import sys
+import tempfile
 import threading
 import time
 import traceback
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, BinaryIO, Optional
 
 from .backend import Backend
+from .boot import boot_command
 from .case import Outcome, Phase, Status
 from .deaths import memory_kills, outcome_of_death
 from .guard import adopt_orphans, children, die_with_parent, end_children
@@ -59,6 +62,11 @@ ESCALATION = (("SIGINT", 0.2), ("SIGTERM", 0.2), ("SIGKILL", 5.0))
 
 _LOOK_EVERY_S = 1.0
 
+_NEW_PROCESS = """
+from nbbench.worker.server import be_a_new_process
+be_a_new_process()
+"""
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -84,7 +92,7 @@ def main() -> None:
     facts.update(backend.environment())
     _send(events, WorkerReady(settings.framework, os.getpid(), facts))
     if settings.isolation == "fork":
-        Server(backend, events, settings.idle_limit).serve()
+        Server(backend, events, settings).serve()
     else:
         _serve_one(backend, events)
 
@@ -106,10 +114,10 @@ class Server:
     It runs one thread and waits in one place, so a fork copies nothing that is held.
     """
 
-    def __init__(self, backend: Backend, events: BinaryIO, idle_limit: float) -> None:
+    def __init__(self, backend: Backend, events: BinaryIO, settings: Settings) -> None:
         self._backend = backend
         self._events = events
-        self._idle_limit = idle_limit
+        self._settings = settings
         self._parent = os.getppid()
         self._lines = Lines()
         self._open = True
@@ -119,7 +127,7 @@ class Server:
         gc.disable()  # what is imported stays; its children collect
         adopt_orphans()
         idle_since = math.inf  # it was started for a case, which has yet to come
-        while self._open and time.monotonic() - idle_since < self._idle_limit:
+        while self._open and time.monotonic() - idle_since < self._settings.idle_limit:
             for request in self._requests(_LOOK_EVERY_S):
                 if isinstance(request, (RunCase, PredictCase, MeasureCeilings)):
                     self._run(request)
@@ -212,6 +220,8 @@ class Server:
             os.setpgid(0, 0)
             die_with_parent()
             _be_first_out_of_memory()
+            if _has_lost_its_gpu(self._backend, request):
+                _become_a_new_process(self._settings, request, events)
             os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
             self._events.close()
             outcome = _outcome(self._backend, request, events)
@@ -221,6 +231,40 @@ class Server:
         finally:
             sys.stderr.flush()
             os._exit(0)
+
+
+def _has_lost_its_gpu(backend: Backend, request: OfOneCase) -> bool:
+    """Whether a request may need a GPU that this fork cannot use."""
+    has_lost_gpus = getattr(backend, "has_lost_gpus", None)
+    return request.case.device != "cpu" and has_lost_gpus is not None and bool(has_lost_gpus())
+
+
+def _become_a_new_process(settings: Settings, request: OfOneCase, events: BinaryIO) -> None:
+    """Begin anew with a fresh interpreter, under the same process id; it does not return."""
+    with tempfile.TemporaryFile() as file:  # a pipe would not hold a long one
+        file.write(encode(request))
+        file.seek(0)
+        os.dup2(file.fileno(), 0)
+    os.dup2(events.fileno(), 1)
+    command = boot_command(sys.executable, _NEW_PROCESS, json.dumps(asdict(settings)))
+    os.execv(command[0], command)
+
+
+def be_a_new_process() -> None:
+    """Run the case on stdin in this process, which was a server's child, and end it."""
+    events = _claim_stdout()
+    settings = Settings(**json.loads(sys.argv[1]))
+    request = decode(sys.stdin.buffer.readline().rstrip(b"\n"), Request)
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    backend = load_backend(settings.framework, settings.backend_file, settings.backend_class)
+    if isinstance(backend, WorkerFailed):
+        reason, detail = backend.reason, backend.detail
+        outcome = Outcome(backend.status, reason, Phase.IMPORTING, detail=detail)
+    else:
+        outcome = _outcome(backend, request, events)
+    _send(events, CaseFinished(outcome))
+    sys.stderr.flush()
+    os._exit(0)
 
 
 def _serve_one(backend: Backend, events: BinaryIO) -> None:

@@ -121,6 +121,11 @@ class ProbeBackend:
             name, _, value = os.environ["PROBE_SETS"].partition("=")
             os.environ[name] = value
         misbehave(os.environ.get("PROBE_LOAD"))
+        self.loaded_by = os.getpid()
+
+    def has_lost_gpus(self):
+        """As of a framework that begins with GPUs as it is imported, if it is asked to."""
+        return "PROBE_BEGINS_WITH_GPUS" in os.environ and os.getpid() != self.loaded_by
 
     def environment(self):
         return {"framework": "Probe", "framework_version": "1"}
@@ -133,6 +138,8 @@ class ProbeBackend:
 
     def open(self, case):
         config = case.config
+        if case.device != "cpu" and self.has_lost_gpus():
+            raise RuntimeError("Cannot re-initialize CUDA in forked subprocess")
         device = CpuDevice()
         if config.get("poll"):
             device.memory = ProcessMemory(Polling())

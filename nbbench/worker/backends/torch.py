@@ -23,6 +23,7 @@ from .torch_ceilings import TorchWorks
 from .torch_compilation import keep_compiled_in
 from .torch_devices import open_device
 from .torch_errors import first_sentence, is_out_of_memory
+from .torch_forks import gpus_left_alone, has_lost_gpus
 from .torch_model import TorchModel
 from .torch_prediction import predict
 from .torch_quantization import quantize
@@ -54,9 +55,10 @@ class TorchBackend:
     def load(self) -> None:
         """Import torch and transformers, quietly."""
         quieten()
-        import torch
-        import transformers
-        import transformers.modeling_utils  # what every model needs, once for all forks
+        with gpus_left_alone():
+            import torch
+            import transformers
+            import transformers.modeling_utils  # what every model needs, once for all forks
 
         self.torch: Any = torch
         self.transformers: Any = transformers
@@ -87,7 +89,12 @@ class TorchBackend:
         if case.is_own:
             self._own = OwnCode(case)
             return
-        self._model_class(make_config(self.transformers, case), case)
+        with gpus_left_alone():
+            self._model_class(make_config(self.transformers, case), case)
+
+    def has_lost_gpus(self) -> bool:
+        """Whether this process is a fork in which the GPUs that there are cannot be used."""
+        return has_lost_gpus(self.torch)
 
     def open(self, case: Case) -> Device:
         """The device that the case names; ``auto`` takes a GPU where there is one."""
