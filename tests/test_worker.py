@@ -263,6 +263,25 @@ def test_where_forks_cannot_use_a_gpu_cases_on_one_have_new_processes(monkeypatc
     assert not processes_of_workers()
 
 
+def test_an_outcome_that_is_sent_as_its_process_ends_is_not_lost(monkeypatch):
+    reader, writer = os.pipe()
+    line = encode(CaseFinished(Outcome(Status.OK)))
+
+    def ends_at_once(_):  # after its pipe was found empty, if that was looked at before
+        os.write(writer, line)
+        return True
+
+    serving = server.Server.__new__(server.Server)
+    serving._open = True
+    monkeypatch.setattr(server.Server, "_requests", lambda *_, **__: [])
+    monkeypatch.setattr(server, "_has_ended", ends_at_once)
+    try:
+        assert serving._relay(0, reader) == (None, CaseFinished(Outcome(Status.OK)))
+    finally:
+        os.close(reader)
+        os.close(writer)
+
+
 def test_another_child_of_the_process_is_left_alone(isolation):
     import subprocess
 

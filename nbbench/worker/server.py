@@ -193,8 +193,9 @@ class Server:
                 name, seconds = next(stops, ESCALATION[-1])
                 _kill_group(child, getattr(signal, name))
                 next_stop = time.monotonic() + seconds
+            has_ended = _has_ended(child)  # asked first: its last words are in the pipe by then
             if not select.select([reader], [], [], 0)[0]:
-                if _has_ended(child):  # what it started may still hold the pipe
+                if has_ended:  # what it started may still hold the pipe
                     return phase, None
                 continue
             received = os.read(reader, 1 << 16)
