@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -17,6 +18,8 @@ from nbbench.worker.backend import Unsupported
 from nbbench.worker.backends.torch import TorchBackend
 from nbbench.worker.backends.torch_gpu import GpuDevice
 from nbbench.worker.case import Case
+from nbbench.worker.messages import RunCase
+from nbbench.worker.run_case import run_case
 from tests.conftest import TINY_BERT
 
 MIB = 2**20
@@ -319,6 +322,60 @@ def test_memory_is_the_allocators_peak_over_the_calls():
     assert profile.peak == profile.weights + profile.activations
     assert profile.reserved == profile.peak + 2 * MIB
     assert profile.method == "CUDA allocator"
+
+
+class FakeModel:
+    """One whose call holds a MiB for 7 ms of the fake GPU's."""
+
+    architecture, dtype, execution, library = "Fake", "float32", "eager", "fake"
+    parameter_count, parameter_bytes = 0, 10 * MIB
+
+    def __init__(self, cuda):
+        self.cuda = cuda
+        cuda.allocate(10 * MIB)
+
+    def call(self):
+        self.cuda.allocate(MIB)
+        self.cuda.allocate(-MIB)
+        self.cuda.now_ms += 7
+
+    def prepare(self):
+        return self.call, None
+
+    def training_phases(self):
+        return [("forward", self.call)]
+
+    def gradient_bytes(self):
+        return None
+
+
+def fake_layers(torch, _):
+    """A reference kernel that holds 6 MiB, and 4 more while it runs."""
+    torch.cuda.allocate(6 * MIB)
+
+    def kernel():
+        torch.cuda.allocate(4 * MIB)
+        torch.cuda.allocate(-4 * MIB)
+        torch.cuda.now_ms += 0.2
+
+    return kernel
+
+
+@pytest.mark.parametrize("mode", ["inference", "training"])
+def test_the_reference_kernel_counts_for_no_peak(monkeypatch, mode):
+    monkeypatch.setattr("nbbench.worker.backends.torch_gpu.torch_layers", fake_layers)
+    torch = fake_torch()
+    backend = SimpleNamespace(
+        import_model=lambda _: None,
+        open=lambda _: GpuDevice(torch, 0),
+        build=lambda *_: FakeModel(torch.cuda),
+    )
+    case = replace(case_on("cuda"), mode=mode, max_time=1.0)
+    outcome = run_case(backend, RunCase(case), lambda _: None)
+    assert outcome.timing.visits[0].references
+    assert outcome.memory.peak == outcome.memory.weights + MIB
+    assert outcome.memory.activations == MIB
+    assert outcome.memory.phases.get("forward", outcome.memory.peak) == outcome.memory.peak
 
 
 @pytest.mark.parametrize(

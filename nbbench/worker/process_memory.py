@@ -22,7 +22,11 @@ from .resident import (
 
 
 class MemoryGauge(Protocol):
-    """Watches one case's memory; the methods are called in the order in which they stand here."""
+    """Watches one case's memory; the methods are called in the order in which they stand here.
+
+    One may have ``apart``, a context in which what is given out counts for no peak: the reference
+    kernel is then timed in it.
+    """
 
     peak_costs_nothing: bool
     """Whether the peak can be taken over the calls that are timed, without disturbing them."""

@@ -395,7 +395,20 @@ def _counted(model: Model, call: Call) -> Optional[CallCount]:
 
 
 def _reference(device: Device) -> Optional[Reference]:
-    """The device's reference kernel; None where a backend has none."""
+    """The device's reference kernel; None where a backend has none.
+
+    A GPU's memory leaves it out of the peak of the calls between which it is timed.
+    """
     make = getattr(device, "reference", None)
     call = None if make is None else make()
-    return None if call is None else Reference(call, device.stopwatch)
+    if call is None:
+        return None
+    apart = getattr(device.memory, "apart", None)
+    if apart is None:
+        return Reference(call, device.stopwatch)
+
+    def stopwatch(call: Call, times: int) -> float:
+        with apart():
+            return device.stopwatch(call, times)
+
+    return Reference(call, stopwatch)

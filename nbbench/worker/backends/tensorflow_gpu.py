@@ -9,6 +9,7 @@ from .. import nvml
 from ..measure import Call, wall_stopwatch
 from ..memory_profile import MemoryProfile
 from ..resident import quick_resident
+from .gpu_peaks import PeakOfCalls
 from .reference_kernels import tensorflow_layers
 
 
@@ -24,7 +25,7 @@ class GpuDevice:
 
     def reference(self) -> Optional[Call]:
         """Matrix products on the GPU."""
-        return tensorflow_layers(self._tensorflow)
+        return self.memory.peaks.kept_apart(lambda: tensorflow_layers(self._tensorflow))
 
 
 def read_an_element(tensorflow: Any, output: Any) -> None:
@@ -44,6 +45,12 @@ class GpuMemory:
         self._uuid = gpu_uuid
         self._baseline: Optional[int] = None
         self._weights = 0
+        self.peaks = PeakOfCalls(
+            lambda: self._given_out("current"),
+            lambda: self._given_out("peak"),
+            lambda: self._experimental.reset_memory_stats("GPU:0"),
+        )
+        self.apart = self.peaks.apart
 
     def before_model(self) -> None:
         """Create the context and take what it costs."""
@@ -52,15 +59,15 @@ class GpuMemory:
 
     def after_model(self) -> None:
         """Take the weights: what the allocator has given out."""
-        self._weights = self._experimental.get_memory_info("GPU:0")["current"]
+        self._weights = self._given_out("current")
 
     def start(self) -> None:
         """Reset the allocator's peak."""
-        self._experimental.reset_memory_stats("GPU:0")
+        self.peaks.start()
 
     def stop(self, parameters: Optional[int]) -> MemoryProfile:
         """The profile of the calls since `start`."""
-        peak = self._experimental.get_memory_info("GPU:0")["peak"]
+        peak = self.peaks.so_far()
         return MemoryProfile(
             method="TensorFlow allocator",
             baseline=self._baseline,
@@ -73,7 +80,11 @@ class GpuMemory:
 
     def now(self) -> tuple[int, Optional[int]]:
         """What the process holds, and what the allocator has given out."""
-        return quick_resident(), int(self._experimental.get_memory_info("GPU:0")["current"])
+        return quick_resident(), self._given_out("current")
+
+    def _given_out(self, which: str) -> int:
+        """Bytes that the allocator has given out: the ``current`` ones, or their ``peak``."""
+        return int(self._experimental.get_memory_info("GPU:0")[which])
 
     def _process_bytes(self) -> Optional[int]:
         return None if self._uuid is None else nvml.process_bytes(self._uuid, os.getpid())

@@ -16,6 +16,7 @@ from .. import nvml
 from ..measure import Call, WallMarks, wall_stopwatch
 from ..memory_profile import MemoryProfile
 from ..resident import Polling, quick_resident
+from .gpu_peaks import PeakOfCalls
 from .reference_kernels import torch_layers
 
 
@@ -49,7 +50,7 @@ class GpuDevice:
 
     def reference(self) -> Optional[Call]:
         """Matrix products on the GPU."""
-        return torch_layers(self._torch, self.name)
+        return self.memory.peaks.kept_apart(lambda: torch_layers(self._torch, self.name))
 
     def asking_s(self, call: Call) -> float:
         """Seconds after which the CPU has asked for all that a call does."""
@@ -116,6 +117,12 @@ class AllocatorMemory:
         self._uuid = gpu_uuid
         self._baseline: Optional[int] = None
         self._weights = 0
+        self.peaks = PeakOfCalls(
+            lambda: int(self._gpus.memory_allocated(index)),
+            lambda: int(self._gpus.max_memory_allocated(index)),
+            lambda: self._gpus.reset_peak_memory_stats(index),
+        )
+        self.apart = self.peaks.apart
 
     def before_model(self) -> None:
         """Create the context and take what it costs."""
@@ -133,12 +140,12 @@ class AllocatorMemory:
     def start(self) -> None:
         """Reset the allocator's peaks."""
         self._gpus.synchronize(self._index)
-        self._gpus.reset_peak_memory_stats(self._index)
+        self.peaks.start()
 
     def stop(self, parameters: Optional[int]) -> MemoryProfile:
         """The profile of the calls since `start`."""
         self._gpus.synchronize(self._index)
-        peak = self._gpus.max_memory_allocated(self._index)
+        peak = self.peaks.so_far()
         return MemoryProfile(
             method=f"{self._kind.upper()} allocator",
             baseline=self._baseline,
