@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from types import SimpleNamespace
 
 import pytest
 
@@ -18,6 +19,13 @@ from tests.test_cuda import fake_driver, old_driver, with_driver
 __all__ = ["fake_driver", "old_driver"]  # fixtures
 
 WATTS = 40.0
+
+
+def fake_device(name, gpu_uuid=None):
+    return SimpleNamespace(name=name, gpu_uuid=gpu_uuid, stopwatch=wall_stopwatch())
+
+
+CPU = fake_device("cpu")
 
 
 def zone(folder, name, value, number=0):
@@ -55,7 +63,8 @@ def test_packages_are_added_and_their_parts_are_not(tmp_path, monkeypatch, quick
         return "1000000000" if name == "max_energy_range_uj" else text(self, name)
 
     monkeypatch.setattr(Zone, "_text", rising)
-    found = energy_of_calls(None, lambda: time.sleep(0.01), wall_stopwatch(), 0.01)
+    found = energy_of_calls(CPU, lambda: time.sleep(0.01), 0.01)
+    assert energy_of_calls(fake_device("xpu:0"), lambda: time.sleep(0.01), 0.01) is None
     assert found.source == "RAPL"
     assert found.calls == 5
     assert found.watts == pytest.approx(WATTS, rel=0.2)
@@ -65,26 +74,26 @@ def test_packages_are_added_and_their_parts_are_not(tmp_path, monkeypatch, quick
 
 def test_without_a_counter_energy_is_missing(tmp_path, monkeypatch):
     monkeypatch.setattr(energy_counters, "POWERCAP", str(tmp_path))
-    assert energy_of_calls(None, lambda: None, wall_stopwatch(), 0.01) is None
+    assert energy_of_calls(CPU, lambda: None, 0.01) is None
     folder = zone(tmp_path, "package-0", 5)
     (folder / "energy_uj").unlink()  # as where it is kept to root
-    assert energy_of_calls(None, lambda: None, wall_stopwatch(), 0.01) is None
+    assert energy_of_calls(CPU, lambda: None, 0.01) is None
 
 
 def test_a_counter_that_stands_still_is_no_energy_of_zero(tmp_path, monkeypatch, quickly):
     zone(tmp_path, "package-0", 5)
     monkeypatch.setattr(energy_counters, "POWERCAP", str(tmp_path))
-    assert energy_of_calls(None, lambda: time.sleep(0.01), wall_stopwatch(), 0.01) is None
+    assert energy_of_calls(CPU, lambda: time.sleep(0.01), 0.01) is None
 
 
 COUNTED = """
 import json, time
+from types import SimpleNamespace
 from nbbench.worker import energy_counters
 from nbbench.worker.measure import wall_stopwatch
+device = SimpleNamespace(name="cuda:0", gpu_uuid="GPU-fa4e", stopwatch=wall_stopwatch())
 energy_counters.MIN_WINDOW_S, energy_counters._IDLE_S = 0.3, 0.1
-found = energy_counters.energy_of_calls(
-    "GPU-fa4e", lambda: time.sleep(0.05), wall_stopwatch(), 0.05
-)
+found = energy_counters.energy_of_calls(device, lambda: time.sleep(0.05), 0.05)
 print(json.dumps(None if found is None else [found.source, found.watts, found.calls]))
 """
 

@@ -1,4 +1,4 @@
-"""What counts energy: the GPU driver, or the processor (RAPL).
+"""What counts energy: NVIDIA's driver for a GPU of theirs, or the processor for itself (RAPL).
 
 Both count joules since some moment. RAPL counts whole processor packages, with whatever else runs
 on them; its counters are read from ``/sys/class/powercap``, which most systems keep to root, and
@@ -16,8 +16,9 @@ from contextlib import suppress
 from typing import Optional
 
 from . import nvml
+from .backend import Device
 from .energy import Energy
-from .measure import Call, Stopwatch
+from .measure import Call
 
 POWERCAP = "/sys/class/powercap"
 
@@ -31,24 +32,29 @@ Counter = Callable[[], Optional[float]]
 """Joules since some moment; None where it cannot be read."""
 
 
-def energy_of_calls(
-    gpu_uuid: Optional[str], call: Call, stopwatch: Stopwatch, call_s: float
-) -> Optional[Energy]:
-    """The energy of calls that take ``call_s``, repeated for two seconds at least.
+def energy_of_calls(device: Device, call: Call, call_s: float) -> Optional[Energy]:
+    """The energy of calls on a device that take ``call_s``, repeated for two seconds at least.
 
-    Of the GPU with this UUID, or without one of the processor; None where nothing counts it.
+    None where nothing counts it, as for GPUs of other makers than NVIDIA.
     """
-    source, counter = ("RAPL", _rapl()) if gpu_uuid is None else ("NVML", _nvml(gpu_uuid))
+    source, counter = _counter(device)
     if counter is None or counter() is None:
         return None
     idle_w = _power(counter, lambda: time.sleep(_IDLE_S))
     calls = max(1, math.ceil(MIN_WINDOW_S / max(call_s, 1e-9)))
     before, begin = counter(), time.perf_counter()
-    stopwatch(call, calls)
+    device.stopwatch(call, calls)
     after, window_s = counter(), time.perf_counter() - begin
     if before is None or after is None or after <= before:
         return None
     return Energy(source, after - before, calls, window_s, idle_w)
+
+
+def _counter(device: Device) -> tuple[str, Optional[Counter]]:
+    """What counts the energy of a device, and its name; another device's would be no answer."""
+    if device.gpu_uuid is not None:
+        return "NVML", _nvml(device.gpu_uuid)
+    return "RAPL", _rapl() if device.name == "cpu" else None
 
 
 def _power(counter: Counter, wait: Callable[[], None]) -> Optional[float]:

@@ -135,9 +135,7 @@ class _Visit:
             if case.energy:
                 self._enter(Phase.MEMORY)
                 call_s = _call_seconds(device, call) if timing is None else timing.median_s
-                self._known["energy"] = energy_of_calls(
-                    device.gpu_uuid, call, device.stopwatch, call_s
-                )
+                self._known["energy"] = energy_of_calls(device, call, call_s)
             quick = timing is None or timing.median_s < _COUNTED_PART * case.max_time
             if case.memory and quick and not self._request.trial:
                 self._enter(Phase.MEMORY)
