@@ -234,6 +234,30 @@ def test_what_an_old_driver_lacks_is_unknown_to_the_doctor(old_driver):
     assert found["Slow GPU clock"][0] == found["Slow GPU persistence"][0] == "unknown"
 
 
+FAKE_CUDA = """
+#include <string.h>
+int cuInit(unsigned flags) { return 0; }
+int cuDeviceGet(int *device, int index) { *device = index + 7; return index > 1 ? 101 : 0; }
+int cuDeviceGetUuid(char *uuid, int device) { memset(uuid, device, 16); return 0; }
+"""
+
+
+def test_the_uuid_of_a_gpu_is_asked_of_cuda_by_its_number(tmp_path):
+    if sys.platform != "linux" or shutil.which("cc") is None:
+        pytest.skip("the fake CUDA is compiled, for Linux")
+    (tmp_path / "fake_cuda.c").write_text(FAKE_CUDA)
+    library = str(tmp_path / "libcuda.so.1")
+    command = ["cc", "-shared", "-fPIC", "-o", library, str(tmp_path / "fake_cuda.c")]
+    subprocess.run(command, check=True)
+    code = """
+import json
+from nbbench.worker.backends.tensorflow_gpu import uuid_of
+print(json.dumps([uuid_of(number) for number in range(3)]))
+"""
+    named = [f"GPU-{n * 4}-{n * 2}-{n * 2}-{n * 2}-{n * 6}" for n in ("07", "08")]
+    assert with_driver(tmp_path, code) == [*named, None]
+
+
 class FakeCuda:
     """As much of torch.cuda as a case takes: a clock and an allocator that tests can set."""
 
@@ -465,30 +489,30 @@ ABOUT_A_GPU = """
 import json, os
 from dataclasses import asdict
 from nbbench.machine.gpus import describe_gpu, visible_conditions, visible_gpus
-from nbbench.worker.nvml import process_bytes, uuid_at, watched
+from nbbench.worker.nvml import process_bytes, watched
 uuid = "{uuid}"
 with watched(uuid) as read:
     state = read()
 print(json.dumps([process_bytes(uuid, os.getpid()), state and asdict(state), len(visible_gpus()),
-                  len(visible_conditions()), asdict(describe_gpu(uuid)), uuid_at("0000:04:00.0")]))
+                  len(visible_conditions()), asdict(describe_gpu(uuid))]))
 """
 
 
 def test_of_a_driver_without_versioned_functions_figures_are_missing_at_most(tmp_path_factory):
     folder = compiled_driver(tmp_path_factory, "-DANCIENT")
-    held, state, visible, conditions, facts, uuid = with_driver(
+    held, state, visible, conditions, facts = with_driver(
         folder, ABOUT_A_GPU.format(uuid="GPU-fa4e")
     )
     assert held == 1234 * MIB
     assert state["clock_mhz"] == 1980
-    assert (visible, conditions, uuid) == (0, 0, None)  # it cannot count them
+    assert (visible, conditions) == (0, 0)  # it cannot count them
     assert facts["gpu"] == "Fake GPU"
 
 
 def test_of_an_instance_of_a_gpu_what_the_driver_does_not_say_is_missing(tmp_path_factory):
     folder = compiled_driver(tmp_path_factory, "-DMIG")
     code = ABOUT_A_GPU.format(uuid="MIG-fa4e")
-    held, state, visible, conditions, facts, _ = with_driver(
+    held, state, visible, conditions, facts = with_driver(
         folder, code, CUDA_VISIBLE_DEVICES="MIG-fa4e"
     )
     assert held == 1234 * MIB

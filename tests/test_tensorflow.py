@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 import sys
@@ -13,7 +14,9 @@ import nbbench
 from nbbench import environments
 from nbbench.environments import EnvironmentNotReady
 from nbbench.worker import nvml
-from nbbench.worker.backends.tensorflow import TensorFlowBackend
+from nbbench.worker.backend import Unsupported
+from nbbench.worker.backends import tensorflow_gpu
+from nbbench.worker.backends.tensorflow import TensorFlowBackend, TensorFlowModel, TrainingStep
 from nbbench.worker.backends.tensorflow_gpu import GpuDevice
 from nbbench.worker.boot import boot_command
 from nbbench.worker.case import Case
@@ -199,7 +202,9 @@ def test_positions_of_images_have_labels_that_no_loss_counts(interpreter):
 INTERLEAVED = """
 import json, os, statistics, sys, time
 import gc
-from nbbench.worker.backends.tensorflow import TensorFlowBackend
+from nbbench.worker.backend import Unsupported
+from nbbench.worker.backends import tensorflow_gpu
+from nbbench.worker.backends.tensorflow import TensorFlowBackend, TensorFlowModel, TrainingStep
 from nbbench.worker.measure import block_size
 from nbbench.worker.case import Case
 
@@ -297,10 +302,9 @@ class FakeGpuTensorFlow:
                 set_memory_growth=lambda device, _: self.log.append(f"growth {device}"),
                 get_memory_info=lambda name: self.log.append(f"info {name}") or self.info,
                 reset_memory_stats=lambda name: self.log.append(f"reset {name}"),
-                get_device_details=lambda _: {"pci_bus_id": "0000:04:00.0"},
             ),
         )
-        self.nest = SimpleNamespace(flatten=lambda output: [output])
+        self.nest = SimpleNamespace(flatten=lambda output, expand_composites: [output])
 
     def zeros(self, _):
         return SimpleNamespace(numpy=lambda: self.log.append("context"))
@@ -333,18 +337,50 @@ def test_on_a_fake_gpu_one_device_is_seen_and_memory_grows():
     assert opened("cpu")[1].name == "cpu"
 
 
+@pytest.mark.parametrize(
+    ("device", "sentence"),
+    [("cuda:2", "sees 2 of them; count from 0"), ("xpu", "measured on the CPU and on CUDA"),
+     ("mps", "measured on the CPU and on CUDA"), ("xpu:1", "give device auto, cpu or cuda")],
+)  # fmt: skip
+def test_a_device_that_tensorflow_has_not_is_unsupported(device, sentence):
+    with pytest.raises(Unsupported, match=f"device {device} was asked for, but .*{sentence}"):
+        opened(device)
+
+
+class FakeKerasModel:
+    trainable_variables = ("embedding", "bias")
+
+    def __call__(self, inputs, training):
+        return ["loss"]
+
+
+def test_the_phases_of_a_step_return_what_is_waited_for():
+    tape = SimpleNamespace(gradient=lambda loss, variables: [f"gradient of {loss}", None])
+    tensorflow = SimpleNamespace(
+        GradientTape=lambda: contextlib.nullcontext(tape), reduce_mean=lambda losses: losses
+    )
+    fake_optimizer = SimpleNamespace(build=lambda _: None, apply_gradients=lambda _: None)
+    model = TensorFlowModel.__new__(TensorFlowModel)
+    model.execution, model._inputs = "eager", {}
+    model._step = TrainingStep(tensorflow, FakeKerasModel(), fake_optimizer)
+    returned = {name: call() for name, call in model.training_phases()}
+    assert returned == {
+        "forward": "loss", "backward": ["gradient of loss", None], "optimizer": "embedding",
+    }  # fmt: skip
+
+
 def test_on_a_fake_gpu_time_ends_when_an_output_is_read():
     tensorflow = FakeGpuTensorFlow()
-    device = GpuDevice(tensorflow, 0, "GPU 0")
+    device = GpuDevice(tensorflow, 0)
     device.stopwatch(lambda: tensorflow.log.append("call") or SimpleNamespace(dtype=1), 3)
     assert tensorflow.log == ["call", "call", "call", "read", "wait"]
 
 
 def test_on_a_fake_gpu_memory_is_the_allocators(monkeypatch):
-    monkeypatch.setattr(nvml, "uuid_at", lambda bus: f"GPU-{bus}")
-    monkeypatch.setattr(nvml, "process_bytes", lambda uuid, _: {"GPU-0000:04:00.0": 700}[uuid])
+    monkeypatch.setattr(tensorflow_gpu, "uuid_of", lambda index: f"GPU-{index}")
+    monkeypatch.setattr(nvml, "process_bytes", lambda uuid, _: {"GPU-0": 700}[uuid])
     tensorflow = FakeGpuTensorFlow()
-    memory = GpuDevice(tensorflow, 0, "GPU 0").memory
+    memory = GpuDevice(tensorflow, 0).memory
     memory.before_model()
     memory.after_model()
     memory.start()

@@ -49,20 +49,6 @@ def process_bytes(gpu_uuid: str, pid: int) -> Optional[int]:
         return None if library is None else _listed_bytes(library, gpu_uuid, pid)
 
 
-def uuid_at(pci_bus_id: str) -> Optional[str]:
-    """The UUID of the GPU at a PCI bus id ("0000:04:00.0"); None where there is none."""
-    with _driver() as library:
-        if library is None:
-            return None
-        device, uuid = ctypes.c_void_p(), ctypes.create_string_buffer(96)
-        bus = pci_bus_id.encode()
-        for name in ("nvmlDeviceGetHandleByPciBusId_v2", "nvmlDeviceGetHandleByPciBusId"):
-            if _called(library, name, bus, ctypes.byref(device)) == _SUCCESS:
-                answer = _called(library, "nvmlDeviceGetUUID", device, uuid, len(uuid))
-                return uuid.value.decode() if answer == _SUCCESS else None
-        return None
-
-
 def energy_joules(gpu_uuid: str) -> Optional[float]:
     """What the GPU with this UUID has taken since its driver was loaded; None where unknown.
 

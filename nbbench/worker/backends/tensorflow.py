@@ -79,12 +79,18 @@ class TensorFlowBackend:
         """``cpu``, or a CUDA device by its number; ``auto`` takes CUDA where there is one."""
         config, wanted = self.tensorflow.config, case.device
         refuse_tpu(wanted)
+        kind, _, number = wanted.partition(":")
+        if kind not in ("auto", "cpu", "cuda"):
+            raise Unsupported(
+                f"device {wanted} was asked for, but TensorFlow is measured on the CPU and on CUDA "
+                f"devices; give device auto, cpu or cuda, or frameworks pytorch"
+            )
         threads = case.threads or default_threads()
         config.threading.set_intra_op_parallelism_threads(threads)
-        gpus = [] if wanted == "cpu" else config.list_physical_devices("GPU")
-        index = int(wanted.partition(":")[2] or 0)
-        if wanted.startswith("cuda") and index >= len(gpus):
-            seen = f"{len(gpus)} CUDA devices" if gpus else "no CUDA device"
+        gpus = [] if kind == "cpu" else config.list_physical_devices("GPU")
+        index = int(number or 0)
+        if kind == "cuda" and index >= len(gpus):
+            seen = f"{len(gpus)} of them; count from 0" if gpus else "no CUDA device"
             raise Unsupported(f"device {wanted} was asked for, but TensorFlow here sees {seen}")
         if not gpus:
             config.set_visible_devices([], "GPU")
@@ -93,7 +99,7 @@ class TensorFlowBackend:
 
         config.set_visible_devices(gpus[index], "GPU")
         config.experimental.set_memory_growth(gpus[index], True)
-        return GpuDevice(self.tensorflow, index, gpus[index])
+        return GpuDevice(self.tensorflow, index)
 
     def build(self, case: Case, device: Device) -> TensorFlowModel:
         """The model with its variables made, in the case's dtype, on the device."""
@@ -183,17 +189,20 @@ class TensorFlowModel:
     def training_phases(self) -> list[tuple[str, Call]]:
         """Forward, backward and optimizer's step where operations run one by one.
 
-        None of a graph, which is one piece.
+        Each returns what it made last, which is what is waited for. None of a graph, which is one
+        piece.
         """
         if self.execution != "eager":
             return []
         step, made = self._step, {}
 
-        def forward() -> None:
+        def forward() -> object:
             made["tape"], made["loss"] = step.forward(self._inputs)
+            return made["loss"]
 
-        def backward() -> None:
+        def backward() -> object:
             made["gradients"] = step.backward(made.pop("tape"), made.pop("loss"))
+            return made["gradients"]
 
         phases: list[tuple[str, Call]] = [("forward", forward), ("backward", backward)]
         if step.optimizer is not None:
@@ -266,7 +275,8 @@ class TrainingStep:
         """The gradient for each variable; None for one that the loss does not depend on."""
         return tape.gradient(loss, self._variables)
 
-    def apply(self, gradients: Any) -> None:
-        """The optimizer's step."""
+    def apply(self, gradients: Any) -> Any:
+        """The optimizer's step; a variable that it has changed."""
         used = [(g, v) for g, v in zip(gradients, self._variables) if g is not None]
         self.optimizer.apply_gradients(used)
+        return used[-1][1]

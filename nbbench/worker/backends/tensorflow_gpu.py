@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
+import sys
 from typing import Any, Optional
+from uuid import UUID
 
 from .. import nvml
 from ..measure import Call, wall_stopwatch
@@ -16,11 +19,11 @@ from .reference_kernels import tensorflow_layers
 class GpuDevice:
     """One CUDA device, which is the only one that TensorFlow sees in this process."""
 
-    def __init__(self, tensorflow: Any, index: int, physical: Any) -> None:
+    def __init__(self, tensorflow: Any, index: int) -> None:
         self.name = f"cuda:{index}"
         self._tensorflow = tensorflow
         self.stopwatch = wall_stopwatch(lambda output: read_an_element(tensorflow, output))
-        self.gpu_uuid = _uuid(tensorflow.config.experimental.get_device_details(physical))
+        self.gpu_uuid = uuid_of(index)
         self.memory = GpuMemory(tensorflow, self.gpu_uuid)
 
     def reference(self) -> Optional[Call]:
@@ -30,7 +33,8 @@ class GpuDevice:
 
 def read_an_element(tensorflow: Any, output: Any) -> None:
     """Wait for a call: one element of one of its outputs is copied to the host."""
-    tensors = [part for part in tensorflow.nest.flatten(output) if hasattr(part, "dtype")]
+    parts = tensorflow.nest.flatten(output, expand_composites=True)  # a sparse gradient has some
+    tensors = [part for part in parts if hasattr(part, "dtype")]
     if tensors:
         tensorflow.reshape(tensors[0], [-1])[:1].numpy()
 
@@ -90,7 +94,18 @@ class GpuMemory:
         return None if self._uuid is None else nvml.process_bytes(self._uuid, os.getpid())
 
 
-def _uuid(details: dict[str, Any]) -> Optional[str]:
-    """The device's UUID; TensorFlow does not give it, so NVML is asked by the PCI bus id."""
-    bus = details.get("pci_bus_id")
-    return None if bus is None else nvml.uuid_at(bus)
+def uuid_of(index: int) -> Optional[str]:
+    """The UUID ("GPU-…") of the GPU that CUDA has at this number; None where there is none.
+
+    TensorFlow numbers GPUs as CUDA does and does not say more of them than their names, so CUDA's
+    own library is asked, which this process has begun with already.
+    """
+    try:
+        cuda = ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
+    except OSError:
+        return None
+    device, uuid = ctypes.c_int(), (ctypes.c_ubyte * 16)()
+    ask = getattr(cuda, "cuDeviceGetUuid_v2", None) or getattr(cuda, "cuDeviceGetUuid", None)
+    if ask is None or cuda.cuInit(0) or cuda.cuDeviceGet(ctypes.byref(device), index):
+        return None
+    return None if ask(uuid, device) else f"GPU-{UUID(bytes=bytes(uuid))}"
