@@ -16,6 +16,7 @@ import pytest
 import nbbench
 from nbbench.worker.backend import Unsupported
 from nbbench.worker.backends.torch import TorchBackend
+from nbbench.worker.backends.torch_errors import is_out_of_memory
 from nbbench.worker.backends.torch_gpu import GpuDevice
 from nbbench.worker.case import Case
 from nbbench.worker.messages import RunCase
@@ -400,6 +401,60 @@ def test_the_reference_kernel_counts_for_no_peak(monkeypatch, mode):
     assert outcome.memory.peak == outcome.memory.weights + MIB
     assert outcome.memory.activations == MIB
     assert outcome.memory.phases.get("forward", outcome.memory.peak) == outcome.memory.peak
+
+
+class FakeRuntimeException(Exception):
+    """As ONNX Runtime's, which is none of Python's own."""
+
+    __module__ = "onnxruntime.capi"
+
+
+@pytest.mark.parametrize(
+    ("error", "ran_out"),
+    [
+        (RuntimeError("CUDA error: out of memory\nCUDA kernel errors might be"), True),
+        (RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB"), True),
+        (RuntimeError("HIP out of memory"), True),
+        (RuntimeError("MPS backend out of memory (MPS allocated: 8 GB"), True),
+        (RuntimeError("std::bad_alloc"), True),
+        (FakeRuntimeException("Failed to allocate memory for requested buffer of size 4"), True),
+        (FakeRuntimeException("Invalid rank for input"), False),
+        (RuntimeError("CUDA error: an illegal memory access was encountered"), False),
+        (ValueError("out of memory"), False),
+        (MemoryError(), True),
+    ],
+)
+@pytest.mark.parametrize("is_old", [False, True])  # before 2.5 PyTorch's class was of CUDA alone
+def test_memory_that_ran_out_is_known_by_what_errors_say(error, ran_out, is_old):
+    own = type("OutOfMemoryError", (RuntimeError,), {})
+    torch = SimpleNamespace(cuda=SimpleNamespace(OutOfMemoryError=own))
+    if not is_old:
+        torch.OutOfMemoryError = own
+    assert is_out_of_memory(torch, own("any"))
+    assert is_out_of_memory(torch, error) is ran_out
+
+
+@pytest.mark.parametrize(
+    ("message", "status", "reason"),
+    [
+        ("CUDA error: out of memory", "oom",
+         "device cuda has no memory left to begin with (CUDA error: out of memory); end what else "
+         "holds it"),
+        ("CUDA error: unknown error", "error",
+         "device cuda cannot be used (RuntimeError: CUDA error: unknown error)"),
+    ],
+)  # fmt: skip
+def test_a_gpu_that_cannot_be_used_is_no_fault_of_the_model(message, status, reason):
+    def fails(*_, **__):
+        raise RuntimeError(message)
+
+    torch = fake_torch()
+    torch.zeros = fails
+    torch.OutOfMemoryError = type("OutOfMemoryError", (RuntimeError,), {})
+    backend = TorchBackend()
+    backend.torch, backend.import_model = torch, lambda _: None
+    outcome = run_case(backend, RunCase(case_on("cuda")), lambda _: None)
+    assert (outcome.status, outcome.reason) == (status, reason)
 
 
 @pytest.mark.parametrize(

@@ -113,6 +113,15 @@ def test_without_torchao_the_row_names_it(backend, monkeypatch):
         built(backend, LLAMA, "int8")
 
 
+def test_memory_that_runs_out_while_quantising_is_no_lack_of_torchaos(backend, monkeypatch):
+    def runs_out(*_):
+        raise RuntimeError("CUDA error: out of memory")
+
+    monkeypatch.setattr("torchao.quantization.quantize_", runs_out)
+    with pytest.raises(RuntimeError, match="out of memory"):
+        built(backend, LLAMA, "int8")
+
+
 def test_a_framework_that_quantises_nothing_says_so(probe):
     report = nbbench.run(
         "m", configs=[{"model_type": "probe"}], frameworks=["probe"], quantizations=["int8"],

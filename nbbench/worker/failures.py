@@ -18,6 +18,10 @@ _PIP = re.compile(r"\bpip install\b")
 """How Transformers ends a sentence about a package that it wants, of whichever type of error."""
 
 
+class DeviceFailed(Exception):
+    """A device cannot be used, whatever the model is; raised from the device's own error."""
+
+
 def outcome_of_error(
     backend: Backend, case: Case, phase: Phase, error: BaseException, **known: Any
 ) -> Outcome:
@@ -42,6 +46,8 @@ def _explained(
     backend: Backend, case: Case, phase: Phase, error: BaseException
 ) -> tuple[Status, str]:
     """What an exception means for its case, in a sentence."""
+    if isinstance(error, DeviceFailed) and error.__cause__ is not None:
+        return _of_device(backend, case, error.__cause__)
     line = first_line(error)
     if backend.is_out_of_memory(error):
         return Status.OOM, f"memory ran out while {phase.doing}: {line}; {less_of(case, phase)}"
@@ -55,6 +61,15 @@ def _explained(
     if phase is Phase.BUILDING and not case.is_own:
         return Status.ERROR, f"the model cannot be built from its configuration ({raised})"
     return Status.ERROR, raised
+
+
+def _of_device(backend: Backend, case: Case, error: BaseException) -> tuple[Status, str]:
+    """What it means for a case that its device cannot be used."""
+    if backend.is_out_of_memory(error):
+        full = f"device {case.device} has no memory left to begin with ({first_line(error)})"
+        return Status.OOM, f"{full}; end what else holds it"
+    raised = f"{type(error).__name__}: {first_line(error)}"
+    return Status.ERROR, f"device {case.device} cannot be used ({raised})"
 
 
 def less_of(case: Case, phase: Phase) -> str:

@@ -6,7 +6,8 @@ import gc
 import math
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, Optional, cast
 
@@ -14,7 +15,7 @@ from . import nvml
 from .backend import COMPILED, Backend, Compiles, Device, Generates, Model, Unsupported
 from .case import Outcome, Phase, Status
 from .energy_counters import energy_of_calls
-from .failures import less_of, outcome_of_error
+from .failures import DeviceFailed, less_of, outcome_of_error
 from .line_trace import trace_lines
 from .measure import (
     VISIT_SHARE,
@@ -184,7 +185,8 @@ class _Visit:
     def _build(self) -> tuple[Device, Model, float]:
         """The device, the model on it, and the seconds that building took."""
         case, known = self._case, self._known
-        device = self._backend.open(case)
+        with self._of_the_device():
+            device = self._backend.open(case)
         known["device"] = device.name
         if device.gpu_uuid is not None:
             self._emit(DeviceOpened(device.gpu_uuid))
@@ -194,7 +196,8 @@ class _Visit:
             if device.name == "cpu":
                 check_before_model(case.memory_limit)
             limit_memory(device, case.memory_limit)
-        device.memory.before_model()
+        with self._of_the_device():
+            device.memory.before_model()
         watched = case.memory and self._is_first and device.memory.peak_costs_nothing
         if watched:
             device.memory.start()
@@ -222,6 +225,16 @@ class _Visit:
         gc.collect()
         device.memory.after_model()
         return device, model, build_s
+
+    @contextmanager
+    def _of_the_device(self) -> Iterator[None]:
+        """Tell errors of the device, as of a driver or a full GPU, from those of the model."""
+        try:
+            yield
+        except Exception as error:
+            if isinstance(error, RuntimeError) or self._backend.is_out_of_memory(error):
+                raise DeviceFailed from error
+            raise
 
     def _refuse_what_cannot_fit(self, available: int) -> None:
         """Raise `CannotFit` where the tensors alone are more than the bytes available."""

@@ -9,6 +9,7 @@ from typing import Any, Optional
 
 from ..backend import Device, Unsupported, library_of, refuse_tpu
 from ..case import Case
+from ..exceptions import text_of
 from ..heads.describe import describe_case
 from ..heads.head import ModelClass
 from ..inputs.tensors import IGNORED, Input
@@ -121,8 +122,14 @@ class TensorFlowBackend:
         return TensorFlowModel(self.tensorflow, self.keras, model, case, chosen)
 
     def is_out_of_memory(self, error: BaseException) -> bool:
-        """TensorFlow has an error of its own for the allocators of all devices."""
-        return isinstance(error, (MemoryError, self.tensorflow.errors.ResourceExhaustedError))
+        """TensorFlow has an error of its own for the allocators of all devices.
+
+        Of a GPU that is full before it begins, it passes on what CUDA says.
+        """
+        errors = self.tensorflow.errors
+        if isinstance(error, errors.InternalError):
+            return "out of memory" in text_of(error).lower().replace("_", " ")
+        return isinstance(error, (MemoryError, errors.ResourceExhaustedError))
 
     def _model_class(self, config: Any, case: Case) -> ModelClass:
         """The TensorFlow twin of the class that the config names, or the base model."""

@@ -9,6 +9,7 @@ from typing import Any, Optional
 from ..backend import Unsupported
 from ..case import Case
 from ..exceptions import first_line
+from .torch_errors import is_out_of_memory
 
 _CONFIGS = {
     "int8": ("torchao.quantization", "Int8WeightOnlyConfig"),
@@ -57,7 +58,7 @@ def quantize(torch: Any, model: Any, case: Case, device: str) -> str:
             config = make(group_size=group) if in_groups else make()
             apply(model, config, lambda _, name, names=frozenset(names): name in names)
     except (ImportError, AssertionError, NotImplementedError, RuntimeError) as error:
-        if isinstance(error, torch.OutOfMemoryError):
+        if is_out_of_memory(torch, error):
             raise
         raise Unsupported(
             f"torchao has no quantization {case.quantization} here ({first_line(error)}); give "
