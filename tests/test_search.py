@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from dataclasses import replace
 from types import SimpleNamespace
@@ -183,6 +184,23 @@ def test_what_runs_away_is_refused_by_the_system_and_harms_nothing(probe):
     assert outcome.status is Status.OOM
     assert "memory ran out while measuring memory" in outcome.reason
     assert available_memory() > available / 2
+
+
+MANY_THREADS = """
+import threading
+from types import SimpleNamespace
+from nbbench.worker.memory_limit import limit_memory
+limit_memory(SimpleNamespace(name="cpu"), 1 << 20, threads=64)
+threading.stack_size(8 << 20)
+end = threading.Event()
+for _ in range(64):
+    threading.Thread(target=end.wait, daemon=True).start()
+"""
+
+
+@linux
+def test_the_stacks_of_threads_are_no_memory_that_is_refused():
+    subprocess.run([sys.executable, "-c", MANY_THREADS], check=True)
 
 
 @linux

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 from typing import Any, Optional
 
@@ -12,6 +13,13 @@ from .resident import quick_resident, read_resident
 _SPARE, _SPARE_PART = 256 << 20, 0.25
 """How far above its limit a process may come before the system refuses it more: what a limit means
 is what is resident, and the system counts what is asked for."""
+
+_POOLS = 2
+"""Of threads, each with a stack: those that compute, and those of a backward pass or between them.
+They begin with the first call, when the limit is set already."""
+
+_USUAL_STACK = 8 << 20
+"""Bytes of a thread's stack where the system sets no limit to it, at most."""
 
 
 class OverLimit(Exception):
@@ -39,13 +47,16 @@ def check_before_model(size: int) -> None:
         )
 
 
-def limit_memory(device: Any, size: int) -> None:
-    """Have a device, or for the CPU the system, refuse what goes beyond a size in bytes."""
+def limit_memory(device: Any, size: int, threads: Optional[int] = None) -> None:
+    """Have a device, or for the CPU the system, refuse what goes beyond a size in bytes.
+
+    ``threads`` is how many the case computes with, None for as many as the framework chooses.
+    """
     limit = getattr(device, "limit_memory", None)
     if limit is not None:
         limit(size)
     elif device.name == "cpu":
-        _limit_process(size)
+        _limit_process(size, threads or 0)
 
 
 def check_peak(
@@ -59,10 +70,10 @@ def check_peak(
         )
 
 
-def _limit_process(size: int) -> None:
+def _limit_process(size: int, threads: int) -> None:
     """Have the system refuse this process memory of its own far above a size.
 
-    Linux counts as data what is asked for and private, touched or not.
+    Linux counts as data what is asked for and private, touched or not: the stacks of threads, too.
     """
     if sys.platform != "linux":
         return
@@ -70,6 +81,9 @@ def _limit_process(size: int) -> None:
 
     with contextlib.suppress(OSError, ValueError):
         room = max(size - quick_resident(), 0) + max(_SPARE, int(_SPARE_PART * size))
+        stack, _ = resource.getrlimit(resource.RLIMIT_STACK)
+        stack = _USUAL_STACK if stack == resource.RLIM_INFINITY else stack
+        room += _POOLS * max(threads, len(os.sched_getaffinity(0))) * stack
         _, hard = resource.getrlimit(resource.RLIMIT_DATA)
         wanted = _data_bytes() + room
         if hard != resource.RLIM_INFINITY:

@@ -195,7 +195,7 @@ class _Visit:
         if case.memory_limit is not None:
             if device.name == "cpu":
                 check_before_model(case.memory_limit)
-            limit_memory(device, case.memory_limit)
+            limit_memory(device, case.memory_limit, case.threads)
         with self._of_the_device():
             device.memory.before_model()
         watched = case.memory and self._is_first and device.memory.peak_costs_nothing
