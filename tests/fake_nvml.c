@@ -1,8 +1,9 @@
 /* A fake NVIDIA management library: two GPUs, the first of which is hot and busy, and a process on the
    second (this one, with 1234 MiB). Built with -DOLD it lacks what a driver may lack; with -DANCIENT it has no function with
    a version in its name, and cannot count its GPUs; with -DMIG the second GPU is an instance of one, of which
-   little is known. */
+   little is known. With FAKE_GPUS_ALIKE in the environment both are of one name. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -33,6 +34,7 @@ int nvmlDeviceGetHandleByUUID(const char *uuid, void **device) {
     *device = &gpus[first ? 0 : 1];
     return first || !strcmp(uuid, SECOND) ? 0 : 6;
 }
+int nvmlDeviceGetUUID(void *device, char *uuid, unsigned size) { snprintf(uuid, size, device == &gpus[0] ? "GPU-510w" : SECOND); return 0; }
 #ifdef ANCIENT
 int nvmlDeviceGetComputeRunningProcesses(void *device, unsigned *count, first_process_t *infos) {
     *count = 2;
@@ -50,7 +52,7 @@ int nvmlDeviceGetComputeRunningProcesses_v3(void *device, unsigned *count, proce
     return 0;
 }
 #endif
-int nvmlDeviceGetName(void *device, char *name, unsigned size) { snprintf(name, size, device == &gpus[0] ? "Slow GPU" : "Fake GPU"); return 0; }
+int nvmlDeviceGetName(void *device, char *name, unsigned size) { snprintf(name, size, device == &gpus[0] && !getenv("FAKE_GPUS_ALIKE") ? "Slow GPU" : "Fake GPU"); return 0; }
 int nvmlDeviceGetMemoryInfo(void *device, memory_t *memory) {
     *memory = (memory_t){80ull << 30, 70ull << 30, 10ull << 30};
     return 0;

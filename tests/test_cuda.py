@@ -103,6 +103,41 @@ print(json.dumps([describe_machine().num_gpus, one.n_gpu, one.is_gpu, one.device
     ]  # fmt: skip
 
 
+BY_THE_BUS, ALIKE = {"CUDA_DEVICE_ORDER": "PCI_BUS_ID"}, {"FAKE_GPUS_ALIKE": "1"}
+FIRST, SECOND = "GPU-510w", "GPU-fa4e"
+
+
+@pytest.mark.parametrize(
+    ("visible", "environment", "uuids"),
+    [
+        (None, ALIKE, [FIRST, SECOND]),
+        (None, BY_THE_BUS, [FIRST, SECOND]),
+        (None, {}, [None, None]),  # CUDA takes one of them to be faster
+        ("1,0", ALIKE, [SECOND, FIRST]),
+        ("1", BY_THE_BUS, [SECOND]),
+        ("1", {}, [None]),
+        ("GPU-fa4e", {}, [SECOND]),
+        ("GPU-f,GPU-5", {}, [SECOND, FIRST]),
+        ("GPU-f,GPU-x,GPU-5", {}, [SECOND]),
+        ("GPU-", {}, []),  # which may be either
+        ("MIG-abc", {}, ["MIG-abc"]),
+    ],
+)
+def test_gpus_that_may_be_used_are_known_by_uuid(fake_driver, visible, environment, uuids):
+    code = """
+import json
+from nbbench.execution.turn import device_name
+from nbbench.machine.gpus import visible_gpus
+print(json.dumps([visible_gpus(), device_name("auto")]))
+"""
+    if visible is not None:
+        environment = {**environment, "CUDA_VISIBLE_DEVICES": visible}
+    found, name = with_driver(fake_driver, code, **environment)
+    assert found == uuids
+    first = uuids[0] if uuids else None
+    assert name == ("cpu" if not uuids else "cuda:0" if first is None else f"gpu {first}")
+
+
 def test_the_gpu_that_a_case_ran_on_is_described_by_its_uuid(fake_driver):
     code = """
 import json

@@ -151,7 +151,9 @@ def device_name(device: str) -> str:
         return "cpu"
     number = device.partition(":")[2]
     index = int(number) if number.isdecimal() else 0
-    return f"gpu {gpus[index]}" if index < len(gpus) else device
+    if index >= len(gpus):
+        return device
+    return f"cuda:{index}" if gpus[index] is None else f"gpu {gpus[index]}"
 
 
 def _lock_of(device: str) -> FileLock | None:

@@ -38,28 +38,60 @@ class GpuFacts:
     gpu_driver_cuda: str | None = None
 
 
-def visible_gpus() -> list[str]:
-    """What CUDA_VISIBLE_DEVICES leaves of this machine's GPUs: numbers, or UUIDs, as it has them.
+def visible_gpus() -> list[str | None]:
+    """The UUIDs of the GPUs that CUDA sees, in the order of its numbers; None for an unknown one.
 
-    As in CUDA, the first entry that is no GPU ends the list. Empty where there is no driver, or
-    one that cannot count them.
+    As in CUDA, the first entry of CUDA_VISIBLE_DEVICES that is no GPU ends the list, and a UUID may
+    be shortened. Which GPUs numbers mean is known where CUDA goes by the bus, or all are alike.
+    Empty where there is no driver, or one that cannot count them.
     """
     with _driver() as nvml:
-        if nvml is None:
-            return []
-        count = _ask(nvml, "nvmlDeviceGetCount")
-        if count is None:
-            return []
-        named = os.environ.get("CUDA_VISIBLE_DEVICES")
-        if named is None:
-            return [str(number) for number in range(count)]
-        found: list[str] = []
-        for name in map(str.strip, named.split(",")):
-            known = int(name) < count if name.isdecimal() else name.startswith(("GPU-", "MIG-"))
-            if not known:
-                break
-            found.append(name)
-        return found
+        return [] if nvml is None else _visible(nvml)
+
+
+def _visible(nvml: Any) -> list[str | None]:
+    """The same, of a driver that is initialised."""
+    every = _uuids(nvml)
+    is_known = _numbers_follow_the_bus(nvml, len(every))
+    by_number = [uuid if is_known else None for uuid in every]
+    named = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if named is None:
+        return by_number
+    found: list[str | None] = []
+    for name in map(str.strip, named.split(",")):
+        if name.isdecimal() and int(name) < len(every):
+            found.append(by_number[int(name)])
+        elif name.startswith(("GPU-", "MIG-")) and _whole(name, every) is not None:
+            found.append(_whole(name, every))
+        else:
+            break
+    return found
+
+
+def _uuids(nvml: Any) -> list[str | None]:
+    """The UUIDs of all GPUs in NVML's order, which is that of the bus."""
+    gpus = (_gpu_at(nvml, number) for number in range(_ask(nvml, "nvmlDeviceGetCount") or 0))
+    return [None if gpu is None else _ask(nvml, "nvmlDeviceGetUUID", gpu) for gpu in gpus]
+
+
+def _gpu_at(nvml: Any, number: int) -> Any:
+    return _ask(nvml, "nvmlDeviceGetHandleByIndex", number)
+
+
+def _numbers_follow_the_bus(nvml: Any, count: int) -> bool:
+    """Whether CUDA's numbers are NVML's; else it puts those first that it takes to be faster."""
+    if os.environ.get("CUDA_DEVICE_ORDER") == "PCI_BUS_ID":
+        return True
+    gpus = (_gpu_at(nvml, number) for number in range(count))
+    return len({gpu and _ask(nvml, "nvmlDeviceGetName", gpu) for gpu in gpus}) <= 1
+
+
+def _whole(name: str, every: Sequence[str | None]) -> str | None:
+    """The UUID that begins so; None where none does, or several. Instances (MIG) are not listed."""
+    if name.startswith("MIG-"):
+        return name
+    found = [uuid for uuid in every if uuid is not None and uuid.startswith(name)]
+    return found[0] if len(found) == 1 else None
 
 
 @dataclass(frozen=True)
@@ -90,20 +122,17 @@ class GpuCondition:
 
 
 def visible_conditions() -> list[GpuCondition]:
-    """The GPUs that CUDA_VISIBLE_DEVICES leaves; empty where there is no driver."""
-    names = visible_gpus()
-    if not names:
-        return []
+    """The GPUs that CUDA_VISIBLE_DEVICES leaves, as far as they are known; empty without a driver.
+
+    Without that variable all are left, in whichever order.
+    """
     with _driver() as nvml:
         if nvml is None:
             return []
-        conditions = []
-        for name in names:
-            with suppress(nvml.NVMLError, AttributeError):
-                find = nvml.nvmlDeviceGetHandleByUUID
-                find = nvml.nvmlDeviceGetHandleByIndex if name.isdecimal() else find
-                conditions.append(_condition(nvml, find(int(name) if name.isdecimal() else name)))
-        return conditions
+        unset = os.environ.get("CUDA_VISIBLE_DEVICES") is None
+        uuids = _uuids(nvml) if unset else _visible(nvml)
+        gpus = [_ask(nvml, "nvmlDeviceGetHandleByUUID", uuid) for uuid in uuids if uuid is not None]
+        return [_condition(nvml, gpu) for gpu in gpus if gpu is not None]
 
 
 def other_processes(conditions: Sequence[GpuCondition]) -> int | None:
