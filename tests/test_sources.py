@@ -389,7 +389,7 @@ def test_secrets_are_in_no_message_of_a_mistyped_command(capsys, argv):
 
 def test_the_size_of_a_download_is_an_estimate_and_says_so():
     needs = Needs((Requirement("small @ https://h/small-1.0.whl"),), SpecifierSet(""))
-    plan = build.Plan.of("mine", "probe", needs)
+    plan = build.BuildPlan.of("mine", "probe", needs)
     packages = {
         "small": {
             "version": "1.0",

@@ -61,7 +61,7 @@ class BuildCancelled(Exception):
 
 
 @dataclass(frozen=True)
-class Plan:
+class BuildPlan:
     """What to make: a layer over this interpreter if ``heavy`` says what that serves, else whole.
 
     ``available`` are the packages of this interpreter that a layer may borrow, ``own`` the
@@ -77,7 +77,7 @@ class Plan:
     own: tuple[Requirement, ...]
 
     @classmethod
-    def of(cls, name: str, framework: str, needs: Needs, own: tuple[Requirement, ...] = ()) -> Plan:
+    def of(cls, name: str, framework: str, needs: Needs, own: tuple[Requirement, ...] = ()) -> BuildPlan:
         """The plan for a framework's needs on this machine."""
         available = installed()
         python = python_for(needs)
@@ -122,7 +122,7 @@ class Resolved:
     lines: tuple[str, ...]
     sources: dict[str, str]
 
-    def sentence(self, plan: Plan) -> str:
+    def sentence(self, plan: BuildPlan) -> str:
         """What is about to happen, for the user."""
         leading = [f"{r.name} {self.install[n]}".rstrip() for r, n in _leading(plan, self.install)]
         what = f" with {', '.join(leading)}" if leading else ""
@@ -135,14 +135,14 @@ class Resolved:
         return f"{counted(len(self.install), 'package')}{what}{size}{over}"
 
 
-def _leading(plan: Plan, install: dict[str, str]) -> Iterable[tuple[Requirement, str]]:
+def _leading(plan: BuildPlan, install: dict[str, str]) -> Iterable[tuple[Requirement, str]]:
     for requirement in plan.requirements:
         name = canonicalize_name(requirement.name)
         if name in install:
             yield requirement, name
 
 
-def build(plan: Plan, key: str, cancelled: Callable[[], bool]) -> Generator[str, None, Record]:
+def build(plan: BuildPlan, key: str, cancelled: Callable[[], bool]) -> Generator[str, None, Record]:
     """Make the environment, and yield how it goes.
 
     Raises `EnvironmentNotReady`, or `BuildCancelled`.
@@ -195,7 +195,7 @@ def _texts(requirements: Iterable[Requirement]) -> tuple[str, ...]:
     return tuple(without_secrets(str(requirement)) for requirement in requirements)
 
 
-def _install(plan: Plan, resolved: Resolved, python: str, uv: _Uv) -> Iterator[str]:
+def _install(plan: BuildPlan, resolved: Resolved, python: str, uv: _Uv) -> Iterator[str]:
     """Install what was resolved, each package from its source."""
     folders = (r.name for r in plan.requirements if local_path(r) is not None)
     refresh = [word for name in folders for word in ("--refresh-package", name)]
@@ -218,7 +218,7 @@ def _mask_sources(folder: Path) -> None:
             file.write_text(json.dumps(masked), encoding="utf-8")
 
 
-def resolve(plan: Plan, uv: _Uv) -> Generator[str, None, Resolved]:
+def resolve(plan: BuildPlan, uv: _Uv) -> Generator[str, None, Resolved]:
     """Every package with its version.
 
     What a layer lies over is omitted, and of the rest the versions that this interpreter has
@@ -249,7 +249,7 @@ def resolve(plan: Plan, uv: _Uv) -> Generator[str, None, Resolved]:
     return _resolved(plan, {canonicalize_name(p["name"]): p for p in packages}, lines)
 
 
-def _resolved(plan: Plan, packages: dict[str, dict[str, Any]], lines: list[str]) -> Resolved:
+def _resolved(plan: BuildPlan, packages: dict[str, dict[str, Any]], lines: list[str]) -> Resolved:
     """What is to be done about packages of a lock file, and lines that name the same."""
     versions = {name: str(p.get("version", "")) for name, p in packages.items()}
     borrow = {
@@ -289,7 +289,7 @@ def _lay_over_this_interpreter(folder: Path) -> None:
     (site_packages(folder) / "nbbench_layer.pth").write_text(text + "\n", encoding="utf-8")
 
 
-def _prove(python: str, plan: Plan) -> None:
+def _prove(python: str, plan: BuildPlan) -> None:
     """Ask the new interpreter for every package that was wanted."""
     names = [r.name for r in plan.requirements] + list(plan.heavy_versions())
     code = "import sys; from importlib.metadata import version; [version(n) for n in sys.argv[1:]]"

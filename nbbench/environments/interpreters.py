@@ -19,7 +19,7 @@ from ..errors import ArgumentError, did_you_mean
 from ..frameworks import backend_names, find_backend
 from ..masked_urls import has_mask
 from ..text import quoted
-from .build import BuildCancelled, EnvironmentNotReady, Plan, build
+from .build import BuildCancelled, BuildPlan, EnvironmentNotReady, build
 from .requirements import (
     HEAVY,
     installed,
@@ -114,7 +114,7 @@ def prepare(
     masked = _made_with_secrets(named, framework) if kept else None
     if masked is not None:
         return _made(masked)
-    plan = Plan.of(named if kept else shown(named), framework, needs, own if kept else ())
+    plan = BuildPlan.of(named if kept else shown(named), framework, needs, own if kept else ())
     making = _ready(plan, cancelled)
     while True:
         try:
@@ -151,7 +151,7 @@ def create(
         raise ArgumentError(
             f"env create: {framework} names nothing that it needs; give requirements"
         )
-    made = yield from _ready(Plan.of(name, framework, needs, own), lambda: False)
+    made = yield from _ready(BuildPlan.of(name, framework, needs, own), lambda: False)
     for record in list_environments():  # a name stands for the last that was made under it
         if (record.name, record.framework) == (name, framework) and record.key != made.key:
             discard(record.key)
@@ -220,7 +220,7 @@ def _own_requirements(named: str, framework: str) -> tuple[tuple[Requirement, ..
     return own, False
 
 
-def _ready(plan: Plan, cancelled: Callable[[], bool]) -> Generator[str, None, Record]:
+def _ready(plan: BuildPlan, cancelled: Callable[[], bool]) -> Generator[str, None, Record]:
     """The plan's environment, made now unless it has been; one process makes it at a time."""
     key = _key(plan)
     record = find_record(key)
@@ -250,7 +250,7 @@ def _ready(plan: Plan, cancelled: Callable[[], bool]) -> Generator[str, None, Re
         lock.release()
 
 
-def _key(plan: Plan) -> str:
+def _key(plan: BuildPlan) -> str:
     """A hash of all that decides what is made."""
     content = {
         "name": plan.name if plan.own else None,

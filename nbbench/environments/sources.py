@@ -65,7 +65,7 @@ def parse_requirement(word: str, editable: bool = False) -> Requirement:
 
     ``word`` may lack the name where its source tells it, and be a path.
     """
-    shown = without_secrets(word)
+    masked = without_secrets(word)
     bare, semicolon, marker = word.partition(" ;")
     named = _NAMED.fullmatch(bare) if not _is_url(bare) else None
     source = named[3].strip() if named else bare
@@ -76,9 +76,9 @@ def parse_requirement(word: str, editable: bool = False) -> Requirement:
     try:
         if not (_is_url(source) or is_path):
             return Requirement(word)
-        url = _file_url(source, shown) if is_path else source
-        _check(url, shown, editable)
-        name = named[1] if named else _name_in(url, shown)
+        url = _file_url(source, masked) if is_path else source
+        _check(url, masked, editable)
+        name = named[1] if named else _name_in(url, masked)
         kind = Editable if editable else Requirement
         return kind(f"{name}{extras} @ {url}{semicolon and ' ;'}{marker}")
     except ArgumentError:
@@ -86,7 +86,7 @@ def parse_requirement(word: str, editable: bool = False) -> Requirement:
     except (InvalidRequirement, ValueError, OSError) as error:  # of a URL or a path, too
         first = shortened(without_secrets(next(iter(str(error).splitlines()), "")), 200)
         raise ArgumentError(
-            f"environments: {quoted(shown, 200)} is no requirement ({first}); write it like "
+            f"environments: {quoted(masked, 200)} is no requirement ({first}); write it like "
             f"transformers==4.57.6 or name @ https://…"
         ) from None
 
@@ -201,43 +201,43 @@ def _path_of(url: str) -> Path:
     return Path(url2pathname(urlsplit(url).path))
 
 
-def _file_url(source: str, shown: str) -> str:
+def _file_url(source: str, masked: str) -> str:
     path = _existing(source)
     if path is None:
-        raise ArgumentError(f"environments: there is no file or folder for {quoted(shown, 200)}")
+        raise ArgumentError(f"environments: there is no file or folder for {quoted(masked, 200)}")
     return path.resolve().as_uri()
 
 
-def _check(url: str, shown: str, editable: bool) -> None:
+def _check(url: str, masked: str, editable: bool) -> None:
     """Raise `ArgumentError` for a source that nothing can be installed from."""
     scheme = urlsplit(url).scheme  # raises ValueError for what is no URL
     if scheme not in _SCHEMES:
         raise ArgumentError(
-            f"environments: {quoted(shown, 200)} is of a kind that cannot be installed from; give "
+            f"environments: {quoted(masked, 200)} is of a kind that cannot be installed from; give "
             f"a URL that begins with one of {', '.join(_SCHEMES)} (a repository over SSH "
             f"as git+ssh://git@host/name)"
         )
     if editable and scheme != "file":
         raise ArgumentError(
-            f"environments: {quoted(shown, 200)} is editable, which a local folder alone can be"
+            f"environments: {quoted(masked, 200)} is editable, which a local folder alone can be"
         )
     if scheme != "file":
         return
     path = _path_of(url)
     if not path.exists():
-        raise ArgumentError(f"environments: there is no file or folder for {quoted(shown, 200)}")
+        raise ArgumentError(f"environments: there is no file or folder for {quoted(masked, 200)}")
     if path.is_dir() and not _is_project(path):
         raise ArgumentError(
-            f"environments: the folder of {quoted(shown, 200)} has no pyproject.toml or setup.py; "
+            f"environments: the folder of {quoted(masked, 200)} has no pyproject.toml or setup.py; "
             f"give the folder of a package"
         )
     if editable and not path.is_dir():
         raise ArgumentError(
-            f"environments: {quoted(shown, 200)} is editable, which a local folder alone can be"
+            f"environments: {quoted(masked, 200)} is editable, which a local folder alone can be"
         )
 
 
-def _name_in(url: str, shown: str) -> str:
+def _name_in(url: str, masked: str) -> str:
     """The name of the package that a URL without a name is of."""
     parts = urlsplit(url)
     egg = re.search(r"(?:^|&)egg=([\w.-]+)", parts.fragment)
@@ -255,7 +255,7 @@ def _name_in(url: str, shown: str) -> str:
         if name is not None:
             return name
     raise ArgumentError(
-        f"environments: {quoted(shown, 200)} does not name the package; write name @ {shown[:80]}"
+        f"environments: {quoted(masked, 200)} does not name the package; write name @ {masked[:80]}"
     )
 
 
