@@ -7,7 +7,6 @@ can neither be taken for a finished one nor stand in the way of the next.
 from __future__ import annotations
 
 import json
-import os
 import queue
 import shutil
 import signal
@@ -41,6 +40,7 @@ from .requirements import (
 )
 from .sources import has_secret_query, local_path, shown
 from .store import Record, python_in, site_packages, store_folder
+from .uv_environ import uv_environ
 from .uv_output import SHOWN, explained, in_one_line, without_colour
 
 if sys.version_info >= (3, 11):
@@ -77,7 +77,9 @@ class BuildPlan:
     own: tuple[Requirement, ...]
 
     @classmethod
-    def of(cls, name: str, framework: str, needs: Needs, own: tuple[Requirement, ...] = ()) -> BuildPlan:
+    def of(
+        cls, name: str, framework: str, needs: Needs, own: tuple[Requirement, ...] = ()
+    ) -> BuildPlan:
         """The plan for a framework's needs on this machine."""
         available = installed()
         python = python_for(needs)
@@ -310,15 +312,22 @@ class _Uv:
 
     def run(self, *argv: str, quiet: bool = False) -> Iterator[str]:
         """Yield the lines that a waiting user cares for; raises `EnvironmentNotReady`."""
+        with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as work:
+            # uv obeys the nearest uv.toml above its folder, which in a shared /tmp anyone may have
+            # written; this one ends the search, and those of the user and of the system stay.
+            (Path(work) / "uv.toml").touch()
+            yield from self._run_in(work, argv, quiet)
+
+    def _run_in(self, work: str, argv: tuple[str, ...], quiet: bool) -> Iterator[str]:
         process = subprocess.Popen(
             [*_guarded(), self._uv, *argv],
             stdin=subprocess.PIPE,  # its guards see by it that this process is gone
-            cwd=tempfile.gettempdir(),  # builds and probes import nothing from the current folder
+            cwd=work,  # builds and probes import nothing from the current folder
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,
             errors="replace",
-            env=_environ(self._cache),
+            env=uv_environ(self._cache),
             start_new_session=True,
         )
         lines: list[str] = []
@@ -367,16 +376,3 @@ def _guarded() -> list[str]:
     """What goes before a command for it to end with this process, with all that it has started."""
     guard = Path(__file__).parent.parent / "worker" / "guard.py"
     return [sys.executable, "-I", str(guard)] if sys.platform == "linux" else []
-
-
-def _environ(cache: Path | None) -> dict[str, str]:
-    environ = {
-        name: value
-        for name, value in os.environ.items()
-        if name not in ("VIRTUAL_ENV", "PYTHONPATH", "PYTHONHOME", "CONDA_PREFIX")
-    }
-    environ.setdefault("UV_TORCH_BACKEND", "auto")  # else a laptop gets gigabytes of CUDA
-    environ["NO_COLOR"] = "1"
-    if cache is not None:
-        environ["UV_CACHE_DIR"] = str(cache)
-    return environ

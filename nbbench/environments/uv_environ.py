@@ -1,0 +1,44 @@
+"""The OS variables that uv is run with: the user's own settings, which count from their folder."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+_WITH_PATHS = (
+    "UV_FIND_LINKS", "UV_INDEX", "UV_DEFAULT_INDEX", "UV_INDEX_URL", "UV_EXTRA_INDEX_URL",
+    "UV_CONSTRAINT", "UV_BUILD_CONSTRAINT", "UV_OVERRIDE", "UV_CONFIG_FILE",
+)  # fmt: skip
+"""Settings of uv that may name files and folders."""
+
+
+def uv_environ(cache: Path | str | None) -> dict[str, str]:
+    """The variables for uv, which works in another folder; ``cache`` is to be its cache, if any."""
+    environ = {
+        name: _from_here(value) if name in _WITH_PATHS else value
+        for name, value in os.environ.items()
+        if name not in ("VIRTUAL_ENV", "PYTHONPATH", "PYTHONHOME", "CONDA_PREFIX")
+    }
+    environ.setdefault("UV_TORCH_BACKEND", "auto")  # else a laptop gets gigabytes of CUDA
+    environ["NO_COLOR"] = "1"
+    cache = cache or environ.get("UV_CACHE_DIR", "")
+    if cache:
+        environ["UV_CACHE_DIR"] = os.path.abspath(cache)  # it need not exist yet
+    return environ
+
+
+def _from_here(value: str) -> str:
+    """A setting in which each path that exists is an absolute one."""
+    return _absolute(value) or re.sub(r"[^\s,]+", lambda found: _absolute_in(found[0]), value)
+
+
+def _absolute_in(word: str) -> str:
+    """A word of several; an index may have its name before it, as in ``mine=./wheels``."""
+    name, equals, path = word.rpartition("=")
+    found = "" if "://" in word else _absolute(path)
+    return f"{name}{equals}{found or path}"
+
+
+def _absolute(path: str) -> str:
+    return os.path.abspath(path) if os.path.exists(path) else ""
