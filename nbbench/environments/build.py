@@ -10,10 +10,8 @@ import json
 import queue
 import shutil
 import signal
-import site
 import subprocess
 import sys
-import sysconfig
 import tempfile
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator
@@ -33,8 +31,10 @@ from .requirements import (
     SAME_AS,
     Needs,
     available_heavy,
+    borrowable,
     for_this_machine,
     installed,
+    layer_folders,
     names_of,
     python_for,
 )
@@ -81,7 +81,7 @@ class BuildPlan:
         cls, name: str, framework: str, needs: Needs, own: tuple[Requirement, ...] = ()
     ) -> BuildPlan:
         """The plan for a framework's needs on this machine."""
-        available = installed()
+        available = borrowable()
         python = python_for(needs)
         heavy = available_heavy(needs, available) if python == sys.executable else []
         wanted = (r for r in needs.requirements if r not in heavy)
@@ -283,11 +283,7 @@ def _refuse_full_disk(resolved: Resolved) -> None:
 
 def _lay_over_this_interpreter(folder: Path) -> None:
     """Have the environment look for what it lacks where this interpreter does, behind its own."""
-    paths = dict.fromkeys(
-        [sysconfig.get_path("purelib"), sysconfig.get_path("platlib"), *site.getsitepackages()]
-        + [path for path in sys.path if Path(path).name in ("site-packages", "dist-packages")]
-    )
-    text = "\n".join(path for path in paths if Path(path).is_dir())
+    text = "\n".join(layer_folders())
     (site_packages(folder) / "nbbench_layer.pth").write_text(text + "\n", encoding="utf-8")
 
 

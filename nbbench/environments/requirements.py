@@ -8,16 +8,20 @@ source, since the module itself is for the worker's interpreter alone.
 from __future__ import annotations
 
 import ast
+import json
 import platform
 import shutil
+import site
 import sys
+import sysconfig
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from packaging.requirements import Requirement
+from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
@@ -95,14 +99,61 @@ def _applies(requirement: Requirement, word: str) -> bool:
         ) from None
 
 
-def installed(site: Path | None = None) -> dict[str, str]:
-    """Versions by canonical name of what this interpreter has, or a site-packages folder."""
-    found: dict[str, str] = {}
-    for distribution in metadata.distributions(path=sys.path if site is None else [str(site)]):
+def installed(*folders: Path | str) -> dict[str, str]:
+    """Versions by canonical name of what this interpreter has, or what these folders have.
+
+    What has no version that can be compared (``1.0-unknown``, or none) is left out.
+    """
+    return _versions(folders or sys.path)
+
+
+def borrowable() -> dict[str, str]:
+    """Versions by canonical name of what a layer over this interpreter finds in it.
+
+    An editable install is found by a ``.pth`` file, which counts in this interpreter alone.
+    """
+    return _versions(layer_folders(), editable=False)
+
+
+def layer_folders() -> list[str]:
+    """The folders of this interpreter that a layer looks into, in the order of its path."""
+    own = [sysconfig.get_path("purelib"), sysconfig.get_path("platlib"), *site.getsitepackages()]
+    on_path = [
+        path
+        for path in sys.path
+        if path in own or Path(path).name in ("site-packages", "dist-packages")
+    ]
+    return [path for path in dict.fromkeys([*on_path, *own]) if Path(path).is_dir()]
+
+
+def _versions(folders: Iterable[Path | str], editable: bool = True) -> dict[str, str]:
+    found: dict[str, str | None] = {}
+    for distribution in metadata.distributions(path=[*map(str, folders)]):
         about = distribution.metadata  # read from a file at every look
         if about["Name"]:  # the first on the path is the one that is imported
-            found.setdefault(canonicalize_name(about["Name"]), about["Version"])
-    return found
+            usable = editable or not _is_editable(distribution)
+            version = about["Version"] if usable else None
+            found.setdefault(canonicalize_name(about["Name"]), version)
+    return {
+        name: version for name, version in found.items() if version and _is_exact(name, version)
+    }
+
+
+def _is_editable(distribution: metadata.Distribution) -> bool:
+    """Whether a package lies elsewhere than its record."""
+    with suppress(OSError, ValueError, AttributeError):
+        source = json.loads(distribution.read_text("direct_url.json") or "{}")
+        return bool(source.get("dir_info", {}).get("editable"))
+    return False
+
+
+def _is_exact(name: str, version: str) -> bool:
+    """Whether an installer can be given this version of a package."""
+    try:
+        Requirement(f"{name}=={version}")
+    except InvalidRequirement:
+        return False
+    return True
 
 
 def names_of(package: str) -> tuple[str, ...]:

@@ -20,7 +20,7 @@ from filelock import FileLock
 
 from ..errors import NbbenchError
 from ..text import quoted
-from .requirements import installed
+from .requirements import borrowable, installed
 from .sources import shown
 
 
@@ -59,7 +59,7 @@ class Record:
         """Whether all that was installed is there, and what is borrowed has not changed."""
         if not os.access(self.python, os.X_OK):
             return False
-        around = installed() if self.borrowed else {}
+        around = borrowable() if self.borrowed else {}
         within = installed(site_packages(self.path))
         return self.borrowed.items() <= around.items() and self.installed.items() <= within.items()
 
