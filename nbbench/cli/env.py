@@ -21,7 +21,7 @@ _USAGE = """\
 usage: nbbench env list
        nbbench env create NAME [REQUIREMENT …] [--framework FRAMEWORK]
        nbbench env remove NAME …
-       nbbench env path NAME
+       nbbench env path NAME [--framework FRAMEWORK]
 
 Environments are interpreters that are made for a framework once and kept. NAME is pytorch,
 tensorflow or keras for what that framework needs; or a name of your own for requirements like
@@ -51,6 +51,8 @@ def command(argv: list[str]) -> int:
 
 
 def _env_list(argv: list[str]) -> None:
+    if argv:
+        raise ArgumentError(f"env list takes no words, and {quoted(argv[0])} was given")
     records = list_environments()
     if not records:
         print("no environment has been made yet; nbbench env create tensorflow makes one")
@@ -72,16 +74,22 @@ def _env_create(argv: list[str]) -> None:
     name = values.get("name")
     if name is None:
         raise ArgumentError("env create needs a name: a framework's, or one for requirements")
-    framework = values.get("framework", name if name in backend_names() else "pytorch")
-    if framework not in backend_names():
-        raise ArgumentError(
-            f"--framework: {quoted(framework)} is not one of {', '.join(backend_names())}"
-        )
+    framework = _framework(values) or (name if name in backend_names() else "pytorch")
     environment = finish(
         create(name, framework, values.get("requirements", [])),
         lambda text: print(text, file=sys.stderr, flush=True),
     )
     print(environment.python)
+
+
+def _framework(values: dict[str, str]) -> str | None:
+    """The framework that was named, if any; raises `ArgumentError` for one that is none."""
+    framework = values.get("framework")
+    if framework is not None and framework not in backend_names():
+        raise ArgumentError(
+            f"--framework: {quoted(framework)} is not one of {', '.join(backend_names())}"
+        )
+    return framework
 
 
 def _with_editables(argv: list[str]) -> list[str]:
@@ -99,6 +107,11 @@ def _env_remove(argv: list[str]) -> None:
 
 
 def _env_path(argv: list[str]) -> None:
-    if len(argv) != 1:
+    parser = FlagParser("nbbench env path", "")
+    parser.add_argument("names", nargs="*", metavar="NAME")
+    parser.add_argument("--framework", "-f")
+    values = parser.read(argv)
+    names = values.get("names", [])
+    if len(names) != 1:
         raise ArgumentError("env path needs one name; nbbench env list shows them")
-    print(environment_path(argv[0]))
+    print(environment_path(names[0], _framework(values)))

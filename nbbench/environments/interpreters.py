@@ -205,7 +205,9 @@ def _own_requirements(named: str, framework: str) -> tuple[tuple[Requirement, ..
             f"environment {named} is for the framework of that name, not for {framework}; give "
             f"environments auto"
         )
-    kept = {record.name: record for record in list_environments() if record.own}
+    own_ones = (record for record in list_environments() if record.own)
+    ordered = sorted(own_ones, key=lambda record: record.framework == framework)
+    kept = {record.name: record for record in ordered}  # that of this framework, if there is one
     if named in kept:
         return tuple(map(kept_requirement, kept[named].own)), True
     own = parse_requirements(named)

@@ -145,17 +145,34 @@ def named(name: str) -> list[Record]:
     return found
 
 
-def environment_path(name: str) -> str:
-    """The path of the interpreter of an environment that was made."""
-    return named(name)[0].python
+def environment_path(name: str, framework: str | None = None) -> str:
+    """The path of the interpreter of an environment that was made.
+
+    Raises ``NbbenchError`` where there is none, or one for each of several frameworks.
+    """
+    found = [record for record in named(name) if framework in (None, record.framework)]
+    frameworks = sorted({record.framework for record in found})
+    if not found:
+        raise NbbenchError(f"environment {quoted(name, 200)} was not made for {framework}")
+    if len(frameworks) > 1:
+        raise NbbenchError(
+            f"environment {quoted(name, 200)} was made for {' and for '.join(frameworks)}; name "
+            f"one with --framework"
+        )
+    return next((record for record in found if record.is_whole()), found[0]).python
 
 
 def remove_environment(name: str) -> list[Record]:
     """Remove the environments of this name; what was removed."""
     removed = named(name)
-    for record in removed:
-        with build_lock(record.key):
-            discard(record.key)
-        with suppress(OSError):
-            (store_folder() / f"{record.key}.lock").unlink()
+    try:
+        for record in removed:
+            with build_lock(record.key):
+                discard(record.key)
+            with suppress(OSError):
+                (store_folder() / f"{record.key}.lock").unlink()
+    except OSError as error:
+        raise NbbenchError(
+            f"environment {quoted(name, 200)} cannot be removed ({error.strerror or error})"
+        ) from None
     return removed
