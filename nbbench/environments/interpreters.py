@@ -30,6 +30,8 @@ from .requirements import (
 )
 from .sources import identity, is_source, kept_requirement, shown
 from .store import Record, build_lock, discard, find_record, list_environments, python_in
+from .uv_environ import sources_set
+from .uv_output import explained
 
 T = TypeVar("T")
 Made = TypeVar("Made")
@@ -262,6 +264,8 @@ def _key(plan: BuildPlan) -> str:
         "platform": [sys.platform, platform.machine()],
         "over": [sys.prefix, plan.heavy_versions()] if plan.is_layer else None,
     }
+    if not plan.own:  # under a name of the user's stands what was made last, however uv was set
+        content |= sources_set()
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
 

@@ -6,6 +6,14 @@ import os
 import re
 from pathlib import Path
 
+from ..masked_urls import without_secrets
+
+_SOURCES = (
+    "UV_TORCH_BACKEND", "UV_INDEX", "UV_DEFAULT_INDEX", "UV_INDEX_URL", "UV_EXTRA_INDEX_URL",
+    "UV_FIND_LINKS",
+)  # fmt: skip
+"""Settings of uv that decide which build of a package is installed."""
+
 _WITH_PATHS = (
     "UV_FIND_LINKS", "UV_INDEX", "UV_DEFAULT_INDEX", "UV_INDEX_URL", "UV_EXTRA_INDEX_URL",
     "UV_CONSTRAINT", "UV_BUILD_CONSTRAINT", "UV_OVERRIDE", "UV_CONFIG_FILE",
@@ -26,6 +34,16 @@ def uv_environ(cache: Path | str | None) -> dict[str, str]:
     if cache:
         environ["UV_CACHE_DIR"] = os.path.abspath(cache)  # it need not exist yet
     return environ
+
+
+def sources_set() -> dict[str, str]:
+    """The settings that decide where packages come from, without secrets; only those that are."""
+    found = ((name, os.environ.get(name, "")) for name in _SOURCES)
+    return {
+        name: without_secrets(_from_here(value))
+        for name, value in found
+        if value and (name, value) != ("UV_TORCH_BACKEND", "auto")  # which is the default here
+    }
 
 
 def _from_here(value: str) -> str:
