@@ -6,6 +6,8 @@ import hashlib
 import json
 import os
 import platform
+import re
+import shutil
 import sys
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
@@ -225,6 +227,16 @@ def _own_requirements(named: str, framework: str) -> tuple[tuple[Requirement, ..
 
 
 def _ready(plan: BuildPlan, cancelled: Callable[[], bool]) -> Generator[str, None, Record]:
+    """The plan's environment; raises `EnvironmentNotReady` for what the system refuses, too."""
+    try:
+        return (yield from _found_or_made(plan, cancelled))
+    except OSError as error:  # no uv, a store that cannot be written, a full disk
+        raise EnvironmentNotReady(
+            f"environment {plan.name} cannot be made: {explained(str(error))}"
+        ) from None
+
+
+def _found_or_made(plan: BuildPlan, cancelled: Callable[[], bool]) -> Generator[str, None, Record]:
     """The plan's environment, made now unless it has been; one process makes it at a time."""
     key = _key(plan)
     record = find_record(key)
@@ -248,10 +260,19 @@ def _ready(plan: BuildPlan, cancelled: Callable[[], bool]) -> Generator[str, Non
         if record is None:
             discard(key)
             record = yield from build(plan, key, cancelled)
-            record.save()
+            _save(record)
         return record
     finally:
         lock.release()
+
+
+def _save(record: Record) -> None:
+    """Write the record; without it the folder is of no use."""
+    try:
+        record.save()
+    except OSError:
+        shutil.rmtree(record.path, ignore_errors=True)
+        raise
 
 
 def _key(plan: BuildPlan) -> str:
