@@ -11,6 +11,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -163,6 +164,107 @@ def test_a_layer_borrows_what_is_here_and_installs_the_rest(shop, monkeypatch, n
     assert store.find_record(record.key) is None
 
 
+def write_record(folder, name, version, **files):
+    """What an installer leaves of a package, without the package."""
+    info = folder / f"{name}-{version}.dist-info"
+    info.mkdir(parents=True)
+    line = f"Version: {version}\n" if version else ""
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\n{line}")
+    for file, content in files.items():
+        (info / f"{file}.json").write_text(json.dumps(content))
+
+
+def test_a_version_that_no_installer_takes_is_as_if_it_were_not_there(tmp_path):
+    write_record(tmp_path, "good", "1.0+cpu")
+    write_record(tmp_path, "gpg", "1.16.0-unknown")
+    write_record(tmp_path, "nameless", "")
+    assert installed(tmp_path) == {"good": "1.0+cpu"}
+
+
+def test_a_layer_borrows_only_what_it_can_import(tmp_path, monkeypatch):
+    write_record(tmp_path / "elsewhere", "from-pythonpath", "1.0")
+    site = tmp_path / "site-packages"
+    write_record(site, "edited", "1.0", direct_url={"dir_info": {"editable": True}})
+    write_record(site, "copied", "1.0", direct_url={"dir_info": {}})
+    monkeypatch.syspath_prepend(str(tmp_path / "elsewhere"))
+    monkeypatch.syspath_prepend(str(site))
+    assert {"from-pythonpath", "edited", "copied"} <= installed().keys()
+    assert requirements.borrowable().keys() & {"from-pythonpath", "edited", "copied"} == {"copied"}
+    assert requirements.layer_folders()[0] == str(site)
+
+
+def test_uv_obeys_the_users_configuration_and_none_from_a_shared_folder(
+    shop, tmp_path, monkeypatch
+):
+    shared, home = tmp_path / "shared", tmp_path / "config"
+    shared.mkdir()
+    (shared / "uv.toml").write_text('constraint-dependencies = ["small<1"]\n')
+    monkeypatch.setattr(tempfile, "tempdir", str(shared))
+    (home / "uv").mkdir(parents=True)
+    (home / "uv" / "uv.toml").write_text(f"find-links = [{json.dumps(str(shop))}]\n")
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(home))
+    monkeypatch.setenv("APPDATA", str(home))
+    monkeypatch.delenv("UV_FIND_LINKS")
+    assert create("mine", "small==1.0").kind == "made"
+
+
+def test_relative_paths_in_uvs_variables_count_from_the_users_folder(shop, monkeypatch):
+    monkeypatch.chdir(shop.parent)
+    monkeypatch.setenv("UV_FIND_LINKS", "wheels")
+    assert create("mine", "small==1.0").kind == "made"
+
+
+def test_a_package_from_another_source_is_another_environment(shop, tmp_path, monkeypatch):
+    def python():
+        return environments.finish(environments.prepare("small==1.0", "probe")).python
+
+    first = python()
+    assert python() == first
+    monkeypatch.setenv("UV_FIND_LINKS", str(shutil.copytree(shop, tmp_path / "other")))
+    assert python() != first
+    monkeypatch.setenv("UV_FIND_LINKS", str(shop))
+    assert python() == first
+    monkeypatch.setenv("UV_TORCH_BACKEND", "cpu")
+    assert python() != first
+
+
+def test_one_name_for_two_frameworks_is_that_of_the_framework_that_runs(shop, monkeypatch, capsys):
+    monkeypatch.setattr(interpreters, "needs_of", lambda _: Needs((), SpecifierSet("")))
+    made = {
+        framework: create("old", wanted, framework=framework)
+        for framework, wanted in (("probe", "small==1.0"), ("pytorch", "smaller==1.5"))
+    }
+    for framework, environment in made.items():
+        found = environments.finish(environments.prepare("old", framework))
+        assert found.python == environment.python
+        assert environments.environment_path("old", framework) == environment.python
+    assert main(["env", "path", "old", "--framework", "probe"]) == 0
+    assert capsys.readouterr().out.strip() == made["probe"].python
+    with pytest.raises(NbbenchError, match="for probe and for pytorch; name"):
+        environments.environment_path("old")
+
+
+@pytest.mark.parametrize("what", ["uv is missing", "the disk is full"])
+def test_what_the_system_refuses_is_an_environment_that_is_not_ready(shop, monkeypatch, what):
+    def refuse(*_):
+        raise OSError(28, "No space left on device")
+
+    if what == "uv is missing":
+        monkeypatch.setattr("uv.find_uv_bin", refuse)
+    else:
+        monkeypatch.setattr(store.Record, "save", refuse)
+    with pytest.raises(EnvironmentNotReady, match=r"cannot be made: .*No space left.*; make room"):
+        create("mine", "small==1.0")
+    assert not leftovers()
+
+
+def test_a_mistyped_path_with_blanks_is_a_path(tmp_path):
+    for path in (str(tmp_path / "My Projects" / "env"), "./my env", "~/my env/bin/python"):
+        with pytest.raises(EnvironmentNotReady, match="there is no python at"):
+            environments.finish(environments.prepare(path, "probe"))
+    assert not interpreters.is_path("./name small==1.0")
+
+
 @pytest.mark.parametrize("damage", ["python", "package", "record"])
 def test_a_damaged_one_is_never_used_and_made_anew(shop, damage):
     made = create("mine", "small==1.0")
@@ -294,6 +396,8 @@ def test_cases_whose_environment_cannot_be_made_are_rows_and_the_others_stay(sho
         (["remove"], "env remove needs a name"),
         (["remove", "mine"], "no environment 'mine' has been made (there are: none)"),
         (["path", "mine"], "no environment 'mine' has been made"),
+        (["path", "mine", "yours"], "env path needs one name"),
+        (["list", "mine"], "env list takes no words, and 'mine' was given"),
         (["crate"], "there is no command env 'crate'; did you mean 'create'?"),
     ],
 )

@@ -230,6 +230,8 @@ def test_the_line_of_code_itself_is_in_no_file(folder, tmp_path):
         ("nowhere.py:build", "there is no file 'nowhere.py' for the model 'nowhere.py:build'"),
         ("C:\\models\\net.py", "like 'C:\\\\models\\\\net.py:build'"),
         ("C:\\models\\net.py:build", "there is no file 'C:\\\\models\\\\net.py' for the model"),
+        ("C:\\models\\tny", "there is no model folder 'C:\\\\models\\\\tny'"),
+        ("D:/models/tny", "there is no model folder 'D:/models/tny'"),
         ("notes.txt:build", "names no file of Python; write the code to one that ends in .py"),
         ("folder.py:build", "there is no file 'folder.py'"),
         ("x" * 5000 + ".py:build", "is no folder that can be read (File name too long)"),

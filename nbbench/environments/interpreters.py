@@ -313,7 +313,15 @@ def is_path(named: str) -> bool:
             return True
     except (OSError, ValueError, RuntimeError):  # too long, a NUL, nobody's home
         pass
-    return separated and "==" not in named and " " not in named
+    if " " in named:
+        return _is_rooted(named) and not any(map(is_source, named.split()))
+    return separated and "==" not in named
+
+
+def _is_rooted(named: str) -> bool:
+    """Whether text with blanks begins as a path does, and has nothing of a requirement."""
+    starts = named.startswith(("~", ".")) or Path(named).is_absolute()
+    return starts and not re.search(r"[=<>@]", named)
 
 
 def interpreter(path: str) -> str:

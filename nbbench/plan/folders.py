@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -51,8 +52,14 @@ def refuse_path(name: str) -> None:
         raise ModelNotFound(
             f"{quoted(name)} is a file without a configuration; give its folder, with a {CONFIG}"
         )
-    if name.startswith((".", "/", "~", "\\")) or name.endswith(".json"):
+    only_path = name.startswith((".", "/", "~", "\\")) or has_drive(name)
+    if only_path or name.endswith(".json"):
         raise ModelNotFound(f"there is no model folder {quoted(name)}; give one with a {CONFIG}")
+
+
+def has_drive(name: str) -> bool:
+    """Whether a name begins as a path of Windows with its drive, like ``C:/models``."""
+    return re.match(r"[A-Za-z]:[\\/]", name) is not None
 
 
 def adapter_sentence(name: str, file: Path) -> str:

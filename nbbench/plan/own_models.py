@@ -18,7 +18,7 @@ from ..errors import ModelNotFound
 from ..text import quoted
 from ..worker.case import OWN_MODEL
 from .code_digest import CodeDigests, file_digest, joined, unknown_code
-from .folders import file_of
+from .folders import file_of, has_drive
 
 SOURCE = "own code"
 """Where the configuration of such a model is from, in a report."""
@@ -49,6 +49,8 @@ def find_own_model(name: str) -> tuple[dict[str, Any], str] | None:
         _check_factory(factory, name)
         known = {"model_type": OWN_MODEL, "file": file.name, "factory": factory}
         return {**known, **_seen_in(file)}, str(file)
+    if has_drive(name) and factory.startswith(("/", "\\")):
+        return None
     if not colon or not all(part.isidentifier() for part in owner.split(".")):
         return None
     _check_factory(factory, name)
