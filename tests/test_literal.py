@@ -203,7 +203,20 @@ HOME = os.path.expanduser("~")
         ("HF_SECRET=abc was refused", "HF_SECRET=… was refused"),
         ('{"password": "a b c"}', '{"password": …}'),
         ("Authorization: Bearer abc.def-ghi", "Authorization: Bearer …"),
-        ("hf_abcdefghijklmnopqrstuvwxyz is no token", "… is no token"),
+        *(
+            (f"{start}{random} is no token", "… is no token")
+            for start, random in (
+                ("hf_", "aB3dEfGh" * 5),
+                ("ghp_", "aB3dEfGh" * 5),
+                ("glpat-", "aB3-dEf_Gh" * 2),
+                ("github_pat_", "11ABC_" * 10),
+                ("pypi-AgE", "IcHlwaS5vcmc-" * 5),
+                ("sk-", "aB3dEfGh" * 6),
+                ("sk-proj-", "aB3-dEf_Gh" * 9),
+                ("sk-ant-api03-", "aB3-dEf_Gh" * 9),
+                ("sk_live_", "aB3dEfGh" * 3),
+            )
+        ),
     ],
 )
 def test_a_reason_names_no_home_folder_and_no_password(reason, saved):
@@ -220,6 +233,11 @@ def test_a_reason_names_no_home_folder_and_no_password(reason, saved):
         "email me@host",
         "key: 5, keys=4",
         "sk-learn has no such module",
+        "hf-internal-testing/tiny-random-LlamaForCausalLM is gated",
+        "hf-internal-testing/tiny-random-gpt2, hf-tiny-model-private/tiny-random-BertModel",
+        "sk-multilingual-sentence-encoder-base/x and skt/kogpt2-base-v2",
+        "me/hf_transformer_for_classification and me/sk_learn_like_text_classifier",
+        "pypi-description-classifier-base-uncased and glpat-like",
     ],
 )
 def test_other_reasons_stay_as_they_are(reason):

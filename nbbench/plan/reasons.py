@@ -10,7 +10,10 @@ from functools import lru_cache
 _SECRETS = (
     re.compile(r"(?<=://)[^\s/?#]*@"),  # https://user:password@host
     re.compile(r"(?i)(?<=bearer )[\w.~+/=-]+|(?<=basic )[\w+/=-]{8,}"),
-    re.compile(r"\b(?:hf|ghp|gho|ghs|github_pat|glpat|pypi|sk)[_-][\w-]{16,}"),
+    # Tokens in their issuers' own forms: names of models begin with hf- and sk-, too.
+    re.compile(r"\b(?:hf_[A-Za-z0-9]{30,}|gh[pousr]_[A-Za-z0-9]{30,}|github_pat_\w{30,}"
+               r"|glpat-[\w-]{20,}(?:\.\w+)*|pypi-AgE[\w-]{40,}|sk-[A-Za-z0-9]{32,}"
+               r"|sk-(?:proj|svcacct|admin|ant|or)-[\w-]{40,}|sk_(?:live|test)_[A-Za-z0-9]{20,})"),
     re.compile(r"(?i)(?<=[?&;])(?:[\w-]*(?:token|key|sig|signature|auth|secret))=[^\s&;#'\"]+"),
     re.compile(r"(?i)\b[\w-]*(?:password|passwd|passphrase|secret|api_?key|access_token)"
                r"[\"']?\s*[=:]\s*(?:\"[^\"]*\"|'[^']*'|[^\s,;&]+)"),
