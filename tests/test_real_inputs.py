@@ -210,6 +210,7 @@ def test_texts_without_a_tokenizer_say_what_to_give(tmp_path, in_a_folder):
         ("~0", "'~0' is no file and no way to draw"),
         ("a" * 5000, "is no file and no way to draw"),
         ([4.5, 3], "4.5 is no whole number"),
+        (["4.5", "nan"], "'4.5' is no whole number"),
         ("halves.csv:n", "1.5 is no whole number"),
         ([0, 3], "0 is no length; lengths are from 1 to 2147483647"),
     ],
@@ -225,6 +226,11 @@ def test_lengths_that_cannot_be_drawn_are_one_sentence(tmp_path, monkeypatch, le
         RowLengths.of(lengths)
     assert sentence in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_text_that_reads_as_a_number_is_a_text_among_texts():
+    for texts in (["a good film", "4.5", "bad"], ["fine", "nan"], ["7", "seven"]):
+        assert list(RowLengths.of(texts).texts) == texts
 
 
 def test_halves_of_characters_are_replaced():

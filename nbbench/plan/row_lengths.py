@@ -73,7 +73,7 @@ class RowLengths:
                 )
             return cls(label, lengths=known)
         broken = next(filter(_is_broken, values), None)
-        if broken is not None:
+        if broken is not None and not any(map(_is_text, values)):
             raise ArgumentError(
                 f"lengths: {quoted(broken)} is no whole number that can be a length; {_FORMS}"
             )
@@ -143,6 +143,17 @@ def _is_broken(value: Any) -> bool:
         return True
     except (TypeError, ValueError):
         return False
+
+
+def _is_text(value: Any) -> bool:
+    """Whether a value is a text that reads as no number."""
+    try:
+        float(value)
+    except OverflowError:
+        return False
+    except (TypeError, ValueError):
+        return True
+    return False
 
 
 def _read(given: str) -> tuple[str, list[Any]]:
