@@ -85,6 +85,21 @@ def test_like_cases_are_told_from_each_other():
     assert expected_seconds([other], ran) == pytest.approx(50)
 
 
+def test_more_new_tokens_take_longer_in_proportion():
+    ran = [known(case(mode="generation", new_tokens=8), 5, 0.2)]
+    seconds = expected_seconds([case(mode="generation", new_tokens=32, max_time=30)], ran)
+    assert seconds == pytest.approx(5 * (0.1 + 4 * 0.1))
+    ran.append(known(case(mode="generation", new_tokens=512), 5, 6.4))
+    assert expected_seconds([case(mode="generation", new_tokens=500)], ran) == pytest.approx(32)
+
+
+def test_quantised_compiled_and_divided_cases_are_told_from_others():
+    for more in ({"quantization": "int8"}, {"compile_mode": "max-autotune"}, {"ranks": 2}):
+        ran = [known(case(), 5, 1), known(case(**more), 5, 10)]
+        assert expected_seconds([case(16)], ran) < 20
+        assert expected_seconds([case(16, **more)], ran) >= 50
+
+
 def test_the_start_of_a_framework_is_the_first_case_s_alone():
     assert expected_seconds([case()], [known(case(), 5, 0.2, start_s=30)]) == pytest.approx(1)
     assert expected_seconds([case(16)], [known(case(), 5, 0.2, start_s=30)]) < 2
@@ -119,7 +134,8 @@ def test_one_long_visit_is_all_of_its_case():
 def test_a_case_that_failed_takes_as_long_to_fail_again():
     outcome = Outcome(Status.TIMEOUT, "too late", Phase.BUILDING, wall_s=60)
     assert expected_seconds([case()], [Result(case(), outcome)]) == 60
-    assert expected_seconds([case(16)], [Result(case(), outcome)]) == 3 + 5
+    assert expected_seconds([case(16)], [Result(case(), outcome)]) == 3 + 5 * 2
+    assert expected_seconds([case(16, rounds=1)], [Result(case(), outcome)]) == 3 + 2
 
 
 def test_a_case_that_was_visited_has_as_many_visits_left_as_it_took_before():

@@ -18,8 +18,8 @@ from .models import ModelConfig, find_here
 from .plan import interpreters_of
 from .result import Result
 
-_UNKNOWN_COSTS_S = 5.0
-"""What building and warming up a case may take before any case has shown it."""
+_UNKNOWN_COSTS_S = 2.0
+"""What building and warming up a case may take in each visit before any case has shown it."""
 
 USUAL_VISITS = 5
 """How many visits a case gets of which nothing else is known."""
@@ -54,9 +54,9 @@ class KnownCosts:
 
     A case that was measured before takes as long again, all its visits and what is around their
     calls included, but not the start of its framework. Another one takes what the most similar one
-    of its model took, or else of all: longer in proportion to its tokens if it has more, with more
-    visits if it shall be more precise, but no longer than it may. Where none is known, it is taken
-    to last as long as it may.
+    of its model took, or else of all: longer in proportion to its tokens, or to those that it makes
+    one by one, if it has more, with more visits if it shall be more precise, but no longer than it
+    may. Where none is known, it is taken to last as long as it may.
     """
 
     def __init__(self, known: Iterable[Result]) -> None:
@@ -77,7 +77,8 @@ class KnownCosts:
         group = next((self._groups[k] for k in _kinds(case) if k in self._groups), None)
         nearest = None if group is None else group.nearest(_size(case))
         if nearest is None:
-            return case.max_time * (1.0 if case.speed else 0.0) + _UNKNOWN_COSTS_S
+            visits = (case.rounds or USUAL_VISITS) if case.speed else 1
+            return case.max_time * (1.0 if case.speed else 0.0) + visits * _UNKNOWN_COSTS_S
         return _cost_like(nearest, case)
 
     def left(self, case: Case, outcome: Outcome) -> float:
@@ -89,7 +90,10 @@ class KnownCosts:
 
 def _kinds(case: Case) -> tuple[object, ...]:
     """Which cases are like it: from those that differ in size alone to all."""
-    alike = (case.framework, case.mode, case.execution, case.dtype, case.attention, case.device)
+    alike = (
+        case.framework, case.mode, case.execution, case.dtype, case.attention, case.device,
+        case.quantization, case.compile_mode, case.cache, case.parallel, case.ranks, case.optimizer,
+    )  # fmt: skip
     return (case.model, case.environment, *alike), (case.model, case.mode), case.model, None
 
 
@@ -116,7 +120,11 @@ def _cost_like(known: Result, case: Case) -> float:
     if timing is None or not case.speed:
         return _cost(known.outcome)
     visits = len(timing.visits)
-    larger = max(1.0, _size(case) / _size(known.case))
+    larger = max(
+        1.0,
+        _tokens(case) / _tokens(known.case),
+        (case.new_tokens or 1) / (known.case.new_tokens or 1),
+    )
     finer = max(1.0, known.case.precision / case.precision) ** 2
     around_s = max(_cost(known.outcome) - timing.calls_s, 0.0) / visits
     calls_s = timing.calls_s / visits * larger
@@ -146,4 +154,8 @@ class _BySize:
 
 
 def _size(case: Case) -> int:
+    return _tokens(case) * (case.new_tokens or 1)
+
+
+def _tokens(case: Case) -> int:
     return case.batch_size * (case.sequence_length or 1)
