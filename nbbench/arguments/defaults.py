@@ -8,7 +8,6 @@ all what is given explicitly. `nbbench.run` uses none: a script measures the sam
 from __future__ import annotations
 
 import os
-import shlex
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -20,6 +19,8 @@ from ..text import one_line, quoted
 from .conflicts import BELONGS_TO
 from .flags import benchmark_parser
 from .schema import BenchmarkArguments, singular_names
+from .searched import AXES
+from .words import split_words
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -96,7 +97,7 @@ def sentence_of(used: Iterable[Defaults]) -> str:
 def from_variable() -> Defaults:
     """The defaults that NBBENCH_DEFAULTS has, as flags: ``--batch-sizes 1 8 --max-time 2``."""
     try:
-        argv = shlex.split(os.environ.get(VARIABLE, ""))
+        argv = split_words(os.environ.get(VARIABLE, ""))
         if {"-h", "--help"} & set(argv):
             raise ArgumentError("--help is no default")
         values = benchmark_parser("nbbench", "").read(argv)

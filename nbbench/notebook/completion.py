@@ -7,10 +7,11 @@ completer: by a matcher from 8.6 on, by the hook ``complete_command`` before.
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
+
+from ..arguments.words import split_words
 
 _LINE = re.compile(r"\s*(?:[\w.,\[\]\s]*=\s*%|%%?|)tfbench(?=\s)")
 """The beginning of a line that calls the magic, by automagic or assigned to a variable, too."""
@@ -89,7 +90,7 @@ def _on_line(text: str) -> Suggestions:
 
 def _split(text: str) -> list[str]:
     try:
-        return shlex.split(text)
+        return split_words(text)
     except ValueError:  # a quotation that is still open
         return text.split()
 

@@ -6,7 +6,6 @@ Nothing but ipywidgets 7.7 is needed, so that the form is the same in Colab as i
 from __future__ import annotations
 
 import json
-import shlex
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -16,6 +15,7 @@ import ipywidgets as widgets
 from pydantic.fields import FieldInfo
 
 from ..arguments.schema import BenchmarkArguments
+from ..arguments.words import quoted_word, split_words
 from ..display.cell_output import escaped_note
 from ..frameworks import backend_names
 from ..plan.catalogue import catalogue
@@ -85,7 +85,7 @@ class TextField(Field):
         if not self._several:
             return None if text == "" and self._may_be_open() else text
         try:
-            return shlex.split(text.replace(",", " "))
+            return split_words(text, ",")
         except ValueError:  # a quotation mark that waits for its other
             return [text]
 
@@ -97,7 +97,9 @@ class TextField(Field):
         if self._is_dict:
             text = json.dumps(default) if default else ""
         if self._several:
-            text = " ".join(shlex.quote(str(value)) for value in default)
+            text = " ".join(quoted_word(str(value), ",") for value in default)
+        elif isinstance(default, list):
+            text = json.dumps(default, ensure_ascii=False)
         return widgets.Text(text, continuous_update=True, **self._options())
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import ast
-import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.error import UsageError
 
+from ..arguments.words import split_words
 from ..errors import ArgumentError, NbbenchError
 from ..text import error_text, quoted
 from .magic_flags import magic_parser
@@ -183,7 +183,7 @@ def _begin(ipython: Any, call: _Call) -> Job:
 def _split(line: str) -> list[str]:
     """The words of a line, as a shell splits them."""
     try:
-        return shlex.split(line)
+        return split_words(line)
     except ValueError as error:
         raise ArgumentError(f"the line cannot be read: {error}".lower()) from None
 
