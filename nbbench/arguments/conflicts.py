@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+from ..machine.processors import too_many_threads
 from ..text import shortened
 from .searched import refuse_search
 
@@ -16,6 +17,8 @@ BELONGS_TO: dict[str, tuple[str, Any]] = {
     "compile_modes": ("executions", "compile"),
     "compile_dynamic": ("executions", "compile"),
     "compile_backend": ("executions", "compile"),
+    "eager_mode": ("frameworks", "tensorflow"),
+    "use_xla": ("frameworks", "tensorflow"),
     "ranks": ("parallels", ("tensor", "data")),
     "address": ("executor", "ray"),
     "num_cpus": ("executor", "ray"),
@@ -44,6 +47,7 @@ def problem_of(arguments: Any, usual: Callable[[str], Any]) -> str:
                 two_executions(arguments),
                 part_without_whole(arguments, usual),
                 two_paddings(arguments),
+                more_threads_than_can_run(arguments),
                 refuse_search(arguments),
                 other_number_of_configs(arguments),
             ),
@@ -110,6 +114,14 @@ def two_paddings(arguments: Any) -> str:
     if arguments.lengths is not None and arguments.paddings != [0.0]:
         return "padding and lengths both say how long rows are; keep one"
     return ""
+
+
+def more_threads_than_can_run(arguments: Any) -> str:
+    """Why these threads would wait for each other; of a cluster's nodes nothing is known here."""
+    if arguments.threads is None or arguments.executor != "local":
+        return ""
+    problem = too_many_threads(arguments.threads)
+    return f"threads: {problem}" if problem else ""
 
 
 def other_number_of_configs(arguments: Any) -> str:

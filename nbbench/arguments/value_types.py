@@ -9,7 +9,6 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo
 
 from ..errors import ArgumentError, did_you_mean
 from ..frameworks import backend_names, has_backend
-from ..machine.processors import too_many_threads
 from ..text import quoted
 from ..units import MAX_SECONDS, bytes_of, seconds_of
 from ..worker.timing import MIN_SAMPLES
@@ -129,14 +128,6 @@ def of_64_bits(seed: int) -> int:
     return seed
 
 
-def that_can_run(threads: int | None) -> int | None:
-    """Refuse more threads than can run at a time."""
-    problem = "" if threads is None else too_many_threads(threads)
-    if problem:
-        raise ValueError(f"threads: {problem}")
-    return threads
-
-
 MemorySize = Annotated[str | None, with_unit(bytes_of)]
 Duration = Annotated[str | None, with_unit(seconds_of, "s")]
 AsList = BeforeValidator(as_list)
@@ -177,4 +168,4 @@ Device = Annotated[str, AfterValidator(known_device)]
 Ranks = Annotated[Size, AfterValidator(of_one_machine)]
 Samples = Annotated[int, BeforeValidator(no_bool), AfterValidator(enough_for_an_interval)]
 Seed = Annotated[int, BeforeValidator(no_bool), AfterValidator(of_64_bits)]
-Threads = Annotated[int | None, Field(gt=0), BeforeValidator(no_bool), AfterValidator(that_can_run)]
+Threads = Annotated[int | None, Field(gt=0), BeforeValidator(no_bool)]
