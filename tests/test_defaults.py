@@ -107,6 +107,9 @@ def test_python_code_uses_none(probe, project, monkeypatch):
         ("", "configs = []", "FILE: configs can have no default; name it where you run it"),
         ("", "environments = ['./python']", "FILE: environments cannot be set by a folder's file"),
         ("", "isolation = 'none'", "FILE: isolation cannot be set by a folder's file, since it"),
+        ("", "executor = 'ray'", "FILE: executor cannot be set by a folder's file"),
+        ("", "address = '10.0.0.1:6379'", "FILE: address cannot be set by a folder's file"),
+        ("--latency-limit soon -b best", "", "NBBENCH_DEFAULTS: latency_limit: 'soon' is no"),
         ("", "seed = ", "pyproject.toml cannot be read as TOML: Invalid value"),
         ("", "seed = " + "1" * 5000, "pyproject.toml cannot be read as TOML"),
         ("", "optimizer = {a = 1}", "FILE: optimizer: {'a': 1} is not true or false"),
@@ -181,6 +184,14 @@ def test_config_lists_every_argument(shell, capsys):
         ("--compile-backend eager", {"execution": "compile"}, True),
         ("--compile-backend eager", {"executions": ["eager", "compile"]}, True),
         ("--optimizer --training", {"training": False}, False),
+        ("--num-cpus 2", {}, False),
+        ("--num-cpus 2", {"executor": "ray"}, True),
+        ("--address auto --executor ray", {}, True),
+        ("""--resources '{"fast": 1}'""", {"executor": "ray"}, True),
+        ("--latency-limit '50 ms' -b best", {}, True),
+        ("--latency-limit '50 ms' -b best", {"batch_sizes": [8]}, False),
+        ("--use-xla", {}, False),
+        ("--use-xla", {"frameworks": "tf"}, True),
         ("--optimizer --training", {}, True),
     ],
 )
@@ -194,3 +205,14 @@ def test_a_default_that_belongs_to_another_argument_waits_until_that_is_asked_fo
     assert (name in merged) == used
     assert any(name in source.values for source in sources) == used
     nbbench.BenchmarkArguments(**merged)
+
+
+def test_a_plan_says_its_defaults_and_leaves_out_those_that_are_for_runs(
+    project, monkeypatch, capsys
+):
+    pytest.importorskip("torch")
+    monkeypatch.setenv("NBBENCH_DEFAULTS", "--memory-limit 8GB --latency-limit '1 s' -b best -s 8")
+    assert main(["plan", "bert-tiny", "-d", "cpu"]) == 0
+    shown = capsys.readouterr().err
+    assert "defaults: sequence_lengths 8 (from NBBENCH_DEFAULTS)" in shown
+    assert main(["plan", "bert-tiny", "--memory-limit", "8GB"]) == 2  # which is given, and wrong

@@ -10,9 +10,10 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_origin
 
 from ..errors import ArgumentError, did_you_mean
 from ..text import one_line, quoted
@@ -32,8 +33,22 @@ VARIABLE = "NBBENCH_DEFAULTS"
 _NEVER = ("models", "configs")
 """What is measured is always named; only how it is measured has defaults."""
 
-_NOT_BY_A_FOLDER = ("environments", "isolation", "trust_remote_code")
-"""They choose which code runs and what is installed: no folder may, only its user."""
+_NOT_BY_A_FOLDER = (
+    "environments", "isolation", "trust_remote_code", "executor", "address", "num_cpus", "num_gpus",
+    "accelerator_type", "resources",
+)  # fmt: skip
+"""They choose which code runs, what is installed and where: no folder may, only its user."""
+
+_PART_OF: dict[str, tuple[str, Any]] = {
+    **BELONGS_TO,
+    "latency_limit": ("batch_sizes", "best"),
+    "eager_mode": ("frameworks", ("tensorflow", "tf")),
+    "use_xla": ("frameworks", ("tensorflow", "tf")),
+}
+"""By a default what it is a part of, as in `BELONGS_TO`: without that it is left out."""
+
+_FOR_RUNS = ("memory_limit", "latency_limit")
+"""What a prediction has no use for."""
 
 
 @dataclass(frozen=True)
@@ -49,11 +64,12 @@ class Defaults:
 
 
 def with_defaults(
-    given: Mapping[str, Any], *others: Defaults
+    given: Mapping[str, Any], *others: Defaults, is_run: bool = True
 ) -> tuple[dict[str, Any], list[Defaults]]:
     """Arguments with the defaults that nothing ``given`` overrides, and which those are.
 
-    ``others`` win over the variable and the file. Raises `ArgumentError`, with a sentence that
+    ``others`` win over the variable and the file. Where nothing is run, defaults that are for runs
+    alone are left out. Raises `ArgumentError`, with a sentence that
     names the source, for a default that is none.
     """
     values = dict(given)
@@ -67,6 +83,8 @@ def with_defaults(
         if left:
             used.append(Defaults(source.source, left))
     waiting = {n for n in values if n not in given and not _is_asked_for(n, values)}
+    if not is_run:
+        waiting |= {name for name in values if name not in given and _is_for_runs(name, values)}
     used = [
         Defaults(each.source, {n: value for n, value in each.values.items() if n not in waiting})
         for each in used
@@ -77,7 +95,7 @@ def with_defaults(
 
 def _is_asked_for(name: str, values: Mapping[str, Any]) -> bool:
     """Whether what a default belongs to is asked for; true of all that stand by themselves."""
-    whole, part = BELONGS_TO.get(name, ("", None))
+    whole, part = _PART_OF.get(name, ("", None))
     if not whole:
         return True
     singular = next((also for also, plural in singular_names().items() if plural == whole), whole)
@@ -86,6 +104,13 @@ def _is_asked_for(name: str, values: Mapping[str, Any]) -> bool:
         given = value if isinstance(value, (list, tuple)) else str(value).split()
         return any(each in given for each in ([part] if isinstance(part, str) else part))
     return bool(value)
+
+
+def _is_for_runs(name: str, values: Mapping[str, Any]) -> bool:
+    """Whether a default says how to measure, or asks for a size that runs would find."""
+    value = values[name]
+    sizes = value if isinstance(value, (list, tuple)) else [value]
+    return name in _FOR_RUNS or (name in AXES and any(size in ("max", "best") for size in sizes))
 
 
 def sentence_of(used: Iterable[Defaults]) -> str:
@@ -125,7 +150,7 @@ def from_pyproject() -> Defaults:
             if name in found.values:
                 raise ArgumentError(
                     f"{source}: {name} cannot be set by a folder's file, since it chooses which "
-                    f"programs run; give it as a flag, in {VARIABLE} or by %config"
+                    f"programs run, or where; give it as a flag, in {VARIABLE} or by %config"
                 )
         return found
     return Defaults("pyproject.toml", {})
@@ -159,23 +184,36 @@ def checked(source: str, values: Mapping[str, Any]) -> Defaults:
         if name not in BenchmarkArguments.model_fields:
             hint = did_you_mean(given, [*BenchmarkArguments.model_fields, *singular])
             raise ArgumentError(f"{source}: there is no argument {quoted(given)}{hint}")
-        _check(source, name, value)
         found[name] = value
+    for name in found:
+        _check(source, name, found)
     return Defaults(source, found)
 
 
-def _check(source: str, name: str, value: Any) -> None:
-    """Raise `ArgumentError` for a value that its argument does not take, whatever else is given."""
-    beside: dict[str, Any] = {"training": True} if name == "inference" else {}
-    if name in BELONGS_TO:
-        whole, part = BELONGS_TO[name]
-        beside = {whole: [part] if isinstance(part, str) else part}
-        if isinstance(part, tuple):
-            beside = {whole: list(part)}
+def _check(source: str, name: str, found: dict[str, Any]) -> None:
+    """Raise `ArgumentError` for a value that its argument does not take, whatever else is given.
+
+    What it wants beside it may be given later, or be another default of the same source.
+    """
+    with suppress(ArgumentError):
+        BenchmarkArguments(models=["any"], **{**_beside(name), name: found[name]})
+        return
     try:
-        BenchmarkArguments(models=["any"], **{**beside, name: value})
+        BenchmarkArguments(models=["any"], **found)
     except ArgumentError as error:
         raise ArgumentError(f"{source}: {error}") from None
+
+
+def _beside(name: str) -> dict[str, Any]:
+    """What an argument cannot be without."""
+    if name == "inference":
+        return {"training": True}
+    whole, part = _PART_OF.get(name, ("", None))
+    if not whole:
+        return {}
+    one = part[0] if isinstance(part, tuple) else part
+    is_list = get_origin(BenchmarkArguments.model_fields[whole].annotation) is list
+    return {whole: [one] if is_list else one}
 
 
 def _shown(value: Any) -> str:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
+
 from ..api import predict_arguments
-from ..arguments.defaults import with_defaults
+from ..arguments.defaults import sentence_of, with_defaults
 from ..arguments.flags import benchmark_parser
 from ..arguments.schema import BenchmarkArguments
 from ..report.fit import DeviceMemory
@@ -32,7 +34,9 @@ def command(argv: list[str]) -> int:
     values = parser.read(argv)
     given, markdown = values.pop("device_memory", None), values.pop("markdown", False)
     memory = None if given is None else DeviceMemory.of(given)
-    values, _ = with_defaults(values)
+    values, used = with_defaults(values, is_run=False)
+    if used:
+        print(sentence_of(used), file=sys.stderr)
     predictions = predict_arguments(BenchmarkArguments(**values), memory)
     print(predictions.to_markdown() if markdown else repr(predictions))
     return int(any_unfit(predictions, memory))

@@ -105,7 +105,7 @@ def _read(ipython: Any, config: Any, line: str, cell: str | None) -> _Call | Non
             if name in values:
                 raise ArgumentError(f"{name} is given on the line and in the cell; keep one")
         values.update(assigned)
-    values, used = with_defaults(values, defaults_of(config))
+    values, used = with_defaults(values, defaults_of(config), is_run=not is_plan)
     if used and not is_quiet:
         print(sentence_of(used))
     return _Call(
