@@ -9,6 +9,7 @@ import pytest
 
 import nbbench
 from nbbench.arguments.schema import BenchmarkArguments
+from nbbench.arguments.words import split_words
 from nbbench.notebook.magic import read_body
 from tests.conftest import TINY_BERT, wait_until
 from tests.test_kernel import Kernel, kernel  # noqa: F401 - a fixture
@@ -55,22 +56,44 @@ def test_what_is_wrong_is_told_beside_its_field_and_run_is_off():
         {"batch_sizes": [1, 2], "sequence_lengths": [8], "training": True},
         {"dtype": ["bfloat16", "float32"], "threads": 2, "execution": ["eager", "compile"]},
         {"environments": ["kernel", "transformers==4.57.6 torch<3"], "max_time": 0.5},
-        {"frameworks": ["tensorflow", "pytorch"], "device": "cpu", "seed": 7},
+        {"frameworks": ["tensorflow", "pytorch"], "device": "cpu", "seed": 7, "baseline": "first"},
+        {"environments": ["kernel", "transformers>=4.50,<4.58", "./a, b"]},
+        {"lengths": [10, 20, 30]},
+        {"lengths": ["a film, and a good one", '"quoted"']},
+        {"lengths": "uniform(2,4)", "sequence_lengths": [8, 32, 128, 512]},
     ],
 )
 def test_what_it_begins_with_comes_back_also_from_its_cell(arguments):
     form = filled(**arguments)
-    wanted = BenchmarkArguments(models=["bert-tiny"], **arguments).model_dump()
-    for name in ("dtypes", "executions", "frameworks"):  # boxes are in the schema's order
-        wanted[name] = sorted(wanted[name])
-    got = form.arguments().model_dump()
-    assert {
-        **got,
-        **{name: sorted(got[name]) for name in ("dtypes", "executions", "frameworks")},
-    } == (wanted)
+    assert form.arguments() == BenchmarkArguments(models=["bert-tiny"], **arguments)
     head, _, body = form.cell().partition("\n")
     assert head == "%%tfbench --out report"
     assert BenchmarkArguments(**read_body(body, {})) == form.arguments()
+
+
+def test_rows_are_cut_by_lengths_that_are_given_and_by_no_default():
+    form = filled(lengths="uniform(2,4)")
+    assert form.arguments().longest_rows == [None]
+    form._fields["sequence_lengths"]._widget.value = "8"
+    assert form.arguments().longest_rows == [8]
+
+
+def test_what_cannot_be_together_is_told_in_the_form():
+    form = filled(batch_sizes=8, padding=0.3, lengths="uniform(1,2)", training=1)
+    assert "padding and lengths both say how long rows are" in form._estimate.value
+    assert form._run_button.disabled
+    form._fields["lengths"]._widget.value = ""
+    assert form.arguments().paddings == [0.3]
+
+
+def test_paths_of_windows_keep_their_backslashes(monkeypatch):
+    monkeypatch.setattr("sys.platform", "win32")
+    assert split_words(r".\models\tiny 'C:\my models\x' -b 8") == [
+        r".\models\tiny", r"C:\my models\x", "-b", "8",
+    ]  # fmt: skip
+    form = filled()
+    form._fields["environments"]._widget.value = r"C:\envs\old"
+    assert form.arguments().environments == [r"C:\envs\old"]
 
 
 def test_configs_are_kept():
@@ -174,6 +197,17 @@ def test_a_list_of_models_and_names_that_are_typed_together():
     form._fields["models"]._entry.value = "./nowhere"
     assert "there is no model folder" in told(form, "models")
     assert form._run_button.disabled
+
+
+def test_many_names_at_once_and_a_folder_of_the_home_with_a_blank(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    (tmp_path / "my model").mkdir()
+    names = [f"an-owner-of-models/a-model-with-a-name-{number}" for number in range(12)]
+    form = nbbench.form(batch_sizes=[1])
+    form._fields["models"].add(", ".join(names))
+    form._fields["models"].add("~/my model")
+    assert form._fields["models"].read() == [*names, "~/my model"]
 
 
 def test_the_reports_name_is_one_for_a_variable():

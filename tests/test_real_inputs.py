@@ -125,6 +125,10 @@ def test_lengths_are_drawn_by_the_seed_and_are_the_same_for_all_cases_of_a_batch
 def test_given_sequence_lengths_cut_the_rows():
     cases = cases_of(lengths=[5, 5, 90, 700], batch_sizes=4, sequence_lengths=[8, 64])
     assert [max(case.row_lengths) for case in cases] == [8, 64]
+    usual = BenchmarkArguments(models="tiny").sequence_lengths
+    cases = cases_of(lengths=[700, 800], batch_sizes=2, sequence_lengths=usual)
+    assert [max(case.row_lengths) for case in cases] == usual
+    assert len(cases_of(lengths=[700, 800], batch_sizes=2)) == 1
     assert len(cases_of(lengths=[5, 6], batch_sizes=2, sequence_lengths=[64, 128])) == 1
 
 

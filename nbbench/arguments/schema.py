@@ -414,10 +414,7 @@ class BenchmarkArguments(BaseModel):
     @property
     def longest_rows(self) -> list[int | None]:
         """What rows of several ``lengths`` are cut to: given ``sequence_lengths``, else nothing."""
-        usual = _usual("sequence_lengths")
-        if self.sequence_lengths == usual:
-            return [None]
-        return [*self.sequence_lengths]
+        return [*self.sequence_lengths] if "sequence_lengths" in self.model_fields_set else [None]
 
     def modes(self) -> list[str]:
         """What to measure of each model: ``inference``, ``training``, ``generation``."""

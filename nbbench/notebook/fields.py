@@ -83,6 +83,9 @@ class TextField(Field):
             with suppress(ValueError):
                 return json.loads(text or "{}")
         if not self._several:
+            if text.startswith("[") and self._may_be_list():
+                with suppress(ValueError):
+                    return json.loads(text)
             return None if text == "" and self._may_be_open() else text
         try:
             return split_words(text, ",")
@@ -90,7 +93,13 @@ class TextField(Field):
             return [text]
 
     def _may_be_open(self) -> bool:
-        return type(None) in get_args(BenchmarkArguments.model_fields[self.name].annotation)
+        return type(None) in self._kinds()
+
+    def _may_be_list(self) -> bool:
+        return any(get_origin(kind) is list for kind in self._kinds())
+
+    def _kinds(self) -> tuple[Any, ...]:
+        return get_args(BenchmarkArguments.model_fields[self.name].annotation)
 
     def _input(self, default: Any) -> Any:
         text = "" if default is None else str(default)
@@ -127,7 +136,13 @@ class ChoiceField(Field):
 
 
 class ChoicesField(ChoiceField):
-    """Some of a few, each with a box to check."""
+    """Some of a few, each with a box to check: first those that it begins with, as they are given.
+
+    The order counts: cases are run in it, and a baseline may be the first.
+    """
+
+    def __init__(self, name: str, default: Any, changed: Changed, choices: Iterable[str]) -> None:
+        super().__init__(name, default, changed, dict.fromkeys([*default, *choices]))
 
     def read(self) -> Any:
         """Those that are checked, in their order."""
@@ -177,7 +192,7 @@ class ModelsField(Field):
 
     def add(self, name: str) -> None:
         """Make a tag of a name, or of each where commas or blanks part several."""
-        names = name.replace(",", " ").split() if not Path(name).exists() else [name]
+        names = [name] if _exists(name) else name.replace(",", " ").split()
         if names:
             for each in names:
                 self._keep(each)
@@ -205,6 +220,14 @@ class ModelsField(Field):
             tag.on_click(lambda _, name=name: self._remove(name))
             tags.append(tag)
         self._tags.children = tags
+
+
+def _exists(name: str) -> bool:
+    """Whether there is a file or folder of this name, which may have blanks."""
+    try:
+        return bool(name) and Path(name).expanduser().exists()
+    except (OSError, ValueError, RuntimeError):  # too long, a NUL, nobody's home
+        return False
 
 
 def make_field(name: str, default: Any, changed: Changed) -> Field:

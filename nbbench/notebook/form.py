@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import threading
 from contextlib import suppress
-from typing import Any
+from typing import Annotated, Any
 
 import ipywidgets as widgets
 from IPython import get_ipython
 from IPython.display import Javascript, display
+from pydantic import TypeAdapter
 
 from ..api import start
 from ..arguments.schema import BenchmarkArguments, with_models, with_plural_names
@@ -54,13 +55,17 @@ class Form:
         unknown = next((name for name in defaults if name not in self._defaults), None)
         if unknown is not None:
             BenchmarkArguments(**{unknown: defaults[unknown]})  # has the sentence for it
-        given = {**self._defaults, **_completed(defaults, self._configs)}
+        completed = _completed(defaults, self._configs)
+        given = {**self._defaults, **completed}
         self._job: Job | None = None
         self._running = self._cancelled = False
         self._results: list[LiveResults] = []
         self._fields: dict[str, Field] = {}
         for name, value in given.items():
             self._fields[name] = make_field(name, value, self._check)
+        self._left_alone = {
+            name: field.read() for name, field in self._fields.items() if name not in completed
+        }
         self._budget = BudgetFields(budget, self._check)
         self._ran_within: Budget | None = None
         self._make_controls(out)
@@ -192,12 +197,16 @@ class Form:
         )
 
     def _values(self) -> dict[str, Any]:
-        return {name: field.read() for name, field in self._fields.items()}
+        """What is filled in, without what nobody has given or changed."""
+        values = {name: field.read() for name, field in self._fields.items()}
+        alone = self._left_alone
+        return {name: v for name, v in values.items() if name not in alone or v != alone[name]}
 
     def _changed_values(self) -> dict[str, Any]:
         """The arguments that are other than they are by default, in their own types."""
         arguments, own = self.arguments(), own_defaults(get_ipython())
         values = {name: getattr(arguments, name) for name in self._fields}
+        own |= {"sequence_lengths"} & {*arguments.model_fields_set}
         return {n: value for n, value in values.items() if n in own or value != self._defaults[n]}
 
     def _check(self) -> None:
@@ -303,6 +312,15 @@ def _completed(defaults: dict[str, Any], configs: Any) -> dict[str, Any]:
     except ArgumentError as error:
         if error.problems.keys() & set(defaults):
             raise
-        return defaults
+        return {name: _in_own_type(name, value) for name, value in defaults.items()}
     given = {name: getattr(arguments, name) for name in defaults}
     return {"models": arguments.model_names(), **given} if configs else given
+
+
+def _in_own_type(name: str, value: Any) -> Any:
+    """A value that its argument takes, as the argument has it, whatever else is given."""
+    field = BenchmarkArguments.model_fields[name]
+    kind: Any = field.annotation
+    if field.metadata:
+        kind = Annotated[(kind, *field.metadata)]
+    return TypeAdapter(kind).validate_python(value)
