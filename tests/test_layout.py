@@ -207,6 +207,14 @@ def test_a_log_of_a_cancelled_run_has_no_line_for_what_was_not_begun(capfd):
     assert lines[-1].endswith("50 skipped, 1 ok, 1 cancelled")
 
 
+def test_progress_is_shown_nowhere_without_a_console(monkeypatch):
+    from nbbench.display.choose_display import NoDisplay, display_for
+    from nbbench.execution.progress import Progress
+
+    monkeypatch.setattr("sys.stderr", None)
+    assert isinstance(display_for(Progress([]), shown=True), NoDisplay)
+
+
 def test_pictures_in_the_readme_are_there():
     root = Path(__file__).parent.parent
     for name in re.findall(r"docs/pictures/[\w.-]+", (root / "README.md").read_text()):

@@ -38,6 +38,8 @@ def display_for(progress: Progress, *, shown: bool) -> Display:
         from .notebook import NotebookDisplay
 
         return NotebookDisplay(progress)
+    if sys.stderr is None:  # which it is without a console: pythonw, a service
+        return NoDisplay()
     if sys.stderr.isatty():
         return TerminalDisplay(progress)
     return LogDisplay(progress)
