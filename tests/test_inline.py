@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
 import threading
+import time
 
 import pytest
 
 import nbbench
+from nbbench.execution.this_kernel import _interrupt
 from tests.conftest import wait_until, wait_until_measuring
 
 
@@ -40,7 +43,7 @@ def test_a_framework_that_is_not_here_is_told(probe):
 
 
 def test_a_case_that_takes_too_long_is_interrupted(probe):
-    report = run({"call": "wait", "wait_s": 0.8}, {}, timeout=2)
+    report = run({"call": "wait", "wait_s": 1.5}, {}, timeout=2)
     assert report.speed.status.tolist() == ["timeout", "ok"]
     assert "took longer than 2 s; raise timeout" in report.speed.reason[0]
 
@@ -52,6 +55,35 @@ def test_nothing_is_measured_beside_a_case_that_cannot_be_stopped(probe):
     assert run({}).speed.status.tolist() == ["error"]  # in another benchmark, too
     wait_until(lambda: "nbbench-case" not in {each.name for each in threading.enumerate()}, 30)
     assert run({}).speed.status.tolist() == ["ok"]
+
+
+class Swallows:
+    """A call in whose finalizers the first interrupt is lost."""
+
+    def __del__(self):
+        time.sleep(0.2)
+
+
+def test_an_interrupt_that_was_lost_comes_again():
+    began = threading.Event()
+
+    def call():
+        kept = [Swallows() for _ in range(3)]
+        began.set()
+        while True:
+            if kept:
+                kept.pop()
+            time.sleep(0.01)
+
+    def target():
+        with contextlib.suppress(KeyboardInterrupt):
+            call()
+
+    thread = threading.Thread(target=target, daemon=True)
+    thread.start()
+    began.wait()
+    _interrupt(thread)
+    assert not thread.is_alive()
 
 
 def test_cancelling_interrupts_what_runs_and_leaves_the_rest(probe, patience):

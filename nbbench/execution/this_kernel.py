@@ -11,7 +11,9 @@ import os
 import platform
 import queue
 import threading
+import time
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from ..frameworks import BackendFile
@@ -71,12 +73,12 @@ class ThisKernel:
         """Begin a case."""
         before = [thread for thread in threading.enumerate() if thread.name == _THREAD]
         for thread in before:
-            thread.join(_STOP_GRACE_S)
+            _interrupt(thread)
         if any(thread.is_alive() for thread in before):
             self._events.put(CaseFinished(_NOT_ALONE))
         elif not isinstance(request, StopCase):
             self._thread = threading.Thread(
-                target=_run,
+                target=_run_until_interrupted,
                 args=(self._backend, request, self._events),
                 daemon=True,
                 name=_THREAD,
@@ -91,7 +93,6 @@ class ThisKernel:
         """Interrupt the running case, and wait for it a moment."""
         if self._thread is not None:
             _interrupt(self._thread)
-            self._thread.join(_STOP_GRACE_S)
 
     def close(self) -> None:
         """Nothing: this process goes on."""
@@ -120,6 +121,13 @@ class ThisKernelAlone:
 
     def give_back(self, worker: Worker, *, idle: bool) -> None:
         """Nothing: this process goes on."""
+
+
+def _run_until_interrupted(
+    backend_file: BackendFile, request: OfOneCase, events: queue.Queue[Event]
+) -> None:
+    with suppress(KeyboardInterrupt):  # one that comes beside the case itself
+        _run(backend_file, request, events)
 
 
 def _run(backend_file: BackendFile, request: OfOneCase, events: queue.Queue[Event]) -> None:
@@ -154,8 +162,13 @@ def _run(backend_file: BackendFile, request: OfOneCase, events: queue.Queue[Even
 
 
 def _interrupt(thread: threading.Thread) -> None:
-    """Raise KeyboardInterrupt in another thread, when it next runs Python."""
-    if thread.ident is not None:
+    """Raise KeyboardInterrupt in another thread when it next runs Python, and wait for it a moment.
+
+    Again where it has not ended: what is raised in a finalizer is lost.
+    """
+    deadline = time.monotonic() + _STOP_GRACE_S
+    while thread.is_alive() and thread.ident is not None and time.monotonic() < deadline:
         ctypes.pythonapi.PyThreadState_SetAsyncExc(
             ctypes.c_ulong(thread.ident), ctypes.py_object(KeyboardInterrupt)
         )
+        thread.join(_STOP_GRACE_S / 4)
