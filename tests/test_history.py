@@ -13,6 +13,7 @@ import sys
 import time
 import warnings
 from contextlib import closing
+from datetime import datetime
 
 import pytest
 
@@ -263,6 +264,24 @@ def test_a_file_that_is_no_export_is_refused_whole(file, tmp_path, content):
     with pytest.raises(OutputError, match="no exported history"):
         import_history(file, wrong)
     assert len(history()) == 0
+
+
+@pytest.mark.skipif(not hasattr(time, "tzset"), reason="the local zone cannot be changed here")
+@pytest.mark.parametrize("zone", ["Europe/Berlin", ":America/New_York", "", "no such zone"])
+def test_times_are_local_ones_in_summer_and_in_winter(file, zone, monkeypatch):
+    run(1, 2)
+    moments = [1_700_000_000, 1_720_000_000]  # in November, and in July
+    with sqlite3.connect(file) as connection:
+        for number, moment in enumerate(moments, 1):
+            connection.execute("UPDATE cases SET ended = ? WHERE id = ?", (moment, number))
+    monkeypatch.setenv("TZ", zone)
+    try:
+        time.tzset()
+        shown = [str(each.replace(tzinfo=None)) for each in history().frame["ended"]]
+        assert shown == [str(datetime.fromtimestamp(moment)) for moment in moments]
+    finally:
+        monkeypatch.undo()
+        time.tzset()
 
 
 def test_what_is_old_is_pruned(file):

@@ -7,10 +7,12 @@ import os
 import re
 from collections import defaultdict
 from collections.abc import Sequence
-from datetime import date, datetime, timedelta
+from contextlib import suppress
+from datetime import date, datetime, timedelta, tzinfo
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
 
 from ..errors import ArgumentError, OutputError
 from ..frameworks import backend_names, has_backend
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
 _DAYS = {"d": 1, "day": 1, "w": 7, "week": 7, "month": 30, "year": 365, "h": 1 / 24, "hour": 1 / 24}
 
 _AGE = re.compile(r"(\d+(?:\.\d+)?)\s*([a-z]+?)s?", re.I)
+
+_ZONE_FILE = re.compile(r"/zoneinfo[^/]*/(.+)")
 
 _FROM = (
     " FROM cases JOIN runs ON runs.id = cases.run"
@@ -243,5 +247,13 @@ def _report(cases: Sequence[KeptCase]) -> Report:
     return Report([kept.result for kept in cases], cases[0].machine, workers)
 
 
-def _zone() -> Any:
+def _zone() -> tzinfo | None:
+    """The local time zone, in which each moment has its own offset; where it has no name, today's.
+
+    One with a name can be written as Parquet.
+    """
+    link = _ZONE_FILE.search(os.path.realpath("/etc/localtime"))
+    name = os.environ.get("TZ", link[1] if link else "")
+    with suppress(KeyError, ValueError, OSError):  # of no such zone, or of what is no name
+        return ZoneInfo(name.removeprefix(":"))
     return datetime.now().astimezone().tzinfo
