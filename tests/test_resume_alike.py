@@ -7,14 +7,16 @@ import shutil
 import sqlite3
 import time
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
 import nbbench
-from nbbench.execution.resume import EarlierRuns
+from nbbench.execution.resume import EarlierRuns, run_missing
 from nbbench.history_database.candidates import without_ceilings
 from nbbench.history_database.query import history
 from nbbench.history_database.store import HistoryStore, read_result
+from nbbench.machine.gpus import GpuFacts
 from nbbench.machine.machine import describe_machine
 from nbbench.plan.code_digest import MAX_FILES
 from nbbench.plan.result import Result
@@ -110,6 +112,21 @@ def found(file, *cases):
     finally:
         earlier.close()
     return [None if each is None else len(each.outcome.timing.visits) for each in results]
+
+
+def test_what_was_measured_on_a_gpu_comes_back_with_its_name(file, store):
+    """No worker opens the GPU for it; without its name it could be compared with no other run."""
+    a = case_of("a", device="cuda:0")
+    outcome = replace(visited(a, 40).outcome, device="cuda:0", device_name="NVIDIA L4")
+    store.add(Result(a, outcome), replace(WORKER, gpu=GpuFacts(gpu="NVIDIA L4")))
+    supervisor = SimpleNamespace(introduced=lambda: WORKER, own_process=True)
+    events = run_missing(
+        lambda *_, **__: iter(()), [a], {("probe", "kernel"): supervisor}, bool,
+        earlier=EarlierRuns(file, (), [a]),
+    )  # fmt: skip
+    (ended,) = events
+    assert ended.is_old
+    assert ended.worker.gpu.gpu == "NVIDIA L4"
 
 
 def test_visits_so_far_serve_the_case_that_they_are_of(file, store):

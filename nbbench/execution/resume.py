@@ -245,7 +245,8 @@ def run_missing(
             elif is_measured(case, found.outcome, own_process=supervisor.own_process):
                 if found.outcome.status is Status.OOM:
                     out_of_memory.append(case)
-                yield CaseEnded(case, found.outcome, worker, is_old=True)
+                met = _with_gpu(worker, found.outcome)
+                yield CaseEnded(case, found.outcome, met, is_old=True)
             else:
                 missing.append(case)
                 if not _has_compiled(found.outcome):
@@ -255,6 +256,14 @@ def run_missing(
         earlier.close()
     yield from earlier.notices()
     yield from run(missing, supervisors, cancelled, so_far=so_far, out_of_memory=out_of_memory)
+
+
+def _with_gpu(worker: WorkerFacts, outcome: Outcome) -> WorkerFacts:
+    """What a worker reports, with the GPU's name where it has not opened that for what is old."""
+    name = outcome.device_name
+    if worker.gpu.gpu is not None or outcome.device == "cpu" or name in ("", outcome.device):
+        return worker
+    return replace(worker, gpu=replace(worker.gpu, gpu=name))
 
 
 def _has_compiled(outcome: Outcome) -> bool:
@@ -280,11 +289,15 @@ def run_unsearched(
             own_process, found = supervisor.own_process, None
             if worker is not None and not cancelled():
                 found = earlier.find(case, worker, own_process=own_process)
-            if found is None or not is_whole(case, found, own_process=own_process):
+            if (
+                worker is None
+                or found is None
+                or not is_whole(case, found, own_process=own_process)
+            ):
                 left.append(case)
                 continue
-            sized = found_case(case, found.case)
-            yield CaseEnded(case, found.outcome, worker, is_old=True, found=sized)
+            sized, met = found_case(case, found.case), _with_gpu(worker, found.outcome)
+            yield CaseEnded(case, found.outcome, met, is_old=True, found=sized)
     finally:
         earlier.close()
     yield from earlier.notices()
