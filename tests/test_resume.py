@@ -125,11 +125,16 @@ def test_what_else_of_a_model_folder_is_read_is_compared(folder):
     def of_texts(**others):
         return run("./mine", lengths=["a text", "another"], **others)
 
+    def padded(**others):
+        return run("./mine", padding=0.5, **others)
+
     plain()
     of_texts()
+    padded()
     write(folder / "mine/tokenizer.json", '{"a": 1}')
     assert not is_measured_again(plain)
     assert is_measured_again(of_texts)
+    assert is_measured_again(padded)
     write(folder / "mine/1_P/config.json", '{"a": 1}')
     assert is_measured_again(plain)
 

@@ -70,17 +70,17 @@ def file_digest(file: Path) -> str:
         return unknown_code()
 
 
-def digest_beside(folder: Path, config: Mapping[str, Any], texts: bool) -> str:
+def digest_beside(folder: Path, config: Mapping[str, Any], rows: bool) -> str:
     """The digest of what a worker reads of a model's folder besides its configuration.
 
-    That is what is put behind a transformer, and with ``texts`` the tokenizer. Empty where it
-    reads nothing.
+    That is what is put behind a transformer, and with ``rows``, as of texts, the tokenizer. Empty
+    where it reads nothing.
     """
     files = []
     for listed in config.get(MODULES_KEY, ()):
         inner = folder.joinpath(*str(listed["path"]).replace("\\", "/").split("/"))
         files += [file for file in _entries(inner) if file.suffix == ".json"]
-    if texts:
+    if rows:
         files += [file for file in _entries(folder) if _is_of_tokenizer(file.name)]
     if not files:
         return ""

@@ -150,7 +150,8 @@ def _with_code(
     folder, parts = Path(model.path), []
     if arguments.trust_remote_code and model.has_own_code:
         parts.append(digests.of_folder(folder))
-    parts.append(digest_beside(folder, model.config, texts=arguments.lengths is not None))
+    has_rows = arguments.lengths is not None or any(arguments.paddings)  # padded by side
+    parts.append(digest_beside(folder, model.config, rows=has_rows))
     return replace(model, code=joined(parts))
 
 

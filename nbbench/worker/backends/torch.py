@@ -25,6 +25,7 @@ from .torch_devices import open_device
 from .torch_errors import first_sentence, is_out_of_memory
 from .torch_forks import gpus_left_alone, has_lost_gpus
 from .torch_model import TorchModel
+from .torch_packages import installed_packages
 from .torch_prediction import predict
 from .torch_quantization import quantize
 from .torch_ranks import run_in_ranks
@@ -74,6 +75,7 @@ class TorchBackend:
             "framework": "PyTorch",
             "framework_version": torch.__version__,
             "transformers_version": self.transformers.__version__,
+            "packages": installed_packages(),
             "cuda": torch.version.cuda,
             "rocm": getattr(torch.version, "hip", None),
             "cudnn": cudnn,
