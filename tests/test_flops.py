@@ -108,3 +108,49 @@ def test_of_a_table_that_is_looked_up_in_the_rows_alone_are_moved(backend):
         replaced = moved(torch, lambda: table.index_copy_(0, ids, torch.ones(8, 16)))
         assert replaced == 2 * rows + 8 * 8 + rows  # the last for making what is copied
         assert moved(torch, lambda: table.add(1)) == 2 * 1000 * 16 * 4
+
+
+FUSED = "(Tensor q, Tensor k, Tensor v) -> Tensor"
+
+
+@pytest.fixture
+def package(backend):
+    """Kernels of a package, of which PyTorch has no formula."""
+    library = backend.torch.library.Library("a_package_of_kernels", "FRAGMENT")
+    library.define(f"_flash_attn_forward{FUSED}")
+    library.define("_convert(Tensor q) -> Tensor")
+    library.impl("_flash_attn_forward", lambda q, k, v: q + k + v, "CPU")
+    library.impl("_convert", lambda q: q + 1, "CPU")
+    yield backend.torch.ops.a_package_of_kernels
+    library._destroy()
+
+
+def test_what_makes_products_by_no_formula_is_not_counted_as_nothing(backend, package):
+    from nbbench.worker.backends.live_tensors import LiveTensors
+
+    torch, found = backend.torch, {}
+    one = torch.ones(1, 2, 4, 8)
+    for name, given in (("_flash_attn_forward", 3), ("_convert", 1)):
+        live = LiveTensors(torch, [])
+        with live.counting():
+            getattr(package, name)(*[one] * given)
+        found[name] = live.without_formula
+    assert found == {"_flash_attn_forward": "_flash_attn_forward", "_convert": ""}
+
+
+def test_attention_that_is_fused_for_any_device_is_counted(backend):
+    from nbbench.worker.backends.torch_flops import flops_of
+
+    aten, shape = backend.torch.ops.aten, (1, 2, 4, 8)
+    tensors = tuple(backend.torch.empty(shape, device="meta") for _ in range(4))
+    forward, expected = tensors[:3], 2 * 2 * (2 * 4 * 4 * 8)
+    for name, given in (
+        ("_scaled_dot_product_flash_attention_for_cpu", forward),
+        ("_scaled_dot_product_fused_attention_overrideable", forward),
+        ("_scaled_dot_product_attention_math_for_mps", forward),
+    ):
+        assert flops_of(getattr(aten, name).default, given, {}, None) == expected, name
+    backward = aten._scaled_dot_product_fused_attention_overrideable_backward.default
+    assert flops_of(backward, tensors, {}, None) == 2.5 * expected
+    composed = aten._scaled_dot_product_attention_math.default
+    assert flops_of(composed, forward, {}, None) is None  # its parts are counted one by one

@@ -40,6 +40,7 @@ class LiveTensors:
     """The storages of a process's tensors over some calls.
 
     ``held`` are tensors that are there before; ``block`` is what sizes are rounded up to.
+    ``without_formula`` names an operation whose floating point operations are not counted, if any.
     """
 
     def __init__(self, torch: Any, held: Iterable[Any], block: int = 1) -> None:
@@ -50,6 +51,7 @@ class LiveTensors:
         self._moments: list[tuple[int, str, Any]] = []
         self.phase = ""
         self.operations = self.flops = self.moved = 0
+        self.without_formula = ""
         self._read: dict[int, int] = {}
         for tensor in held:
             self._note(tensor)
@@ -132,8 +134,10 @@ class LiveTensors:
     ) -> None:
         inputs = list(_tensors_in(self._torch, (arguments, list(named.values()))))
         flops = flops_of(operation, arguments, named, result)
+        if flops is None:
+            self.without_formula = self.without_formula or operation.overloadpacket.__name__
         self.operations += 1
-        self.flops += flops
+        self.flops += flops or 0
         self.moved += bytes_moved(operation, inputs, outputs)
         if flops:
             for tensor in inputs:

@@ -245,14 +245,14 @@ class TorchModel:
         ]  # fmt: skip
 
     def count(self, call: Call) -> Optional[CallCount]:
-        """What one call does and holds by its tensors; None where its operations are not seen."""
+        """What one call does and holds by its tensors; None where not all of that is known."""
         if self.execution != "eager" or self._is_quantised:
             return None
         block = CUDA_BLOCK if self._device.startswith("cuda") else 1
         live = LiveTensors(self._torch, self.held_tensors(), block)
         with live.counting():
             call()
-        return live.count()
+        return None if live.without_formula else live.count()
 
     def _step(self) -> None:
         self._forward()

@@ -87,7 +87,8 @@ def predict(backend: Builds, case: Case) -> Prediction:
     call = found.call
     if max(call.peak, call.flops, call.moved) >= MAX_COUNT:
         raise Unsupported(_TOO_MUCH)
-    return replace(found, note="; ".join(notes), seconds=time.perf_counter() - begin)
+    notes.append(found.note)
+    return replace(found, note="; ".join(filter(None, notes)), seconds=time.perf_counter() - begin)
 
 
 def _predicted(backend: Builds, case: Case, spread: bool = False) -> Prediction:
@@ -254,7 +255,14 @@ class _Predictor:
             dtype=model.dtype,
             peak_phase=peak.phase,
             peak_operation=peak.operation,
+            note=_without_formula(counted),
         )
+
+
+def _without_formula(counted: list[LiveTensors]) -> str:
+    """That floating point operations are not all counted, where they are not; else empty."""
+    name = next((live.without_formula for live in counted if live.without_formula), "")
+    return name and f"predicted without the flops of {name}, which has no formula"
 
 
 def _generation_of(model: TorchModel) -> Generation:
