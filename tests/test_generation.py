@@ -11,6 +11,7 @@ from packaging.version import Version
 
 import nbbench
 from nbbench.worker.backend import Unsupported
+from nbbench.worker.backends.torch_caches import tensors_of
 from nbbench.worker.case import Case
 from tests.conftest import TINY_BERT
 
@@ -127,6 +128,63 @@ def test_the_tokens_are_those_of_generate(backend, config, cache):
     ours = torch.cat(generation.tokens, dim=1)
     assert ours.shape == (BATCH, NEW)
     assert torch.equal(ours, made[:, -NEW:])
+
+
+@pytest.fixture
+def stand_in_for_graphs(monkeypatch):
+    """Have calls on the CPU be taken for those that are captured as CUDA graphs."""
+    monkeypatch.setattr("nbbench.worker.backends.torch_generation.captures_graphs", lambda *_: True)
+
+
+@pytest.mark.parametrize("cache", ["dynamic", "quantized"])
+def test_what_a_graph_writes_over_is_no_cache(backend, stand_in_for_graphs, monkeypatch, cache):
+    refuse = "nbbench.worker.backends.torch_generation.refuse_cache"
+    monkeypatch.setattr(refuse, lambda *_: None)  # whether or not a quantiser is installed
+    with pytest.raises(Unsupported, match="give caches static, or compile_modes default"):
+        prepared(backend, LLAMA, cache=cache)
+
+
+@pytest.mark.parametrize("config", [LLAMA, T5], ids=["decoder", "encoder-decoder"])
+def test_nothing_that_a_graph_gives_out_is_kept(backend, stand_in_for_graphs, config):
+    expected = prepared(backend, config, cache="static")[1].tokens
+    case = case_of(config, cache="static")
+    model = backend.build(case, backend.open(case))
+    run, given_out = model._run, []
+
+    def stand_in_for_replays(**given):
+        """Write over what the last call gave out, but for what it was given."""
+        for tensor in given_out:
+            tensor.zero_()
+        if "encoder_outputs" in given:
+            assert given["encoder_outputs"].last_hidden_state.any()
+        cached = {t.data_ptr() for t in tensors_of(backend.torch, given["past_key_values"])}
+        assert cached  # made before, by no graph
+        output = run(**given)
+        encoded = getattr(output, "encoder_last_hidden_state", None)
+        given_out[:] = [output.logits, *([] if encoded is None or given_out else [encoded])]
+        assert {t.data_ptr() for t in tensors_of(backend.torch, output.past_key_values)} == cached
+        return output
+
+    model._run = stand_in_for_replays
+    call, _ = model.prepare()
+    call()
+    found = model.generation.tokens
+    assert [each.tolist() for each in found] == [each.tolist() for each in expected]
+
+
+@pytest.mark.parametrize(
+    ("mode", "backend_name", "device", "captured"),
+    [("reduce-overhead", "", "cuda", True), ("max-autotune", "", "cuda", True),
+     ("max-autotune-no-cudagraphs", "", "cuda", False), ("default", "", "cuda", False),
+     ("", "cudagraphs", "cuda", True), ("reduce-overhead", "", "cpu", False)],
+)  # fmt: skip
+def test_which_calls_are_captured_as_graphs(mode, backend_name, device, captured):
+    pytest.importorskip("torch")
+    from nbbench.worker.backends.torch_compilation import captures_graphs
+
+    compiled = {"compile_mode": mode, "compile_backend": backend_name, "execution": "compile"}
+    assert captures_graphs(case_of(LLAMA, **compiled), device) is captured
+    assert not captures_graphs(case_of(LLAMA, **{**compiled, "execution": "eager"}), device)
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,8 @@ from ..case import Case
 
 _CACHE = "TORCHINDUCTOR_CACHE_DIR"
 
+_MODES_WITH_GRAPHS = ("reduce-overhead", "max-autotune")
+
 
 def keep_compiled_in(folder: str) -> None:
     """Have this process keep compiled code in this folder, and find it there."""
@@ -31,6 +33,16 @@ def compiled(torch: Any, model: Any, case: Case) -> Any:
     if case.compile_mode not in ("", "default"):
         options["mode"] = case.compile_mode
     return torch.compile(model, **options)
+
+
+def captures_graphs(case: Case, device: str) -> bool:
+    """Whether a case's calls on a device of this type are captured as CUDA graphs.
+
+    What one replay of a graph gives out, the next one writes over.
+    """
+    if case.execution != "compile" or device != "cuda":
+        return False
+    return case.compile_mode in _MODES_WITH_GRAPHS or case.compile_backend == "cudagraphs"
 
 
 class Compilation:

@@ -19,6 +19,7 @@ from ..exceptions import first_line, text_of
 from ..inputs.text import longest_sequence
 from ..measure import Call, Marks
 from .torch_caches import cache_bytes, cache_parameter, make_cache, refuse_cache, tensors_of
+from .torch_compilation import captures_graphs
 from .torch_tensors import no_gradients
 
 _OF_ENCODER_ALONE = ("decoder_input_ids", "decoder_attention_mask", "decoder_input_values")
@@ -52,6 +53,12 @@ class Generation:
         self._parameters = inspect.signature(model.forward).parameters
         self._parameter = cache_parameter(self._parameters, type(model).__name__)
         refuse_cache(case.cache, model.config, self._parameter, type(model).__name__)
+        self._captures = captures_graphs(case, model.device.type)
+        if self._captures and case.cache != "static":
+            raise Unsupported(
+                f"a CUDA graph writes over what its last replay gave out, and a {case.cache} cache "
+                f"is that; give caches static, or compile_modes default"
+            )
         self._new_marks, self._marked = marks, list[Marks]()
         self.is_pair = bool(getattr(model.config, "is_encoder_decoder", False))
         self._prompt = self._as_prompt(inputs)
@@ -126,9 +133,9 @@ class Generation:
         """Put the prompt through: the cache, and the first token of each sequence."""
         given = dict(self._prompt)
         self._repeated.pop("encoder_outputs", None)
-        if self._case.cache != "dynamic":
-            given[self._parameter] = self._made_cache()
         try:
+            if self._case.cache != "dynamic":
+                given[self._parameter] = self._made_cache()
             output = self._run(**given)
         except (IndexError, RuntimeError) as error:
             if self._case.cache == "dynamic" or _NO_ROOM.search(text_of(error)) is None:
@@ -156,8 +163,9 @@ class Generation:
     def _after(self, output: Any) -> tuple[Any, Any]:
         if self.is_pair and "encoder_outputs" not in self._repeated:
             outputs = importlib.import_module("transformers.modeling_outputs")
+            encoded = output.encoder_last_hidden_state
             self._repeated["encoder_outputs"] = outputs.BaseModelOutput(
-                last_hidden_state=output.encoder_last_hidden_state
+                last_hidden_state=encoded.clone() if self._captures else encoded
             )
         return output[self._parameter], output.logits[:, -1:].argmax(-1)
 
@@ -184,6 +192,9 @@ class Generation:
             self._static = make_cache(
                 self._case.cache, self._model.config, self._prompt_positions(), self._new_tokens
             )
+            if self._captures:  # else its tensors would be made by a graph, and be written over
+                self._model(**self._prompt, **{self._parameter: self._static})
+                self._static.reset()
         else:
             self._static.reset()
         return self._static
