@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from dataclasses import replace
 
 import pytest
@@ -105,6 +107,15 @@ def test_no_two_machines_have_one_name(file):
     assert names(machines(file, WORKER)) == ["node 1", "earlier node 1"]
     kept(file, other=MEASURED)  # of another run, whose node 1 may be another machine
     assert names(machines(file, WORKER, WORKER)) == ["earlier node 1", "earlier node 2"]
+
+
+def test_a_row_whose_machine_is_not_as_its_hash_says_is_of_a_node_of_before(file):
+    """An import takes both from its file."""
+    kept(file, first=MEASURED)
+    with closing(sqlite3.connect(file)) as connection, connection:
+        connection.execute("UPDATE runs SET machine = replace(machine, 'a processor', 'another')")
+    ended = machines(file, WORKER).find(CASE, own_process=True)
+    assert ended.outcome.node == "earlier node 1"
 
 
 def test_which_gpus_of_its_node_a_task_has_is_no_part_of_the_environment():

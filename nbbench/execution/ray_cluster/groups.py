@@ -36,6 +36,7 @@ def groups_of(cases: Sequence[Case], compared: bool) -> list[list[Case]]:
 class Group:
     """Cases that are measured on one node, and how often they were begun.
 
+    It has none where a node is asked what it is.
     ``measured`` has the latest visit of cases by now; ``current`` is the one that is in ``phase``.
     ``sender`` is where it runs, None until it does; it has sent nothing for ``silent_s``.
     ``lost_with`` has what ran each time that its node was lost, None for no case.

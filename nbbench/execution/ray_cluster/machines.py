@@ -56,7 +56,7 @@ class Machines:
         """
         before = found.run, found.result.outcome.node
         if before not in self._names:
-            now = self._nodes[_hash(found.worker.machine)]
+            now = self._nodes.get(_hash(found.worker.machine), [])
             others = {name for (run, _), name in self._names.items() if run == found.run}
             number = sum(name.startswith(_EARLIER) for name in self._names.values()) + 1
             is_same = len(now) == 1 and now[0] not in others
