@@ -15,6 +15,7 @@ import pytest
 
 import nbbench
 from nbbench.worker.backend import Unsupported
+from nbbench.worker.backends.keras import KerasTorchBackend
 from nbbench.worker.backends.torch import TorchBackend
 from nbbench.worker.backends.torch_errors import is_out_of_memory
 from nbbench.worker.backends.torch_gpu import GpuDevice
@@ -542,6 +543,9 @@ def test_a_fork_has_lost_the_gpus_that_its_parent_had_begun_with(forked, devices
     assert not backend.has_lost_gpus()  # of a PyTorch that does not know
     backend.torch.cuda._is_in_bad_fork = lambda: forked
     assert backend.has_lost_gpus() is lost
+    keras = KerasTorchBackend()
+    keras._pytorch = backend
+    assert keras.has_lost_gpus() is lost
 
 
 def case_on(device):

@@ -27,6 +27,7 @@ from .keras_model import KerasModel
 from .own_keras import OwnInputsOfKeras, build_own
 from .tensorflow import MIXED, TensorFlowBackend
 from .torch import TorchBackend
+from .torch_forks import gpus_left_alone
 from .transformers_models import make_config, quieten
 
 
@@ -274,6 +275,15 @@ class KerasTorchBackend(_KerasOver):
 
     below = "torch"
     executions = ("eager",)
+
+    def load(self) -> None:
+        """Import Keras, keras-hub and PyTorch, which is to begin with no GPU."""
+        with gpus_left_alone():
+            super().load()
+
+    def has_lost_gpus(self) -> bool:
+        """Whether this process is a fork in which the GPUs that there are cannot be used."""
+        return self._pytorch.has_lost_gpus()
 
     def open(self, case: Case) -> Device:
         """``cpu``, or a CUDA device by its number; ``auto`` takes CUDA where there is one."""
