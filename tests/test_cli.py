@@ -173,6 +173,13 @@ def test_a_warning_is_one_line_without_code(tmp_path, capsys, monkeypatch):
     assert warning.startswith(f"nbbench: warning: '{file}' has code of its own (auto_map)")
 
 
+def heed_signals():
+    """As in a terminal; below nohup, or in the background of a script, some would be ignored."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    for name in ("SIGTERM", "SIGHUP"):
+        signal.signal(getattr(signal, name), signal.SIG_DFL)
+
+
 def interruptible_run(probe, *words, **options):
     """``nbbench run`` as a terminal starts it: Ctrl-C reaches it."""
     return subprocess.Popen(
@@ -180,7 +187,7 @@ def interruptible_run(probe, *words, **options):
         env={**os.environ, "PYTHONPATH": str(probe)},
         stdout=subprocess.PIPE,
         text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+        preexec_fn=heed_signals,
         **options,
     )
 
@@ -237,7 +244,7 @@ def test_a_signal_amid_the_imports_ends_it_in_good_order(tmp_path, name):
         capture_output=True,
         text=True,
         timeout=120,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+        preexec_fn=heed_signals,
     )
     assert (ended.returncode, ended.stderr) == (130, "")
 

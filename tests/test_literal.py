@@ -21,6 +21,7 @@ from nbbench.plan.result import Result
 from nbbench.report.environment import WorkerFacts
 from nbbench.report.plots import forest
 from nbbench.report.report import Report
+from nbbench.report.verdict import Verdict
 from nbbench.text import one_line
 from nbbench.worker.case import Case, Outcome, Phase, Status
 from tests.test_plots import result
@@ -76,7 +77,7 @@ def test_plots_draw_labels_as_they_are(tmp_path):
                 assert plot.png().startswith(b"\x89PNG")
             labels = report.plot.latency().axes.get_legend_handles_labels()[1]
             assert len(labels) == len(names)  # one that begins with _ is not left out
-        forest([(name, 1.0, 0.9, 1.1) for name in NAMES]).png()
+        forest([(name, 1.0, 0.9, 1.1, Verdict.UNSURE) for name in NAMES]).png()
         REPORT.to_html(tmp_path / "x.html")
 
 

@@ -155,7 +155,12 @@ def test_the_most_similar_case_is_found():
     for batch, seconds in asked.items():
         assert expected_seconds([of_size("m", batch, 0).case], known) == seconds
     assert expected_seconds([of_size("new", 9, 0).case], known) == 100
-    assert expected_seconds([of_size("m", 9, 0).case], []) == 5
+    untimed = of_size("m", 9, 0).case
+    assert expected_seconds([untimed], []) == 2
+    assert (
+        expected_seconds([dataclasses.replace(untimed, speed=True, rounds=3, max_time=10)], [])
+        == 10 + 3 * 2
+    )
 
 
 def followed(count, folder):
