@@ -151,7 +151,7 @@ def test_before_anything_was_begun(sweep):
     ("moment", "statuses"),
     [
         ("__enter__", ["skipped", "cancelled"]),
-        ("update", ["cancelled"]),
+        ("update", ["skipped", "cancelled"]),
         ("__exit__", ["ok"]),
     ],
 )

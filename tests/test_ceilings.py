@@ -131,7 +131,7 @@ def test_the_last_caches_of_all_chips_count_once_each_and_of_threads_as_many_as_
         (12 * (32 << 20), 8 << 30, 1 << 30),  # an eighth of what is free
         (1 << 20, 1 << 40, 64 << 20),
         (32 << 20, 0, 64 << 20),
-        (2 << 30, 1 << 40, 8 << 30),
+        (2 << 30, 1 << 40, 4 << 30),
     ],
 )
 def test_a_buffer_is_beyond_all_caches_and_within_the_free_memory(caches, free, size):

@@ -15,7 +15,7 @@ from nbbench.machine.machine import MachineFacts
 from nbbench.plan.baseline import check_baseline
 from nbbench.plan.result import Result
 from nbbench.report.comparison import Comparison
-from nbbench.report.differences import Differences
+from nbbench.report.differences import Differences, differences_from
 from nbbench.report.environment import WorkerFacts
 from nbbench.report.report import Report
 from nbbench.report.verdict import Difference, Verdict
@@ -561,3 +561,28 @@ def test_an_interval_that_says_nothing_is_not_written_out():
     (line,) = [line for line in repr(report).splitlines() if " ms" in line]
     assert "noisy" in line
     assert "[" not in line
+
+
+def test_a_case_that_failed_early_leaves_a_baseline_of_one_meaning():
+    """What executes it is not known then, which is no second axis in which cases differ."""
+    visits = visits_of(np.random.default_rng(0), 0.01)
+    asked = {"execution": "default"}
+    fast, slow = (result_of(visits, attention=each, **asked) for each in ("eager", "sdpa"))
+    ran = [replace(each, outcome=replace(each.outcome, execution="eager")) for each in (fast, slow)]
+    case = replace(fast.case, attention="flash_attention_2")
+    failed = Result(case, Outcome(Status.UNSUPPORTED, "not installed"))
+    cases = [each.case for each in (*ran, failed)]
+    check_baseline("eager", cases)
+    differences = differences_from([*ran, failed], "eager")
+    assert differences.title == "by attention, against eager"
+    assert [each.case.attention for each in differences.each] == ["sdpa", "flash_attention_2"]
+
+
+def test_the_default_of_executions_is_no_name_of_one():
+    """It runs as eager or graph; as the mode of torch.compile it has one meaning."""
+    eager = Case("pytorch", "m", {}, "given", 8, 32, execution="default")
+    modes = [
+        replace(eager, execution="compile", compile_mode=m) for m in ("default", "reduce-overhead")
+    ]
+    check_baseline("default", [eager, *modes])
+    check_baseline("eager", [eager, *modes])

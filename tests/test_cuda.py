@@ -136,7 +136,8 @@ print(json.dumps([visible_gpus(), device_name("auto")]))
     found, name = with_driver(fake_driver, code, **environment)
     assert found == uuids
     first = uuids[0] if uuids else None
-    assert name == ("cpu" if not uuids else "cuda:0" if first is None else f"gpu {first}")
+    unknown = f"cuda:{visible or 0}"  # by CUDA's own number
+    assert name == ("cpu" if not uuids else unknown if first is None else f"gpu {first}")
 
 
 def test_the_gpu_that_a_case_ran_on_is_described_by_its_uuid(fake_driver):
@@ -473,7 +474,7 @@ def test_memory_that_ran_out_is_known_by_what_errors_say(error, ran_out, is_old)
 @pytest.mark.parametrize(
     ("message", "status", "reason"),
     [
-        ("CUDA error: out of memory", "oom",
+        ("CUDA error: out of memory", "error",
          "device cuda has no memory left to begin with (CUDA error: out of memory); end what else "
          "holds it"),
         ("CUDA error: unknown error", "error",

@@ -26,6 +26,7 @@ from nbbench.cli import main
 from nbbench.environments import build, interpreters, requirements, store
 from nbbench.environments.build import EnvironmentNotReady
 from nbbench.environments.requirements import Needs, installed, missing_requirements, needs_of
+from nbbench.environments.uv_environ import sources_set
 from nbbench.frameworks import BackendFile, find_backend
 from tests.conftest import wait_until
 from tests.wheels import write_wheel
@@ -225,7 +226,14 @@ def test_a_package_from_another_source_is_another_environment(shop, tmp_path, mo
     monkeypatch.setenv("UV_FIND_LINKS", str(shop))
     assert python() == first
     monkeypatch.setenv("UV_TORCH_BACKEND", "cpu")
-    assert python() != first
+    assert python() == first  # nothing of PyTorch is installed
+    assert sources_set(of_torch=True)["UV_TORCH_BACKEND"] == "cpu"
+    index = "UV_INDEX_URL"
+    known = []
+    for user in ("", "me:secret@", "other@"):
+        monkeypatch.setenv(index, f"https://{user}packages.example/simple")
+        known.append(sources_set(of_torch=False)[index])
+    assert len(set(known)) == 1
 
 
 def test_one_name_for_two_frameworks_is_that_of_the_framework_that_runs(shop, monkeypatch, capsys):

@@ -50,7 +50,7 @@ def test_a_case_that_takes_too_long_is_interrupted(probe):
 
 
 def test_nothing_is_measured_beside_a_case_that_cannot_be_stopped(probe):
-    report = run({"call": "wait", "wait_s": 10.0}, {}, timeout=3)
+    report = run({"call": "wait", "wait_s": 20.0}, {}, timeout=3)
     assert report.speed.status.tolist() == ["timeout", "error"]
     assert "could not be stopped and still runs in this process" in report.speed.reason[1]
     assert run({}).speed.status.tolist() == ["error"]  # in another benchmark, too

@@ -328,6 +328,7 @@ def test_a_case_that_takes_its_nodes_with_it_costs_none_that_is_compared_with_it
         wait_until(lambda number=number: has_begun(number))
         (running,) = tasks_of_ray()
         time.sleep(0.5)  # what it has begun is known to this process
+        wait_until(lambda: job.progress.phase == "warming")
         if number < 4:
             running.kill()
     job.cancel()

@@ -159,6 +159,8 @@ def test_a_failure_before_the_case_was_begun_may_pass():
         assert may_pass(Outcome(Status.ERROR, "there is no network", phase))
     refused = "needs at least 5 GiB (predicted), and 4 GiB are available; nothing was run; lower it"
     assert may_pass(Outcome(Status.OOM, refused))
+    full = "device cuda:0 has no memory left to begin with (out of memory); end what else holds it"
+    assert may_pass(Outcome(Status.ERROR, full, Phase.BUILDING))
 
 
 @pytest.mark.parametrize("call", ["missing_package", "missing_kernels"])

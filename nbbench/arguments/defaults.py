@@ -208,6 +208,8 @@ def _beside(name: str) -> dict[str, Any]:
     """What an argument cannot be without."""
     if name == "inference":
         return {"training": True}
+    if name == "threads":
+        return {"executor": "ray"}  # whose nodes may have more processors than this machine
     whole, part = _PART_OF.get(name, ("", None))
     if not whole:
         return {}

@@ -108,7 +108,7 @@ def _is_worse(difference: Difference, slower: float | None, larger: float | None
 
 
 def _is_slower(difference: Difference, by: float | None) -> bool:
-    if by is None or difference.low is None or difference.verdict is Verdict.UNSURE:
+    if by is None or difference.low is None or difference.verdict is not Verdict.SLOWER:
         return False
     return difference.low >= 1 + by
 

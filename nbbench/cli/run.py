@@ -26,9 +26,7 @@ from ..report.overwriting import check_over_report, check_over_tables
 from ..report.report import FRAMES, Report
 from ..report.saved_json import has_measured
 from ..text import quoted
-from ..worker.case import Outcome, Status
-
-_NOT_BEGUN = Outcome.skipped().reason
+from ..worker.case import Status
 
 _ABOUT = "Measure speed and memory of models with random weights: a pass, a step, or generation."
 
@@ -141,16 +139,9 @@ def _append(file: str, text: str) -> None:
 def exit_code(report: Report) -> int:
     """130 if the run was interrupted, 1 if a case failed or was skipped for one, else 0."""
     outcomes = [result.outcome for result in report.results]
-    if any(map(_is_interrupted, outcomes)):
+    if any(outcome.was_cancelled for outcome in outcomes):
         return 130
     return 0 if {outcome.status for outcome in outcomes} == {Status.OK} else 1
-
-
-def _is_interrupted(outcome: Outcome) -> bool:
-    """Whether a case did not come to its end; one that is too large is skipped, too, and has."""
-    return outcome.status is Status.CANCELLED or (
-        outcome.status is Status.SKIPPED and outcome.reason.startswith(_NOT_BEGUN)
-    )
 
 
 class _CsvRows:

@@ -286,7 +286,8 @@ def _key(plan: BuildPlan) -> str:
         "over": [sys.prefix, plan.heavy_versions()] if plan.is_layer else None,
     }
     if not plan.own:  # under a name of the user's stands what was made last, however uv was set
-        content |= sources_set()
+        names = {requirement.name.lower() for requirement in plan.requirements}
+        content |= sources_set(of_torch=any(name.startswith("torch") for name in names))
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
 

@@ -21,6 +21,10 @@ _WITH_PATHS = (
 """Settings of uv that may name files and folders."""
 
 
+_USER = re.compile(r"//[^\s/@]*@")
+"""Who asks for packages, in a URL: an index is the same for all."""
+
+
 def uv_environ(cache: Path | str | None) -> dict[str, str]:
     """The variables for uv, which works in another folder; ``cache`` is to be its cache, if any."""
     environ = {
@@ -36,14 +40,20 @@ def uv_environ(cache: Path | str | None) -> dict[str, str]:
     return environ
 
 
-def sources_set() -> dict[str, str]:
-    """The settings that decide where packages come from, without secrets; only those that are."""
-    found = ((name, os.environ.get(name, "")) for name in _SOURCES)
-    return {
-        name: without_secrets(_from_here(value))
-        for name, value in found
+def sources_set(*, of_torch: bool) -> dict[str, str]:
+    """The settings that decide where packages come from, without secrets; only those that are.
+
+    ``of_torch`` says whether packages of PyTorch are among those that are installed.
+    """
+    found = {name: os.environ.get(name, "") for name in _SOURCES}
+    found = {
+        name: _from_here(value) if name in _WITH_PATHS else value
+        for name, value in found.items()
         if value and (name, value) != ("UV_TORCH_BACKEND", "auto")  # which is the default here
     }
+    if not of_torch:
+        found.pop("UV_TORCH_BACKEND", None)
+    return {name: without_secrets(_USER.sub("//", value)) for name, value in found.items()}
 
 
 def _from_here(value: str) -> str:

@@ -19,6 +19,12 @@ _NOT_COUNTED = (
 )
 
 
+_NO_FORMULA = (
+    f"{NO_CEILINGS}an operation of the model makes products by no formula that is known; measure "
+    f"without ceilings"
+)
+
+
 class CeilingsOfRun:
     """Measures what no run of the day has measured, and keeps it."""
 
@@ -38,6 +44,8 @@ class CeilingsOfRun:
         """
         if outcome.count is None:
             return _with_reason(outcome, _NOT_COUNTED)
+        if outcome.count.flops is None:
+            return _with_reason(outcome, _NO_FORMULA)
         key = level_key(key, outcome.dtype, "ceilings")
         if key not in self._known:
             measured = yield from supervisor.ceilings(case, outcome.dtype)

@@ -105,12 +105,14 @@ class Job:
         self._done = threading.Event()
         _unfinished.add(self)  # first: a signal between the two must find it
         _jobs.append(self)
+        thread = threading.Thread(target=self._run, daemon=True, name="nbbench-job")
         try:
             self._turn.enter_line()  # not in the thread: threads begin in any order
-            threading.Thread(target=self._run, daemon=True, name="nbbench-job").start()
+            thread.start()
         except BaseException as error:
             self.cancel()  # after an interrupt nobody has this job
-            self._turn.leave_line()
+            if not thread.ident:  # else it leaves the line itself, when it has ended what runs
+                self._turn.leave_line()
             _unfinished.discard(self)
             if isinstance(error, RuntimeError):
                 raise NbbenchError(_NO_THREAD) from None

@@ -36,6 +36,9 @@ _STOP_GRACE_S = 2.0
 """Seconds that an interrupted case is waited for, and once more before the next one begins: it may
 be deep in a call of the framework's."""
 
+_ENDING_S = 0.2
+"""Seconds in which a thread ends whose case has."""
+
 _NOT_ALONE = Outcome(
     Status.ERROR,
     "a case before it could not be stopped and still runs in this process, where it would be "
@@ -73,6 +76,7 @@ class ThisKernel:
         """Begin a case."""
         before = [thread for thread in threading.enumerate() if thread.name == _THREAD]
         for thread in before:
+            thread.join(_ENDING_S)
             _interrupt(thread)
         if any(thread.is_alive() for thread in before):
             self._events.put(CaseFinished(_NOT_ALONE))

@@ -153,7 +153,10 @@ def device_name(device: str) -> str:
     index = int(number) if number.isdecimal() else 0
     if index >= len(gpus):
         return device
-    return f"cuda:{index}" if gpus[index] is None else f"gpu {gpus[index]}"
+    if gpus[index] is not None:
+        return f"gpu {gpus[index]}"
+    numbers = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")
+    return f"cuda:{numbers[index].strip() or index if index < len(numbers) else index}"
 
 
 def _lock_of(device: str) -> FileLock | None:

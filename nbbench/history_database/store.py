@@ -73,8 +73,8 @@ PASSING = (Status.TIMEOUT, Status.CRASHED, Status.CANCELLED, Status.SKIPPED)
 _OF_PACKAGES = re.compile(r"\b(?:ImportError|ModuleNotFoundError|No module named|install(?:ed)?)\b")
 """What a reason says that a package was missing for, which may be there the next time."""
 
-_OF_MOMENT = re.compile(r"\bare available; nothing was run\b")
-"""What a reason says of a case that was refused for the memory that was free at that moment."""
+_OF_MOMENT = re.compile(r"\bare available; nothing was run\b|\bhas no memory left to begin with\b")
+"""What a reason says of a case that lacked the memory that others held at that moment."""
 
 _SAME_MEMORY = 1.02
 """How many times as much memory is as much: a machine's differs a little from start to start."""
@@ -308,8 +308,8 @@ def may_pass(outcome: Outcome) -> bool:
     """
     if outcome.phase in (Phase.PREPARING, Phase.STARTING):
         return True
-    if outcome.status is Status.OOM:
-        return _OF_MOMENT.search(outcome.reason) is not None
+    if _OF_MOMENT.search(outcome.reason):
+        return True
     if outcome.status in (Status.ERROR, Status.UNSUPPORTED):
         return _OF_PACKAGES.search(outcome.reason) is not None
     return outcome.status in PASSING

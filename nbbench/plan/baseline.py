@@ -61,5 +61,5 @@ def without_what_follows(names: Sequence[str], cases: Sequence[Case]) -> list[st
 def _values(axis: Axis, cases: Sequence[Case]) -> set[str]:
     values = {str(axis.value(case)) for case in cases}
     if axis.name == "execution" and "default" in values:
-        return values | _DEFAULT_EXECUTIONS
+        return values - {"default"} | _DEFAULT_EXECUTIONS
     return values

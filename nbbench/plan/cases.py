@@ -83,7 +83,7 @@ def expand(
                     inputs=arguments.inputs if model.is_own else {},
                     trust_remote_code=arguments.trust_remote_code and model.has_own_code,
                     source=model.path,
-                    code=model.code_in(environment),
+                    code=model.code_in(environment, padded=rows.are_padded),
                     saved_as=model.saved_as,
                     searched=searched if _has_axis(searched, rows, new_tokens) else "",
                 )

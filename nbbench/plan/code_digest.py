@@ -70,18 +70,22 @@ def file_digest(file: Path) -> str:
         return unknown_code()
 
 
-def digest_beside(folder: Path, config: Mapping[str, Any], rows: bool) -> str:
-    """The digest of what a worker reads of a model's folder besides its configuration.
-
-    That is what is put behind a transformer, and with ``rows``, as of texts, the tokenizer. Empty
-    where it reads nothing.
-    """
-    files = []
+def digest_of_parts(folder: Path, config: Mapping[str, Any]) -> str:
+    """The digest of what a model's folder has to be put behind a transformer; empty if nothing."""
+    files: list[Path] = []
     for listed in config.get(MODULES_KEY, ()):
         inner = folder.joinpath(*str(listed["path"]).replace("\\", "/").split("/"))
         files += [file for file in _entries(inner) if file.suffix == ".json"]
-    if rows:
-        files += [file for file in _entries(folder) if _is_of_tokenizer(file.name)]
+    return _of_read_files(files, folder)
+
+
+def digest_of_tokenizer(folder: Path) -> str:
+    """The digest of the tokenizer in a model's folder; empty where it has none."""
+    return _of_read_files([f for f in _entries(folder) if _is_of_tokenizer(f.name)], folder)
+
+
+def _of_read_files(files: Sequence[Path], folder: Path) -> str:
+    """The digest of files that a worker reads besides the configuration; empty for none."""
     if not files:
         return ""
     try:

@@ -21,7 +21,7 @@ from ..errors import ModelNotFound, did_you_mean
 from ..text import quoted
 from ..worker.case import ADAPTER_KEY, MODULES_KEY, OWN_MODEL
 from .catalogue import configs_by_name, types_without_length
-from .code_digest import CodeDigests, digest_beside, joined, unknown_code
+from .code_digest import CodeDigests, digest_of_parts, digest_of_tokenizer, joined, unknown_code
 from .folders import (
     ADAPTER,
     CONFIG,
@@ -48,8 +48,9 @@ class ModelConfig:
 
     ``source`` says where the configuration came from: "catalogue", "hub", "folder", "given" or
     "own code". ``path`` is what the worker needs besides: the user's file, or the folder; ``code``
-    is a hash of the code that runs, and of what else of the folder changes a result. ``saved_as``
-    is what files call a model whose name is a path.
+    is a hash of the code that runs, and of what else of the folder changes a result, ``tokenizer``
+    one of what changes it where rows are padded. ``saved_as`` is what files call a model whose name
+    is a path.
     """
 
     name: str
@@ -58,6 +59,7 @@ class ModelConfig:
     problem: str = ""
     path: str = ""
     code: str = ""
+    tokenizer: str = ""
     saved_as: str = ""
 
     @property
@@ -75,11 +77,11 @@ class ModelConfig:
         trusted = arguments.trust_remote_code and self.has_own_code
         return f"{self.source}, its own code trusted" if trusted else self.source
 
-    def code_in(self, environment: str) -> str:
+    def code_in(self, environment: str, *, padded: bool) -> str:
         """The hash of the code that runs in an environment, which may have a module of its own."""
         if self.is_own and not self.path and environment != "kernel":
             return unknown_code()
-        return self.code
+        return joined([self.code, self.tokenizer]) if padded else self.code
 
     def has_length(self, arguments: BenchmarkArguments) -> bool:
         """Whether inputs have a sequence length, as these arguments describe them."""
@@ -150,9 +152,10 @@ def _with_code(
     folder, parts = Path(model.path), []
     if arguments.trust_remote_code and model.has_own_code:
         parts.append(digests.of_folder(folder))
-    has_rows = arguments.lengths is not None or any(arguments.paddings)  # padded by side
-    parts.append(digest_beside(folder, model.config, rows=has_rows))
-    return replace(model, code=joined(parts))
+    parts.append(digest_of_parts(folder, model.config))
+    has_rows = arguments.lengths is not None or any(arguments.paddings)
+    tokenizer = digest_of_tokenizer(folder) if has_rows else ""
+    return replace(model, code=joined(parts), tokenizer=tokenizer)
 
 
 def _warn_of_foreign_code(models: list[ModelConfig]) -> None:

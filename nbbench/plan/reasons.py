@@ -7,13 +7,22 @@ import re
 from collections.abc import Iterator
 from functools import lru_cache
 
+_PERHAPS_KEY = re.compile(r"\bsk-[\w-]{20,}")
+"""A key of some service, or a model's name that begins so."""
+
+_KIND_CHANGES = re.compile(r"(?<=[a-z])[A-Z0-9]|(?<=[A-Z])[0-9]|(?<=[0-9])[A-Za-z]|(?<=[A-Z])[a-z]")
+_MIN_KIND_CHANGES = 8
+"""How often letters, capitals and digits change in what was drawn, and not in a name."""
+
 _SECRETS = (
     re.compile(r"(?<=://)[^\s/?#]*@"),  # https://user:password@host
     re.compile(r"(?i)(?<=bearer )[\w.~+/=-]+|(?<=basic )[\w+/=-]{8,}"),
     # Tokens in their issuers' own forms: names of models begin with hf- and sk-, too.
-    re.compile(r"\b(?:hf_[A-Za-z0-9]{30,}|gh[pousr]_[A-Za-z0-9]{30,}|github_pat_\w{30,}"
-               r"|glpat-[\w-]{20,}(?:\.\w+)*|pypi-AgE[\w-]{40,}|sk-[A-Za-z0-9]{32,}"
-               r"|sk-(?:proj|svcacct|admin|ant|or)-[\w-]{40,}|sk_(?:live|test)_[A-Za-z0-9]{20,})"),
+    re.compile(r"\b(?:hf_(?:(?:oauth|jwt)_[\w.-]{20,}|[A-Za-z0-9]{30,})|gh[pousr]_[\w.-]{30,}"
+               r"|github_pat_\w{30,}|glpat-[\w-]{20,}(?:\.\w+)*|pypi-AgE[\w-]{40,}"
+               r"|sk-[A-Za-z0-9]{32,}|sk-(?:proj|svcacct|admin|ant|or|lf)-[\w-]{20,}"
+               r"|sk_(?:live|test)_[A-Za-z0-9]{20,})"),
+    _PERHAPS_KEY,
     re.compile(r"(?i)(?<=[?&;])(?:[\w-]*(?:token|key|sig|signature|auth|secret))=[^\s&;#'\"]+"),
     re.compile(r"(?i)\b[\w-]*(?:password|passwd|passphrase|secret|api_?key|access_token)"
                r"[\"']?\s*[=:]\s*(?:\"[^\"]*\"|'[^']*'|[^\s,;&]+)"),
@@ -65,6 +74,8 @@ def without_private(reason: str) -> str:
 def _hidden(found: re.Match[str]) -> str:
     """What is found without its value: the name of a setting, or the sign behind, stays."""
     text = found[0]
+    if found.re is _PERHAPS_KEY and len(_KIND_CHANGES.findall(text)) < _MIN_KIND_CHANGES:
+        return text
     if text.endswith("@"):
         return "…@"
     named = re.match(r"([\w-]+[\"']?\s*[=:]\s*)", text)

@@ -107,6 +107,11 @@ class Rows:
     lengths: tuple[int, ...] = ()
     texts: tuple[str, ...] = ()
 
+    @property
+    def are_padded(self) -> bool:
+        """Whether a row may be shorter than the batch, and so padded at a side."""
+        return bool(self.padding or self.lengths or self.texts)
+
 
 def rows_of(
     arguments: BenchmarkArguments, drawn_from: RowLengths | None, batch_size: int

@@ -154,7 +154,9 @@ def cannot_write(path: Path, error: OSError) -> OutputError:
 
 def _csv_writer(name: str, frame: pd.DataFrame) -> Callable[[Path], object]:
     safe = harmless_cells(frame)
-    return lambda path: safe.to_csv(path, index=name == "environment", errors="backslashreplace")
+    return lambda path: safe.to_csv(
+        path, index=name == "environment", errors="backslashreplace", lineterminator="\n"
+    )
 
 
 def _parquet_writer(name: str, frame: pd.DataFrame) -> Callable[[Path], object]:

@@ -306,6 +306,9 @@ def _axis(results: Sequence[Result], by: str, baseline: str | None) -> Axis:
     if len(varying) > 1 and baseline is None:
         listed = ", ".join(axis.name for axis in varying)
         raise ArgumentError(f"these cases differ in {listed}; say by which to compare")
+    if len(varying) > 1 and baseline != FIRST:  # rather what was asked for than what came of it
+        of_cases = [a for a in varying if len({str(a.value(r.case)) for r in results}) > 1]
+        varying = of_cases or varying
     if len(varying) > 1 and baseline is not None and baseline != FIRST:
         names = [axis.name for axis in varying]
         raise ArgumentError(

@@ -81,7 +81,7 @@ class DeviceMemory:
         if self.gpu is None:
             return None
         call = prediction.call
-        computing_s = call.flops / self.gpu.flops_per_s(prediction.dtype)
+        computing_s = (call.flops or 0) / self.gpu.flops_per_s(prediction.dtype)
         return max(computing_s, call.read / self.gpu.bytes_per_s)
 
     def fit(self, tensors: int) -> Fit:

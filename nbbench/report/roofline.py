@@ -36,6 +36,7 @@ class Share:
     """A call's rates, and their parts of the ceilings: of products, memory and launches."""
 
     count: CallCount
+    flops: int
     median_s: float
     ceilings: Ceilings | None
     asking_s: float | None
@@ -44,14 +45,15 @@ class Share:
     def of(cls, result: Result) -> Share | None:
         """That of a result; None where nothing was counted, or nothing timed."""
         outcome = result.outcome
-        if outcome.count is None or outcome.timing is None:
+        count = outcome.count
+        if count is None or count.flops is None or outcome.timing is None:
             return None
-        return cls(outcome.count, outcome.timing.median_s, outcome.ceilings, outcome.asking_s)
+        return cls(count, count.flops, outcome.timing.median_s, outcome.ceilings, outcome.asking_s)
 
     @property
     def tflops(self) -> float:
         """10^12 floating point operations in a second."""
-        return self.count.flops / self.median_s / 1e12
+        return self.flops / self.median_s / 1e12
 
     @property
     def gib_per_s(self) -> float:
@@ -61,7 +63,7 @@ class Share:
     @property
     def intensity(self) -> float | None:
         """Floating point operations for each byte; None where no byte moves."""
-        return self.count.flops / self.count.moved if self.count.moved else None
+        return self.flops / self.count.moved if self.count.moved else None
 
     @property
     def ceiling_tflops(self) -> float | None:
@@ -100,9 +102,9 @@ class Share:
         return COMPUTE if of_products >= of_memory else MEMORY
 
     def _parts(self) -> tuple[float, float] | None:
-        if self.ceilings is None or not (self.count.flops or self.count.moved):
+        if self.ceilings is None or not (self.flops or self.count.moved):
             return None
-        rates = self.count.flops / self.median_s, self.count.moved / self.median_s
+        rates = self.flops / self.median_s, self.count.moved / self.median_s
         return rates[0] / self.ceilings.flops_per_s, rates[1] / self.ceilings.bytes_per_s
 
     def _is_bound_by_launches(self, of_roof: float) -> bool:

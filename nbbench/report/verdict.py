@@ -109,14 +109,11 @@ def compare_results(
     )
 
 
-_NO_FAILURES = (Status.OK, Status.CANCELLED, Status.SKIPPED)
-"""How cases end that went well, or of which nobody knows how they would have."""
-
-
 def _without_times(result: Result, base: Result, reason: str) -> Difference:
     """What is known of two results, one of which has no time: its failure, or their peaks."""
     now, before = result.outcome.status, base.outcome.status
-    is_failure = before is Status.OK and now not in _NO_FAILURES
+    has_failed = now is not Status.OK and not result.outcome.was_cancelled
+    is_failure = before is Status.OK and has_failed
     ratio, memory = _compare_memory(result, base) if now is before is Status.OK else (None, "")
     return Difference(
         result.case,

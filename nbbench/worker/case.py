@@ -239,6 +239,9 @@ def varying_axes(cases: Iterable[Case]) -> list[Axis]:
     return [axis for axis in AXES if len({axis.value(case) for case in known}) > 1]
 
 
+_NOT_BEGUN = "not started: the run was cancelled before it"
+
+
 @dataclass(frozen=True, **SMALL)
 class Outcome:
     """What came of a case.
@@ -299,4 +302,10 @@ class Outcome:
     @classmethod
     def skipped(cls) -> Outcome:
         """The outcome of a case that was not begun."""
-        return cls(Status.SKIPPED, "not started: the run was cancelled before it")
+        return cls(Status.SKIPPED, _NOT_BEGUN)
+
+    @property
+    def was_cancelled(self) -> bool:
+        """Whether the run was cancelled in the case or before it: who knows how it would end."""
+        is_skipped = self.status is Status.SKIPPED and self.reason.startswith(_NOT_BEGUN)
+        return self.status is Status.CANCELLED or is_skipped

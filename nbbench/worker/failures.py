@@ -67,7 +67,7 @@ def _of_device(backend: Backend, case: Case, error: BaseException) -> tuple[Stat
     """What it means for a case that its device cannot be used."""
     if backend.is_out_of_memory(error):
         full = f"device {case.device} has no memory left to begin with ({first_line(error)})"
-        return Status.OOM, f"{full}; end what else holds it"
+        return Status.ERROR, f"{full}; end what else holds it"  # the case is not too large
     raised = f"{type(error).__name__}: {first_line(error)}"
     return Status.ERROR, f"device {case.device} cannot be used ({raised})"
 

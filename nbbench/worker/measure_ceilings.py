@@ -45,7 +45,7 @@ _WARM_UP = 3
 _TIMES_CACHES = 8
 """How much larger than the caches a buffer is, so that they serve none of it."""
 
-_MIN_BUFFER, _MAX_BUFFER, _GPU_BUFFER = 64 << 20, 8 << 30, 512 << 20
+_MIN_BUFFER, _MAX_BUFFER, _GPU_BUFFER = 64 << 20, 4 << 30, 512 << 20
 _PART_OF_MEMORY = 8
 """A buffer takes no more than so small a part of the memory that is free."""
 

@@ -21,13 +21,14 @@ class CallCount:
     ``peak`` is the most bytes of tensors that were there at a time, weights and inputs included;
     ``operations`` how many operations the framework was asked for, views not counted; ``flops``
     those of floating point in matrix products, convolutions and attention, where a multiplication
-    and an addition are two; ``moved`` the bytes that operations read and wrote; ``read`` those of
-    weights and inputs that products read, each once in a pass, which no machine can do without.
+    and an addition are two, None where not all of those are known; ``moved`` the bytes that
+    operations read and wrote; ``read`` those of weights and inputs that products read, each once in
+    a pass, which no machine can do without.
     """
 
     peak: int
     operations: int
-    flops: int
+    flops: Optional[int]
     moved: int
     read: int
 

@@ -33,6 +33,7 @@ from .measure_memory import memory_of_calls, with_phases
 from .memory_limit import check_before_model, check_peak, limit_memory
 from .memory_profile import MemoryProfile, size_text
 from .messages import CaseMeasured, DeviceOpened, Event, PhaseChanged, RunCase
+from .own_code import own_line
 from .predict_case import CannotFit, expected_seconds, needed_bytes
 from .prediction import CallCount
 from .resident import release_free_memory
@@ -232,7 +233,8 @@ class _Visit:
         try:
             yield
         except Exception as error:
-            if isinstance(error, RuntimeError) or self._backend.is_out_of_memory(error):
+            of_driver = isinstance(error, RuntimeError) or self._backend.is_out_of_memory(error)
+            if of_driver and self._case.parallel == "none" and not own_line(error, self._case):
                 raise DeviceFailed from error
             raise
 

@@ -52,8 +52,9 @@ _SILENT_S = 20.0
 _ENVIRONMENT_S = 3600.0
 """Seconds that a node may be silent while it makes an environment, which ``timeout`` is not for."""
 
-_IN_USE_S = 30.0
-"""Seconds that a node which others use has to say what it is, before cases begin."""
+_IN_USE_S, _BEGUN_S = 30.0, 300.0
+"""Seconds that a node has to say what it is before cases begin: while others use it, or once it has
+begun to make its environment."""
 
 _SHUT_DOWN = Outcome(
     Status.CANCELLED, "Ray was shut down in this process (ray.shutdown) before it had ended"
@@ -205,11 +206,12 @@ class _Cluster:
     def _introduces(self, machines: Machines) -> bool:
         """Whether a node is waited for that has not said yet what it is.
 
-        One in use is not waited for longer than a while, where another is known.
+        Where another is known, one in use is not waited for longer than a while, nor one that has
+        begun than a longer while: its environment may take long, and all others wait.
         """
         groups = [group for group in self._running.values() if not group.cases]
-        is_over = machines.are_known and time.monotonic() - self._begun > _IN_USE_S
-        return any(group.sender or not is_over for group in groups)
+        waited_s = time.monotonic() - self._begun if machines.are_known else 0.0
+        return any(waited_s <= (_BEGUN_S if group.sender else _IN_USE_S) for group in groups)
 
     def _resume(self, machines: Machines, cancelled: Callable[[], bool]) -> Iterator[Event]:
         """End the cases that machines of this cluster have measured before."""

@@ -79,6 +79,7 @@ def introduced_on_node(plan: Plan) -> Iterator[tuple[Event | NodeIntroduced | No
 
 def _introduced(plan: Plan) -> Iterator[Event | NodeIntroduced]:
     workers = yield from introduced_workers(plan, lambda: False)
+    close_workers()  # no case may follow, and one that waits for its first does not end by itself
     machine, conditions = describe_machine(), visible_conditions()
     gpu = GpuFacts(gpu=conditions[0].gpu) if conditions else GpuFacts()
     yield NodeIntroduced(

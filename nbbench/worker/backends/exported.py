@@ -34,6 +34,9 @@ _OTHER_TOLERANCE = 0.1
 _HUGE = 100
 """How many times larger than half of them a number is that is compared with itself alone."""
 
+_PART = 1 << 20
+"""How many numbers are compared at a time, so that comparing takes little memory."""
+
 _MAX_KEPT_BYTES = 2 << 30
 """A larger model is exported in one visit alone, and not written to disk for others."""
 
@@ -159,7 +162,7 @@ class ExportedBackend:
                     f"{tuple(theirs.shape)}, not {tuple(ours.shape)}"
                 )
             if ours.is_floating_point():
-                part = _apart(torch, ours.float(), theirs.float())
+                part = _apart(torch, ours, theirs)
                 far = part if math.isnan(part) else max(far, part)
         tolerance = _TOLERANCE.get(dtype, _OTHER_TOLERANCE)
         if not pairs or not far <= tolerance:
@@ -176,19 +179,35 @@ def _apart(torch: Any, ours: Any, theirs: Any) -> float:
     One that is far larger than most, as those of masks are, would hide how far all others are: it
     counts for itself alone.
     """
-    finite = ours.isfinite()
-    if not (
-        torch.equal(finite, theirs.isfinite())
-        and torch.allclose(ours[~finite], theirs[~finite], equal_nan=True)
-    ):
-        return math.nan
-    ours, theirs = ours[finite], theirs[finite]
-    sizes = ours.abs()
-    some = sizes[sizes > 0]
-    usual = some[some <= _HUGE * some.median()]
-    largest = max(usual.max().item() if usual.numel() else 0.0, 1e-6)
-    apart = (ours - theirs).abs() / sizes.clamp(min=largest)
-    return apart.max().item() if apart.numel() else 0.0
+    bound, largest, far = _HUGE * _typical(ours), 1e-6, 0.0
+    for part in ours.flatten().split(_PART):
+        usual = _finite_sizes(part.float())
+        usual = usual[usual <= bound]
+        largest = max(largest, usual.max().item() if usual.numel() else 0.0)
+    for pair in zip(ours.flatten().split(_PART), theirs.flatten().split(_PART)):
+        mine, other = (part.float() for part in pair)
+        finite = mine.isfinite()
+        if not (
+            torch.equal(finite, other.isfinite())
+            and torch.allclose(mine[~finite], other[~finite], equal_nan=True)
+        ):
+            return math.nan
+        mine, other = mine[finite], other[finite]
+        apart = (mine - other).abs() / mine.abs().clamp(min=largest)
+        far = max(far, apart.max().item() if apart.numel() else 0.0)
+    return far
+
+
+def _typical(numbers: Any) -> float:
+    """The median size of those that are no zeros, of some that lie evenly among them."""
+    flat = numbers.flatten()
+    some = _finite_sizes(flat[:: max(1, len(flat) // _PART)].float())
+    some = some[some > 0]
+    return float(some.median()) if some.numel() else math.inf
+
+
+def _finite_sizes(numbers: Any) -> Any:
+    return numbers[numbers.isfinite()].abs()
 
 
 class ExportedModel:

@@ -101,7 +101,13 @@ class TorchBackend:
     def open(self, case: Case) -> Device:
         """The device that the case names; ``auto`` takes a GPU where there is one."""
         if case.execution == "compile":  # what it imports is no part of the model's weights
-            self.torch.compile(self.torch.nn.Identity())
+            try:
+                self.torch.compile(self.torch.nn.Identity())
+            except RuntimeError as error:  # for a Python that is too new, say
+                raise Unsupported(
+                    f"torch.compile cannot be used here ({first_sentence(error)}); give executions "
+                    f"eager"
+                ) from error
         import_library(case)
         return open_device(self.torch, case.device)
 

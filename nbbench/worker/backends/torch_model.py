@@ -6,6 +6,7 @@ import copy
 import inspect
 import itertools
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any, Optional
 
 from ..backend import Device, Unsupported, library_of
@@ -252,7 +253,8 @@ class TorchModel:
         live = LiveTensors(self._torch, self.held_tensors(), block)
         with live.counting():
             call()
-        return None if live.without_formula else live.count()
+        count = live.count()
+        return replace(count, flops=None) if live.without_formula else count
 
     def _step(self) -> None:
         self._forward()

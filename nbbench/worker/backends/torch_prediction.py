@@ -85,7 +85,7 @@ def predict(backend: Builds, case: Case) -> Prediction:
             found = _predicted(backend, case, spread=True)
             notes.append(SPREAD)
     call = found.call
-    if max(call.peak, call.flops, call.moved) >= MAX_COUNT:
+    if max(call.peak, call.flops or 0, call.moved) >= MAX_COUNT:
         raise Unsupported(_TOO_MUCH)
     notes.append(found.note)
     return replace(found, note="; ".join(filter(None, notes)), seconds=time.perf_counter() - begin)
