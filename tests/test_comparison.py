@@ -586,3 +586,14 @@ def test_the_default_of_executions_is_no_name_of_one():
     ]
     check_baseline("default", [eager, *modes])
     check_baseline("eager", [eager, *modes])
+
+
+def test_a_case_that_is_now_too_large_is_a_regression():
+    before = result_of(visits_of(np.random.default_rng(0), 0.01))
+    for reason, failed in (
+        ("larger than batch 4, which ran out of memory", "skipped"),
+        (Outcome.skipped().reason, ""),
+    ):
+        now = Result(before.case, Outcome(Status.SKIPPED, reason))
+        (difference,) = report_of(now).compare(report_of(before)).differences
+        assert difference.failure == failed

@@ -91,6 +91,9 @@ def test_paths_of_windows_keep_their_backslashes(monkeypatch):
     assert split_words(r".\models\tiny 'C:\my models\x' -b 8") == [
         r".\models\tiny", r"C:\my models\x", "-b", "8",
     ]  # fmt: skip
+    assert split_words(r'--inputs "{\"x\": [1]}" "\\server\x y"') == [
+        "--inputs", '{"x": [1]}', r"\\server\x y",
+    ]  # fmt: skip
     form = filled()
     form._fields["environments"]._widget.value = r"C:\envs\old"
     assert form.arguments().environments == [r"C:\envs\old"]

@@ -44,8 +44,8 @@ def only(report):
 
 
 def held_by_one(probe):
-    """Bytes that a process of the probe holds, its calls' own memory not counted."""
-    found = only(run(probe, {"grow_kib": 1024}, batch_sizes=1)).outcome
+    """Bytes that a process of the probe holds that is limited, its calls' own not counted."""
+    found = only(run(probe, {"grow_kib": 1024}, batch_sizes=1, memory_limit="10 GB")).outcome
     return found.memory.peak - MIB
 
 
