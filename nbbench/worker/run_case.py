@@ -277,12 +277,12 @@ class _Visit:
         # this one has compiled is found by the others
         costs_much = build_s + first_call_s > case.max_time / MIN_VISITS
         alone = self._request.alone or (costs_much and not self._keeps_compiled(model))
+        reference = _reference(device)  # first: the peak may be that of a call of the warm-up
         with_memory = case.memory and device.memory.peak_costs_nothing
         if with_memory:
             device.memory.start()
         share = 1.0 if alone else VISIT_SHARE
         warm = warm_up(call, device.stopwatch, warm_call_s, share * case.max_time)
-        reference = _reference(device)
         self._enter(Phase.MEASURING)
         if with_memory and not warm.samples:
             device.memory.start()

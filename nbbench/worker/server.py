@@ -18,7 +18,6 @@ import platform
 import select
 import signal
 import sys
-import tempfile
 import threading
 import time
 import traceback
@@ -26,7 +25,6 @@ from dataclasses import asdict, dataclass
 from typing import Any, BinaryIO, Optional
 
 from .backend import Backend
-from .boot import boot_command
 from .case import Outcome, Phase, Status
 from .deaths import memory_kills, outcome_of_death
 from .guard import adopt_orphans, children, die_with_parent, end_children
@@ -242,6 +240,10 @@ def _has_lost_its_gpu(backend: Backend, request: OfOneCase) -> bool:
 
 def _become_a_new_process(settings: Settings, request: OfOneCase, events: BinaryIO) -> None:
     """Begin anew with a fresh interpreter, under the same process id; it does not return."""
+    import tempfile  # which no other case has any use for, and would hold
+
+    from .boot import boot_command
+
     with tempfile.TemporaryFile() as file:  # a pipe would not hold a long one
         file.write(encode(request))
         file.seek(0)
