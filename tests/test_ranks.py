@@ -151,7 +151,6 @@ def test_a_lost_rank_is_named_and_nothing_is_left(own, how, status, reason):
 
 
 @pytest.mark.slow
-@pytest.mark.newest
 def test_each_rank_holds_a_part_of_the_weights(torch):
     report = measure(
         configs=[LLAMA, {"model_type": "gpt2", "n_embd": 32, "n_layer": 1, "n_head": 2,
@@ -178,7 +177,6 @@ def test_each_rank_holds_a_part_of_the_weights(torch):
 
 
 @pytest.mark.slow
-@pytest.mark.newest
 def test_models_of_the_library_train_on_rows_of_several_lengths(torch):
     bert = {"model_type": "bert", **TINY}
     report = measure(configs=[bert], lengths=[3, 5, 7, 9], optimizer=True, threads=1, ranks=[1, 2])

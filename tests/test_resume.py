@@ -243,6 +243,7 @@ def visits_kept():
 def test_visits_of_a_case_that_was_killed_are_taken_over(tmp_path):
     log = tmp_path / "log"
     asked = {**GIVEN, **probes(call="hangs_in_third_visit", visit_log=str(log)), "rounds": 5}
+    asked["max_time"] = 5.0  # a visit whose building takes a third of it is the only one
     site = next(path for path in sys.path if os.path.isdir(f"{path}/probe_backends"))
     code = f"import sys; sys.path.append({site!r})\nimport nbbench\nnbbench.run(**{asked!r})"
     process = subprocess.Popen([sys.executable, "-c", code])
@@ -274,6 +275,7 @@ def cancelled_in_the_third_visit(log, **asked):
 def test_a_case_that_was_interrupted_goes_on(tmp_path):
     log = tmp_path / "log"
     asked = {**GIVEN, **probes(call="hangs_in_third_visit", visit_log=str(log)), "rounds": 4}
+    asked["max_time"] = 5.0  # a visit whose building takes a third of it is the only one
     del asked["progress"]
     job = cancelled_in_the_third_visit(log, **asked)
     assert len(job.report().results[0].outcome.timing.visits) == 2
