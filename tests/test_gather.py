@@ -149,15 +149,19 @@ def test_a_copy_is_named_and_counts_once(folder, tmp_path):
     assert "windows.json" in second
 
 
+def warned_of(folder, results):
+    """The warnings of gathering a folder, by name, which has so many results."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        assert len(nbbench.gather(folder).results) == results
+    return sorted(str(each.message).replace(str(folder), "") for each in caught)
+
+
 def test_links_that_are_not_followed_and_pipes_are_named(folder, tmp_path):
     (folder / "dangling.json").symlink_to("nowhere.json")
     (folder / "there").symlink_to(tmp_path)
     os.mkfifo(folder / "pipe.nbbench.json")
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        assert len(nbbench.gather(folder).results) == 6
-    messages = sorted(str(each.message).replace(str(folder), "") for each in caught)
-    assert messages == [
+    assert warned_of(folder, results=6) == [
         "'/dangling.json' is a link to 'nowhere.json', which is not there; it is not gathered",
         "'/there' is a link to a folder; give that folder, too",
         "passed over 1 file without a report of their own: pipe.nbbench.json",
@@ -171,11 +175,7 @@ def test_paths_that_cannot_be_looked_at_are_named(folder, capsys):
     long = "x" * 300
     (folder / "long.json").symlink_to(long)
     (folder / "round.json").symlink_to("round.json")
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        assert len(nbbench.gather(folder).results) == 6
-    messages = sorted(str(each.message).replace(str(folder), "") for each in caught)
-    assert messages == [
+    assert warned_of(folder, results=6) == [
         "'/long.json' cannot be read: File name too long; it is not gathered",
         "'/round.json' cannot be read: Too many levels of symbolic links; it is not gathered",
     ]

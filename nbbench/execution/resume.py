@@ -16,10 +16,11 @@ from ..history_database.connection import SWITCH
 from ..history_database.database import history_file, warn_twice
 from ..history_database.kept_case import read_case
 from ..history_database.store import HistoryStore
+from ..machine.gpus import GpuFacts
 from ..machine.machine import describe_machine
 from ..plan.code_digest import MAX_BYTES, MAX_ENTRIES, MAX_FILES, UNKNOWN
 from ..plan.result import Result
-from ..report.environment import EnvironmentKey, WorkerFacts
+from ..report.environment import EnvironmentKey, WorkerFacts, with_gpu_of
 from ..text import counted, quoted
 from ..worker.case import Case, Outcome, Status
 from .events import CaseEnded, CaseVisited, Event, Notice
@@ -261,9 +262,9 @@ def run_missing(
 def _with_gpu(worker: WorkerFacts, outcome: Outcome) -> WorkerFacts:
     """What a worker reports, with the GPU's name where it has not opened that for what is old."""
     name = outcome.device_name
-    if worker.gpu.gpu is not None or outcome.device == "cpu" or name in ("", outcome.device):
+    if outcome.device == "cpu" or name in ("", outcome.device):
         return worker
-    return replace(worker, gpu=replace(worker.gpu, gpu=name))
+    return with_gpu_of(worker, WorkerFacts(gpu=GpuFacts(gpu=name)))
 
 
 def _has_compiled(outcome: Outcome) -> bool:

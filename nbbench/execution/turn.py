@@ -156,7 +156,8 @@ def device_name(device: str) -> str:
     if gpus[index] is not None:
         return f"gpu {gpus[index]}"
     numbers = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")
-    return f"cuda:{numbers[index].strip() or index if index < len(numbers) else index}"
+    own = numbers[index].strip() if index < len(numbers) else ""
+    return f"cuda:{own or index}"
 
 
 def _lock_of(device: str) -> FileLock | None:
