@@ -297,6 +297,18 @@ def test_variables_that_change_time_are_compared_and_shown_without_folders(monke
             patched.setenv("MKL_VERBOSE", "0")
             assert "VERBOSE" not in describe_variables()["settings"]
     assert describe_variables()["settings"] == before
+
+
+def test_what_numpy_sets_while_it_is_imported_is_no_setting(monkeypatch):
+    """A worker that another thread starts meanwhile has it, where NumPy is an older one."""
+    before = describe_variables()
+    monkeypatch.setenv("OPENBLAS_MAIN_FREE", "1")
+    assert describe_variables() == before
+
+
+def test_what_was_measured_with_other_variables_is_no_answer(monkeypatch):
+    for name in SETTINGS:
+        monkeypatch.delenv(name, raising=False)
     run("m")
     monkeypatch.setenv("OMP_WAIT_POLICY", "active")
     assert measured_again("m") == 1
