@@ -7,8 +7,8 @@ from nbbench.arguments.flags import reference
 HEAD = """# Arguments
 
 The same names everywhere: in `nbbench.run(…)`, as assignments in a `%%tfbench` cell, and as flags
-of `%tfbench` and `nbbench run`. Where a list is taken, one value will do. This page is made from
-the schema by `python docs/make_arguments.py`.
+of `%tfbench` and `nbbench run`. Where a list is taken, one value will do, and a
+second name is its singular. This page is made from the schema by `python docs/make_arguments.py`.
 
 """
 

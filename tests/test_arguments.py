@@ -360,7 +360,10 @@ def test_a_list_of_models_by_position_is_taken_as_models():
         ({"environment": "a", "environments": "b"}, "are the same; keep one"),
         ({"eager_mode": True, "use_xla": True}, "exclude each other"),
         ({"use_xla": True, "execution": "eager"}, "keep one of them"),
-        ({"use_xla": True}, "use_xla is for frameworks tensorflow; add it to frameworks"),
+        (
+            {"use_xla": True},
+            "use_xla is for frameworks tensorflow, not asked for; ask for that, or omit use_xla",
+        ),
         ({"eager_mode": True, "frameworks": ["pytorch", "keras"]}, "eager_mode is for frameworks"),
         ({"threads": 0}, "threads: 0 is not a whole number above 0"),
     ],

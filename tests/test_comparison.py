@@ -531,6 +531,20 @@ def test_a_baseline_is_not_taken_for_what_follows_from_another_axis():
         check_baseline("2", cases)
 
 
+def test_a_baseline_that_is_none_of_the_values_says_which_there_are():
+    case = result_of(visits_of(np.random.default_rng(0), 0.01)).case
+    cases = [
+        replace(case, sequence_length=length, dtype=dtype)
+        for length in (512, 8, 128, 32)
+        for dtype in ("float32", "bfloat16")
+    ]
+    listed = "one of sequence_length 8, 32, 128, 512; dtype bfloat16, float32"
+    with pytest.raises(nbbench.ArgumentError, match=listed):
+        check_baseline("foo", cases)
+    with pytest.raises(nbbench.ArgumentError, match="the cases do not differ"):
+        check_baseline("foo", [case])
+
+
 @pytest.mark.usefixtures("probe")
 def test_a_baseline_compares_real_cases():
     report = nbbench.run(

@@ -93,7 +93,7 @@ def test_more_new_tokens_take_longer_in_proportion():
     assert expected_seconds([case(mode="generation", new_tokens=500)], ran) == pytest.approx(32)
 
 
-def test_quantised_compiled_and_divided_cases_are_told_from_others():
+def test_quantized_compiled_and_divided_cases_are_told_from_others():
     for more in ({"quantization": "int8"}, {"compile_mode": "max-autotune"}, {"ranks": 2}):
         ran = [known(case(), 5, 1), known(case(**more), 5, 10)]
         assert expected_seconds([case(16)], ran) < 20

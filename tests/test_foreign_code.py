@@ -52,7 +52,7 @@ def reason_of(config, **arguments):
 
 
 @pytest.mark.parametrize(
-    "quantised",
+    "quantized",
     [
         {"quantization_config": {"quant_method": "gptq", "bits": 4}},
         {"quantization_config": {"quant_method": "bitsandbytes", "load_in_4bit": True}},
@@ -63,11 +63,11 @@ def reason_of(config, **arguments):
         {"quantization": {"group_size": 64, "bits": 4}},
     ],
 )
-def test_a_quantised_model_is_not_measured_as_a_dense_one(quantised):
-    reason = reason_of(quantised)
-    assert "is quantised" in reason
+def test_a_quantized_model_is_not_measured_as_a_dense_one(quantized):
+    reason = reason_of(quantized)
+    assert "is quantized" in reason
     assert re.search(r"as configs without (quantization|compression)", reason)
-    assert "is quantised" in reason_of(quantised, dtypes="bfloat16")
+    assert "is quantized" in reason_of(quantized, dtypes="bfloat16")
 
 
 @pytest.mark.parametrize(

@@ -139,7 +139,7 @@ def stand_in_for_graphs(monkeypatch):
 @pytest.mark.parametrize("cache", ["dynamic", "quantized"])
 def test_what_a_graph_writes_over_is_no_cache(backend, stand_in_for_graphs, monkeypatch, cache):
     refuse = "nbbench.worker.backends.torch_generation.refuse_cache"
-    monkeypatch.setattr(refuse, lambda *_: None)  # whether or not a quantiser is installed
+    monkeypatch.setattr(refuse, lambda *_: None)  # whether or not a quantizer is installed
     with pytest.raises(Unsupported, match="give caches static, or compile_modes default"):
         prepared(backend, LLAMA, cache=cache)
 

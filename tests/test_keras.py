@@ -120,13 +120,13 @@ def test_dtypes_are_keras_policies(framework):
     assert report.speed.dtype.tolist() == ["float32", "mixed_bfloat16"]
 
 
-def test_weights_are_quantised_by_keras_and_other_ways_say_so(framework):
+def test_weights_are_quantized_by_keras_and_other_ways_say_so(framework):
     report = measure(
         TINY_BERT, frameworks=[framework], quantizations=["none", "int8-dynamic", "int4"]
     )
     none, dynamic, other = report.results
     assert dynamic.outcome.status.value == "ok", dynamic.outcome.reason
-    assert "in int8-dynamic; not quantised: " in dynamic.outcome.reason
+    assert "in int8-dynamic; not quantized: " in dynamic.outcome.reason
     assert dynamic.outcome.memory.parameters < 0.6 * none.outcome.memory.parameters
     assert dynamic.outcome.parameter_count == none.outcome.parameter_count
     assert other.outcome.status.value == "unsupported"

@@ -1,4 +1,4 @@
-"""Quantised weights: bytes as the number formats have them, outputs as numbers, and what is not."""
+"""Quantized weights: bytes as the number formats have them, outputs as numbers, and what is not."""
 
 from __future__ import annotations
 
@@ -70,12 +70,12 @@ def test_bytes_are_those_of_the_number_format_and_outputs_are_numbers(
     output = call()
     assert all(t.isfinite().all() for t in output.values() if hasattr(t, "isfinite"))
     assert f"in {quantization}" in model.note
-    assert "not quantised" in model.note
+    assert "not quantized" in model.note
 
 
 def test_the_number_of_parameters_stays(backend):
-    dense, quantised = (built(backend, LLAMA, kind) for kind in ("none", "int8"))
-    assert quantised.parameter_count == dense.parameter_count
+    dense, quantized = (built(backend, LLAMA, kind) for kind in ("none", "int8"))
+    assert quantized.parameter_count == dense.parameter_count
 
 
 def test_shared_weights_of_the_head_stay_shared(backend):
@@ -86,7 +86,7 @@ def test_shared_weights_of_the_head_stay_shared(backend):
     assert "embed_tokens" in model.note
 
 
-def test_a_model_that_generates_may_be_quantised(backend):
+def test_a_model_that_generates_may_be_quantized(backend):
     model = built(backend, LLAMA, "int8", mode="generation", new_tokens=3, cache="dynamic")
     call, _ = model.prepare()
     call()
@@ -102,7 +102,7 @@ def test_a_model_that_generates_may_be_quantised(backend):
           "head_dim": 20}, "int4", {}, "inputs in groups of 32, outputs of 16"),
     ],
 )  # fmt: skip
-def test_what_is_not_quantised_says_why(backend, config, quantization, values, sentence):
+def test_what_is_not_quantized_says_why(backend, config, quantization, values, sentence):
     with pytest.raises(Unsupported, match=sentence):
         built(backend, config, quantization, **values)
 
@@ -113,7 +113,7 @@ def test_without_torchao_the_row_names_it(backend, monkeypatch):
         built(backend, LLAMA, "int8")
 
 
-def test_memory_that_runs_out_while_quantising_is_no_lack_of_torchaos(backend, monkeypatch):
+def test_memory_that_runs_out_while_quantizing_is_no_lack_of_torchaos(backend, monkeypatch):
     def runs_out(*_):
         raise RuntimeError("CUDA error: out of memory")
 
@@ -122,7 +122,7 @@ def test_memory_that_runs_out_while_quantising_is_no_lack_of_torchaos(backend, m
         built(backend, LLAMA, "int8")
 
 
-def test_a_framework_that_quantises_nothing_says_so(probe):
+def test_a_framework_that_quantizes_nothing_says_so(probe):
     report = nbbench.run(
         "m", configs=[{"model_type": "probe"}], frameworks=["probe"], quantizations=["int8"],
         batch_sizes=[1], sequence_lengths=[4], progress=False,
@@ -139,7 +139,7 @@ def test_it_is_an_axis_with_a_verdict_and_the_peak_while_loading_stands_apart():
     speed, memory = report.speed, report.memory
     assert list(speed.quantization) == ["none", "int8"]
     assert (speed.status == "ok").all()
-    assert "not quantised" in speed.reason[1]
+    assert "not quantized" in speed.reason[1]
     assert memory.parameters_mib[1] < memory.parameters_mib[0] / 2
     assert memory.load_peak_mib.notna().all()
     assert {d.verdict.value for d in report.compare(by="quantization").differences} <= {

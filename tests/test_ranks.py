@@ -214,7 +214,7 @@ def test_other_frameworks_have_no_ranks(probe):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"ranks": [4]}, "ranks is for parallels tensor or data; add it to parallels"),
+        ({"ranks": [4]}, "ranks is for parallels tensor or data, not asked for"),
         ({"parallel": "data", "isolation": "none"}, "parallels asks for several; keep one"),
         ({"parallel": "data", "ranks": []}, "ranks is empty"),
         ({"parallel": "data", "ranks": [65]}, "65 processes are more than one machine has use"),

@@ -13,7 +13,7 @@ from nbbench.worker.case import Case
 from nbbench.worker.inputs.tensors import IGNORED
 
 CONFIGS = json.loads(Path(__file__).with_name("real_configs.json").read_text())
-QUANTISED = ("deepseek-v3", "gpt-oss-20b")
+QUANTIZED = ("deepseek-v3", "gpt-oss-20b")
 MODES = ("inference", "training")
 REFUSED = {
     ("blip-itm-base-coco", "training"): "BlipForImageTextRetrieval has no loss to train it by",
@@ -21,7 +21,7 @@ REFUSED = {
     ("deit", "training"): "DeiTForImageClassificationWithTeacher has no loss to train it by",
     ("dpt", "training"): "cannot be trained like this: Training is not implemented yet",
     **{(name, mode): "; to measure it dense, give its configuration"
-       for name in QUANTISED for mode in MODES},
+       for name in QUANTIZED for mode in MODES},
 }  # fmt: skip
 """What cannot be measured, and why."""
 WANTS = {"gemma-3n-e2b-it": "timm", "detr-resnet-50-timm": "timm"}
@@ -68,8 +68,8 @@ def test_it_is_measured_or_a_sentence_says_why_not(backend, name, mode):
 @pytest.mark.slow
 @pytest.mark.newest
 @pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("name", QUANTISED)
-def test_a_quantised_one_is_measured_dense(backend, name, mode):
+@pytest.mark.parametrize("name", QUANTIZED)
+def test_a_quantized_one_is_measured_dense(backend, name, mode):
     dense = {key: value for key, value in CONFIGS[name].items() if key != "quantization_config"}
     assert called(backend, name, dense, mode).architecture == dense["architectures"][0]
 

@@ -105,7 +105,8 @@ def part_without_whole(arguments: Any, usual: Callable[[str], Any]) -> str:
             return f"{name} is a part of {whole}, which is off; switch {whole} on"
         parts = part if isinstance(part, tuple) else (part,)
         if part is not True and not any(each in getattr(arguments, whole) for each in parts):
-            return f"{name} is for {whole} {' or '.join(parts)}; add it to {whole}"
+            asked = " or ".join(parts)
+            return f"{name} is for {whole} {asked}, not asked for; ask for that, or omit {name}"
     return ""
 
 

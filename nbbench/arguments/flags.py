@@ -101,7 +101,7 @@ def _with_dashes(word: str) -> str:
 def _help(field: FieldInfo) -> str:
     default = field.get_default(call_default_factory=True)
     text = (field.description or "").replace("%", "%%")
-    if default in ([], {}):
+    if default in ([], {}, None):
         return text
     shown = " ".join(map(str, default)) if isinstance(default, list) else default
     shown = {True: "yes", False: "no"}.get(shown, shown) if isinstance(shown, bool) else shown
@@ -109,6 +109,9 @@ def _help(field: FieldInfo) -> str:
 
 
 def _metavar(field: FieldInfo) -> str:
+    extra = field.json_schema_extra
+    if isinstance(extra, dict) and "metavar" in extra:
+        return str(extra["metavar"])
     annotation: Any = field.annotation
     if get_origin(annotation) is list:
         annotation = get_args(annotation)[0]
@@ -118,6 +121,8 @@ def _metavar(field: FieldInfo) -> str:
         return "JSON"
     if type(None) in get_args(annotation):  # one that may be left open
         annotation = get_args(annotation)[0]
+    if annotation is bool:
+        return "{yes,no}"
     if annotation in (int, float):
         return "N"
     choices = get_args(annotation)
@@ -139,6 +144,7 @@ def reference() -> str:
         if name == "models":
             flag = "MODEL …"
         default = json.dumps(field.get_default(call_default_factory=True))
+        names = f"`{name}`, `{extra['also']}`" if "also" in extra else f"`{name}`"
         shown = "" if extra.get("flag") is False else f"`{flag}`"
-        lines.append(f"| `{name}` | {shown} | `{default}` | {field.description} |")
+        lines.append(f"| {names} | {shown} | `{default}` | {field.description} |")
     return "\n".join(lines) + "\n"

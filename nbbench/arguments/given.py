@@ -223,5 +223,8 @@ def as_amounts(given: Any) -> dict[str, float]:
 def as_gpus(given: float) -> float:
     """A number of GPUs as Ray takes it: a part of one, or whole ones; raises ``ValueError``."""
     if given > 1 and not given.is_integer():
-        raise ValueError(f"num_gpus: {given:g} is neither a part of one GPU nor whole ones")
+        raise ValueError(
+            f"num_gpus: {given:g} is neither a part of one GPU nor whole ones; give "
+            f"{given % 1:g} or {round(given)}"
+        )
     return given

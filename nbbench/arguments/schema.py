@@ -139,10 +139,13 @@ class BenchmarkArguments(BaseModel):
     memory_limit: MemorySize = _option(
         None,
         "the most memory that a case may hold, like 8 GB: what its process holds on the CPU, what "
-        "the allocator gives out on a GPU; what holds more is out of memory",
+        "PyTorch's allocator reserves on a GPU; what holds more is out of memory",
+        metavar="SIZE",
     )
     latency_limit: Duration = _option(
-        None, "the longest that a call may take, like 50 ms, for batch_sizes best"
+        None,
+        "the longest that a call may take, like 50 ms, for batch_sizes best",
+        metavar="TIME",
     )
     skip_larger: bool = _option(
         True, "skip cases that are larger than one that ran out of memory, and else the same"
@@ -213,7 +216,8 @@ class BenchmarkArguments(BaseModel):
     )
     precision: Fraction = _option(
         0.05,
-        "half width that the 95 % confidence interval of the time shall have, as a part of it",
+        "half width that the 95 % interval of the time shall have, as a fraction of the time: 0.05 "
+        "is ±5 %",
     )
     rounds: Annotated[int | None, Field(gt=0, le=1000), BeforeValidator(no_bool)] = _option(
         None,
@@ -239,7 +243,8 @@ class BenchmarkArguments(BaseModel):
     )
     min_samples: Samples = _option(
         MIN_SAMPLES,
-        "the fewest samples of a case that has one visit (3 to 1000), however long they take",
+        "the fewest samples (timings) of a case that has one visit (3 to 1000), however long they "
+        "take",
     )
     timeout: Seconds = _option(600.0, "seconds that any one phase of a case may take")
     seed: Seed = _option(0, "seed of the random weights and inputs")

@@ -25,7 +25,7 @@ usage: nbbench COMMAND …
   history  what was measured on this machine before: list, export, import, prune
   doctor   what makes numbers unsteady on this machine, and what to do
   selftest check on this machine that nbbench measures right
-  hf       the same with the arguments, tables and files of Transformers' former benchmark
+  hf       measure models with the arguments, tables and files of Transformers' former benchmark
   models   list the built-in catalogue
   env      list, create and remove the environments that frameworks run in
 

@@ -21,7 +21,8 @@ Say which case of a saved report to take: the best within limits, and what ties 
     nbbench run bert-tiny all-MiniLM-L6-v2 -b 1 8 --save models.nbbench.json
     nbbench best models.nbbench.json --by throughput --within latency=50ms memory=4GB
 
-Exit code 0: a case keeps to the limits; 1: none does, and the nearest is shown; 2: bad usage."""
+Exit code 0: a case keeps to the limits, surely or perhaps; 1: none does, and the nearest is shown;
+2: bad usage."""
 
 
 def command(argv: list[str]) -> int:

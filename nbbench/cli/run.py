@@ -28,7 +28,10 @@ from ..report.saved_json import has_measured
 from ..text import quoted
 from ..worker.case import Status
 
-_ABOUT = "Measure speed and memory of models with random weights: a pass, a step, or generation."
+_ABOUT = """\
+Measure speed and memory of models with random weights: a pass, a step, or generation.
+
+Exit code 0: every case is ok; 1: one failed, or was skipped; 2: bad usage; 130: interrupted."""
 
 
 _EPILOG = """\
@@ -39,7 +42,7 @@ def command(argv: list[str]) -> int:
     """Measure, print, and keep what is to be kept."""
     parser = benchmark_parser("nbbench run", _ABOUT, _EPILOG)
     parser.add_argument("--save", metavar="FILE", help="write the whole report here, as JSON")
-    parser.add_argument("--csv", metavar="FOLDER", help="write the three tables here, as CSV")
+    parser.add_argument("--csv", metavar="FOLDER", help="write the tables here, as CSV")
     for flag, (help_text, _) in _FORMS.items():
         parser.add_argument(f"--{flag}", action="store_true", default=None, help=help_text)
     add_flags(parser)

@@ -204,8 +204,15 @@ def _path_of(url: str) -> Path:
 def _file_url(source: str, masked: str) -> str:
     path = _existing(source)
     if path is None:
-        raise ArgumentError(f"environments: there is no file or folder for {quoted(masked, 200)}")
+        raise _missing(masked)
     return path.resolve().as_uri()
+
+
+def _missing(masked: str) -> ArgumentError:
+    return ArgumentError(
+        f"environments: there is no file or folder for {quoted(masked, 200)}; check the path, "
+        f"which is taken from the current folder where it is relative"
+    )
 
 
 def _check(url: str, masked: str, editable: bool) -> None:
@@ -219,13 +226,14 @@ def _check(url: str, masked: str, editable: bool) -> None:
         )
     if editable and scheme != "file":
         raise ArgumentError(
-            f"environments: {quoted(masked, 200)} is editable, which a local folder alone can be"
+            f"environments: {quoted(masked, 200)} is editable, which a local folder alone can be; "
+            f"omit -e"
         )
     if scheme != "file":
         return
     path = _path_of(url)
     if not path.exists():
-        raise ArgumentError(f"environments: there is no file or folder for {quoted(masked, 200)}")
+        raise _missing(masked)
     if path.is_dir() and not _is_project(path):
         raise ArgumentError(
             f"environments: the folder of {quoted(masked, 200)} has no pyproject.toml or setup.py; "
@@ -233,7 +241,8 @@ def _check(url: str, masked: str, editable: bool) -> None:
         )
     if editable and not path.is_dir():
         raise ArgumentError(
-            f"environments: {quoted(masked, 200)} is editable, which a local folder alone can be"
+            f"environments: {quoted(masked, 200)} is editable, which a local folder alone can be; "
+            f"omit -e"
         )
 
 

@@ -140,7 +140,8 @@ def named(name: str) -> list[Record]:
     if not found:
         names = ", ".join(sorted({record.name for record in every})) or "none"
         raise NbbenchError(
-            f"no environment {quoted(shown(name) or name, 200)} has been made (there are: {names})"
+            f"no environment {quoted(shown(name) or name, 200)} has been made (there are: "
+            f"{names}); make it with nbbench env create"
         )
     return found
 

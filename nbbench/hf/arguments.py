@@ -79,7 +79,9 @@ class BenchmarkArguments:
     env_info_csv_file: str = _argument(_at_import("env_info"), "default: env_info_<seconds>.csv")
     log_filename: str = _argument(_at_import("log"), "default: log_<seconds>.csv")
     repeat: int = _argument(
-        3, "the fewest samples of a time; nbbench takes 6 at least, and goes on until it is precise"
+        3,
+        "the fewest samples (timings) of a case that has one visit; nbbench takes 3 at least, and "
+        "goes on until the time is precise",
     )
     only_pretrain_model: bool = _argument(False, "run the base model without a head")
 

@@ -320,7 +320,9 @@ class Benchmark:
             return self._configs
         missing = [name for name in self.args.model_names if name not in configs]
         if missing:
-            raise ArgumentError(f"config_dict has no configuration of {', '.join(missing)}")
+            raise ArgumentError(
+                f"config_dict has no configuration of {', '.join(missing)}; add it by that name"
+            )
         return [configs[name] for name in self.args.model_names]
 
     def _say(self, *texts: Any) -> None:

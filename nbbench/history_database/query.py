@@ -151,7 +151,10 @@ def history(
             raise ArgumentError(f"file: {quoted(file)} is no path; give that of a history")
         found = Path(os.path.expanduser(file))
         if not found.exists():
-            raise OutputError(f"there is no history {quoted(str(file))}")
+            raise OutputError(
+                f"there is no history {quoted(str(file))}; check the path, or omit file for the "
+                f"history of this machine"
+            )
     check_known("mode", mode, MODES)
     check_known("status", status, STATUSES)
     if not (framework is None or (isinstance(framework, str) and has_backend(framework))):

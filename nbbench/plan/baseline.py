@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from ..errors import ArgumentError, did_you_mean
 from ..text import one_line, quoted, shortened
@@ -29,15 +29,30 @@ def check_baseline(baseline: str | None, cases: Sequence[Case]) -> None:
             f"compare with report.compare(by={quoted(found[0])}, baseline={quoted(baseline)})"
         )
     if not found:
-        known = {value for each in values.values() for value in each}
-        listed = ", ".join(shortened(one_line(value), 40) for value in sorted(known)[:_SHOWN])
-        if len(known) > _SHOWN:
-            listed += f" and {len(known) - _SHOWN} more"
-        listed = listed or "they do not differ"
-        raise ArgumentError(
-            f"baseline: {quoted(baseline)} is no value in which these cases differ ({listed})"
-            f"{did_you_mean(baseline, known)}"
+        raise ArgumentError(_no_value(baseline, values))
+
+
+def _no_value(baseline: str, values: Mapping[str, Collection[str]]) -> str:
+    """That a baseline is none of the values in which cases differ; these are given by axis."""
+    if not values:
+        return (
+            f"baseline: {quoted(baseline)} has nothing to be compared with: the cases do not differ"
         )
+    known = {value for each in values.values() for value in each}
+    listed = "; ".join(f"{axis} {_listed(each)}" for axis, each in values.items())
+    return (
+        f"baseline: {quoted(baseline)} is no value in which these cases differ; give first, or one "
+        f"of {listed}{did_you_mean(baseline, known)}"
+    )
+
+
+def _listed(values: Collection[str]) -> str:
+    """Values in order, numbers by size; of many the first ones."""
+    ordered = sorted(
+        values, key=lambda value: (not value.isdecimal(), len(value) * value.isdecimal(), value)
+    )
+    listed = ", ".join(shortened(one_line(value), 40) for value in ordered[:_SHOWN])
+    return listed + (f" and {len(ordered) - _SHOWN} more" if len(ordered) > _SHOWN else "")
 
 
 def several_axes(baseline: str, names: Sequence[str]) -> str:

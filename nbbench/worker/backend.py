@@ -103,7 +103,7 @@ class Model(Protocol):
     """A built model with the inputs of its case.
 
     An attribute ``note`` is optional: a sentence on how the class was chosen, for the row's reason.
-    One whose weights are quantised as the case asks has it as ``quantization``.
+    One whose weights are quantized as the case asks has it as ``quantization``.
     One that is prepared for mode generation has an attribute ``generation``, a `Generates`; one
     that is compiled may have ``compilation``, a `Compiles`, and ``keeps_compiled``, whether later
     visits find what it has compiled. ``export_s`` are the seconds that an export took.

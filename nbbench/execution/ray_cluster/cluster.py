@@ -167,7 +167,7 @@ class _Cluster:
         """
         with self._turn:
             if not self._is_connected():
-                raise NbbenchError("Ray was shut down")
+                raise NbbenchError("Ray was shut down while cases ran; run them again with resume")
             yield
 
     def _is_connected(self) -> bool:

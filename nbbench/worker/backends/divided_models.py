@@ -43,7 +43,7 @@ def divide_weights(torch: Any, module: Any, case: Case, device: str) -> Any:
     if not module.tp_plan:
         raise Unsupported(
             f"{type(module).__name__} has no plan for tensor parallel in Transformers "
-            f"{transformers.__version__}"
+            f"{transformers.__version__}; parallel data divides the batch instead"
         )
     _refuse_uneven_heads(module, case)
     try:

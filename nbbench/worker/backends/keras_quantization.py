@@ -1,4 +1,4 @@
-"""Quantised weights in Keras, by its own `Model.quantize` on the random ones."""
+"""Quantized weights in Keras, by its own `Model.quantize` on the random ones."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _MODES = {"int8-dynamic": "int8"}
 
 
 def quantize(model: Any, case: Case) -> str:
-    """Quantise a model in place; a sentence on what was quantised. Raises `Unsupported`."""
+    """Quantize a model in place; a sentence on what was quantized. Raises `Unsupported`."""
     mode = _MODES.get(case.quantization)
     if mode is None or not hasattr(model, "quantize"):
         raise Unsupported(
@@ -21,7 +21,7 @@ def quantize(model: Any, case: Case) -> str:
             f"frameworks pytorch"
         )
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # for each layer that has nothing to quantise
+        warnings.simplefilter("ignore")  # for each layer that has nothing to quantize
         model.quantize(mode)
     layers = [layer for layer in model._flatten_layers() if not list(layer._layers or ())]
     done = [layer for layer in layers if getattr(layer, "quantization_mode", None) == mode]
@@ -30,5 +30,5 @@ def quantize(model: Any, case: Case) -> str:
             f"{type(model).__name__} has no layer that quantization {case.quantization} is for"
         )
     kept = {type(layer).__name__ for layer in layers if layer not in done and layer.weights}
-    named = f"; not quantised: {', '.join(sorted(kept))}" if kept else ""
+    named = f"; not quantized: {', '.join(sorted(kept))}" if kept else ""
     return f"{len(done)} layer{'s' if len(done) > 1 else ''} in {case.quantization}{named}"

@@ -15,8 +15,8 @@ from ..prediction import Prediction
 from .adapters import adapted_class, with_adapter
 from .model_class import Library, choose_class, known_class
 from .own_torch import OwnCalls, build_own
-from .quantised_configs import import_library
-from .quantised_models import build_quantised
+from .quantized_configs import import_library
+from .quantized_models import build_quantized
 from .remote_code import remote_class
 from .sentence_models import encoder_class, sentence_architecture, sentence_model
 from .torch_ceilings import TorchWorks
@@ -130,7 +130,7 @@ class TorchBackend:
             calls = OwnCalls(torch, model, self._own, case)
             calls.complete(device.name)
             chosen = self._own_class(model) if calls.is_of_transformers else None
-            note = self._quantised(model, case, device)
+            note = self._quantized(model, case, device)
             return TorchModel(torch, model, case, device, chosen, calls, note=note)
         config = make_config(self.transformers, case)
         chosen = self._model_class(config, case)
@@ -141,16 +141,16 @@ class TorchBackend:
         if case.execution == "torchscript":
             config.use_cache = False  # a trace gives tensors and no cache object
         if getattr(config, "quantization_config", None):
-            return self._built_quantised(config, case, device, chosen)
+            return self._built_quantized(config, case, device, chosen)
         model = self._built(chosen.type, config, case, device)
         return self._completed(model, case, device, chosen)
 
-    def _built_quantised(
+    def _built_quantized(
         self, config: Any, case: Case, device: Device, chosen: ModelClass
     ) -> TorchModel:
-        """The model of a configuration that is quantised itself, as its library loads it."""
+        """The model of a configuration that is quantized itself, as its library loads it."""
         options = _attention_options(case)
-        made = build_quantised(
+        made = build_quantized(
             self.torch, case, device.name, chosen.type, config, options,
             lambda: self._built(chosen.type, config, case, device),
         )  # fmt: skip
@@ -190,13 +190,13 @@ class TorchBackend:
             architecture = sentence_architecture(model, case)
             inner = model = sentence_model(torch, model, case)
         model = _on_device(torch, model.train(case.mode == "training"), device)
-        note = self._quantised(model, case, device)
+        note = self._quantized(model, case, device)
         made = TorchModel(torch, model, case, device, chosen, inner=inner, note=note)
         made.architecture, made.library = architecture, library
         return made
 
-    def _quantised(self, model: Any, case: Case, device: Device) -> str:
-        """Quantise a model in place, if the case asks for it; a sentence on what was not."""
+    def _quantized(self, model: Any, case: Case, device: Device) -> str:
+        """Quantize a model in place, if the case asks for it; a sentence on what was not."""
         if case.quantization == "none":
             return ""
         return quantize(self.torch, model, case, device.name)

@@ -15,7 +15,7 @@ _PARAMETERS = ("past_key_values", "cache_params")
 """What forward methods take a cache by, and outputs give it back as."""
 
 _QUANTIZERS = {"quanto": "optimum.quanto", "hqq": "hqq"}
-"""What quantises a cache, by Transformers' name for it: the package."""
+"""What quantizes a cache, by Transformers' name for it: the package."""
 
 
 def cache_parameter(parameters: Mapping[str, inspect.Parameter], architecture: str) -> str:
@@ -96,7 +96,7 @@ def tensors_of(torch: Any, cache: Any) -> Iterator[Any]:
 
 
 def _tensors(torch: Any, value: Any, seen: dict[int, Any]) -> Iterator[Any]:
-    """The tensors in a cache, in its layers, and in what its quantised ones are made of, each once.
+    """The tensors in a cache, in its layers, and in what its quantized ones are made of, each once.
 
     ``seen`` holds what was met, so that no other object gets its id meanwhile.
     """

@@ -73,7 +73,7 @@ class TorchModel:
         self._loss: Any = None
 
     @property
-    def _is_quantised(self) -> bool:
+    def _is_quantized(self) -> bool:
         """Whether operations run inside tensors or layers of another library."""
         own = getattr(self._model, "quantization_method", None)
         return self.quantization != "none" or own is not None
@@ -247,7 +247,7 @@ class TorchModel:
 
     def count(self, call: Call) -> Optional[CallCount]:
         """What one call does and holds by its tensors; None where not all of that is known."""
-        if self.execution != "eager" or self._is_quantised:
+        if self.execution != "eager" or self._is_quantized:
             return None
         block = CUDA_BLOCK if self._device.startswith("cuda") else 1
         live = LiveTensors(self._torch, self.held_tensors(), block)

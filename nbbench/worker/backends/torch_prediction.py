@@ -62,7 +62,7 @@ class FakeDevice:
 def predict(backend: Builds, case: Case) -> Prediction:
     """Predict a case as it is executed eagerly.
 
-    Raises `Unsupported` where it cannot be: where weights are quantised, and where the model asks
+    Raises `Unsupported` where it cannot be: where weights are quantized, and where the model asks
     for numbers that follow from weights, as of which expert a token goes to.
     """
     if case.quantization != "none":
@@ -71,7 +71,7 @@ def predict(backend: Builds, case: Case) -> Prediction:
         )
     if case.config.get("quantization_config"):
         raise Unsupported(
-            "what a configuration of quantised weights needs cannot be predicted; measure it, or "
+            "what a configuration of quantized weights needs cannot be predicted; measure it, or "
             "give it without quantization_config"
         )
     begin, notes = time.perf_counter(), []

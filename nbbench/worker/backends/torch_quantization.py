@@ -1,4 +1,4 @@
-"""Quantised weights in PyTorch, by torchao's `quantize_` on the random ones."""
+"""Quantized weights in PyTorch, by torchao's `quantize_` on the random ones."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ _MAX_NAMED = 4
 
 
 def quantize(torch: Any, model: Any, case: Case, device: str) -> str:
-    """Quantise a model's linear layers in place; a sentence on what was quantised and what not.
+    """Quantize a model's linear layers in place; a sentence on what was quantized and what not.
 
-    The output embeddings stay as they are, as Transformers' own quantisers leave them: they often
+    The output embeddings stay as they are, as Transformers' own quantizers leave them: they often
     share their weights with the embeddings. Raises `Unsupported` where torchao is missing or cannot
-    quantise so on this device, and where the model has no such layer.
+    quantize so on this device, and where the model has no such layer.
     """
     if case.mode == "training":
         raise Unsupported(
@@ -99,14 +99,14 @@ def _why_not(torch: Any, model: Any, in_groups: bool) -> str:
     return ""
 
 
-def summary(model: Any, kind: str, quantised: list[str]) -> str:
-    """How many layers were quantised, and whose weights stay as they are."""
+def summary(model: Any, kind: str, quantized: list[str]) -> str:
+    """How many layers were quantized, and whose weights stay as they are."""
     others = [
         name.rpartition(".")[2]
         for name, module in model.named_modules()
-        if name not in quantised and any(p.dim() > 1 for p in module.parameters(recurse=False))
+        if name not in quantized and any(p.dim() > 1 for p in module.parameters(recurse=False))
     ]
     kept = list(dict.fromkeys(others))
     named = ", ".join(kept[:_MAX_NAMED]) + (" and others" if kept[_MAX_NAMED:] else "")
-    layers = f"{len(quantised)} linear layer{'s' if len(quantised) > 1 else ''} in {kind}"
-    return f"{layers}; not quantised: {named}" if kept else layers
+    layers = f"{len(quantized)} linear layer{'s' if len(quantized) > 1 else ''} in {kind}"
+    return f"{layers}; not quantized: {named}" if kept else layers

@@ -1,4 +1,4 @@
-"""What tensors of PyTorch are made of, quantised ones among them."""
+"""What tensors of PyTorch are made of, quantized ones among them."""
 
 from __future__ import annotations
 

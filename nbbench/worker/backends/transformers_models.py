@@ -11,7 +11,7 @@ from typing import Any, Optional
 
 from ..backend import Unsupported
 from ..case import ADAPTER_KEY, MODULES_KEY, Case
-from .quantised_configs import ENTRY, QUANTISED, check_quantised, refused
+from .quantized_configs import ENTRY, QUANTIZED, check_quantized, refused
 from .remote_code import remote_config
 
 _IMPLEMENTATION = re.compile(r"\w*_implementation(_internal)?")
@@ -32,7 +32,7 @@ def make_config(transformers: Any, case: Case) -> Any:
             f"with frameworks pytorch, keras, keras-jax or keras-torch"
         )
     values = copy.deepcopy(_without_additions(case))  # Transformers takes entries out of its parts
-    _refuse_quantised(values, case)
+    _refuse_quantized(values, case)
     _refuse_hub_kernels(values, case.model)
     _refuse_nameless_architectures(values.get("architectures"), case.model)
     remote = remote_config(transformers, case) if case.trust_remote_code else None
@@ -82,15 +82,15 @@ def _entries(values: Any) -> Iterator[tuple[str, Any]]:
             yield from _entries(value)
 
 
-def _refuse_quantised(values: Mapping[str, Any], case: Case) -> None:
-    """Raise `Unsupported` for quantised weights that are not run as Transformers runs them."""
+def _refuse_quantized(values: Mapping[str, Any], case: Case) -> None:
+    """Raise `Unsupported` for quantized weights that are not run as Transformers runs them."""
     for name, value in _entries(values):
-        if name not in QUANTISED or not value:
+        if name not in QUANTIZED or not value:
             continue
         if value is not values.get(ENTRY):
             why = f"in a part or in a form ({name}) that nbbench does not run"
             raise refused(case, why, name, value)
-        check_quantised(case)
+        check_quantized(case)
 
 
 def _refuse_hub_kernels(values: Mapping[str, Any], model: str) -> None:

@@ -1,4 +1,4 @@
-"""Configurations of quantised weights: run by their library, or a sentence that names it."""
+"""Configurations of quantized weights: run by their library, or a sentence that names it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 
 import nbbench
 from nbbench.worker.backend import Unsupported
-from nbbench.worker.backends import quantised_configs
+from nbbench.worker.backends import quantized_configs
 from nbbench.worker.backends.transformers_models import make_config
 from nbbench.worker.case import ADAPTER_KEY, Case
 from tests.conftest import TINY_BERT
@@ -49,26 +49,26 @@ METHODS = [
 """The package, the configuration, the bits of a code, the codes of a scale, and its numbers."""
 
 
-def case_of(quantised, config=LLAMA, framework="pytorch", **values):
-    config = {**config, "quantization_config": quantised} if quantised else config
+def case_of(quantized, config=LLAMA, framework="pytorch", **values):
+    config = {**config, "quantization_config": quantized} if quantized else config
     return Case(framework, "m", config, "given", 2, 16, device="cpu", **values)
 
 
-def built(backend, quantised, config=LLAMA, **values):
-    case = case_of(quantised, config, **values)
+def built(backend, quantized, config=LLAMA, **values):
+    case = case_of(quantized, config, **values)
     backend.import_model(case)
     return backend.build(case, backend.open(case))
 
 
-def sentence_of(backend, quantised, **values):
+def sentence_of(backend, quantized, **values):
     with pytest.raises(Unsupported) as refused:
-        built(backend, quantised, **values)
+        built(backend, quantized, **values)
     assert "to measure it dense, give its configuration as configs without" in str(refused.value)
     return str(refused.value)
 
 
 def bytes_as_the_format_has_them(backend, config, note, bits, group, numbers):
-    """Codes and scales of the layers that are quantised, and the rest as it is dense."""
+    """Codes and scales of the layers that are quantized, and the rest as it is dense."""
     torch, dense = backend.torch, built(backend, None, config)
     linear = [m for m in dense.module.modules() if isinstance(m, torch.nn.Linear)]
     assert note.startswith(f"{len(linear)} linear layers in ")
@@ -79,20 +79,20 @@ def bytes_as_the_format_has_them(backend, config, note, bits, group, numbers):
 @pytest.mark.slow
 @pytest.mark.newest
 @pytest.mark.parametrize("name", MODELS)
-@pytest.mark.parametrize(("package", "quantised", "bits", "group", "numbers"), METHODS)
-def test_its_library_quantises_it_and_the_bytes_are_those_of_the_format(
-    backend, package, quantised, bits, group, numbers, name
+@pytest.mark.parametrize(("package", "quantized", "bits", "group", "numbers"), METHODS)
+def test_its_library_quantizes_it_and_the_bytes_are_those_of_the_format(
+    backend, package, quantized, bits, group, numbers, name
 ):
     pytest.importorskip(package)
     if package == "hqq" and int(backend.transformers.__version__.partition(".")[0]) >= 5:
-        pytest.skip("Transformers 5 has no quantiser for it yet")
-    if (quantised["quant_method"], name) == ("gptq", "bert"):
+        pytest.skip("Transformers 5 has no quantizer for it yet")
+    if (quantized["quant_method"], name) == ("gptq", "bert"):
         pytest.skip("optimum knows no blocks of it")
-    model, config = built(backend, quantised, MODELS[name]), MODELS[name]
+    model, config = built(backend, quantized, MODELS[name]), MODELS[name]
     expected = bytes_as_the_format_has_them(backend, config, model.note, bits, group, numbers)
     assert model.parameter_bytes == pytest.approx(expected, rel=0.05)
     assert model.parameter_count == built(backend, None, config).parameter_count
-    assert "not quantised: " in model.note
+    assert "not quantized: " in model.note
     call, _ = model.prepare()
     output = call()
     assert all(t.isfinite().all() for t in output.values() if hasattr(t, "isfinite"))
@@ -104,7 +104,7 @@ def without_accelerate(monkeypatch):
     for module in ("bitnet", "finegrained_fp8"):
         name = f"transformers.quantizers.quantizer_{module}.is_accelerate_available"
         monkeypatch.setattr(name, lambda: True)
-    monkeypatch.setattr(quantised_configs, "_version", lambda name: "1.0" if name else None)
+    monkeypatch.setattr(quantized_configs, "_version", lambda name: "1.0" if name else None)
 
 
 @pytest.mark.newest
@@ -117,13 +117,13 @@ def test_a_format_of_files_gets_random_codes_of_its_own(backend):
     assert layer.weight.unique().numel() > 200
     assert 0 < float(layer.weight_scale) < 0.01
     assert model.note == (
-        "14 linear layers in bitnet-offline by transformers 1.0; not quantised: embed_tokens, "
+        "14 linear layers in bitnet-offline by transformers 1.0; not quantized: embed_tokens, "
         "lm_head"
     )
     assert model.parameter_count == dense.parameter_count
     assert model.parameter_bytes < dense.parameter_bytes / 2
     norm = model.module.model.norm.weight
-    assert (norm == 1).all(), "what is not quantised is as Transformers initialises it"
+    assert (norm == 1).all(), "what is not quantized is as Transformers initialises it"
 
 
 @pytest.mark.newest
@@ -143,9 +143,9 @@ def test_layers_whose_weights_stay_dense_are_named_as_such(backend):
 
 @pytest.mark.newest
 @pytest.mark.usefixtures("without_accelerate")
-def test_experts_that_no_quantiser_knows_are_named(backend):
+def test_experts_that_no_quantizer_knows_are_named(backend):
     mixtral = {**LLAMA, "model_type": "mixtral", "num_key_value_heads": 4, "num_local_experts": 2}
-    assert "experts" in built(backend, BITNET, mixtral).note.partition("not quantised")[2]
+    assert "experts" in built(backend, BITNET, mixtral).note.partition("not quantized")[2]
 
 
 @pytest.mark.slow
@@ -169,13 +169,13 @@ def test_the_library_loads_no_kernels_of_the_hub(backend, monkeypatch, tmp_path)
     )
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.delitem(sys.modules, "bitsandbytes", raising=False)
-    quantised_configs.import_library(case_of({"load_in_4bit": True}))
+    quantized_configs.import_library(case_of({"load_in_4bit": True}))
     assert sys.modules.pop("bitsandbytes").kernels is None
     assert "kernels" not in sys.modules
 
 
 @pytest.mark.parametrize(
-    ("quantised", "package"),
+    ("quantized", "package"),
     [
         ({"quant_method": "bitsandbytes", "load_in_4bit": True}, "bitsandbytes"),
         ({"load_in_8bit": True}, "bitsandbytes"),
@@ -188,10 +188,10 @@ def test_the_library_loads_no_kernels_of_the_hub(backend, monkeypatch, tmp_path)
         ({"quant_method": "vptq"}, "vptq"),
     ],
 )
-def test_without_its_library_the_sentence_names_it(backend, monkeypatch, quantised, package):
-    monkeypatch.setattr(quantised_configs, "_version", lambda _: None)
-    sentence = sentence_of(backend, quantised)
-    assert "is quantised by" in sentence
+def test_without_its_library_the_sentence_names_it(backend, monkeypatch, quantized, package):
+    monkeypatch.setattr(quantized_configs, "_version", lambda _: None)
+    sentence = sentence_of(backend, quantized)
+    assert "is quantized by" in sentence
     assert f"{package}; to measure it dense" in sentence
     assert "pip install" in sentence
 
@@ -199,12 +199,12 @@ def test_without_its_library_the_sentence_names_it(backend, monkeypatch, quantis
 @pytest.mark.parametrize(("version", "package"), [("4.57.6", "autoawq"), ("5.23.0", "gptqmodel")])
 def test_awq_needs_another_package_since_transformers_5(backend, monkeypatch, version, package):
     installed = {"transformers": version}
-    monkeypatch.setattr(quantised_configs, "_version", installed.get)
+    monkeypatch.setattr(quantized_configs, "_version", installed.get)
     assert f"{package}; to measure it" in sentence_of(backend, {"quant_method": "awq", "bits": 4})
 
 
 @pytest.mark.parametrize(
-    ("quantised", "values", "part"),
+    ("quantized", "values", "part"),
     [
         ({"quant_method": "mxfp4"}, {}, "no code of the Hub"),
         ({"quant_method": "gguf"}, {}, "made only from a file"),
@@ -217,8 +217,8 @@ def test_awq_needs_another_package_since_transformers_5(backend, monkeypatch, ve
         (BITNET, {"mode": "training"}, "for inference and generation"),
     ],
 )
-def test_what_is_not_run_is_a_sentence(backend, quantised, values, part):
-    assert part in sentence_of(backend, quantised, **values)
+def test_what_is_not_run_is_a_sentence(backend, quantized, values, part):
+    assert part in sentence_of(backend, quantized, **values)
 
 
 @pytest.mark.parametrize("framework", ["tensorflow", "keras", "onnxruntime", "openvino"])
@@ -228,14 +228,14 @@ def test_frameworks_other_than_pytorch_refuse_it(backend, framework):
         make_config(backend.transformers, case)
 
 
-def test_an_adapter_of_a_quantised_model_is_a_sentence(backend):
+def test_an_adapter_of_a_quantized_model_is_a_sentence(backend):
     config = {**LLAMA, ADAPTER_KEY: {"peft_type": "LORA"}}
     assert "with an adapter" in sentence_of(backend, BITNET, config=config)
 
 
 @pytest.mark.newest
 @pytest.mark.usefixtures("without_accelerate")
-def test_weights_that_would_be_dequantised_are_refused_and_not_measured(backend):
+def test_weights_that_would_be_dequantized_are_refused_and_not_measured(backend):
     fp8 = {"quant_method": "fp8", "weight_block_size": [128, 128], "dequantize": True}
     assert "would run with dense weights" in sentence_of(backend, fp8)
 

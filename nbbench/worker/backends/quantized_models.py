@@ -1,7 +1,7 @@
-"""Models of quantised configurations, by Transformers' own quantisers, with random weights.
+"""Models of quantized configurations, by Transformers' own quantizers, with random weights.
 
-Transformers loads a model from tensors as it does from a file. What it quantises while loading gets
-dense random weights; what only a quantised file can have gets random tensors of that format.
+Transformers loads a model from tensors as it does from a file. What it quantizes while loading gets
+dense random weights; what only a quantized file can have gets random tensors of that format.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, Optional
 
 from ..backend import Unsupported
 from ..case import Case
-from .quantised_configs import OF_THE_HUB, label_of, library_of_method, method_of, refused
+from .quantized_configs import OF_THE_HUB, label_of, library_of_method, method_of, refused
 from .torch_errors import first_sentence, is_out_of_memory
 from .torch_quantization import summary
 from .torch_tensors import plain_tensors, storage_bytes
@@ -28,15 +28,15 @@ _FROM_FILES_ALONE = ("gptq",)
 _IN_8_BITS = ("fp8", "mxfp8")
 
 _DEPTH = 4
-"""How deep in the attributes of a quantised layer the tensors are that it keeps beside weights."""
+"""How deep in the attributes of a quantized layer the tensors are that it keeps beside weights."""
 
 _SCALE, _SPREAD = 0.002, 0.02
 """The usual scale of a code, and the standard deviation of a dense weight."""
 
 
 @dataclass(frozen=True)
-class QuantisedModel:
-    """A model, what of it was quantised, and its parameters: how many if dense, and their bytes."""
+class QuantizedModel:
+    """A model, what of it was quantized, and its parameters: how many if dense, and their bytes."""
 
     model: Any
     note: str
@@ -51,7 +51,7 @@ class _Building:
     case: Case
     values: Mapping[str, Any]
     model_class: Any
-    config: Any  # without the entry on quantisation
+    config: Any  # without the entry on quantization
     options: Mapping[str, Any]
     device_map: Optional[dict[str, str]]
 
@@ -60,7 +60,7 @@ class _Building:
         return getattr(self.config, "dtype", None) or self.config.torch_dtype
 
 
-def build_quantised(
+def build_quantized(
     torch: Any,
     case: Case,
     device: str,
@@ -68,8 +68,8 @@ def build_quantised(
     config: Any,
     options: Mapping[str, Any],
     build_dense: Callable[[], Any],
-) -> QuantisedModel:
-    """The model that a configuration of quantised weights is of; raises `Unsupported`.
+) -> QuantizedModel:
+    """The model that a configuration of quantized weights is of; raises `Unsupported`.
 
     ``options`` are for Transformers' `from_pretrained`; ``build_dense`` makes the dense model.
     """
@@ -131,7 +131,7 @@ def _libraries(building: _Building) -> list[str]:
 
 
 def _quantizer(building: _Building) -> Any:
-    """Transformers' quantiser, where its library runs on this machine without falling back."""
+    """Transformers' quantizer, where its library runs on this machine without falling back."""
     auto = importlib.import_module("transformers.quantizers.auto")
     method = method_of(building.values)
     if method != "bitsandbytes" and method not in auto.AUTO_QUANTIZER_MAPPING:
@@ -162,7 +162,7 @@ def _refuse_dense(building: _Building, config: Any) -> None:
 
 @contextmanager
 def _first_error_raised(kind: Any) -> Iterator[Callable[[Callable[[], Any]], Any]]:
-    """Call something so that what a quantiser raises comes out of it.
+    """Call something so that what a quantizer raises comes out of it.
 
     Transformers 5 goes on to the next layer, out of memory or not, and says only that some failed.
     """
@@ -231,7 +231,7 @@ def _refuse_decompressed(building: _Building, model: Any) -> None:
 def _random_state(
     building: _Building, quantizer: Any, skeleton: Any, layers: Mapping[str, _Layer]
 ) -> dict[str, Any]:
-    """Random tensors for the layers that a quantiser exchanges in a model without memory."""
+    """Random tensors for the layers that a quantizer exchanges in a model without memory."""
     torch = building.torch
     shapes = {
         name: tuple(module.weight.shape)
@@ -247,7 +247,7 @@ def _random_state(
     _refuse_decompressed(building, skeleton)
     modules, state = dict(skeleton.named_modules()), {}
     with repeating_draws(torch):
-        for name in _quantised(skeleton, layers):
+        for name in _quantized(skeleton, layers):
             own = dict(_own(modules[name]))
             for key, tensor in own.items():
                 state[f"{name}.{key}"] = _random(torch, key, tensor, own, shapes.get(name))
@@ -257,7 +257,7 @@ def _random_state(
 def _random(
     torch: Any, name: str, tensor: Any, beside: Mapping[str, Any], shape: Optional[tuple[int, ...]]
 ) -> Any:
-    """A tensor of a quantised layer: codes over their range, small scales, no offset."""
+    """A tensor of a quantized layer: codes over their range, small scales, no offset."""
     dtype, size = tensor.dtype, tuple(tensor.shape)
     if name.endswith("g_idx"):  # to which group of scales an input belongs
         scales = next((each for key, each in beside.items() if "scale" in key), None)
@@ -303,7 +303,7 @@ class _Layer(NamedTuple):
 
 
 def _layers(model: Any) -> dict[str, _Layer]:
-    """The layers of a dense model that have weights which may be quantised."""
+    """The layers of a dense model that have weights which may be quantized."""
     return {
         name: _Layer(_form(module), sum(tensor.numel() for _, tensor in _own(module)))
         for name, module in model.named_modules()
@@ -311,7 +311,7 @@ def _layers(model: Any) -> dict[str, _Layer]:
     }
 
 
-def _quantised(model: Any, layers: Mapping[str, _Layer]) -> list[str]:
+def _quantized(model: Any, layers: Mapping[str, _Layer]) -> list[str]:
     """The names of the layers whose form is another than in the dense model."""
     modules = dict(model.named_modules())
     return [name for name, layer in layers.items() if _form(modules[name]) != layer.form]
@@ -323,11 +323,11 @@ def _count(model: Any) -> int:
 
 def _described(
     building: _Building, model: Any, layers: Mapping[str, _Layer], count: int
-) -> QuantisedModel:
-    names, modules = _quantised(model, layers), dict(model.named_modules())
+) -> QuantizedModel:
+    names, modules = _quantized(model, layers), dict(model.named_modules())
     library = library_of_method(method_of(building.values))
     if not names:
-        raise refused(building.case, f"and {library} has quantised none of its layers")
+        raise refused(building.case, f"and {library} has quantized none of its layers")
     stored = [
         tensor
         for name in names
@@ -339,7 +339,7 @@ def _described(
     if storage_bytes(stored) >= building.dtype.itemsize * sum(layers[name].size for name in names):
         note += "; their weights are stored as dense numbers"
     total = storage_bytes(itertools.chain(model.parameters(), model.buffers(), stored))
-    return QuantisedModel(model, note, label_of(building.values), count, total)
+    return QuantizedModel(model, note, label_of(building.values), count, total)
 
 
 def _beside(torch: Any, value: Any, depth: int) -> Iterator[Any]:

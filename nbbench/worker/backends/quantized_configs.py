@@ -1,4 +1,4 @@
-"""Configurations of quantised weights: which are run, by which packages, and why others are not."""
+"""Configurations of quantized weights: which are run, by which packages, and why others are not."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from ..backend import Unsupported
 from ..case import ADAPTER_KEY, MODULES_KEY, Case
 
 ENTRY = "quantization_config"
-QUANTISED = (ENTRY, "compression_config", "quantization")
-"""What a configuration of quantised weights has; the first is Transformers' own."""
+QUANTIZED = (ENTRY, "compression_config", "quantization")
+"""What a configuration of quantized weights has; the first is Transformers' own."""
 
 _PACKAGES = {
     "aqlm": ("accelerate", "aqlm"),
@@ -50,16 +50,16 @@ _NOT_RUN = {
 
 
 def refused(case: Case, why: str, name: str = ENTRY, values: Any = None) -> Unsupported:
-    """That a quantised configuration is not measured, to be raised; ``values`` are a part's."""
+    """That a quantized configuration is not measured, to be raised; ``values`` are a part's."""
     method = method_of(values or case.config.get(name)) or "a method that it does not name"
     return Unsupported(
-        f"{case.model} is quantised by {method}, {why}; to measure it dense, give its "
+        f"{case.model} is quantized by {method}, {why}; to measure it dense, give its "
         f"configuration as configs without {name}"
     )
 
 
 def method_of(values: Any) -> str:
-    """How a configuration is quantised, by Transformers' name; empty where it has none."""
+    """How a configuration is quantized, by Transformers' name; empty where it has none."""
     if not isinstance(values, Mapping):
         return ""
     if values.get("load_in_4bit") or values.get("load_in_8bit"):
@@ -86,14 +86,14 @@ def label_of(values: Mapping[str, Any]) -> str:
 
 
 def library_of_method(method: str) -> str:
-    """The package that quantises by a method, with its version; Transformers' own have none."""
+    """The package that quantizes by a method, with its version; Transformers' own have none."""
     package = (_packages(method) or ("",))[-1]
     found = None if package == "accelerate" else _version(package)
     return f"{package} {found}" if found else f"transformers {_version('transformers')}"
 
 
 def import_library(case: Case) -> None:
-    """Import what quantises, so that its memory is no part of a model's; building reports errors.
+    """Import what quantizes, so that its memory is no part of a model's; building reports errors.
 
     Some start threads as they are imported, so this is for the process of one case.
     """
@@ -119,8 +119,8 @@ def _no_kernels_of_the_hub() -> Iterator[None]:
             sys.modules[name] = before  # type: ignore[assignment]
 
 
-def check_quantised(case: Case) -> None:
-    """Raise `Unsupported` where a quantised configuration cannot be run as the case wants it."""
+def check_quantized(case: Case) -> None:
+    """Raise `Unsupported` where a quantized configuration cannot be run as the case wants it."""
     method = method_of(case.config[ENTRY])
     if not method:
         raise refused(case, "and Transformers reads it only with a quant_method")
