@@ -538,7 +538,7 @@ def test_a_baseline_that_is_none_of_the_values_says_which_there_are():
         for length in (512, 8, 128, 32)
         for dtype in ("float32", "bfloat16")
     ]
-    listed = "one of sequence_length 8, 32, 128, 512; dtype bfloat16, float32"
+    listed = "one of dtype bfloat16, float32; sequence_length 8, 32, 128, 512"
     with pytest.raises(nbbench.ArgumentError, match=listed):
         check_baseline("foo", cases)
     with pytest.raises(nbbench.ArgumentError, match="the cases do not differ"):
