@@ -11,6 +11,7 @@ import pytest
 import nbbench
 from nbbench import ArgumentError, BenchmarkArguments, ModelNotFound
 from nbbench.cli import main
+from nbbench.machine.reference_level import read_levels
 from nbbench.plan.models import find_model
 from nbbench.worker.backends.torch import TorchBackend
 from nbbench.worker.case import Case
@@ -367,6 +368,39 @@ def loss(output, inputs):
     assert inputs["input"].shape == (2, 3)
     return output.sum() * 0 + 7
 """
+
+
+SETTING = """
+import torch
+
+def usual():
+    return torch.nn.Linear(4, 4)
+
+def one_thread():
+    torch.set_num_threads(1)
+    return usual()
+
+def inexact():
+    torch.set_float32_matmul_precision("medium")
+    return usual()
+"""
+
+
+def test_a_reference_that_own_code_has_changed_is_another_kernel(folder, monkeypatch):
+    """It sets no level for the others, and its drift is not compared with theirs."""
+    (folder / "setting.py").write_text(SETTING)
+    monkeypatch.setenv("NBBENCH_CACHE", str(folder / "cache"))
+    names = ["usual", "one_thread", "inexact"]
+    report = measured(
+        *(f"setting.py:{name}" for name in names),
+        inputs={"input": ["batch", 4]},
+        threads=2,
+        rounds=3,
+    )
+    kernels = [{visit.kernel for visit in each.outcome.timing.visits} for each in report.results]
+    assert [len(each) for each in kernels] == [1, 1, 1]
+    assert len(set.union(*kernels)) == 3
+    assert len(read_levels()) == 3
 
 
 def test_a_training_step_takes_the_loss_beside_the_factory(folder):

@@ -120,3 +120,58 @@ def test_two_runs_that_are_noisy_within_are_taken_to_differ_as_runs():
         halves.append(unpaired_ratio(*runs).half)
     assert halves[0] < 0.015
     assert halves[1] > 0.05
+
+
+def results_of(*of_visits, **more):
+    cases = [Case(each, "m", {}, "given", 1, 8) for each in more.pop("frameworks", ["pytorch"] * 2)]
+    return [
+        Result(case, Outcome(Status.OK, timing=summarize_visits(visits, 0.02, None), **more))
+        for case, visits in zip(cases, of_visits, strict=True)
+    ]
+
+
+def with_kernel(visits, kernel, factor):
+    """The same visits beside another kernel, which takes so many times as long."""
+    return [
+        replace(each, kernel=kernel, references=tuple(factor * s for s in each.references))
+        for each in visits
+    ]
+
+
+@pytest.mark.parametrize("factor", [0.3, 1.2, 5.0])
+@pytest.mark.parametrize("paired", [True, False])
+def test_kernels_that_are_not_the_same_say_nothing_of_each_other(factor, paired):
+    """Two frameworks or versions: a case against itself is not called faster by their kernels."""
+    for seed in range(20):
+        random = np.random.default_rng(seed)
+        mine, theirs = rounds(random, 1.0, 0.01, 0.0, drift=0.1)
+        mine, theirs = with_kernel(mine[:10], "one", factor), with_kernel(theirs[:10], "other", 1)
+        for frameworks in (["pytorch"] * 2, ["tensorflow", "pytorch"]):
+            result, base = results_of(mine, theirs, frameworks=frameworks)
+            found = compare_results(result, base, paired=paired)
+            assert 0.8 < found.ratio < 1.25
+            plain = math.exp(
+                sum(
+                    math.log(a.samples[0] / b.samples[0]) for a, b in zip(mine, theirs, strict=True)
+                )
+                / 10
+            )
+            assert found.low < plain < found.high
+            if not paired:
+                assert found.low < 1 < found.high
+
+
+def test_of_two_machines_the_slower_one_is_called_so():
+    """Its reference is slower, too, which is no drift."""
+    random = np.random.default_rng(0)
+    mine, theirs = rounds(random, 1.0, 0.01, 0.0, drift=0.02)
+    slow = [
+        replace(each, samples=tuple(2 * s for s in each.samples), kernel="k")
+        for each in with_kernel(mine[:10], "k", 2.0)
+    ]
+    result, base = results_of(slow, with_kernel(theirs[:10], "k", 1.0))
+    other = Result(base.case, replace(base.outcome, device_name="another processor"))
+    result = Result(result.case, replace(result.outcome, device_name="this processor"))
+    found = compare_results(result, other, paired=False)
+    assert found.verdict.value == "slower"
+    assert found.ratio == pytest.approx(2.0, rel=0.05)

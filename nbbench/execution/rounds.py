@@ -117,10 +117,11 @@ class _Visited:
         device = "" if first is None else first.device
         gpu = None if facts is None or device == "cpu" else facts.gpu.gpu
         threads = self.case.threads or values.get("threads")
-        version = values.get("framework_version")
+        kernel = "" if first is None or first.timing is None else first.timing.visits[0].kernel
         return level_key(
-            self.supervisor.processor, gpu, device, threads, self.case.framework, version
-        )
+            self.supervisor.processor, gpu, device, threads, self.case.framework,
+            values.get("framework_version"), values.get("settings"), kernel,
+        )  # fmt: skip
 
 
 def run_rounds(

@@ -13,6 +13,9 @@ of them: it is asked seldom, at `LOOKS`, and at a level of 99 %, of which 95 % a
 
 Cases of two runs are compared by their times at the reference's level, as are two of which one was
 measured before: visits are neighbours only in the same round of the same run.
+
+Where the references were not one kernel on one device (two frameworks, versions or machines), they
+differ by more than drift, and nothing is taken out.
 """
 
 from __future__ import annotations
@@ -49,16 +52,24 @@ _SLOW_PART = 0.4
 """Of what visits differ by: how far a whole run is off, as they also drift from minute to minute,
 which no number of visits within some seconds shows. (`docs/steadiness.py runs` counts by it.)"""
 
+_SLOW_PART_WITH_DRIFT = 0.9
+"""The same of visits whose drift was not taken out."""
 
-def paired_ratio(mine: Sequence[Visit], theirs: Sequence[Visit]) -> LogMean | None:
-    """The log ratio over the rounds that both have; None for fewer than three."""
+
+def paired_ratio(
+    mine: Sequence[Visit], theirs: Sequence[Visit], *, one_kernel: bool = True
+) -> LogMean | None:
+    """The log ratio over the rounds that both have; None for fewer than three.
+
+    ``one_kernel`` says whether their references were one kernel on one device.
+    """
     pairs = _pairs(mine, theirs)
     if len(pairs) < MIN_VISITS:
         return None
     ratios = [log_time(one) - log_time(other) for one, other in pairs]
     references = [(log_reference(one), log_reference(other)) for one, other in pairs]
     known = [one - other for one, other in references if one is not None and other is not None]
-    if len(known) == len(ratios):
+    if one_kernel and len(known) == len(ratios):
         noise = 2 * reference_noise([visit for pair in pairs for visit in pair])
         coefficient = coefficient_of(ratios, known, _OF_A_PAIR, noise)
         ratios = [r - coefficient.value * drift for r, drift in zip(ratios, known, strict=True)]
@@ -75,18 +86,24 @@ def trimmed_mean_of(values: Sequence[float]) -> LogMean:
     return LogMean(statistics.fmean(kept), t_quantile(len(kept) - 1, 0.995) * error)
 
 
-def unpaired_ratio(mine: Sequence[Visit], theirs: Sequence[Visit]) -> LogMean | None:
-    """The log ratio of two runs, each at its own visits; None for fewer than three of either."""
+def unpaired_ratio(
+    mine: Sequence[Visit], theirs: Sequence[Visit], *, one_kernel: bool = True
+) -> LogMean | None:
+    """The log ratio of two runs, each at its own visits; None for fewer than three of either.
+
+    ``one_kernel`` says whether their references were one kernel on one device.
+    """
     if min(len(mine), len(theirs)) < MIN_VISITS:
         return None
-    coefficient = _shared_coefficient(mine, theirs)
+    coefficient = _shared_coefficient(mine, theirs) if one_kernel else NOT_AT_ALL
+    slow_part = _SLOW_PART_WITH_DRIFT if coefficient == NOT_AT_ALL else _SLOW_PART
     means, drifts, slow = [], [], []
     for visits in (mine, theirs):
         references = [log_reference(visit) or 0.0 for visit in visits]
         times = [log_time(visit) for visit in visits]
         steady = [t - coefficient.value * r for t, r in zip(times, references, strict=True)]
         means.append(mean_of(steady))
-        slow.append(1.96 * _SLOW_PART * statistics.stdev(steady))
+        slow.append(1.96 * slow_part * statistics.stdev(steady))
         drifts.append(statistics.fmean(references))
     unsure = 1.96 * (drifts[0] - drifts[1]) * coefficient.deviation
     half = math.hypot(means[0].half, means[1].half, unsure, *slow)

@@ -77,8 +77,9 @@ def compare_results(
                 reason = f"{each.case.label}: {reason}"
             return _without_times(result, base, reason)
     visits = _visits(result), _visits(base)
-    estimate = paired_ratio(*visits) if paired else None
-    estimate = estimate or unpaired_ratio(*visits)
+    one_kernel = _have_one_kernel(result, base)
+    estimate = paired_ratio(*visits, one_kernel=one_kernel) if paired else None
+    estimate = estimate or unpaired_ratio(*visits, one_kernel=one_kernel)
     memory_ratio, memory = _compare_memory(result, base)
     if estimate is None:
         verdict, low, high = _by_samples(result.outcome.timing, base.outcome.timing)
@@ -107,6 +108,22 @@ def compare_results(
         memory_ratio,
         memory,
     )
+
+
+def _have_one_kernel(result: Result, base: Result) -> bool:
+    """Whether two results' references were one kernel on one device, and differ by drift alone.
+
+    What runs a model may keep processors busy beside the kernel, so that one framework's is no
+    other's. Older files have no names of kernels, and some none of devices.
+    """
+    names = {each.outcome.device_name for each in (result, base)} - {""}
+    places = {
+        (each.case.framework, each.outcome.device, each.outcome.node) for each in (result, base)
+    }
+    kernels = {visit.kernel for each in (result, base) for visit in _visits(each)}
+    settings = {(each.case.environment, each.case.threads) for each in (result, base)}
+    same = settings if "" in kernels else kernels
+    return len(places) == len(same) == 1 and len(names) <= 1
 
 
 def _without_times(result: Result, base: Result, reason: str) -> Difference:

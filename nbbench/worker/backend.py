@@ -54,6 +54,9 @@ class Device(Protocol):
         asked for once the model was called; None where there is none.
         """
 
+    def reference_name(self) -> str:
+        """What the reference kernel's time depends on beside the device: versions, settings."""
+
     @property
     def stopwatch(self) -> Stopwatch:
         """What times calls here."""

@@ -300,6 +300,7 @@ class _Visit:
             samples=tuple(samples),
             calls_per_sample=block_size(warm.call_s),
             references=tuple(reference.times) if reference is not None else (),
+            kernel=_kernel(device) if reference is not None else "",
             first_call_s=first_call_s,
             calls_s=time.perf_counter() - begin,
             round=self._request.round,
@@ -405,6 +406,12 @@ def _counted(model: Model, call: Call) -> Optional[CallCount]:
         return None if count is None else cast(Optional[CallCount], count(call))
     except Exception:  # what was measured stays, whatever an operation does when it is watched
         return None
+
+
+def _kernel(device: Device) -> str:
+    """The name of the device's reference kernel; empty where a backend has none."""
+    name = getattr(device, "reference_name", None)
+    return "" if name is None else str(name())
 
 
 def _reference(device: Device) -> Optional[Reference]:

@@ -63,12 +63,13 @@ class Visit:
     ``round`` counts from 0 in its ``run``: visits of one round lay side by side, and those of two
     runs may lie days apart. ``samples`` are seconds per call, each taken over ``calls_per_sample``
     calls. ``references`` are the times of the device's reference kernel, taken between samples, by
-    which the machine's drift is seen. ``calls_s`` is the time of all calls, first call and warm-up
-    included. ``peak`` is the memory's in bytes, where it was taken over these samples. A visit that
-    was ``alone`` sampled until it was precise. ``gpu_before`` and ``gpu_after`` are the GPU's state
-    before the first sample and after the last. ``computing`` is the part of the samples' time in
-    which they work or wait for a processor, and not for anything else; None where that is unknown,
-    or a GPU works.
+    which the machine's drift is seen; ``kernel`` names that kernel with what its time depends on,
+    and two of another name say nothing of each other. ``calls_s`` is the time of all calls, first
+    call and warm-up included. ``peak`` is the memory's in bytes, where it was taken over these
+    samples. A visit that was ``alone`` sampled until it was precise. ``gpu_before`` and
+    ``gpu_after`` are the GPU's state before the first sample and after the last. ``computing`` is
+    the part of the samples' time in which they work or wait for a processor, and not for anything
+    else; None where that is unknown, or a GPU works.
 
     In generation a call makes a sequence's tokens: ``first_token`` are the seconds to the first one
     and ``per_token`` the mean seconds of each after it, both for every call that was sampled;
@@ -82,6 +83,7 @@ class Visit:
     samples: tuple[float, ...]
     calls_per_sample: int = 1
     references: tuple[float, ...] = ()
+    kernel: str = ""
     first_call_s: float = 0.0
     calls_s: float = 0.0
     round: int = 0

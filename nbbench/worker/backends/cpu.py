@@ -13,16 +13,22 @@ from ..process_memory import ProcessMemory
 class CpuDevice:
     """The wall clock times it, and the kernel knows the process's memory.
 
-    ``make_reference`` makes the framework's own reference kernel; by default a hash is computed.
+    ``make_reference`` makes the framework's own reference kernel, and ``name_reference`` says what
+    that kernel's time depends on; by default a hash is computed.
     """
 
     name = "cpu"
     gpu_uuid: Optional[str] = None
 
-    def __init__(self, make_reference: Optional[Callable[[], Call]] = None) -> None:
+    def __init__(
+        self,
+        make_reference: Optional[Callable[[], Call]] = None,
+        name_reference: Callable[[], str] = lambda: "SHA-256",
+    ) -> None:
         self.stopwatch = wall_stopwatch()
         self.memory = ProcessMemory()
         self._make_reference = make_reference or _hashing
+        self.reference_name = name_reference
 
     def marks(self) -> WallMarks:
         """What notes moments between calls."""

@@ -78,6 +78,10 @@ class _Device:
     def reference(self) -> None:
         """There is none: it would be timed in one rank, while the others wait."""
 
+    def reference_name(self) -> str:
+        """The name of none."""
+        return ""
+
     def stopwatch(self, call: Any, times: int) -> float:
         """The seconds of the slowest rank."""
         seconds: float = self._rank.together("time", call.name, times)

@@ -217,7 +217,8 @@ class KerasJaxBackend(_KerasOver):
         self.framework.config.update("jax_platforms", "cpu")
         os.environ["NPROC"] = str(case.threads or default_threads())  # XLA sizes its pool by it
         self.keras.random.normal((1,), seed=0)  # starts JAX, which is no part of the weights
-        return CpuDevice(self._matrix_products)
+        name = f"JAX {self.framework.__version__}, {os.environ['NPROC']} threads"
+        return CpuDevice(self._matrix_products, lambda: name)
 
     def _matrix_products(self) -> Call:
         """The reference kernel: some small matrix products, compiled."""

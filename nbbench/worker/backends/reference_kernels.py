@@ -1,7 +1,11 @@
-"""Reference kernels: small fixed calls, whose times follow the machine's speed."""
+"""Reference kernels: small fixed calls, whose times follow the machine's speed.
+
+A model's own code may change what they run under: each has a name that says so.
+"""
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 from ..measure import Call
@@ -30,6 +34,18 @@ def torch_layers(torch: Any, device: str) -> Call:
     return reference
 
 
+def torch_layers_name(torch: Any) -> str:
+    """The layers by what their time depends on: PyTorch's version, threads and exactness."""
+    exactness = []
+    with suppress(RuntimeError):  # refused where both ways of setting it were used
+        exactness.append(torch.get_float32_matmul_precision())
+    for library in (torch.backends.cuda, torch.backends.mkldnn):
+        with suppress(AttributeError):  # since PyTorch 2.9
+            exactness.append(library.matmul.fp32_precision)
+    threads = torch.get_num_threads()
+    return f"PyTorch {torch.__version__}, {threads} threads, float32 {' '.join(exactness)}"
+
+
 def tensorflow_layers(tensorflow: Any) -> Call:
     """Some small layers: matrix products and activations, with the framework's threads."""
     inputs, weights = tensorflow.fill((32, 256), 0.5), tensorflow.fill((256, 256), 1 / 256)
@@ -42,3 +58,11 @@ def tensorflow_layers(tensorflow: Any) -> Call:
         return hidden
 
     return reference
+
+
+def tensorflow_layers_name(tensorflow: Any) -> str:
+    """The layers by what their time depends on: TensorFlow's version, threads and exactness."""
+    config = tensorflow.config
+    threads = config.threading.get_intra_op_parallelism_threads()
+    exactness = config.experimental.tensor_float_32_execution_enabled()
+    return f"TensorFlow {tensorflow.__version__}, {threads} threads, TF32 {exactness}"

@@ -18,7 +18,7 @@ from ..processors import default_threads
 from .cpu import CpuDevice
 from .model_class import Library, choose_class
 from .real_inputs import rows_of, with_length, with_padding
-from .reference_kernels import tensorflow_layers
+from .reference_kernels import tensorflow_layers, tensorflow_layers_name
 from .transformers_models import make_config, name_padding, quieten
 
 REQUIREMENTS = ("tensorflow>=2.16", "tf-keras>=2.16", "transformers>=4.50,<5")
@@ -95,7 +95,10 @@ class TensorFlowBackend:
             raise Unsupported(f"device {wanted} was asked for, but TensorFlow here sees {seen}")
         if not gpus:
             config.set_visible_devices([], "GPU")
-            return CpuDevice(lambda: tensorflow_layers(self.tensorflow))
+            return CpuDevice(
+                lambda: tensorflow_layers(self.tensorflow),
+                lambda: tensorflow_layers_name(self.tensorflow),
+            )
         from .tensorflow_gpu import GpuDevice
 
         config.set_visible_devices(gpus[index], "GPU")

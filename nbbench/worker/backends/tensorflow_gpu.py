@@ -13,7 +13,7 @@ from ..measure import Call, wall_stopwatch
 from ..memory_profile import MemoryProfile
 from ..resident import quick_resident
 from .gpu_peaks import PeakOfCalls
-from .reference_kernels import tensorflow_layers
+from .reference_kernels import tensorflow_layers, tensorflow_layers_name
 
 
 class GpuDevice:
@@ -29,6 +29,10 @@ class GpuDevice:
     def reference(self) -> Optional[Call]:
         """Matrix products on the GPU."""
         return self.memory.peaks.kept_apart(lambda: tensorflow_layers(self._tensorflow))
+
+    def reference_name(self) -> str:
+        """What these products' time depends on."""
+        return tensorflow_layers_name(self._tensorflow)
 
 
 def read_an_element(tensorflow: Any, output: Any) -> None:

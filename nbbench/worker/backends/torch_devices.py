@@ -6,7 +6,7 @@ from typing import Any
 
 from ..backend import Device, Unsupported, refuse_tpu
 from .cpu import CpuDevice
-from .reference_kernels import torch_layers
+from .reference_kernels import torch_layers, torch_layers_name
 from .torch_gpu import GpuDevice, MpsDevice
 
 _NAMES = {"cuda": "CUDA", "xpu": "Intel GPU", "mps": "Apple GPU"}
@@ -23,7 +23,7 @@ def open_device(torch: Any, wanted: str) -> Device:
     if kind == "auto":
         kind = next((each for each in _NAMES if _is_available(torch, each)), "cpu")
     if kind == "cpu":
-        return CpuDevice(lambda: torch_layers(torch, "cpu"))
+        return CpuDevice(lambda: torch_layers(torch, "cpu"), lambda: torch_layers_name(torch))
     if not _is_available(torch, kind):
         raise Unsupported(
             f"device {wanted} was asked for, but PyTorch here {_lacks(torch, kind)}; give device "

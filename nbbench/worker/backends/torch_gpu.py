@@ -17,7 +17,7 @@ from ..measure import Call, WallMarks, wall_stopwatch
 from ..memory_profile import MemoryProfile
 from ..resident import Polling, quick_resident
 from .gpu_peaks import PeakOfCalls
-from .reference_kernels import torch_layers
+from .reference_kernels import torch_layers, torch_layers_name
 
 
 class GpuDevice:
@@ -51,6 +51,10 @@ class GpuDevice:
     def reference(self) -> Optional[Call]:
         """Matrix products on the GPU."""
         return self.memory.peaks.kept_apart(lambda: torch_layers(self._torch, self.name))
+
+    def reference_name(self) -> str:
+        """What these products' time depends on."""
+        return torch_layers_name(self._torch)
 
     def asking_s(self, call: Call) -> float:
         """Seconds after which the CPU has asked for all that a call does."""
@@ -183,6 +187,10 @@ class MpsDevice:
     def reference(self) -> Optional[Call]:
         """Matrix products on the GPU."""
         return torch_layers(self._torch, self.name)
+
+    def reference_name(self) -> str:
+        """What these products' time depends on."""
+        return torch_layers_name(self._torch)
 
     def asking_s(self, call: Call) -> float:
         """Seconds after which the CPU has asked for all that a call does."""
