@@ -426,6 +426,7 @@ def fake_layers(torch, _):
 @pytest.mark.parametrize("mode", ["inference", "training"])
 def test_the_reference_kernel_counts_for_no_peak(monkeypatch, mode):
     monkeypatch.setattr("nbbench.worker.backends.torch_gpu.torch_layers", fake_layers)
+    monkeypatch.setattr("nbbench.worker.backends.torch_gpu.torch_layers_name", lambda _: "fake")
     torch = fake_torch()
     backend = SimpleNamespace(
         import_model=lambda _: None,

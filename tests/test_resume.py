@@ -288,8 +288,8 @@ def test_a_case_that_was_interrupted_goes_on(tmp_path):
 
 def test_what_was_measured_before_is_not_compared_as_a_neighbour(tmp_path):
     """A resumed case has rounds of its own run: none of them lay beside those of the other."""
-    asked = {"rounds": 3, "baseline": "first"}
-    run(**probes(), executions=["eager"], rounds=3)
+    asked = {"rounds": 3, "baseline": "first", "max_time": 1.0}
+    run(**probes(), executions=["eager"], rounds=3, max_time=1.0)
     both = run(**probes(), executions=["eager", "graph"], resume=True, **asked)
     of_runs = [{visit.run for visit in each.outcome.timing.visits} for each in both.results]
     assert len(of_runs[0]) == len(of_runs[1]) == 1

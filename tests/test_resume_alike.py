@@ -258,6 +258,7 @@ def test_a_search_that_is_cut_off_keeps_all_visits_of_the_sizes_that_it_finished
     log = tmp_path / "log"
     asked = {
         **GIVEN, "models": ["m"], "batch_sizes": "best", "latency_limit": "10 s", "rounds": 3,
+        "max_time": 1.0,  # a visit whose building takes a third of it is the only one
         "configs": [{"model_type": "probe", "call": "wait", "wait_s": 0.002,
                      "visit_log": str(log)}],
     }  # fmt: skip
