@@ -24,7 +24,7 @@ MIB = 2**20
 
 
 def row(model, median, low, high, peak_mib=100, batch=1, length=8, device="cuda:0", **case):
-    took = replace(timing(median), ci_low_s=low, ci_high_s=high)
+    took = replace(timing(median), ci_low_s=low, ci_high_s=high, interval="visits")
     memory = None if peak_mib is None else MemoryProfile("m", peak=int(peak_mib * MIB))
     outcome = Outcome(Status.OK, timing=took, memory=memory, device=device, tokens_per_call=80)
     return Result(Case("pytorch", model, {}, "given", batch, length, **case), outcome)
@@ -123,6 +123,33 @@ def test_a_time_without_an_interval_is_as_unsure_as_processes_differ():
     unsure = report(row("a", 0.010, None, None), row("b", 0.014, 0.014, 0.014))
     assert choices(unsure.best(by="latency")) == [("a", "best"), ("b", "tie")]
     assert unsure.best(latency="12 ms", model="a").rows[0].limits == "perhaps"
+
+
+def of_one_process(result):
+    """The same with an interval over samples."""
+    took = replace(result.outcome.timing, interval="samples")
+    return Result(result.case, replace(result.outcome, timing=took))
+
+
+def test_an_interval_over_samples_is_wider_by_as_much_as_processes_differ():
+    two = row("a", 0.0997, 0.0990, 0.1004), row("b", 0.1018, 0.1010, 0.1026)
+    surely = report(*two).best(by="latency", latency="101 ms")
+    assert [(each.choice, each.limits) for each in surely] == [("best", "surely")]
+    unsure = report(*map(of_one_process, two)).best(by="latency", latency="101 ms")
+    assert [each.choice for each in unsure] == ["best", "tie"]
+    assert [each.limits for each in unsure] == ["perhaps", "perhaps"]
+    frame = unsure.to_frame()
+    assert frame.latency_ci_low_s.tolist() == pytest.approx([0.0990 / 1.5, 0.1010 / 1.5])
+    assert frame.latency_ci_high_s.tolist() == pytest.approx([0.1004 * 1.5, 0.1026 * 1.5])
+
+
+def test_times_of_tokens_over_samples_are_wider_by_as_much():
+    made = report(
+        *map(of_one_process, (generated("a", 1, 0.2, 0.02), generated("b", 1, 0.3, 0.01)))
+    )
+    assert choices(made.best(by="ttft")) == [("a", "best"), ("b", "tie")]
+    assert made.best(by="ttft", ttft="250 ms").rows[0].limits == "perhaps"
+    assert choices(made.best(by="tpot")) == [("b", "best"), ("a", "tie")]
 
 
 def test_generation_has_limits_of_its_own():

@@ -107,8 +107,9 @@ def test_the_calls_that_make_up_for_compiling_are_counted_from_both_rows(report)
     eager, compiled = report.results
     timing = compiled.outcome.timing
     half = eager.outcome.timing.median_s / 2
-    fast = replace(timing, median_s=half, ci_low_s=0.9 * half, ci_high_s=1.1 * half)
-    sure = replace(eager.outcome.timing, ci_low_s=1.8 * half, ci_high_s=2.2 * half)
+    over = {"interval": "visits"}
+    fast = replace(timing, median_s=half, ci_low_s=0.9 * half, ci_high_s=1.1 * half, **over)
+    sure = replace(eager.outcome.timing, ci_low_s=1.8 * half, ci_high_s=2.2 * half, **over)
     eager = Result(eager.case, replace(eager.outcome, timing=sure))
     faster = Result(compiled.case, replace(compiled.outcome, timing=fast))
     row = speed_frame([eager, faster]).iloc[1]
@@ -119,6 +120,12 @@ def test_the_calls_that_make_up_for_compiling_are_counted_from_both_rows(report)
     unsure = replace(fast, ci_high_s=1.9 * half)
     meeting = Result(compiled.case, replace(compiled.outcome, timing=unsure))
     assert speed_frame([eager, meeting]).break_even_calls.isna().all()
+    one_process = replace(compiled.outcome, timing=replace(fast, interval="samples"))
+    of_samples = Result(compiled.case, one_process)
+    assert speed_frame([eager, of_samples]).break_even_calls.notna().any()
+    sure_alone = replace(eager.outcome, timing=replace(sure, interval="samples"))
+    both = [Result(eager.case, sure_alone), of_samples]
+    assert speed_frame(both).break_even_calls.isna().all()
     slower = Result(
         compiled.case,
         replace(

@@ -13,7 +13,7 @@ from ..worker.case import AXES
 from ..worker.memory_profile import LineTrace
 from ..worker.timing import Timing
 from .environment import EnvironmentFacts
-from .estimates import cost_per_million_tokens, cost_per_thousand_samples
+from .estimates import cost_per_million_tokens, cost_per_thousand_samples, time_of_call
 from .own_columns import NOTHING, Added
 from .ranks import peaks_of_ranks, scaling_efficiency, times_of_one_rank
 from .roofline import share_row
@@ -262,14 +262,15 @@ def _break_even_calls(result: Result, eager: Mapping[tuple[Any, ...], Timing]) -
     """After how many calls a compiled case has made up for what compiling it took, cold.
 
     It is compared with the ``eager`` one that is alike but for the execution; None where there is
-    none, or where it is not sure that the compiled one is faster: their intervals meet.
+    none, or where it is not sure that the compiled one is faster: their intervals meet, which are
+    wider where they are of one process each.
     """
     timing = result.outcome.timing
     cold_s = None if timing is None else timing.compile_s("cold")
     other = eager.get(_but_for_execution(result))
     if timing is None or cold_s is None or other is None:
         return None
-    if timing.ci_high_s is None or other.ci_low_s is None or timing.ci_high_s >= other.ci_low_s:
+    if time_of_call(timing).high >= time_of_call(other).low:
         return None
     return math.ceil(cold_s / (other.median_s - timing.median_s))
 

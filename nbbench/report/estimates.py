@@ -42,7 +42,7 @@ Estimator = Callable[[Result], Estimate | None]
 def latency(result: Result) -> Estimate | None:
     """Seconds of a call; in generation of the whole call, prompt and all tokens."""
     timing = result.outcome.timing
-    return None if timing is None else _time(timing)
+    return None if timing is None else time_of_call(timing)
 
 
 def throughput(result: Result) -> Estimate | None:
@@ -62,14 +62,18 @@ def memory(result: Result) -> Estimate | None:
 
 def first_token(result: Result) -> Estimate | None:
     """Seconds to the first token of generation."""
-    tokens = None if result.outcome.timing is None else result.outcome.timing.tokens
-    return None if tokens is None else _time(tokens.first)
+    timing = result.outcome.timing
+    tokens = None if timing is None else timing.tokens
+    return None if timing is None or tokens is None else _time(tokens.first, timing.interval)
 
 
 def each_token(result: Result) -> Estimate | None:
     """Seconds of each token after the first."""
-    tokens = None if result.outcome.timing is None else result.outcome.timing.tokens
-    return None if tokens is None or tokens.each is None else _time(tokens.each)
+    timing = result.outcome.timing
+    tokens = None if timing is None else timing.tokens
+    if timing is None or tokens is None or tokens.each is None:
+        return None
+    return _time(tokens.each, timing.interval)
 
 
 def decoded_per_second(result: Result) -> Estimate | None:
@@ -98,9 +102,22 @@ def _cost(time: Estimate, calls: float, price_per_hour: float | None) -> Estimat
     return None if price_per_hour is None else time.times(calls * price_per_hour / 3600)
 
 
-def _time(time: Timing | TokenTime) -> Estimate:
-    """A time with its interval; without one it is known as far as processes are alike."""
+def time_of_call(timing: Timing) -> Estimate:
+    """The time of a call with its interval."""
+    return _time(timing, timing.interval)
+
+
+def _time(time: Timing | TokenTime, over: str) -> Estimate:
+    """A time with its interval, which is drawn ``over`` visits or samples.
+
+    Samples say nothing of other processes, so theirs is wider by as much as those differ; without
+    an interval a time is known as far as that alone.
+    """
     median_s, low, high = time.median_s, time.ci_low_s, time.ci_high_s
     if low is None or high is None or low <= 0:
-        return Estimate(median_s, median_s / PROCESSES_DIFFER, median_s * PROCESSES_DIFFER)
-    return Estimate(median_s, min(low, median_s), max(high, median_s))
+        low = high = median_s
+        over = "samples"
+    low, high = min(low, median_s), max(high, median_s)
+    if over == "visits":
+        return Estimate(median_s, low, high)
+    return Estimate(median_s, low / PROCESSES_DIFFER, high * PROCESSES_DIFFER)
