@@ -80,6 +80,15 @@ def test_memory_is_bars_by_what_the_model_adds_or_lines_where_there_are_many():
     assert many.lines[0].get_xydata()[0].tolist() == [1, 51]
 
 
+def test_a_peak_that_is_not_divided_is_one_bar_above_what_the_process_holds():
+    whole = MemoryProfile("m", baseline=100 * MIB, peak=180 * MIB)
+    both = [result("a", 1, 8, 0.1), result("b", 1, 8, 0.1, memory=whole)]
+    axes = Report(both, MachineFacts(), {}).plot.memory().axes
+    handles, labels = axes.get_legend_handles_labels()
+    assert labels == ["weights", "the call", "weights and the call"]
+    assert [patch.get_width() for patch in handles[-1].patches] == [0, 80]
+
+
 def test_what_the_process_holds_without_a_model_is_told_and_not_drawn():
     axes = REPORT.plot.memory().axes
     assert axes.get_title() == "Memory\nbeside 100 MiB of Python and libraries"

@@ -63,6 +63,17 @@ def test_a_gpu_is_refused(runtime):
         backend.open(Case(runtime, "m", TINY_BERT, "given", 1, 8, device="cuda"))
 
 
+def test_a_peak_is_not_divided_into_weights_and_activations(runtime):
+    backend = loaded(runtime)
+    memory = backend.open(Case(runtime, "m", TINY_BERT, "given", 1, 8, device="auto")).memory
+    memory.before_model()
+    memory.after_model()
+    memory.start()
+    profile = memory.stop(100)
+    assert (profile.weights, profile.activations, profile.parameters) == (None, None, 100)
+    assert 0 < profile.baseline < 2 * profile.peak
+
+
 def test_outputs_that_are_not_the_models_are_an_error(runtime):
     backend = loaded(runtime)
     torch = backend._eager.torch
@@ -138,3 +149,6 @@ def test_later_visits_find_what_the_first_has_exported(runtime):
     assert speed.visits == 3
     assert speed.interval == "visits"
     assert speed.wall_s < 3 * speed.export_s + 30
+    memory = report.memory.iloc[0]
+    assert memory[["weights_mib", "activations_mib"]].isna().all()
+    assert memory.peak_mib > memory.baseline_mib > 0

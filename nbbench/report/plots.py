@@ -243,6 +243,31 @@ def _above_baseline(result: Result) -> float | None:
     return None if peak is None or peak <= _baseline(result) else peak - _baseline(result)
 
 
+def _part(name: str) -> Callable[[Result], float | None]:
+    """What gives MiB of a part of the peak; None where that is not known."""
+
+    def size(result: Result) -> float | None:
+        found = getattr(result.outcome.memory, name, None)
+        return None if found is None else found / MIB
+
+    return size
+
+
+def _undivided(result: Result) -> float | None:
+    """MiB of the peak above the baseline where its parts are not known; else None."""
+    memory = result.outcome.memory
+    divided = memory is None or memory.weights is not None
+    return None if divided else _above_baseline(result)
+
+
+_PARTS = {
+    "weights": _part("weights"),
+    "the call": _part("activations"),
+    "weights and the call": _undivided,
+}
+"""What a bar of memory is made of, by label."""
+
+
 def _without_baseline(results: Sequence[Result]) -> list[str]:
     """A line on what is not drawn: what the process holds without a model."""
     held = sorted(filter(None, map(_baseline, results)))
@@ -322,17 +347,20 @@ def _apart(values: Sequence[int]) -> list[int]:
 
 
 def _memory_bars(axes: Any, results: Sequence[Result]) -> None:
-    """A bar a case: weights, and what the call needed on top; behind it the whole peak."""
+    """A bar a case: weights, and what the call needed on top; behind it the whole peak.
+
+    Where these are not told apart, as of an exported model, what both are together.
+    """
     if not results:
         say_nothing_was_measured(axes)
         return
     names = case_names(results, "")
     positions = list(range(len(results)))
     left = [0.0] * len(results)
-    for number, (part, label) in enumerate(
-        {"weights": "weights", "activations": "the call"}.items()
-    ):
-        sizes = [(getattr(r.outcome.memory, part, None) or 0) / MIB for r in results]
+    for number, (label, part) in enumerate(_PARTS.items()):
+        sizes = [part(r) or 0.0 for r in results]
+        if number == len(_PARTS) - 1 and not any(sizes):
+            continue
         axes.barh(positions, sizes, left=left, label=label, color=f"C{number}")
         left = [a + b for a, b in zip(left, sizes, strict=True)]
     for position, end, result in zip(positions, left, results, strict=True):

@@ -8,6 +8,7 @@ the peak was taken.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Optional, Protocol, Union
 
 from .memory_profile import MemoryProfile
@@ -91,3 +92,21 @@ class ProcessMemory:
     def now(self) -> tuple[int, Optional[int]]:
         """What this process holds; there is no other device."""
         return quick_resident(), None
+
+
+class UndividedMemory(ProcessMemory):
+    """The same where a peak cannot be divided into weights and the rest.
+
+    A runtime keeps what its first call took, which is made while a model is built, and may map
+    weights from a file as if they were code.
+    """
+
+    def before_model(self) -> None:
+        """Take the baseline."""
+        super().before_model()
+        self._resident_before = read_resident().total
+
+    def stop(self, parameters: Optional[int]) -> MemoryProfile:
+        """The peak of the calls since `start`, and the process before the model."""
+        profile = super().stop(parameters)
+        return replace(profile, baseline=self._resident_before, weights=None, activations=None)

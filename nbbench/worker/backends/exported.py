@@ -23,6 +23,8 @@ from ..backend import Device, Unsupported
 from ..case import Case
 from ..exceptions import first_line
 from ..measure import Call
+from ..process_memory import UndividedMemory
+from .cpu import CpuDevice
 from .own_torch import tensors_in
 from .torch import TorchBackend
 from .torch_model import TorchModel
@@ -87,7 +89,10 @@ class ExportedBackend:
                 f"{self.runtime} is measured on the CPU, and device {case.device} was asked for; "
                 f"give device cpu"
             )
-        return self._eager.open(replace(case, device="cpu"))
+        device = self._eager.open(replace(case, device="cpu"))
+        assert isinstance(device, CpuDevice)
+        device.memory = UndividedMemory()
+        return device
 
     def build(self, case: Case, device: Device) -> ExportedModel:
         """The model, exported, or found where an earlier visit has kept it."""
