@@ -30,6 +30,15 @@ def test_a_view_is_no_more_than_what_it_is_of():
     assert live.count().operations == 0
 
 
+def test_views_that_their_schemas_do_not_call_so_do_nothing_either():
+    tensor, weights = torch.ones(4, 5, 100), torch.ones(100, 10)
+    product = counted(lambda: torch.matmul(tensor, weights), [tensor, weights]).count()
+    assert product.operations == 1
+    assert product.moved == 4 * (4 * 5 * 100 + 100 * 10 + 4 * 5 * 10)
+    assert counted(lambda: tensor.unsafe_split(2), [tensor]).count().operations == 0
+    assert counted(lambda: tensor.unsafe_split_with_sizes([1, 3])).count().moved == 0
+
+
 def test_what_is_written_in_place_needs_nothing_more():
     tensor = torch.ones(1000)
     assert counted(lambda: tensor.add_(1).mul_(2), [tensor]).count().peak == 4000

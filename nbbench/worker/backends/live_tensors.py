@@ -27,6 +27,10 @@ CUDA_BLOCK = 512
 """Bytes that CUDA's caching allocator rounds sizes up to."""
 
 
+_UNSAFE_VIEWS = frozenset(("_unsafe_view", "unsafe_split", "unsafe_split_with_sizes"))
+"""Views by what they do, which their schemas do not call so; a matrix product ends with one."""
+
+
 @dataclass(frozen=True)
 class Peak:
     """The most bytes that were there at a time, and the phase and the operation in which."""
@@ -177,7 +181,8 @@ def _tensors_in(torch: Any, value: Any) -> Iterator[Any]:
 @cache
 def _is_view(operation: Any) -> bool:
     """Whether an operation makes another view of a tensor, and moves nothing."""
-    return bool(getattr(operation, "is_view", False))
+    name = operation.overloadpacket.__name__
+    return bool(getattr(operation, "is_view", False)) or name in _UNSAFE_VIEWS
 
 
 @cache
