@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import statistics
 from importlib.metadata import version
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import nbbench
 from nbbench.worker.backend import Unsupported
 from nbbench.worker.backends.torch_caches import tensors_of
 from nbbench.worker.case import Case
+from nbbench.worker.summarize import chosen_token_times
 from tests.conftest import TINY_BERT
 
 BATCH, PROMPT, NEW = 2, 8, 6
@@ -221,6 +223,16 @@ def test_times_by_token_are_kept_for_each_call(backend):
     laps = generation.laps()
     assert [len(lap) for lap in laps] == [NEW, NEW]
     assert all(seconds > 0 for lap in laps for seconds in lap)
+
+
+def test_of_many_times_between_tokens_some_of_every_token_are_kept():
+    calls, tokens = 1000, 15
+    between = [float(token) for _ in range(calls) for token in range(tokens)]
+    kept = chosen_token_times(between)
+    assert len(kept) == 1000
+    assert set(kept) == set(between)
+    assert statistics.fmean(kept) == pytest.approx(7, abs=0.5)
+    assert chosen_token_times(between[:1000]) == tuple(between[:1000])
 
 
 @pytest.mark.parametrize("cache", ["dynamic", "static"])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import math
 import statistics
 import time
 from collections.abc import Callable, Iterator
@@ -38,8 +37,8 @@ from .predict_case import CannotFit, expected_seconds, needed_bytes
 from .prediction import CallCount
 from .resident import release_free_memory
 from .runnable import ComputingShare
-from .summarize import summarize
-from .timing import MAX_TOKEN_TIMES, MIN_VISITS, GpuState, Timing, Visit
+from .summarize import chosen_token_times, summarize
+from .timing import MIN_VISITS, GpuState, Timing, Visit
 
 _MAX_COMPILING_CALLS = 20
 
@@ -386,11 +385,10 @@ def _times_of_tokens(model: Model, calls: int) -> dict[str, Any]:
     laps = generation.laps()[-calls:]
     each = [lap[1:] for lap in laps if len(lap) > 1]
     between = [seconds for lap in each for seconds in lap]
-    step = max(1, math.ceil(len(between) / MAX_TOKEN_TIMES))
     return {
         "first_token": tuple(lap[0] for lap in laps),
         "per_token": tuple(statistics.fmean(lap) for lap in each),
-        "between_tokens": tuple(between[::step]),
+        "between_tokens": chosen_token_times(between),
     }
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import random
 import statistics
 from collections.abc import Callable, Sequence
 from typing import Optional
 
 from . import order_statistics
-from .timing import Timing, TokenTime, TokenTimes, Visit
+from .timing import MAX_TOKEN_TIMES, Timing, TokenTime, TokenTimes, Visit
 
 
 def summarize(visit: Visit, precision: float) -> Timing:
@@ -42,6 +43,18 @@ def token_times(
         p90_s=order_statistics.percentile_bound(between, 0.9),
         p99_s=order_statistics.percentile_bound(between, 0.99),
     )
+
+
+def chosen_token_times(between: Sequence[float]) -> tuple[float, ...]:
+    """Of single times between two tokens those that a visit keeps: all, or some drawn by chance.
+
+    They stay in order. Every n-th would be the same token of each call where n goes in step with a
+    call's tokens, of which later ones take longer.
+    """
+    if len(between) <= MAX_TOKEN_TIMES:
+        return tuple(between)
+    drawn = random.Random(0).sample(range(len(between)), MAX_TOKEN_TIMES)
+    return tuple(between[index] for index in sorted(drawn))
 
 
 def summarize_samples(visits: Sequence[Visit], precision: float) -> Timing:

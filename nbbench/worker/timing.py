@@ -73,7 +73,8 @@ class Visit:
 
     In generation a call makes a sequence's tokens: ``first_token`` are the seconds to the first one
     and ``per_token`` the mean seconds of each after it, both for every call that was sampled;
-    ``between_tokens`` are single times from one token to the next, at most a thousand.
+    ``between_tokens`` are single times from one token to the next, a thousand drawn by chance where
+    there are more.
 
     ``compiled`` is "cold" where the first call compiled all of the model's code, and "warm" where
     it found code that an earlier visit had compiled; empty where nothing is compiled.
