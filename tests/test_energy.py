@@ -9,7 +9,10 @@ from types import SimpleNamespace
 import pytest
 
 import nbbench
+from nbbench.plan.result import Result
+from nbbench.report.dataframes import speed_frame
 from nbbench.worker import energy_counters
+from nbbench.worker.case import Case, Outcome, Status
 from nbbench.worker.energy import Energy
 from nbbench.worker.energy_counters import Zone, energy_of_calls
 from nbbench.worker.measure import wall_stopwatch
@@ -122,6 +125,14 @@ def test_a_run_has_columns_of_energy_that_are_missing_where_nothing_counts():
         assert math.isnan(row.energy_per_call_j)
         assert math.isnan(row.power_w)
         assert "energy is missing: neither a GPU's driver nor the processor" in str(report)
+
+
+@pytest.mark.parametrize(("real", "each_j"), [(50, 0.08), (80, 0.05), (None, 0.05)])
+def test_padding_is_no_token_that_energy_is_for(real, each_j):
+    used = Energy("RAPL", 8.0, 2, 2.0)
+    outcome = Outcome(Status.OK, tokens_per_call=80, real_tokens_per_call=real, energy=used)
+    case = Case("pytorch", "m", {}, "given", 1, 80)
+    assert speed_frame([Result(case, outcome)]).energy_per_token_j[0] == pytest.approx(each_j)
 
 
 def test_joules_are_never_less_than_nothing():

@@ -233,11 +233,13 @@ def _costs(result: Result, price_per_hour: float | None) -> dict[str, float | No
 
 
 def _energy(result: Result) -> dict[str, Any]:
-    """Joules of a call and of each of its tokens (in generation: of those that it makes)."""
+    """Joules of a call and of each token that is no padding (in generation: that it makes)."""
     energy, case = result.outcome.energy, result.case
-    tokens = result.outcome.tokens_per_call
+    tokens = result.outcome.real_tokens_per_call
     if case.new_tokens is not None:
         tokens = case.batch_size * case.new_tokens
+    elif tokens is None:
+        tokens = result.outcome.tokens_per_call
     call_j = None if energy is None else energy.joules_per_call
     return {
         "energy_per_call_j": call_j,
