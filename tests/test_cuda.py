@@ -301,6 +301,7 @@ class FakeCuda:
 
     def __init__(self, devices=1):
         self.devices, self.now_ms, self.allocated, self.peak, self.log = devices, 0.0, 0, 0, []
+        self.reserved = 0
 
     def is_available(self):
         return self.devices > 0
@@ -318,7 +319,7 @@ class FakeCuda:
         self.log.append("synchronize")
 
     def empty_cache(self):
-        pass
+        self.reserved = self.allocated + 2 * MIB
 
     def Event(self, enable_timing):
         assert enable_timing
@@ -330,6 +331,7 @@ class FakeCuda:
     def allocate(self, size):
         self.allocated += size
         self.peak = max(self.peak, self.allocated)
+        self.reserved = max(self.reserved, self.allocated + 2 * MIB)
 
     def memory_allocated(self, index):
         return self.allocated
@@ -340,8 +342,11 @@ class FakeCuda:
     def max_memory_allocated(self, index):
         return self.peak
 
+    def memory_reserved(self, index):
+        return self.reserved
+
     def max_memory_reserved(self, index):
-        return self.peak + 2 * MIB
+        return self.reserved  # none of which is given back
 
     def get_device_properties(self, index):
         return SimpleNamespace(uuid="fa4e")
@@ -412,10 +417,13 @@ class FakeModel:
 
 
 def fake_layers(torch, _):
-    """A reference kernel that holds 6 MiB, and 4 more while it runs."""
+    """A reference kernel that holds 6 MiB, its first call 8 for good, and 4 more while it runs."""
     torch.cuda.allocate(6 * MIB)
+    workspaces = [8 * MIB]
 
     def kernel():
+        if workspaces:
+            torch.cuda.allocate(workspaces.pop())
         torch.cuda.allocate(4 * MIB)
         torch.cuda.allocate(-4 * MIB)
         torch.cuda.now_ms += 0.2
@@ -438,6 +446,7 @@ def test_the_reference_kernel_counts_for_no_peak(monkeypatch, mode):
     assert outcome.timing.visits[0].references
     assert outcome.memory.peak == outcome.memory.weights + MIB
     assert outcome.memory.activations == MIB
+    assert outcome.memory.reserved == outcome.memory.peak + 2 * MIB
     assert outcome.memory.phases.get("forward", outcome.memory.peak) == outcome.memory.peak
 
 

@@ -125,6 +125,7 @@ class AllocatorMemory:
             lambda: int(self._gpus.memory_allocated(index)),
             lambda: int(self._gpus.max_memory_allocated(index)),
             lambda: self._gpus.reset_peak_memory_stats(index),
+            lambda: int(self._gpus.memory_reserved(index)),
         )
         self.apart = self.peaks.apart
 
@@ -150,6 +151,7 @@ class AllocatorMemory:
         """The profile of the calls since `start`."""
         self._gpus.synchronize(self._index)
         peak = self.peaks.so_far()
+        reserved = self._gpus.max_memory_reserved(self._index) - self.peaks.reserved_apart
         return MemoryProfile(
             method=f"{self._kind.upper()} allocator",
             baseline=self._baseline,
@@ -157,7 +159,7 @@ class AllocatorMemory:
             weights=self._weights,
             activations=peak - self._weights,
             peak=peak,
-            reserved=self._gpus.max_memory_reserved(self._index),
+            reserved=max(reserved, peak),  # calls may live in what was reserved for others
             process=self._process_bytes(),
         )
 
