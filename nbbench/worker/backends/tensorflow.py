@@ -199,8 +199,7 @@ class TensorFlowModel:
     def training_phases(self) -> list[tuple[str, Call]]:
         """Forward, backward and optimizer's step where operations run one by one.
 
-        Each returns what it made last, which is what is waited for. None of a graph, which is one
-        piece.
+        Each returns what it made last. None of a graph, which is one piece.
         """
         if self.execution != "eager":
             return []
