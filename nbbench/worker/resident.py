@@ -1,8 +1,10 @@
 """This process's resident memory and its peak, from the system.
 
-On Linux the peak is the kernel's own high-water mark, exact and free: 5 written to
-`/proc/self/clear_refs` resets it, `VmHWM` in `/proc/self/status` reads it. Where that is refused
-or has no effect, and on macOS and Windows, resident memory is polled from a thread.
+On Linux the peak is the kernel's own high-water mark, which is free and misses none: 5 written to
+`/proc/self/clear_refs` resets it, `VmHWM` in `/proc/self/status` reads it. It is as exact as the
+kernel's count of pages, of which each processor holds some back (since 6.2 up to 32, or twice the
+number of processors). Where it is refused or has no effect, and on macOS and Windows, resident
+memory is polled from a thread.
 """
 
 from __future__ import annotations
