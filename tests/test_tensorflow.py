@@ -343,10 +343,40 @@ class FakeKerasModel:
         return ["loss"]
 
 
+def fake_tensor(count):
+    return SimpleNamespace(
+        shape=SimpleNamespace(num_elements=lambda: count), dtype=SimpleNamespace(size=4)
+    )
+
+
+def flattened(gradients, expand_composites):
+    """As TensorFlow's: of a sparse gradient, here a tuple, its values and its indices."""
+    return [part for each in gradients for part in (each if isinstance(each, tuple) else [each])]
+
+
+@pytest.mark.parametrize(
+    ("gradients", "size"),
+    [
+        ([fake_tensor(100), fake_tensor(10)], 440),
+        ([(fake_tensor(30), fake_tensor(3)), None, fake_tensor(10)], 172),
+        ([(fake_tensor(None), fake_tensor(None)), fake_tensor(10)], None),
+    ],
+)
+def test_gradients_are_what_a_step_makes_and_not_what_the_variables_hold(gradients, size):
+    tensorflow = SimpleNamespace(nest=SimpleNamespace(flatten=flattened))
+    model = TensorFlowModel.__new__(TensorFlowModel)
+    model._step = TrainingStep(tensorflow, FakeKerasModel(), None)
+    assert model.gradient_bytes() is None
+    model._step.backward(SimpleNamespace(gradient=lambda *_: gradients), "loss")
+    assert model.gradient_bytes() == size
+
+
 def test_the_phases_of_a_step_return_what_they_made_last():
     tape = SimpleNamespace(gradient=lambda loss, variables: [f"gradient of {loss}", None])
     tensorflow = SimpleNamespace(
-        GradientTape=lambda: contextlib.nullcontext(tape), reduce_mean=lambda losses: losses
+        GradientTape=lambda: contextlib.nullcontext(tape),
+        reduce_mean=lambda losses: losses,
+        nest=SimpleNamespace(flatten=lambda *_, expand_composites: []),
     )
     fake_optimizer = SimpleNamespace(build=lambda _: None, apply_gradients=lambda _: None)
     model = TensorFlowModel.__new__(TensorFlowModel)

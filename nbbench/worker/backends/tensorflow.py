@@ -219,9 +219,8 @@ class TensorFlowModel:
         return phases
 
     def gradient_bytes(self) -> Optional[int]:
-        """Bytes of a gradient for each trainable variable, which a step returns."""
-        variables = self._model.trainable_variables
-        return int(sum(v.shape.num_elements() * v.dtype.size for v in variables))
+        """Bytes of the gradients that a step makes; None where a graph does not know their shapes."""
+        return self._step.gradient_bytes
 
     def _forward(self, given: Any) -> Any:
         return self._model(given, training=False)
@@ -262,6 +261,7 @@ class TrainingStep:
     def __init__(self, tensorflow: Any, model: Any, optimizer: Any) -> None:
         self._tensorflow, self._model, self.optimizer = tensorflow, model, optimizer
         self._variables = model.trainable_variables
+        self.gradient_bytes: Optional[int] = None
         if optimizer is not None:
             optimizer.build(self._variables)
 
@@ -282,10 +282,21 @@ class TrainingStep:
 
     def backward(self, tape: Any, loss: Any) -> Any:
         """The gradient for each variable; None for one that the loss does not depend on."""
-        return tape.gradient(loss, self._variables)
+        gradients = tape.gradient(loss, self._variables)
+        self.gradient_bytes = _bytes_of(self._tensorflow, gradients)
+        return gradients
 
     def apply(self, gradients: Any) -> Any:
         """The optimizer's step; a variable that it has changed."""
         used = [(g, v) for g, v in zip(gradients, self._variables) if g is not None]
         self.optimizer.apply_gradients(used)
         return used[-1][1]
+
+
+def _bytes_of(tensorflow: Any, gradients: Any) -> Optional[int]:
+    """Bytes of gradients, of which an embedding's may have the rows alone that were looked up."""
+    parts = tensorflow.nest.flatten(gradients, expand_composites=True)
+    sizes = [(part.shape.num_elements(), part.dtype.size) for part in parts if part is not None]
+    if any(count is None for count, _ in sizes):
+        return None
+    return int(sum(count * size for count, size in sizes))
