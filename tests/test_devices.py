@@ -61,6 +61,10 @@ def test_the_device_is_the_one_that_was_asked_for(there, wanted, name):
     assert open_device(fake_torch(**there), wanted).name == name
 
 
+def test_on_a_processor_pytorch_computes_in_the_thread_that_calls_it():
+    assert open_device(fake_torch(), "cpu").computes_in_caller
+
+
 @pytest.mark.parametrize(
     ("there", "wanted", "sentence"),
     [

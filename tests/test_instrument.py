@@ -11,6 +11,7 @@ import pytest
 
 import nbbench
 from nbbench.worker.resident import Polling
+from nbbench.worker.runnable import computing_seconds
 from tests.conftest import TINY_BERT
 
 pytestmark = pytest.mark.usefixtures("probe")
@@ -75,6 +76,22 @@ def test_whether_calls_wait_or_compute_is_seen(call, least, most):
     report = one_probe(call=call, wait_s=0.02)
     parts = [visit.computing for visit in report.results[0].outcome.timing.visits]
     assert least <= statistics.median(parts) <= most
+
+
+@pytest.mark.parametrize(
+    ("runnable", "caller", "seconds"),
+    [
+        ({1: 5.0}, 1, 5.0),
+        ({1: 5.0, 2: 5.0, 3: 5.5}, 1, 5.0),  # threads of one operation, beside each other
+        ({1: 5.0, 2: 0.1}, 1, 5.0),
+        ({1: 1.0, 2: 5.0, 3: 3.0}, 1, 9.0),  # it waits for a pool, whose threads may take turns
+        ({1: 5.0, 2: 5.0, 3: 4.0}, None, 14.0),
+        ({2: 5.0}, 1, 5.0),
+        ({}, 1, 0.0),
+    ],
+)
+def test_a_caller_that_computes_does_so_for_no_longer_than_itself(runnable, caller, seconds):
+    assert computing_seconds(runnable, caller) == seconds
 
 
 @pytest.mark.slow  # not long, but it wants a quiet machine

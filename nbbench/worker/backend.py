@@ -170,6 +170,8 @@ class Backend(Protocol):
         One may have ``has_lost_gpus``, whether the process is a fork that cannot use the GPUs that
         there are: its case then gets a new process.
         A device may have a method ``limit_memory``, which has its allocator refuse what goes beyond
-        so many bytes. A backend that has ``predict`` may have ``sizes`` as well: a case's whole
-        configuration as a mapping, by which it is known in no time that the case is small.
+        so many bytes, and an attribute ``computes_in_caller``: whether calls compute in the thread
+        that makes them, and in others beside it. A backend that has ``predict`` may have ``sizes``
+        as well: a case's whole configuration as a mapping, by which it is known in no time that the
+        case is small.
         """

@@ -290,7 +290,7 @@ class _Visit:
         if compilation is not None:
             compilation.begin_sampling()
         gpu_before = read_gpu()
-        computing = ComputingShare()
+        computing = ComputingShare(getattr(device, "computes_in_caller", False))
         samples = self._sample(device, call, warm, reference, alone, spent_s, build_s)
         computes = computing.so_far() if device.name == "cpu" else None
         gpu_after = read_gpu()

@@ -14,7 +14,9 @@ class CpuDevice:
     """The wall clock times it, and the kernel knows the process's memory.
 
     ``make_reference`` makes the framework's own reference kernel, and ``name_reference`` says what
-    that kernel's time depends on; by default a hash is computed.
+    that kernel's time depends on; by default a hash is computed. ``computes_in_caller`` says
+    whether calls compute in the thread that makes them, and in others beside it, rather than in a
+    pool whose threads may take turns.
     """
 
     name = "cpu"
@@ -24,7 +26,10 @@ class CpuDevice:
         self,
         make_reference: Optional[Callable[[], Call]] = None,
         name_reference: Callable[[], str] = lambda: "SHA-256",
+        *,
+        computes_in_caller: bool = False,
     ) -> None:
+        self.computes_in_caller = computes_in_caller
         self.stopwatch = wall_stopwatch()
         self.memory = ProcessMemory()
         self._make_reference = make_reference or _hashing

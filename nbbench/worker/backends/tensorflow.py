@@ -219,7 +219,7 @@ class TensorFlowModel:
         return phases
 
     def gradient_bytes(self) -> Optional[int]:
-        """Bytes of the gradients that a step makes; None where a graph does not know their shapes."""
+        """Bytes of the gradients that a step makes; None where their shapes are not known."""
         return self._step.gradient_bytes
 
     def _forward(self, given: Any) -> Any:

@@ -23,7 +23,11 @@ def open_device(torch: Any, wanted: str) -> Device:
     if kind == "auto":
         kind = next((each for each in _NAMES if _is_available(torch, each)), "cpu")
     if kind == "cpu":
-        return CpuDevice(lambda: torch_layers(torch, "cpu"), lambda: torch_layers_name(torch))
+        return CpuDevice(
+            lambda: torch_layers(torch, "cpu"),
+            lambda: torch_layers_name(torch),
+            computes_in_caller=True,
+        )
     if not _is_available(torch, kind):
         raise Unsupported(
             f"device {wanted} was asked for, but PyTorch here {_lacks(torch, kind)}; give device "
