@@ -134,14 +134,16 @@ def test_the_largest_length_and_the_most_new_tokens_are_found_too(probe):
 
 
 @linux
+@pytest.mark.parametrize("takes", [5, 100])  # of which the search begins above the first
 @pytest.mark.parametrize("predicts", [None, 1.0])
-def test_a_largest_length_of_the_models_own_is_the_answer(probe, predicts):
-    config = {"grow_kib": 1, "power": 1, "takes": 100}
+def test_a_largest_length_of_the_models_own_is_the_answer(probe, predicts, takes):
+    config = {"grow_kib": 1, "power": 1, "takes": takes}
     config |= {} if predicts is None else {"predicts": predicts}
     report = run(probe, config, batch_sizes=1, sequence_lengths="max", memory_limit="1 GB")
     found = only(report)
-    assert (found.case.sequence_length, found.outcome.status) == (100, Status.OK)
-    assert "100 fits, the largest that the model takes (limit 1 GB)" in found.outcome.reason
+    assert (found.case.sequence_length, found.outcome.status) == (takes, Status.OK)
+    sentence = f"{takes} fits, the largest that the model takes (limit 1 GB)"
+    assert sentence in found.outcome.reason
 
 
 def test_positions_of_a_model_end_the_search(monkeypatch):

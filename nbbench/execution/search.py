@@ -157,7 +157,8 @@ class _Search:
         Between sizes that were predicted a line says which to predict next.
         """
         known: dict[int, int] = {}
-        size, target = self._first, limit
+        first = size = self._bracket.tried[0].size  # less than it began with, if that was too long
+        target = limit
         for _ in range(_MAX_PREDICTIONS):
             if self._cancelled():
                 return 0
@@ -169,7 +170,7 @@ class _Search:
                 return 0
             else:
                 known[size] = outcome.prediction.call.peak
-                target = limit - max(peak - known[self._first], 0)
+                target = limit - max(peak - known.get(first, peak), 0)
             size = min(_crossing(known, target), self._bracket.takes)
             if size in known:
                 return size
