@@ -14,7 +14,7 @@ import nbbench
 from nbbench.arguments.schema import BenchmarkArguments
 from nbbench.cli import main
 from nbbench.errors import ArgumentError
-from nbbench.execution.best_size import _best, _Measured, _next
+from nbbench.execution.best_size import _best, _Measured, _next, best_size
 from nbbench.execution.bracket import MAX_SIZE, Bracket, Tried
 from nbbench.execution.events import CaseEnded
 from nbbench.execution.too_large import TooLarge
@@ -339,6 +339,17 @@ def test_the_row_says_which_sizes_were_tried(probe):
     )
     assert report.speed["searched_runs"].tolist() == [1]
     assert report.speed["median_s"].iloc[0] >= 0.004
+
+
+@pytest.mark.parametrize("status", [Status.OK, Status.OOM])
+def test_a_search_for_the_best_that_is_cut_off_is_cancelled_whatever_its_last_size(status):
+    planned = Case("probe", "m", {}, "given", 1, 8, searched="batch_size", latency_limit=0.05)
+
+    def run(cases, supervisors, cancelled):
+        yield from (CaseEnded(case, Outcome(status)) for case in cases)
+
+    *_, ended = best_size(planned, {}, lambda: True, run)
+    assert (ended.case, ended.outcome.status) == (planned, Status.CANCELLED)
 
 
 # ---- larger than what ran out of memory, and what cannot fit

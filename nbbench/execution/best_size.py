@@ -62,7 +62,7 @@ def best_size(
         ended = yield from _measured(case, supervisors, cancelled, run)
         status = ended.outcome.status
         if status not in (Status.OK, Status.OOM) or cancelled():
-            if status is Status.OK:  # the last of a search that did not end
+            if status in (Status.OK, Status.OOM):  # the last of a search that did not end
                 cut = Outcome(Status.CANCELLED, "cancelled while it was searched")
                 ended = replace(ended, outcome=cut)
             yield _end(planned, ended, tried, is_whole=False)
