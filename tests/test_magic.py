@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 import nbbench
+from nbbench.notebook.magic import read_body
 
 FLAGS = "--frameworks probe --max-time 0.1"
 
@@ -41,6 +42,36 @@ def test_the_cell_assigns_arguments_and_leaks_no_names(shell):
     assert shell.user_ns["kept"] is report
     assert {n for n in set(shell.user_ns) - before if not n.startswith("_")} == {"kept"}
     assert shell.user_ns["mine"] == {"model_type": "probe"}
+
+
+def test_what_a_cell_imports_or_defines_is_an_argument_too(shell, tmp_path, monkeypatch):
+    (tmp_path / "own_settings.py").write_text("batch_sizes = [2]\nelse_than_that = 1")
+    monkeypatch.syspath_prepend(tmp_path)
+    body = "from own_settings import *\nmodels = ['a']\nconfigs = {'model_type': 'probe'}\n"
+    report = shell.run_cell(f"%%tfbench {FLAGS} -s 8\n{body}").result
+    assert report.speed.batch_size.tolist() == [2]
+    result = shell.run_cell(f"%%tfbench {FLAGS} -s 8\n{body}import math as seed")
+    assert "seed" in str(result.error_in_exec)
+
+
+@pytest.mark.parametrize(
+    ("body", "arguments"),
+    [
+        ("models = models[:1]", {"models": ["a"]}),
+        ("models = models", {"models": ["a", "b"]}),
+        ("_first = models[0]\nseed = 1", {"seed": 1}),
+        ("global seed\nseed = 1", {"seed": 1}),
+        ("seed = 1\ndel seed", {}),
+        ("match 3:\n    case seed: pass", {"seed": 3}),
+        ("if True:\n    def _f():\n        k = 1\n        return k\n    seed = _f()", {"seed": 1}),
+        ("for seed in range(3):\n    class _C:\n        k = seed", {"seed": 2}),
+        ("_found = [seed for seed in range(3)]", {}),
+    ],
+)
+def test_a_cell_sees_variables_named_as_arguments_and_gives_those_that_it_assigns(body, arguments):
+    namespace = {"models": ["a", "b"], "threads": 2}
+    assert read_body(body, namespace) == arguments
+    assert namespace == {"models": ["a", "b"], "threads": 2}
 
 
 def test_the_report_is_in_the_underscore(shell, folder):

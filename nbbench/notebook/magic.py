@@ -189,7 +189,7 @@ def _split(line: str) -> list[str]:
 
 
 def read_body(body: str, namespace: dict[str, Any]) -> dict[str, Any]:
-    """The arguments that a cell's body assigns.
+    """The arguments that a cell's body assigns, by whatever statement.
 
     The body runs on a copy of ``namespace``, so it sees the user's variables and leaves none
     behind. Names that are no arguments are refused, unless they begin with an underscore or come
@@ -207,20 +207,13 @@ def read_body(body: str, namespace: dict[str, Any]) -> dict[str, Any]:
     except (ValueError, RecursionError, MemoryError) as error:  # no text of a program, or too deep
         reason = str(error) if isinstance(error, ValueError) else "it is nested too deeply"
         raise ArgumentError(f"the cell's body is not Python: {reason}") from None
-    names = [
-        node.id
-        for statement in tree.body
-        if not isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef))
-        for node in ast.walk(statement)
-        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
-    ]
     inner = _comprehension_names(tree)
-    for name in names:
+    for name in _stored_names(tree):
         if name not in known and not name.startswith("_") and name not in inner:
             raise ArgumentError(
                 f"{unknown_argument(name)} (a name for your own use begins with an underscore)"
             )
-    own = {name: value for name, value in namespace.items() if name not in known}
+    own = _Assigned(namespace)
     try:
         exec(code, own)
     except KeyboardInterrupt:
@@ -231,7 +224,44 @@ def read_body(body: str, namespace: dict[str, Any]) -> dict[str, Any]:
             frames = frames.tb_next
         where = "" if frames is None else f"line {frames.tb_lineno} of "
         raise ArgumentError(f"{where}the cell's body failed with {error_text(error)}") from None
-    return {name: own[name] for name in names if name in own and name in known}
+    return {name: own[name] for name in own.assigned(namespace) if name in known}
+
+
+class _Assigned(dict[str, Any]):
+    """A copy of a namespace that records which names a program stores in it.
+
+    An import stores a name as an assignment does, and one may store what was there already.
+    """
+
+    def __init__(self, namespace: dict[str, Any]) -> None:
+        super().__init__(namespace)
+        self._stored: dict[str, None] = {}
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        self._stored[name] = None
+        super().__setitem__(name, value)
+
+    def assigned(self, before: dict[str, Any]) -> list[str]:
+        """The names that were stored, and are there; also those declared ``global``.
+
+        Python stores the latter past this class, so they are told by their values.
+        """
+        changed = (n for n, value in self.items() if n not in before or before[n] is not value)
+        return [name for name in dict.fromkeys([*self._stored, *changed]) if name in self]
+
+
+_OWN_NAMES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)
+
+
+def _stored_names(tree: ast.Module) -> list[str]:
+    """Names that are assigned, but not in functions and classes, which have names of their own."""
+    names, nodes = [], [*ast.iter_child_nodes(tree)]
+    for node in nodes:  # which grows; recursion would end at deeply nested ones
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            names.append(node.id)
+        if not isinstance(node, _OWN_NAMES):
+            nodes += ast.iter_child_nodes(node)
+    return names
 
 
 def _comprehension_names(tree: ast.Module) -> set[str]:
