@@ -232,6 +232,16 @@ def test_what_was_measured_last_is_not_lost_to_what_waits(probe, patience):
     assert third.report().speed.status.tolist() == ["skipped"]
 
 
+def test_what_was_predicted_is_not_what_was_measured_last(probe):
+    config = {"model_type": "probe", "call": "grow", "grow_kib": 1, "predicts": 1.0}
+    arguments = {"configs": config, "frameworks": "probe", "progress": False, "sequence_lengths": 8}
+    report = nbbench.run(**arguments, max_time=0.1)
+    for _ in range(21):  # more than are kept
+        (predicted,) = nbbench.predict(**arguments).results
+        assert predicted.outcome.prediction is not None
+    assert nbbench.latest() == report
+
+
 def test_a_script_that_does_not_wait_is_told(probe):
     script = (
         "import nbbench\n"

@@ -47,7 +47,7 @@ _NO_THREAD = (
 )
 
 _jobs: deque[Job] = deque(maxlen=20)
-"""The last jobs of this process, for what they have measured."""
+"""The last jobs of this process that measure, for what they have measured."""
 
 _unfinished: set[Job] = set()
 """Those that run or wait, however many."""
@@ -104,7 +104,8 @@ class Job:
         self._cancelled = False
         self._done = threading.Event()
         _unfinished.add(self)  # first: a signal between the two must find it
-        _jobs.append(self)
+        if is_timed:
+            _jobs.append(self)
         thread = threading.Thread(target=self._run, daemon=True, name="nbbench-job")
         try:
             self._turn.enter_line()  # not in the thread: threads begin in any order
@@ -278,4 +279,4 @@ def _print_unfinished() -> None:
 
 def any_begun() -> bool:
     """Whether this process has begun a benchmark."""
-    return bool(_jobs)
+    return bool(_jobs or _unfinished)
