@@ -17,6 +17,7 @@ from typing import Any
 
 from .api import run
 from .plan.result import Result
+from .report.report import Report
 from .report.verdict import Difference, ratio_text
 from .report.verdict import Verdict as Compared
 from .text import rounded, time_unit
@@ -83,7 +84,10 @@ QUICK = Sizes(
 
 
 def checks(sizes: Sizes = FULL) -> Iterator[Check]:
-    """Each check as it ends; those that need PyTorch are skipped where it is missing."""
+    """Each check as it ends; those that need PyTorch are skipped where it is missing.
+
+    Raises ``KeyboardInterrupt`` where the benchmark of one is interrupted or cancelled.
+    """
     yield from _waits(sizes)
     yield from _memory(sizes)
     missing = _missing()
@@ -218,20 +222,17 @@ def _compared(sizes: Sizes, slowdown: float) -> Difference:
     """Two models of one sweep that differ in this slowdown alone."""
     hidden, length = sizes.compared
     config = _bert(hidden)
-    report = run(
+    report = _run(
         "first",
         "second",
         configs=[config, {**config, "selftest_slowdown": slowdown}],
         frameworks=["selftest-torch"],
-        environments=["kernel"],
         batch_sizes=[2],
         sequence_lengths=[length],
         threads=1,
-        device="cpu",
         memory=False,
         max_time=sizes.compared_s,
         baseline="first",
-        progress=False,
     )
     return report.compare(by="model").differences[0]
 
@@ -242,18 +243,23 @@ def _found(difference: Difference) -> str:
 
 
 def _measured(framework: str, configs: list[dict[str, Any]], max_time: float) -> list[Result]:
-    report = run(
+    report = _run(
         *(f"known {number}" for number in range(len(configs))),
         configs=configs,
         frameworks=[framework],
-        environments=["kernel"],
         batch_sizes=[1],
         sequence_lengths=[8],
-        device="cpu",
         max_time=max_time,
-        progress=False,
     )
     return list(report.results)
+
+
+def _run(*models: str, **arguments: Any) -> Report:
+    """The report of a whole run in this interpreter; an interrupt of it is not only its own."""
+    report = run(*models, environments=["kernel"], device="cpu", progress=False, **arguments)
+    if any(result.outcome.was_cancelled for result in report.results):
+        raise KeyboardInterrupt
+    return report
 
 
 def _broken(name: str, expected: str, result: Result) -> Check:

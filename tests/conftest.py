@@ -7,8 +7,9 @@ import os
 import signal
 import sys
 import tempfile
+import threading
 import time
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
@@ -19,6 +20,7 @@ import pytest
 from packaging.version import Version
 
 import nbbench
+from nbbench.execution.job import any_unfinished
 from nbbench.hf import PyTorchBenchmarkArguments, TensorFlowBenchmarkArguments
 
 HERE = Path(__file__).parent
@@ -202,6 +204,20 @@ def worker_processes():
             if child.status() != psutil.STATUS_ZOMBIE and WORKER_FOLDER in child.cmdline():
                 found.append(child)
     return found
+
+
+@contextmanager
+def first_benchmark_cancelled():
+    """Cancel, from another thread, the first benchmark that is begun in here."""
+
+    def cancel():
+        wait_until(any_unfinished)
+        nbbench.cancel()
+
+    thread = threading.Thread(target=cancel, daemon=True)
+    thread.start()
+    yield
+    thread.join()
 
 
 def wait_until_measuring(job):

@@ -249,6 +249,24 @@ def test_a_signal_amid_the_imports_ends_it_in_good_order(tmp_path, name):
     assert (ended.returncode, ended.stderr) == (130, "")
 
 
+@pytest.mark.parametrize(("ends_with_report", "interrupted"), [(True, False), (False, True)])
+def test_between_benchmarks_a_signal_ends_what_ends_with_no_report(ends_with_report, interrupted):
+    code = (
+        "import signal, sys; from nbbench.cli.interrupt import signals_end_runs\n"
+        "from nbbench import BenchmarkArguments\n"
+        "from nbbench.execution.job import Job; from nbbench.plan.plan import Plan\n"
+        "plan = Plan(BenchmarkArguments(models=['m'], frameworks=['pytorch']), [], {}, {})\n"
+        "Job(plan, lambda is_cancelled: iter(())).wait()\n"
+        "try:\n"
+        f"    with signals_end_runs({ends_with_report}): signal.raise_signal(signal.SIGTERM)\n"
+        "except KeyboardInterrupt: sys.exit(130)\n"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, preexec_fn=heed_signals
+    )
+    assert (ended.returncode, ended.stderr) == (130 * interrupted, "")
+
+
 def test_an_interrupt_after_the_last_case_changes_nothing(probe, model, tmp_path):
     process = interruptible_run(probe, model, stderr=subprocess.PIPE)
     assert process.stderr is not None

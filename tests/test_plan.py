@@ -24,7 +24,7 @@ from nbbench.worker.case import Case
 from nbbench.worker.messages import RunCase
 from nbbench.worker.predict_case import expected_seconds
 from nbbench.worker.prediction import ANY_S, CallCount
-from tests.conftest import TINY_BERT
+from tests.conftest import TINY_BERT, first_benchmark_cancelled
 from tests.test_generation import LLAMA
 
 FLAGS = ["--batch-sizes", "2", "--sequence-lengths", "8", "--no-wait"]
@@ -56,6 +56,12 @@ def model(tmp_path):
     folder.mkdir()
     (folder / "config.json").write_text(json.dumps(TINY_BERT))
     return str(folder)
+
+
+def test_an_interrupted_plan_has_an_exit_code_of_its_own(probe, tmp_path):
+    (tmp_path / "config.json").write_text('{"model_type": "probe", "import": "hang"}')
+    with first_benchmark_cancelled():
+        assert main(["plan", str(tmp_path), *FLAGS, "--frameworks", "probe"]) == 130
 
 
 def test_it_prints_what_a_case_needs(model, capsys):

@@ -15,6 +15,7 @@ from nbbench.report.verdict import Verdict as Compared
 from nbbench.selftest import Check, Sizes, Verdict, checks, passed
 from nbbench.worker.backends.selftest import slowed
 from nbbench.worker.case import Case
+from tests.conftest import first_benchmark_cancelled
 
 TINY = Sizes(
     waits_s=(0.002,),
@@ -65,6 +66,12 @@ def test_a_check_that_fails_is_told_by_the_exit_code(monkeypatch, capsys):
     monkeypatch.setattr(selftest, "judged_memory", lambda *_: Verdict.FAILED)
     assert show(TINY) == 1
     assert "see nbbench doctor" in capsys.readouterr().out
+
+
+def test_an_interrupt_ends_all_of_it(capsys):
+    with first_benchmark_cancelled():
+        assert main(["selftest"]) == 130
+    assert len(capsys.readouterr().out.splitlines()) == 1  # the head of the table
 
 
 def test_a_case_that_breaks_fails_with_its_reason(monkeypatch):

@@ -37,6 +37,9 @@ _COMMANDS = (
 )  # fmt: skip
 """Each is a module of this package, with a function ``command``."""
 
+_WITH_REPORT = ("run", "hf")
+"""Those that end with the report of their benchmark, even if that was interrupted."""
+
 _OF_WRITING = (
     errno.EPIPE, errno.ENOSPC, errno.EIO, errno.EBADF, errno.EFBIG, errno.EDQUOT, errno.EINVAL,
 )  # fmt: skip
@@ -47,7 +50,7 @@ def script() -> int:
     try:
         from .interrupt import signals_end_runs
 
-        with signals_end_runs():
+        with signals_end_runs(ends_with_report=bool({*sys.argv[1:2]} & {*_WITH_REPORT})):
             code = main()
     except KeyboardInterrupt:
         code = 130

@@ -16,7 +16,8 @@ Predict what models need, from their own code on tensors without memory; nothing
 
     nbbench plan llama-3.1-8b --dtypes bfloat16 --generation --no-inference --device-memory L4
 
-Exit code 0: every case fits; 1: one does not, may not, or cannot be predicted; 2: bad usage."""
+Exit code 0: every case fits; 1: one does not, may not, or cannot be predicted; 2: bad usage; 130:
+interrupted."""
 
 
 def command(argv: list[str]) -> int:
@@ -39,4 +40,6 @@ def command(argv: list[str]) -> int:
         print(sentence_of(used), file=sys.stderr)
     predictions = predict_arguments(BenchmarkArguments(**values), memory)
     print(predictions.to_markdown() if markdown else repr(predictions))
+    if any(result.outcome.was_cancelled for result in predictions.results):
+        return 130
     return int(any_unfit(predictions, memory))

@@ -11,7 +11,8 @@ Check on this machine that nbbench measures right, in two or three minutes: know
 memory, torch.utils.benchmark beside it, a case against itself, and one whose calls last 5 %
 longer.
 
-Exit code 0: all is well; 1: something is not, or cannot be told on so busy a machine."""
+Exit code 0: all is well; 1: something is not, or cannot be told on so busy a machine; 130:
+interrupted."""
 
 _WIDTHS = (46, 22, 11)
 

@@ -277,6 +277,11 @@ def _print_unfinished() -> None:
         print(f"nbbench: {text}; call .wait() on its job", file=sys.stderr)
 
 
+def any_unfinished() -> bool:
+    """Whether a benchmark of this process runs or waits."""
+    return bool(_unfinished)
+
+
 def any_begun() -> bool:
     """Whether this process has begun a benchmark."""
     return bool(_jobs or _unfinished)
