@@ -124,6 +124,16 @@ def test_a_model_that_is_nowhere_is_told_and_run_can_be_tried_again(monkeypatch)
     assert form.report is None
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [{"padding": 0.3}, {"lengths": [3, 4]}, {"inputs": {"x": [1]}}, {"batch_sizes": "max"}],
+)
+def test_whatever_else_is_given_a_model_that_is_nowhere_is_told_beside_its_field(arguments):
+    form = nbbench.form("./no-such-folder", **arguments)
+    assert "there is no model folder" in told(form, "models")
+    assert "0 cases" in form._estimate.value
+
+
 class FrontEnd:
     """A front end as a kernel sees it: models of widgets, and messages to them."""
 

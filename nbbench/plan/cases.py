@@ -125,7 +125,12 @@ def _has_axis(searched: str, rows: Rows, new_tokens: int | None) -> bool:
 
 
 def _refuse_what_serves_none(arguments: BenchmarkArguments, models: list[ModelConfig]) -> None:
-    """Raise `ArgumentError` where inputs are described that no model would be given."""
+    """Raise `ArgumentError` where inputs are described that no model would be given.
+
+    Of no models, as where none that a form names is found, nothing is known.
+    """
+    if not models:
+        return
     if arguments.inputs and not any(model.is_own for model in models):
         raise ArgumentError(
             f"inputs describes those of your own code (FILE.py:FUNCTION), and "
