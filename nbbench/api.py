@@ -15,6 +15,7 @@ from .errors import ArgumentError
 from .execution.executors import EXECUTORS
 from .execution.job import Job
 from .execution.measure import predict_cases
+from .execution.turn import refuse_within_another
 from .plan.plan import Plan
 from .plan.result import Result
 from .report.atomic_write import check_writable
@@ -46,7 +47,7 @@ def run(
     progress
         Show live progress: in a notebook below the cell, else on stderr.
     on_result
-        Called with each `Result` as its case ends.
+        Called with each `Result` as its case ends; no other benchmark can run in it.
     save
         File to write the report to, while it runs and at the end; see `Report.save`. An earlier
         report is written over, any other file is refused.
@@ -69,6 +70,7 @@ def run_arguments(
     save: str | Path | None = None,
 ) -> Report:
     """`run` for arguments that are one object already."""
+    refuse_within_another()
     return watched(start(arguments, on_result, save), progress)
 
 
@@ -120,6 +122,7 @@ def predict_arguments(
     arguments: BenchmarkArguments, memory: DeviceMemory | None = None, progress: bool = True
 ) -> Predictions:
     """`predict` for arguments that are one object already."""
+    refuse_within_another()
     if arguments.searched:
         raise ArgumentError(
             "max and best are found by runs, and nothing is run to predict; give sizes"
@@ -148,6 +151,7 @@ async def arun(
     Cancelling the task ends the running case before ``CancelledError`` is raised; what was
     measured until then has gone to ``on_result`` and ``save``, and is what `latest` gives.
     """
+    refuse_within_another()
     job = start(BenchmarkArguments.of(models, arguments), on_result, save)
     with _cancelled_by_errors(job), display_for(job.progress, shown=progress) as display:
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import os
 import re
@@ -80,6 +81,35 @@ def test_benchmarks_of_one_process_run_in_the_order_in_which_they_came(probe):
     first.cancel()
     assert all(job.wait(60) for job in jobs)
     assert [number for number in ended if number != 2] == [0, 1, 3, 4, 5]
+
+
+async def run_in_an_event_loop(**arguments):
+    return await nbbench.arun(**arguments)
+
+
+@pytest.mark.parametrize(
+    "within",
+    [
+        nbbench.run,
+        nbbench.predict,
+        lambda **arguments: asyncio.run(run_in_an_event_loop(**arguments)),
+        lambda progress, **arguments: nbbench.submit(**arguments).wait(),
+    ],
+)
+def test_within_a_benchmark_no_other_can_be_waited_for(probe, within):
+    arguments = {"configs": model(), **ARGUMENTS}
+    job = nbbench.submit(**arguments, on_result=lambda _: within(**arguments, progress=False))
+    assert job.wait(60)
+    with pytest.warns(RuntimeWarning, match="within a benchmark, as in its on_result, none can"):
+        assert job.report().speed.status.tolist() == ["ok"]
+
+
+def test_within_a_benchmark_another_can_be_put_in_line(probe):
+    arguments, later = {"configs": model(), **ARGUMENTS}, []
+    job = nbbench.submit(**arguments, on_result=lambda _: later.append(nbbench.submit(**arguments)))
+    assert job.wait(60)
+    assert later[0].wait(60)
+    assert later[0].report().speed.status.tolist() == ["ok"]
 
 
 def test_one_whose_thread_comes_late_keeps_its_place():

@@ -36,7 +36,7 @@ from .listeners import (
 )
 from .progress import Progress
 from .resume import extras_of
-from .turn import Turn
+from .turn import Turn, refuse_within_another
 
 Measure: TypeAlias = Callable[[Callable[[], bool]], Iterator[Event]]
 """Measures cases, yielding what happens; is given what says whether to stop."""
@@ -143,7 +143,12 @@ class Job:
         return self._recorder.last_result_at
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Whether the job is done, after waiting at most ``timeout`` seconds for it."""
+        """Whether the job is done, after waiting at most ``timeout`` seconds for it.
+
+        Raises `NbbenchError` where that would wait for ever, as in the job's own ``on_result``.
+        """
+        if timeout is None and not self.done:
+            refuse_within_another()
         return self._done.wait(timeout)  # joining a thread does not survive an interrupt
 
     def report(self) -> Report:

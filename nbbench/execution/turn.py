@@ -20,6 +20,7 @@ import platformdirs
 import psutil
 from filelock import FileLock, Timeout
 
+from ..errors import NbbenchError
 from ..machine.gpus import visible_gpus
 from ..text import duration
 
@@ -29,6 +30,9 @@ _line: list[Turn] = []
 """Those of this process, in the order in which they came: the first one measures."""
 
 _line_moved = threading.Condition()
+
+_holders: set[int] = set()
+"""The threads that have a turn or wait for it; others stand in line until they go on."""
 
 
 class Turn:
@@ -63,9 +67,11 @@ class Turn:
     ) -> Iterator[bool]:
         """Wait for the turn, and hold it; yields whether it came, before it was ``cancelled()``.
 
-        ``on_wait`` is given what it waits for.
+        ``on_wait`` is given what it waits for. Raises `NbbenchError` within another turn.
         """
+        refuse_within_another()
         self.enter_line()
+        _holders.add(threading.get_ident())
         try:
             if self._is_first(cancelled):
                 with self._device_locked(cancelled, on_wait):
@@ -73,6 +79,7 @@ class Turn:
             else:
                 yield False
         finally:
+            _holders.discard(threading.get_ident())
             self.leave_line()
 
     def _is_first(self, cancelled: Callable[[], bool]) -> bool:
@@ -128,6 +135,15 @@ class Turn:
                 with suppress(OSError):
                     _holder_file(lock).write_text(str(os.getpid()))
         return True
+
+
+def refuse_within_another() -> None:
+    """Raise `NbbenchError` in a thread of a benchmark: no other can end before it goes on."""
+    if threading.get_ident() in _holders:
+        raise NbbenchError(
+            "within a benchmark, as in its on_result, none can be waited for, since it would have "
+            "to end first; run the other one afterwards, or submit it"
+        )
 
 
 def _holder_file(lock: FileLock) -> Path:
