@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import pty
 import re
@@ -213,6 +214,44 @@ def test_progress_is_shown_nowhere_without_a_console(monkeypatch):
 
     monkeypatch.setattr("sys.stderr", None)
     assert isinstance(display_for(Progress([]), shown=True), NoDisplay)
+
+
+class Tee:
+    """What many a script puts in a stream's stead: it writes and flushes, and has nothing more."""
+
+    def __init__(self):
+        self.text = ""
+
+    def write(self, text):
+        self.text += text
+
+    def flush(self):
+        pass
+
+
+def closed():
+    stream = io.StringIO()
+    stream.close()
+    return stream
+
+
+@pytest.mark.parametrize("stream", [Tee, closed])
+def test_a_stream_in_the_terminals_stead_costs_neither_run_nor_table(monkeypatch, stream):
+    from nbbench.display.choose_display import display_for
+    from nbbench.execution.events import CaseEnded
+    from nbbench.execution.progress import Progress
+
+    report = cancelled_report(1)
+    stdout, stderr = stream(), stream()
+    monkeypatch.setattr("sys.stdout", stdout)
+    monkeypatch.setattr("sys.stderr", stderr)
+    progress = Progress([r.case for r in report.results])
+    with display_for(progress, shown=True) as display:
+        progress.on_event(CaseEnded(report.results[0].case, report.results[0].outcome))
+        display.update()
+    assert "done" in repr(report)
+    if stream is Tee:
+        assert stderr.text.startswith("1 of 3 · done")
 
 
 def test_pictures_in_the_readme_are_there():

@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import Protocol
 
 from ..execution.progress import Progress
-from ..report.width import in_notebook
+from ..report.width import in_notebook, is_terminal
 from .log import LogDisplay
 from .terminal import TerminalDisplay
 
@@ -40,7 +40,7 @@ def display_for(progress: Progress, *, shown: bool) -> Display:
         return NotebookDisplay(progress)
     if sys.stderr is None:  # which it is without a console: pythonw, a service
         return NoDisplay()
-    if sys.stderr.isatty():
+    if is_terminal(sys.stderr):
         return TerminalDisplay(progress)
     return LogDisplay(progress)
 

@@ -38,6 +38,7 @@ class LogDisplay:
         self._print(self._progress.summary())
 
     def _print(self, line: str) -> None:
-        with suppress(OSError):  # a log that cannot be written is no reason to lose the run
-            encoding = sys.stderr.encoding or "utf-8"
+        # A log that cannot be written, or is closed, is no reason to lose the run.
+        with suppress(OSError, ValueError):
+            encoding = getattr(sys.stderr, "encoding", None) or "utf-8"
             print(line.encode(encoding, "replace").decode(encoding), file=sys.stderr, flush=True)

@@ -49,12 +49,12 @@ class _Lasting:
 
     def write(self, text: str) -> None:
         """Write what can be written."""
-        with suppress(OSError):
+        with suppress(OSError, ValueError):
             self._stream.write(text)
 
     def flush(self) -> None:
         """Write what is left, if it can be."""
-        with suppress(OSError):
+        with suppress(OSError, ValueError):
             self._stream.flush()
 
     def __getattr__(self, name: str) -> Any:

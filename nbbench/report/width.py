@@ -21,5 +21,13 @@ def output_width() -> int | None:
     """Characters in a line of what Python prints to now; None for a file or a pipe."""
     if in_notebook():
         return _KERNEL_WIDTH
-    shown = sys.stdout is not None and sys.stdout.isatty()
-    return shutil.get_terminal_size().columns if shown else None
+    return shutil.get_terminal_size().columns if is_terminal(sys.stdout) else None
+
+
+def is_terminal(stream: Any) -> bool:
+    """Whether a stream is a terminal: not what a program has put in its stead, nor a closed one."""
+    isatty = getattr(stream, "isatty", None)
+    try:
+        return isatty is not None and bool(isatty())
+    except (OSError, ValueError):
+        return False
