@@ -106,6 +106,35 @@ def test_configs_are_kept():
     assert "'hidden_size': 64" in form.cell()
 
 
+class SomeConfig:
+    model_type = "bert"
+
+    def to_dict(self):
+        return {"hidden_size": 64, "time_step_limit": (0.0, float("inf"))}
+
+
+@pytest.mark.parametrize(
+    "configs",
+    [
+        SomeConfig(),
+        [SomeConfig(), TINY_BERT],
+        TINY_BERT,
+        (TINY_BERT for _ in range(2)),
+        {"model_type": "bert", "scale": float("nan"), "on": True, "none": None, "t": [1]},
+    ],
+)
+def test_configs_of_any_kind_come_back_from_its_cell(configs):
+    form = nbbench.form(configs=configs, batch_sizes=[1])
+    _, _, body = form.cell().partition("\n")
+    again = BenchmarkArguments(**read_body(body, {}))
+    assert again.model_dump_json() == form.arguments().model_dump_json()
+
+
+def test_what_is_no_configuration_is_told_at_once():
+    with pytest.raises(nbbench.ArgumentError, match="configs: number 1 is a int"):
+        nbbench.form(configs=[3])
+
+
 @pytest.mark.parametrize(
     ("wrong", "sentence"),
     [({"batch_size": 1}, "did you mean 'batch_sizes'"), ({"batch_sizes": [0]}, "above 0")],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import keyword
+import math
 import shlex
 from collections.abc import Sequence
 from typing import Any
@@ -23,4 +24,16 @@ def as_cell(
     if budget is not None:
         head = f"{head} {shlex.join(budget.flags)}"
     assigned = {**values, **({"configs": list(configs)} if configs else {})}
-    return "\n".join([head, *(f"{name} = {value!r}" for name, value in assigned.items())])
+    return "\n".join([head, *(f"{name} = {_literal(value)}" for name, value in assigned.items())])
+
+
+def _literal(value: Any) -> str:
+    """A value as Python reads it: an infinite number has no name there."""
+    if isinstance(value, dict):
+        pairs = (f"{key!r}: {_literal(each)}" for key, each in value.items())
+        return f"{{{', '.join(pairs)}}}"
+    if isinstance(value, list):
+        return f"[{', '.join(map(_literal, value))}]"
+    if isinstance(value, float) and not math.isfinite(value):
+        return f"float({str(value)!r})"
+    return repr(value)

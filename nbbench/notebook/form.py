@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from collections.abc import Sized
 from contextlib import suppress
 from typing import Annotated, Any
 
@@ -50,7 +51,7 @@ class Form:
             raise ArgumentError(_name_problem(out))
         check_before_run(budget)
         defaults = with_plural_names(defaults)
-        self._configs = defaults.pop("configs", [])
+        self._configs = _as_dicts(defaults.pop("configs", None))
         self._defaults = _defaults()
         unknown = next((name for name in defaults if name not in self._defaults), None)
         if unknown is not None:
@@ -304,7 +305,13 @@ def _defaults() -> dict[str, Any]:
     return values
 
 
-def _completed(defaults: dict[str, Any], configs: Any) -> dict[str, Any]:
+def _as_dicts(configs: Any) -> list[dict[str, Any]]:
+    """Configurations of any kind as dicts, which a cell can have; raises `ArgumentError`."""
+    is_empty = configs is None or (isinstance(configs, Sized) and not len(configs))
+    return [] if is_empty else BenchmarkArguments(configs=configs).configs
+
+
+def _completed(defaults: dict[str, Any], configs: list[dict[str, Any]]) -> dict[str, Any]:
     """Defaults in their own types where they make sense, and as they are where they do not."""
     try:
         named = {"models": ["bert-base-uncased"]} if not configs else {}
