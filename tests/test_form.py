@@ -5,6 +5,7 @@ from __future__ import annotations
 import queue
 from contextlib import suppress
 
+import ipywidgets
 import pytest
 
 import nbbench
@@ -161,6 +162,12 @@ def test_whatever_else_is_given_a_model_that_is_nowhere_is_told_beside_its_field
     form = nbbench.form("./no-such-folder", **arguments)
     assert "there is no model folder" in told(form, "models")
     assert "0 cases" in form._estimate.value
+
+
+def test_after_all_widgets_were_closed_there_is_a_form_again():
+    filled()
+    ipywidgets.Widget.close_all()
+    assert filled().arguments() == BenchmarkArguments(models=["bert-tiny"])
 
 
 class FrontEnd:

@@ -21,7 +21,7 @@ from ..frameworks import backend_names
 from ..plan.catalogue import catalogue
 
 _LABEL = {"description_width": "9em"}
-_WIDE = widgets.Layout(width="32em", max_width="100%")
+_WIDE = {"width": "32em", "max_width": "100%"}
 
 _TOOLTIP = "tooltip" if hasattr(widgets.DOMWidget, "tooltip") else "description_tooltip"
 """What this ipywidgets calls it: version 7 the latter."""
