@@ -152,8 +152,8 @@ def test_the_summary_is_the_last_cases_and_the_report_has_all(capsys):
     assert "tiny pytorch inference, batch 1 × length 16" in shown
 
 
-def test_repeat_is_the_fewest_samples_where_it_is_more_than_nbbench_takes():
-    for repeat, samples in ((1, 3), (30, 30)):
+def test_repeat_is_the_fewest_samples_within_what_nbbench_takes():
+    for repeat, samples in ((1, 3), (30, 30), (5000, 1000)):
         args = PyTorchBenchmarkArguments(models=["tiny"], repeat=repeat, cuda=False)
         assert args.benchmark_arguments([GPT2]).min_samples == samples
 

@@ -47,6 +47,9 @@ def with_unit(read: Callable[[object], object], usual: str = "") -> BeforeValida
 
 MAX_RANKS = 64
 
+MAX_SAMPLES = 1000
+"""The most that may be asked for: an interval gains little by more."""
+
 MIN_FRACTION = 1e-12
 """Nothing is known so precisely; the square of a smaller one may be no number."""
 
@@ -103,10 +106,10 @@ def known_device(device: str) -> str:
 
 def enough_for_an_interval(count: int) -> int:
     """Refuse so few samples that no interval can be drawn from them, and more than help."""
-    if not MIN_SAMPLES <= count <= 1000:
+    if not MIN_SAMPLES <= count <= MAX_SAMPLES:
         raise ValueError(
             f"min_samples: {quoted(count)} is not from {MIN_SAMPLES}, the fewest that an "
-            f"interval can be drawn from, to 1000"
+            f"interval can be drawn from, to {MAX_SAMPLES}"
         )
     return count
 

@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 
 from ..arguments import schema
 from ..arguments.given import Unreadable, as_list, plain
+from ..arguments.value_types import MAX_SAMPLES
 from ..errors import ArgumentError, did_you_mean
 from ..machine.gpus import visible_gpus
 from ..text import quoted
@@ -80,8 +81,8 @@ class BenchmarkArguments:
     log_filename: str = _argument(_at_import("log"), "default: log_<seconds>.csv")
     repeat: int = _argument(
         3,
-        "the fewest samples (timings) of a case that has one visit; nbbench takes 3 at least, and "
-        "goes on until the time is precise",
+        "the fewest samples (timings) of a case that has one visit, 1000 at most; nbbench takes 3 "
+        "at least, and goes on until the time is precise",
     )
     only_pretrain_model: bool = _argument(False, "run the base model without a head")
 
@@ -173,7 +174,7 @@ class BenchmarkArguments:
             speed=self.speed,
             memory=self.memory,
             trace_memory_line_by_line=self.trace_memory_line_by_line,
-            min_samples=max(self.repeat, MIN_SAMPLES),
+            min_samples=min(max(self.repeat, MIN_SAMPLES), MAX_SAMPLES),
             device=self._own_device() or self._device(),
             dtypes="float16" if self.fp16 else "float32",
             executions=self._execution(),
