@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -12,6 +13,7 @@ import threading
 import pytest
 
 from nbbench import ArgumentError
+from nbbench.execution import turn
 from nbbench.hf import (
     Benchmark,
     BenchmarkArguments,
@@ -26,7 +28,7 @@ from nbbench.hf import (
     stop_memory_tracing,
 )
 from nbbench.worker import process_memory
-from tests.conftest import TINY_BERT
+from tests.conftest import TINY_BERT, wait_until
 
 pytestmark = [
     pytest.mark.usefixtures("quick_samples"),
@@ -195,6 +197,29 @@ def test_an_interrupt_in_own_code_keeps_what_was_measured():
         2: {8: "N/A"},
         3: {8: "N/A"},
     }
+
+
+def test_an_interrupt_before_its_turn_begins_nothing():
+    class Own(PyTorchBenchmark):
+        def _inference_speed(self, *_):
+            raise AssertionError
+
+    def interrupt_when_it_waits():
+        wait_until(lambda: len(turn._line) == 2)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    before = turn.Turn()
+    before.enter_line()
+    thread = threading.Thread(target=interrupt_when_it_waits, daemon=True)
+    thread.start()
+    try:
+        benchmark = Own(arguments(memory=False), configs=[TINY_BERT])
+        output = benchmark.run()
+    finally:
+        before.leave_line()
+        thread.join()
+    assert output.time_inference_result["tiny"]["result"] == {1: {8: "N/A"}}
+    assert benchmark.report.speed.status.tolist() == ["skipped"]
 
 
 @pytest.mark.parametrize("asked", ["speed", "memory"])

@@ -69,6 +69,14 @@ def test_a_benchmark_waits_for_that_of_another_process_and_shows_it(other):
     assert not job.report().environment["probe"]["beside_another"]
 
 
+def test_no_flag_is_named_where_there_is_none(other):
+    shown = []
+    with Turn("cpu").taken(lambda: bool(shown), shown.append) as has_come:
+        assert not has_come
+    assert "waiting for another benchmark" in shown[0]
+    assert "--no-wait" not in shown[0]
+
+
 def test_benchmarks_of_one_process_run_in_the_order_in_which_they_came(probe):
     ended = []
     first = nbbench.submit(configs=model(call="hang"), **ARGUMENTS)

@@ -65,9 +65,9 @@ class Progress:
         self.phase, self.begun = "", time.monotonic()
 
     def wait_for(self, what: str) -> None:
-        """Show what it waits for."""
-        self.phase = what
-        self.notices.append(what)
+        """Show what it waits for, and how it would not."""
+        self.phase = f"{what} (--no-wait measures beside it)"
+        self.notices.append(self.phase)
 
     def warn(self, warnings: Sequence[str]) -> None:
         """Give notice of what makes the numbers unsteady."""

@@ -124,8 +124,7 @@ class Turn:
                     return False
                 if first:
                     on_wait(
-                        "waiting for another benchmark on this machine's "
-                        f"{device}{_holder(lock)} (--no-wait measures beside it)"
+                        f"waiting for another benchmark on this machine's {device}{_holder(lock)}"
                     )
                 first = False
                 time.sleep(_LOOK_EVERY_S)

@@ -14,7 +14,7 @@ from ..arguments.schema import BenchmarkArguments
 from ..errors import ArgumentError
 from ..execution.turn import Turn
 from ..execution.user_calls import Call, CallFailed, UserCalls
-from ..machine.machine import LoadWatch, describe_machine
+from ..machine.machine import LoadWatch, MachineFacts, describe_machine
 from ..plan.cases import expand
 from ..plan.models import ModelConfig, find_models
 from ..plan.result import Result
@@ -77,7 +77,9 @@ class OwnCode:
         cases = expand(arguments, models, [(self._framework(arguments), "kernel")])
         results: list[Result] = []
         self.summaries.clear()
-        with Turn(arguments.device).taken(lambda: False, print):
+        machine = MachineFacts()
+        # One interrupt is of the wait for the turn, the other of a case; neither is of the report.
+        with suppress(KeyboardInterrupt), Turn(arguments.device).taken(lambda: False, print):
             machine, load = describe_machine(), LoadWatch()
             with suppress(KeyboardInterrupt):
                 for case in cases:
