@@ -68,17 +68,28 @@ def run_arguments(
     progress: bool = True,
     on_result: OnResult | None = None,
     save: str | Path | None = None,
+    on_update: Callable[[], None] = lambda: None,
 ) -> Report:
-    """`run` for arguments that are one object already."""
+    """`run` for arguments that are one object already.
+
+    ``on_update`` is called in this thread, a few times a second meanwhile.
+    """
     refuse_within_another()
-    return watched(start(arguments, on_result, save), progress)
+    return watched(start(arguments, on_result, save), progress, on_update)
 
 
-def watched(job: Job, progress: bool = True) -> Report:
+def watched(
+    job: Job, progress: bool = True, on_update: Callable[[], None] = lambda: None
+) -> Report:
     """Show a job until it ends, and return its report; an interrupt cancels it."""
     try:
         with _cancelled_by_errors(job), display_for(job.progress, shown=progress) as display:
-            _wait_for(job, display.update)
+
+            def update() -> None:
+                display.update()
+                on_update()
+
+            _wait_for(job, update)
     except KeyboardInterrupt:  # as the display is imported, or as it ends
         _wait_for(job)
     return job.report()

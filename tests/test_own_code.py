@@ -286,13 +286,33 @@ def test_printing_and_saving_of_ones_own_is_called():
 
 
 def test_without_own_measurement_own_printing_is_called_all_the_same(capsys):
-    lines = []
+    lines, threads = [], set()
+
+    def print_fn(text):
+        threads.add(threading.current_thread())
+        lines.append(text)
+
     benchmark = PyTorchBenchmark(arguments(memory=False), [TINY_BERT])
-    benchmark.print_fn = lines.append
+    benchmark.print_fn = print_fn
     benchmark.print_results = lambda result_dict, type_label: lines.append(type_label)
     benchmark.run()
+    assert lines[0] == "1 / 1"
     assert "Time in s" in lines
+    assert threads == {threading.current_thread()}
     assert capsys.readouterr().out == ""
+
+
+def test_printing_that_fails_raises_and_costs_no_row(tmp_path):
+    def print_fn(_):
+        raise LookupError
+
+    file = tmp_path / "times.csv"
+    args = arguments(memory=False, save_to_csv=True, inference_time_csv_file=str(file))
+    benchmark = PyTorchBenchmark(args, [TINY_BERT])
+    benchmark.print_fn = print_fn
+    with pytest.raises(LookupError):
+        benchmark.run()
+    assert file.read_text().splitlines()[1].startswith("tiny,1,8,0.")
 
 
 def test_the_members_that_scripts_used_are_there(tmp_path, capsys):

@@ -7,7 +7,7 @@ object itself overrides is run as the original ran it, in this process: see `own
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, ClassVar
 
 from ..api import run_arguments
@@ -83,20 +83,23 @@ class Benchmark:
         self._refuse_if_abstract(own)
         self.problem = ""
         files = self._files(arguments, own)
-        begun: set[str] = set()
+        begun = _BegunModels(len(arguments.model_names()))
 
         def on_result(result: Result) -> None:
             if files is not None:
                 files.add(result)
-            if result.case.model not in begun:
-                begun.add(result.case.model)
-                self.print_fn(f"{len(begun)} / {len(arguments.model_names())}")
+            begun.add(result)
+
+        def print_begun() -> None:
+            for line in begun.new_lines():
+                self.print_fn(line)
 
         if own & set(MEASURING_HOOKS):
             self._warn_of_own_code(own)
-            self.report = self._own_code.run(arguments, on_result)
+            self.report = self._own_code.run(arguments, on_result, print_begun)
         else:
-            self.report = run_arguments(arguments, on_result=on_result)
+            self.report = run_arguments(arguments, on_result=on_result, on_update=print_begun)
+            print_begun()
         output = output_of(self.report, arguments)._replace(**self._own_summaries())
         if files is not None:
             files.put_in_order(self.report.results)
@@ -341,6 +344,25 @@ _ORIGINALS = attributes_of(
     (*MEASURING_HOOKS, "print_results", "print_memory_trace_statistics", "save_to_csv"),
 )
 """What may be overridden and has to be called then; properties are read whatever they are."""
+
+
+class _BegunModels:
+    """Counts the models that have results: added in any thread, told in the one that asks."""
+
+    def __init__(self, count: int) -> None:
+        self._count, self._told = count, 0
+        self._models: list[str] = []
+
+    def add(self, result: Result) -> None:
+        """Count the model of a result."""
+        if result.case.model not in self._models:
+            self._models.append(result.case.model)
+
+    def new_lines(self) -> Iterator[str]:
+        """A line for each model that was counted and not told yet."""
+        while self._told < len(self._models):
+            self._told += 1
+            yield f"{self._told} / {self._count}"
 
 
 def _pair(value: Any) -> tuple[Any, MemorySummary | None]:

@@ -71,8 +71,16 @@ class OwnCode:
         self._failed: Outcome | None = None
         self.summaries: dict[str, MemorySummary] = {}
 
-    def run(self, arguments: BenchmarkArguments, on_result: Callable[[Result], None]) -> Report:
-        """Measure every case by the hooks; an interrupt leaves the rest ``skipped``."""
+    def run(
+        self,
+        arguments: BenchmarkArguments,
+        on_result: Callable[[Result], None],
+        on_update: Callable[[], None],
+    ) -> Report:
+        """Measure every case by the hooks; an interrupt leaves the rest ``skipped``.
+
+        ``on_result`` is given each result, and ``on_update`` called after it.
+        """
         models = [ModelConfig(name, source="own code") for name in arguments.model_names()]
         cases = expand(arguments, models, [(self._framework(arguments), "kernel")])
         results: list[Result] = []
@@ -85,6 +93,7 @@ class OwnCode:
                 for case in cases:
                     results.append(Result(case, self._outcome(case)))
                     on_result(results[-1])
+                    on_update()
                     if results[-1].outcome.status is Status.CANCELLED:
                         break
             machine = dataclasses.replace(machine, other_load_cores=load.cores())
