@@ -146,6 +146,22 @@ def test_lengths_of_a_file_make_a_sweep(tmp_path):
     assert set(report.speed.lengths) == {"traffic.csv:tokens"}
 
 
+def test_a_file_of_lengths_is_read_once_until_it_changes(tmp_path, monkeypatch):
+    from nbbench.plan import row_lengths
+
+    read = []
+    read_text = row_lengths.read_text
+    monkeypatch.setattr(row_lengths, "read_text", lambda path: read.append(path) or read_text(path))
+    monkeypatch.chdir(tmp_path)
+    file = tmp_path / "lengths.txt"
+    file.write_text("3\n9\n")
+    for _ in range(3):
+        assert RowLengths.of("lengths.txt").lengths == [3, 9]
+    assert len(read) == 1
+    file.write_text("3\n9\n6\n")
+    assert RowLengths.of("lengths.txt").lengths == [3, 9, 6]
+
+
 @pytest.fixture
 def folder(tmp_path):
     """A model's folder with a tokenizer that has a token for a word."""

@@ -8,6 +8,7 @@ import re
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -48,10 +49,10 @@ class RowLengths:
     def of(cls, given: str | Sequence[Any]) -> RowLengths:
         """Read what was given; raises `ArgumentError`."""
         if not isinstance(given, str):
-            return cls._of_values("given", list(given))
+            return cls.of_values("given", list(given))
         uniform = _UNIFORM.fullmatch(given)
         if uniform is None:
-            return cls._of_values(*_read(given))
+            return _of_file(given)
         low, high = map(int, uniform.groups())
         if not 0 < low <= high:
             raise ArgumentError(
@@ -60,7 +61,8 @@ class RowLengths:
         return cls(f"uniform({low},{high})", low=low, high=high)
 
     @classmethod
-    def _of_values(cls, label: str, values: list[Any]) -> RowLengths:
+    def of_values(cls, label: str, values: list[Any]) -> RowLengths:
+        """Lengths, or texts; raises `ArgumentError` for what is neither."""
         if not values:
             raise ArgumentError(f"lengths: {label} has no lengths and no texts; {_FORMS}")
         numbers = [_whole(value) for value in values]
@@ -161,14 +163,29 @@ def _is_text(value: Any) -> bool:
     return False
 
 
-def _read(given: str) -> tuple[str, list[Any]]:
-    """The label and the values of a file, or of a column of one."""
+def _of_file(given: str) -> RowLengths:
+    """The values of a file, or of a column of one."""
     owner, _, column = given.rpartition(":")
     path, name = file_of(given), ""
     if path is None and owner:
         path, name = file_of(owner), column
     if path is None:
         raise ArgumentError(f"lengths: {quoted(given)} is no file and no way to draw; {_FORMS}")
+    changed = 0, 0
+    with suppress(OSError):
+        status = path.stat()
+        changed = status.st_mtime_ns, status.st_size
+    return _of_column(given, path.absolute(), name, changed)
+
+
+@lru_cache(maxsize=1)  # a form asks for the same file at every keystroke
+def _of_column(given: str, path: Path, name: str, changed: tuple[int, int]) -> RowLengths:
+    """The values of a file as it was ``changed`` last, at a time and to a size."""
+    return RowLengths.of_values(*_read(given, path, name))
+
+
+def _read(given: str, path: Path, name: str) -> tuple[str, list[Any]]:
+    """The label and the values of a file, or of the column with a name."""
     try:
         if path.suffix.lower() == ".txt" and not name:
             lines = read_text(path).splitlines()
