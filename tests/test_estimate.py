@@ -6,10 +6,12 @@ import pytest
 
 import nbbench
 from nbbench.arguments.schema import BenchmarkArguments
-from nbbench.execution.events import CaseVisited
+from nbbench.execution.events import CaseEnded, CaseVisited
+from nbbench.execution.job import Job
 from nbbench.execution.listeners import recent_results
 from nbbench.execution.progress import Progress
 from nbbench.plan.estimate import estimate, expected_seconds
+from nbbench.plan.plan import Plan
 from nbbench.plan.result import Result
 from nbbench.worker.case import Case, Outcome, Phase, Status
 from nbbench.worker.timing import Timing, Visit
@@ -75,6 +77,17 @@ def test_progress_of_a_second_run_begins_with_what_the_first_took(two_runs):
     begun = Progress([result.case for result in report.results], list(recent_results))
     assert begun.seconds_left() == pytest.approx(seconds)  # what was cancelled has changed nothing
     assert job.progress._known[:4] == list(recent_results)[:4]
+
+
+def test_predictions_take_as_long_as_predictions_and_not_as_measurements():
+    recent_results.append(known(case(), visits=5, visit_s=10.0))
+    plan = Plan(BenchmarkArguments(models=["m"]), [case(), case(16), case(32)], {}, {})
+    job = Job(plan, lambda is_cancelled: iter(()), is_timed=False)
+    recent_results.pop()
+    assert job.wait(60)
+    assert job.progress.seconds_left() == 3 * 2.0
+    job.progress.on_event(CaseEnded(case(), Outcome(Status.OK, wall_s=1.5)))
+    assert job.progress.seconds_left() == 2 * 1.5
 
 
 def test_like_cases_are_told_from_each_other():

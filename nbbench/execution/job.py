@@ -72,7 +72,8 @@ class Job:
         on_end: Callable[[Report], None] | None = None,
         is_timed: bool = True,
     ) -> None:
-        self.progress = Progress(plan.cases, list(recent_results))
+        known = list(recent_results) if is_timed else []  # which are of what was measured
+        self.progress = Progress(plan.cases, known, is_timed)
         self._problems: dict[str, str] = {}
         self._failure: NbbenchError | None = None
         self._cases = plan.cases

@@ -28,12 +28,14 @@ class Progress:
 
     It is asked several times a second beside what is measured, so an answer costs the same however
     many cases there are: sums are kept, and mended by each event. Estimates begin with the results
-    that are ``known``, of benchmarks before it.
+    that are ``known``, of benchmarks before it. One that is not ``is_timed`` predicts its cases.
     """
 
     name = "progress"
 
-    def __init__(self, cases: list[Case], known: Sequence[Result] = ()) -> None:
+    def __init__(
+        self, cases: list[Case], known: Sequence[Result] = (), is_timed: bool = True
+    ) -> None:
         self.cases = cases
         self.results: list[Result] = []
         self.notices: list[str] = []
@@ -48,8 +50,8 @@ class Progress:
         self._visited: dict[Case, tuple[int, float]] = {}
         self._seconds_of_visits = self._parts = 0.0
         self._rounds = 0
-        self._known = known
-        self._costs = KnownCosts(known)
+        self._known, self._is_timed = known, is_timed
+        self._costs = KnownCosts(known, is_timed)
         self._learned = 0
         self._waiting = {case: self._costs.expected(case) for case in cases}
         self._seconds_of_waiting = sum(self._waiting.values())
@@ -140,7 +142,8 @@ class Progress:
         """Estimate what waits from what has ended; not at every case, where there are many."""
         if len(self.results) < self._learned * (1 + _LEARN_EVERY):
             return
-        self._learned, self._costs = len(self.results), KnownCosts([*self._known, *self.results])
+        self._learned = len(self.results)
+        self._costs = KnownCosts([*self._known, *self.results], self._is_timed)
         self._waiting = {case: self._costs.expected(case) for case in self._waiting}
         self._seconds_of_waiting = sum(self._waiting.values())
 

@@ -56,10 +56,12 @@ class KnownCosts:
     calls included, but not the start of its framework. Another one takes what the most similar one
     of its model took, or else of all: longer in proportion to its tokens, or to those that it makes
     one by one, if it has more, with more visits if it shall be more precise, but no longer than it
-    may. Where none is known, it is taken to last as long as it may.
+    may. Where none is known, it is taken to last as long as it may. Cases that are not timed but
+    predicted have costs of their own, among which ``known`` are to be.
     """
 
-    def __init__(self, known: Iterable[Result]) -> None:
+    def __init__(self, known: Iterable[Result], is_timed: bool = True) -> None:
+        self._is_timed = is_timed
         ended = [r for r in known if r.outcome.status not in (Status.CANCELLED, Status.SKIPPED)]
         self._same = {result.case: result for result in ended if _is_whole(result)}
         groups: dict[object, list[Result]] = defaultdict(list)
@@ -77,8 +79,9 @@ class KnownCosts:
         group = next((self._groups[k] for k in _kinds(case) if k in self._groups), None)
         nearest = None if group is None else group.nearest(_size(case))
         if nearest is None:
-            visits = (case.rounds or USUAL_VISITS) if case.speed else 1
-            return case.max_time * (1.0 if case.speed else 0.0) + visits * _UNKNOWN_COSTS_S
+            is_timed = case.speed and self._is_timed
+            visits = (case.rounds or USUAL_VISITS) if is_timed else 1
+            return case.max_time * (1.0 if is_timed else 0.0) + visits * _UNKNOWN_COSTS_S
         return _cost_like(nearest, case)
 
     def left(self, case: Case, outcome: Outcome) -> float:
