@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
 
@@ -205,6 +207,47 @@ def test_a_default_that_belongs_to_another_argument_waits_until_that_is_asked_fo
     assert (name in merged) == used
     assert any(name in source.values for source in sources) == used
     nbbench.BenchmarkArguments(**merged)
+
+
+@pytest.mark.parametrize(
+    ("variable", "given", "left"),
+    [
+        ("--padding 0.3", {"lengths": [8]}, {"lengths": [8]}),
+        ("--lengths uniform(2,4)", {"padding": [0.3]}, {"padding": [0.3]}),
+        ("--lengths uniform(2,4)", {}, {"lengths": "uniform(2,4)"}),
+    ],
+)
+def test_of_padding_and_lengths_the_one_that_is_given_wins(
+    project, monkeypatch, variable, given, left
+):
+    (project / "pyproject.toml").write_text("[tool.nbbench]\npadding = 0.5\n")
+    monkeypatch.setenv("NBBENCH_DEFAULTS", variable)
+    values, _ = with_defaults({"models": ["m"], **given})
+    assert values == {"models": ["m"], **left}
+
+
+def test_a_default_baseline_waits_for_something_to_compare(probe, project, monkeypatch, capsys):
+    monkeypatch.setenv("NBBENCH_DEFAULTS", "--baseline first")
+    run = ["run", "../model", *FLAGS.split()]
+    for sizes, baseline in ((["2"], None), (["1", "2"], "first")):
+        assert main([*run, "--json", "-b", *sizes]) == 0
+        assert json.loads(capsys.readouterr().out)["baseline"] == baseline
+    assert main([*run, "--baseline", "first"]) == 2
+    assert "baseline: 'first' has nothing to be compared with" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("magic", [True, False])
+def test_a_default_that_does_not_suit_what_is_measured_is_told_with_its_source(
+    shell, monkeypatch, capsys, magic
+):
+    monkeypatch.setenv("NBBENCH_DEFAULTS", "--baseline eager")
+    if magic:
+        shell.run_cell(f"%tfbench ../model {FLAGS} -b 1 2")
+    else:
+        assert main(["run", "../model", *FLAGS.split(), "-b", "1", "2"]) == 2
+    shown = "".join(capsys.readouterr())
+    assert "baseline: 'eager' is no value in which these cases differ" in shown
+    assert shown.strip().endswith("(a default from NBBENCH_DEFAULTS)")
 
 
 def test_a_plan_says_its_defaults_and_leaves_out_those_that_are_for_runs(

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_origin
@@ -47,8 +47,11 @@ _PART_OF: dict[str, tuple[str, Any]] = {
 }
 """By a default what it is a part of, as in `BELONGS_TO`: without that it is left out."""
 
-_FOR_RUNS = ("memory_limit", "latency_limit")
+_FOR_RUNS = ("memory_limit", "latency_limit", "baseline")
 """What a prediction has no use for."""
+
+_EITHER = {"paddings": "lengths", "lengths": "paddings"}
+"""Of two that say the same of rows, the one that wins: it is given, or from the better source."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +80,11 @@ def with_defaults(
     taken = {singular.get(name, name) for name in given}
     used = []
     for source in (*others, from_variable(), from_pyproject()):
-        left = {name: value for name, value in source.values.items() if name not in taken}
+        left = {
+            name: value
+            for name, value in source.values.items()
+            if name not in taken and _EITHER.get(name) not in taken
+        }
         taken |= set(left)
         values.update(left)
         if left:
@@ -111,6 +118,34 @@ def _is_for_runs(name: str, values: Mapping[str, Any]) -> bool:
     value = values[name]
     sizes = value if isinstance(value, (list, tuple)) else [value]
     return name in _FOR_RUNS or (name in AXES and any(size in ("max", "best") for size in sizes))
+
+
+def arguments_of(values: Mapping[str, Any], used: Iterable[Defaults]) -> BenchmarkArguments:
+    """The arguments, of which a baseline among the ``used`` defaults counts as set by nobody.
+
+    It is for whatever has something to compare. Raises `ArgumentError`.
+    """
+    arguments = BenchmarkArguments(**values)
+    if any("baseline" in each.values for each in used):
+        arguments.model_fields_set.discard("baseline")
+    return arguments
+
+
+@contextmanager
+def naming_sources(used: Iterable[Defaults]) -> Iterator[None]:
+    """Have an `ArgumentError` that begins with the name of a used default say where that is from.
+
+    It may be one that is right by itself, and does not suit what is measured.
+    """
+    try:
+        yield
+    except ArgumentError as error:
+        sources = {name: each.source for each in used for name in each.values}
+        first = str(error).partition(" ")[0].rstrip(":")
+        source = sources.get(singular_names().get(first, first))
+        if source is None:
+            raise
+        raise ArgumentError(f"{error} (a default from {source})") from None
 
 
 def sentence_of(used: Iterable[Defaults]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from ..api import predict_arguments
-from ..arguments.defaults import sentence_of, with_defaults
+from ..arguments.defaults import naming_sources, sentence_of, with_defaults
 from ..arguments.flags import benchmark_parser
 from ..arguments.schema import BenchmarkArguments
 from ..report.fit import DeviceMemory
@@ -38,7 +38,8 @@ def command(argv: list[str]) -> int:
     values, used = with_defaults(values, is_run=False)
     if used:
         print(sentence_of(used), file=sys.stderr)
-    predictions = predict_arguments(BenchmarkArguments(**values), memory)
+    with naming_sources(used):
+        predictions = predict_arguments(BenchmarkArguments(**values), memory)
     print(predictions.to_markdown() if markdown else repr(predictions))
     if any(result.outcome.was_cancelled for result in predictions.results):
         return 130

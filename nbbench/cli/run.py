@@ -11,9 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from ..api import start, watched
-from ..arguments.defaults import sentence_of, with_defaults
+from ..arguments.defaults import arguments_of, naming_sources, sentence_of, with_defaults
 from ..arguments.flags import benchmark_parser
-from ..arguments.schema import BenchmarkArguments
 from ..errors import ArgumentError, OutputError
 from ..hf.tables import former_tables
 from ..paths import as_path
@@ -65,10 +64,11 @@ def command(argv: list[str]) -> int:
     if csv is not None:
         check_writable(csv, folder=True)  # last, since it makes the folder
         check_over_tables("--csv", csv)
-    arguments = BenchmarkArguments(**values)
-    check_against(budget, arguments)
-    rows = None if csv is None else _CsvRows(csv, arguments.price_per_hour)
-    job = start(arguments, on_result=None if rows is None else rows.add, save=save)
+    with naming_sources(used):
+        arguments = arguments_of(values, used)
+        check_against(budget, arguments)
+        rows = None if csv is None else _CsvRows(csv, arguments.price_per_hour)
+        job = start(arguments, on_result=None if rows is None else rows.add, save=save)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # the problem is an error below
         report = watched(job).with_best(budget)

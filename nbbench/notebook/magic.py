@@ -15,6 +15,8 @@ from .magic_flags import magic_parser
 from .silence import SilencedCells, ends_with_semicolon, without_semicolon
 
 if TYPE_CHECKING:
+    from ..arguments.defaults import Defaults
+    from ..arguments.schema import BenchmarkArguments
     from ..execution.job import Job
     from ..report.budget import Budget
     from ..report.fit import DeviceMemory
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 
 def register(ipython: Any) -> None:
     """Add the magic to a shell, its completion and what ``%config`` sets for it."""
+    from ..arguments.defaults import naming_sources
     from .completion import install
     from .config import add_config
 
@@ -34,9 +37,12 @@ def register(ipython: Any) -> None:
     def tfbench(line: str, cell: str | None = None) -> Report | Predictions | Job | Form | None:
         line, is_silent = without_semicolon(line)
         is_silent = is_silent or (cell is not None and ends_with_semicolon(cell))
+        result: Report | Predictions | Job | Form | None = None
         try:
             call = _read(ipython, config, line, cell)
-            result = None if call is None else _carry_out(ipython, call)
+            if call is not None:
+                with naming_sources(call.used):
+                    result = _carry_out(ipython, call)
         except (NbbenchError, ValueError) as error:
             raise UsageError(str(error)) from None
         is_silent = is_silent or (call is not None and call.is_quiet)
@@ -56,6 +62,7 @@ class _Call:
     """What a line and a cell ask for: arguments, and what to do with them."""
 
     values: dict[str, Any]
+    used: list[Defaults]
     out: str | None
     against: str | None
     is_form: bool
@@ -109,14 +116,14 @@ def _read(ipython: Any, config: Any, line: str, cell: str | None) -> _Call | Non
     if used and not is_quiet:
         print(sentence_of(used))
     return _Call(
-        values, out, against, is_form, is_background, is_quiet, is_plan, budget,
+        values, used, out, against, is_form, is_background, is_quiet, is_plan, budget,
         None if memory is None else DeviceMemory.of(memory),
     )  # fmt: skip
 
 
 def _carry_out(ipython: Any, call: _Call) -> Report | Predictions | Job | Form:
-    from ..api import run
-    from ..arguments.schema import BenchmarkArguments
+    from ..api import run_arguments
+    from ..arguments.defaults import arguments_of
     from ..report.budget import check_against
 
     if call.is_plan:
@@ -125,12 +132,13 @@ def _carry_out(ipython: Any, call: _Call) -> Report | Predictions | Job | Form:
         from .form import Form
 
         return Form(call.out or "report", budget=call.budget, **call.values)
+    arguments = arguments_of(call.values, call.used)
     if call.budget is not None:
-        check_against(call.budget, BenchmarkArguments(**call.values))
+        check_against(call.budget, arguments)
     if call.is_background:
-        return _begin(ipython, call)
+        return _begin(ipython, call, arguments)
     earlier = None if call.against is None else _load(call.against)
-    report = run(progress=not call.is_quiet, **call.values).with_best(call.budget)
+    report = run_arguments(arguments, progress=not call.is_quiet).with_best(call.budget)
     if earlier is not None:
         _show(report.compare(earlier))
     if call.out is not None:
@@ -162,17 +170,16 @@ def _show(comparison: object) -> None:
     display(comparison)
 
 
-def _begin(ipython: Any, call: _Call) -> Job:
+def _begin(ipython: Any, call: _Call, arguments: BenchmarkArguments) -> Job:
     """Begin a benchmark that is shown below the cell; its report ends in the variable ``out``."""
     from ..api import start
-    from ..arguments.schema import BenchmarkArguments
     from ..report.width import in_notebook
 
     def keep(report: Report) -> None:
         if call.out is not None:
             ipython.push({call.out: report.with_best(call.budget)})
 
-    job = start(BenchmarkArguments(**call.values), on_end=keep)
+    job = start(arguments, on_end=keep)
     if in_notebook() and not call.is_quiet:
         from .live import LiveResults, follow
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from ..arguments.schema import BenchmarkArguments
 from ..environments import choose, labels
-from ..worker.case import Case
+from ..worker.case import Case, varying_axes
 from .baseline import check_baseline
 from .cases import expand
 from .models import find_models
@@ -31,6 +31,9 @@ class Plan:
         interpreters = interpreters_of(arguments)
         models = find_models(arguments)
         cases = expand(arguments, models, list(interpreters))
+        is_default = arguments.baseline and "baseline" not in arguments.model_fields_set
+        if is_default and not varying_axes(cases):  # which is for runs that compare
+            arguments = arguments.model_copy(update={"baseline": None})
         check_baseline(arguments.baseline, cases)
         problems = {model.name: model.problem for model in models if model.problem}
         return cls(arguments, cases, interpreters, problems)
