@@ -128,6 +128,7 @@ def test_configs_of_any_kind_come_back_from_its_cell(configs):
     form = nbbench.form(configs=configs, batch_sizes=[1])
     _, _, body = form.cell().partition("\n")
     again = BenchmarkArguments(**read_body(body, {}))
+    assert again.configs
     assert again.model_dump_json() == form.arguments().model_dump_json()
 
 
