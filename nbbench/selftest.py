@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from .api import run
+from .api import start, watched
+from .arguments.schema import BenchmarkArguments
 from .plan.result import Result
 from .report.report import Report
 from .report.verdict import Difference, ratio_text
@@ -256,8 +257,10 @@ def _measured(framework: str, configs: list[dict[str, Any]], max_time: float) ->
 
 def _run(*models: str, **arguments: Any) -> Report:
     """The report of a whole run in this interpreter; an interrupt of it is not only its own."""
-    report = run(*models, environments=["kernel"], device="cpu", progress=False, **arguments)
-    if any(result.outcome.was_cancelled for result in report.results):
+    given = {"environments": ["kernel"], "device": "cpu", **arguments}
+    job = start(BenchmarkArguments.of(models, given))
+    report = watched(job, progress=False)
+    if job.was_cancelled:
         raise KeyboardInterrupt
     return report
 

@@ -67,6 +67,7 @@ def test_the_exit_code_is_130_for_what_was_cancelled_alone(outcomes, code):
     cases = [Case("probe", "m", {}, "given", size, 8) for size in range(1, 1 + len(outcomes))]
     report = nbbench.Report([*map(Result, cases, outcomes)], MachineFacts(), {})
     assert exit_code(report) == code
+    assert exit_code(report, was_cancelled=True) == 130  # whatever had one visit
 
 
 def test_json_and_markdown_on_stdout_are_all_that_is_there(model, tmp_path, capsys):

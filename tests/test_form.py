@@ -11,7 +11,7 @@ import pytest
 import nbbench
 from nbbench.arguments.schema import BenchmarkArguments
 from nbbench.arguments.words import split_words
-from nbbench.notebook.magic import read_body
+from nbbench.notebook.cell_body import read_body
 from tests.conftest import TINY_BERT, wait_until
 from tests.test_kernel import Kernel, kernel  # noqa: F401 - a fixture
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 import nbbench
-from nbbench.notebook.magic import read_body
+from nbbench.notebook.cell_body import read_body
 
 FLAGS = "--frameworks probe --max-time 0.1"
 
@@ -66,12 +66,21 @@ def test_what_a_cell_imports_or_defines_is_an_argument_too(shell, tmp_path, monk
         ("if True:\n    def _f():\n        k = 1\n        return k\n    seed = _f()", {"seed": 1}),
         ("for seed in range(3):\n    class _C:\n        k = seed", {"seed": 2}),
         ("_found = [seed for seed in range(3)]", {}),
+        ("global threads\nthreads = 2", {"threads": 2}),  # as it is already
+        ("models += ['c']", {"models": ["a", "b", "c"]}),  # its own list
     ],
 )
 def test_a_cell_sees_variables_named_as_arguments_and_gives_those_that_it_assigns(body, arguments):
     namespace = {"models": ["a", "b"], "threads": 2}
     assert read_body(body, namespace) == arguments
     assert namespace == {"models": ["a", "b"], "threads": 2}
+
+
+def test_what_a_function_of_the_notebook_changes_is_no_argument():
+    namespace = {"seed": 0}
+    exec("def pick():\n    global seed\n    seed += 1000\n    return ['a']", namespace)
+    assert read_body("models = pick()", namespace) == {"models": ["a"]}
+    assert namespace["seed"] == 1000
 
 
 def test_the_report_is_in_the_underscore(shell, folder):

@@ -14,8 +14,8 @@ from nbbench.report.verdict import Difference
 from nbbench.report.verdict import Verdict as Compared
 from nbbench.selftest import Check, Sizes, Verdict, checks, passed
 from nbbench.worker.backends.selftest import slowed
-from nbbench.worker.case import Case
-from tests.conftest import first_benchmark_cancelled
+from nbbench.worker.case import Case, Status
+from tests.conftest import first_benchmark_cancelled, wait_until
 
 TINY = Sizes(
     waits_s=(0.002,),
@@ -72,6 +72,25 @@ def test_an_interrupt_ends_all_of_it(capsys):
     with first_benchmark_cancelled():
         assert main(["selftest"]) == 130
     assert len(capsys.readouterr().out.splitlines()) == 1  # the head of the table
+
+
+def test_an_interrupt_amid_the_visits_ends_it_too(monkeypatch):
+    """The cases are ok then, with fewer visits."""
+
+    def cut_short(job, **more):
+        wait_until(lambda: any(each.outcome.timing for each in job.report().results))
+        job.cancel()
+        report = watched(job, **more)
+        assert [result.outcome.status for result in report.results] == [Status.OK]
+        return report
+
+    watched = selftest.watched
+    monkeypatch.setattr(selftest, "watched", cut_short)
+    with pytest.raises(KeyboardInterrupt):
+        selftest._run(
+            "m", configs={"model_type": "selftest", "wait_s": 0.01}, frameworks=["selftest"],
+            batch_sizes=[1], sequence_lengths=[8], max_time=30.0, precision=1e-6,
+        )  # fmt: skip
 
 
 def test_a_case_that_breaks_fails_with_its_reason(monkeypatch):

@@ -60,7 +60,9 @@ def test_a_benchmark_waits_for_that_of_another_process_and_shows_it(other):
     job = nbbench.submit(configs=model(), **ARGUMENTS)
     wait_until(lambda: job.progress.notices)
     waits = f"waiting for another benchmark on this machine's cpu, process {other.pid}, begun "
-    assert re.search(re.escape(waits) + r"\d+ s ago \(--no-wait", job.progress.line())
+    assert re.search(
+        re.escape(waits) + r"\d+ s ago \(wait=False, as a flag --no-wait", job.progress.line()
+    )
     assert waits in job.progress.notices[0]
     assert not job.done
     other.send_signal(signal.SIGKILL)

@@ -85,7 +85,7 @@ def command(argv: list[str]) -> int:
         print(f"nbbench: error: {error}", file=sys.stderr)
     if failed:
         raise failed[-1]
-    return exit_code(report)
+    return exit_code(report, job.was_cancelled)
 
 
 _FORMS: dict[str, tuple[str, Callable[[Report], str]]] = {
@@ -139,10 +139,10 @@ def _append(file: str, text: str) -> None:
         raise OutputError(f"{quoted(file)} cannot be written: {error.strerror}") from None
 
 
-def exit_code(report: Report) -> int:
+def exit_code(report: Report, was_cancelled: bool = False) -> int:
     """130 if the run was interrupted, 1 if a case failed or was skipped for one, else 0."""
     outcomes = [result.outcome for result in report.results]
-    if any(outcome.was_cancelled for outcome in outcomes):
+    if was_cancelled or any(outcome.was_cancelled for outcome in outcomes):
         return 130
     return 0 if {outcome.status for outcome in outcomes} == {Status.OK} else 1
 

@@ -123,9 +123,14 @@ class Job:
     def cancel(self) -> None:
         """End the running case as ``cancelled`` and leave the rest ``skipped``."""
         # No lock is taken: a signal may come while the one before is handled.
-        self._cancelled = True
+        self._cancelled = self._cancelled or not self.done
 
     def _is_cancelled(self) -> bool:
+        return self._cancelled
+
+    @property
+    def was_cancelled(self) -> bool:
+        """Whether it was told to end before its end: some cases may have fewer visits for it."""
         return self._cancelled
 
     @property

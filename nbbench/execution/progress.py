@@ -68,7 +68,7 @@ class Progress:
 
     def wait_for(self, what: str) -> None:
         """Show what it waits for, and how it would not."""
-        self.phase = f"{what} (--no-wait measures beside it)"
+        self.phase = f"{what} (wait=False, as a flag --no-wait, measures beside it)"
         self.notices.append(self.phase)
 
     def warn(self, warnings: Sequence[str]) -> None:

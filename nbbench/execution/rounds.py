@@ -108,19 +108,20 @@ class _Visited:
     @property
     def key(self) -> str:
         """What the reference kernel's level depends on."""
-        return self.key_of(self.outcomes[0] if self.outcomes else None)
+        first = self.outcomes[0] if self.outcomes else None
+        timing = None if first is None else first.timing
+        return level_key(self.device_key(first), "" if timing is None else timing.visits[0].kernel)
 
-    def key_of(self, first: Outcome | None) -> str:
-        """The key, where ``first`` is the outcome of the first visit."""
+    def device_key(self, first: Outcome | None) -> str:
+        """A key for the device and what it is used by, where ``first`` is its first outcome."""
         facts = self.supervisor.facts
         values = {} if facts is None else facts.values
         device = "" if first is None else first.device
         gpu = None if facts is None or device == "cpu" else facts.gpu.gpu
         threads = self.case.threads or values.get("threads")
-        kernel = "" if first is None or first.timing is None else first.timing.visits[0].kernel
         return level_key(
             self.supervisor.processor, gpu, device, threads, self.case.framework,
-            values.get("framework_version"), values.get("settings"), kernel,
+            values.get("framework_version"), values.get("settings"),
         )  # fmt: skip
 
 
@@ -213,7 +214,7 @@ def _visit(
     outcome = yield from visited.supervisor.visit(case, number, visited.alone, predict_s, available)
     if outcome.status is Status.OK:
         if ceilings is not None and number == 0:
-            key = visited.key_of(outcome)
+            key = visited.device_key(outcome)
             outcome = yield from ceilings.of(case, outcome, key, visited.supervisor)
         merged = visited.add(outcome, run, round_number, levels)
         if visited.is_exhausted or (visited.is_precise and by_itself):

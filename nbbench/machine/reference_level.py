@@ -3,8 +3,8 @@
 The first run on a machine sets it, and later ones keep to it, so that their numbers come out the
 same again. It is set anew where one run finds the machine much faster, which must then have been
 busy before; or where several runs, some minutes apart, find that another speed is the usual one. It
-is kept in the user's cache folder, one level for each processor or GPU, framework and number of
-threads.
+is kept in the user's cache folder, one level for each processor or GPU and each kernel: framework,
+number of threads, and settings that change time.
 """
 
 from __future__ import annotations

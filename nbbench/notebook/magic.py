@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +9,8 @@ from IPython.core.error import UsageError
 
 from ..arguments.words import split_words
 from ..errors import ArgumentError, NbbenchError
-from ..text import error_text, quoted
+from ..text import quoted
+from .cell_body import read_body
 from .magic_flags import magic_parser
 from .silence import SilencedCells, ends_with_semicolon, without_semicolon
 
@@ -193,91 +193,3 @@ def _split(line: str) -> list[str]:
         return split_words(line)
     except ValueError as error:
         raise ArgumentError(f"the line cannot be read: {error}".lower()) from None
-
-
-def read_body(body: str, namespace: dict[str, Any]) -> dict[str, Any]:
-    """The arguments that a cell's body assigns, by whatever statement.
-
-    The body runs on a copy of ``namespace``, so it sees the user's variables and leaves none
-    behind. Names that are no arguments are refused, unless they begin with an underscore or come
-    from an import or a definition. Raises `ArgumentError`, also for what goes wrong in the body.
-    """
-    from ..arguments.schema import BenchmarkArguments, singular_names, unknown_argument
-
-    known = {*BenchmarkArguments.model_fields, *singular_names()}
-    try:
-        tree = ast.parse(body)
-        code = compile(tree, "<%%tfbench>", "exec")
-    except SyntaxError as error:
-        where = f"line {error.lineno} of " if error.lineno else ""
-        raise ArgumentError(f"{where}the cell's body is not Python: {error.msg}") from None
-    except (ValueError, RecursionError, MemoryError) as error:  # no text of a program, or too deep
-        reason = str(error) if isinstance(error, ValueError) else "it is nested too deeply"
-        raise ArgumentError(f"the cell's body is not Python: {reason}") from None
-    inner = _comprehension_names(tree)
-    for name in _stored_names(tree):
-        if name not in known and not name.startswith("_") and name not in inner:
-            raise ArgumentError(
-                f"{unknown_argument(name)} (a name for your own use begins with an underscore)"
-            )
-    own = _Assigned(namespace)
-    try:
-        exec(code, own)
-    except KeyboardInterrupt:
-        raise
-    except BaseException as error:  # a SystemExit, too, which would end nothing but the cell
-        frames = error.__traceback__
-        while frames is not None and frames.tb_frame.f_code.co_filename != "<%%tfbench>":
-            frames = frames.tb_next
-        where = "" if frames is None else f"line {frames.tb_lineno} of "
-        raise ArgumentError(f"{where}the cell's body failed with {error_text(error)}") from None
-    return {name: own[name] for name in own.assigned(namespace) if name in known}
-
-
-class _Assigned(dict[str, Any]):
-    """A copy of a namespace that records which names a program stores in it.
-
-    An import stores a name as an assignment does, and one may store what was there already.
-    """
-
-    def __init__(self, namespace: dict[str, Any]) -> None:
-        super().__init__(namespace)
-        self._stored: dict[str, None] = {}
-
-    def __setitem__(self, name: str, value: Any) -> None:
-        self._stored[name] = None
-        super().__setitem__(name, value)
-
-    def assigned(self, before: dict[str, Any]) -> list[str]:
-        """The names that were stored, and are there; also those declared ``global``.
-
-        Python stores the latter past this class, so they are told by their values.
-        """
-        changed = (n for n, value in self.items() if n not in before or before[n] is not value)
-        return [name for name in dict.fromkeys([*self._stored, *changed]) if name in self]
-
-
-_OWN_NAMES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)
-
-
-def _stored_names(tree: ast.Module) -> list[str]:
-    """Names that are assigned, but not in functions and classes, which have names of their own."""
-    names, nodes = [], [*ast.iter_child_nodes(tree)]
-    for node in nodes:  # which grows; recursion would end at deeply nested ones
-        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
-            names.append(node.id)
-        if not isinstance(node, _OWN_NAMES):
-            nodes += ast.iter_child_nodes(node)
-    return names
-
-
-def _comprehension_names(tree: ast.Module) -> set[str]:
-    """Names that live in a comprehension alone."""
-    kinds = (ast.comprehension,)
-    return {
-        name.id
-        for node in ast.walk(tree)
-        if isinstance(node, kinds)
-        for name in ast.walk(node.target)
-        if isinstance(name, ast.Name)
-    }

@@ -14,9 +14,9 @@ class CpuDevice:
     """The wall clock times it, and the kernel knows the process's memory.
 
     ``make_reference`` makes the framework's own reference kernel, and ``name_reference`` says what
-    that kernel's time depends on; by default a hash is computed. ``computes_in_caller`` says
-    whether calls compute in the thread that makes them, and in others beside it, rather than in a
-    pool whose threads may take turns.
+    that kernel's time depends on, as far as it is known; by default a hash is computed.
+    ``computes_in_caller`` says whether calls compute in the thread that makes them, and in others
+    beside it, rather than in a pool whose threads may take turns.
     """
 
     name = "cpu"
@@ -25,7 +25,7 @@ class CpuDevice:
     def __init__(
         self,
         make_reference: Optional[Callable[[], Call]] = None,
-        name_reference: Callable[[], str] = lambda: "SHA-256",
+        name_reference: Optional[Callable[[], str]] = None,
         *,
         computes_in_caller: bool = False,
     ) -> None:
@@ -33,7 +33,8 @@ class CpuDevice:
         self.stopwatch = wall_stopwatch()
         self.memory = ProcessMemory()
         self._make_reference = make_reference or _hashing
-        self.reference_name = name_reference
+        own_name = "SHA-256" if make_reference is None else ""
+        self.reference_name = name_reference or (lambda: own_name)
 
     def marks(self) -> WallMarks:
         """What notes moments between calls."""
