@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ from .execution.executors import EXECUTORS
 from .execution.job import Job
 from .execution.measure import predict_cases
 from .execution.turn import refuse_within_another
+from .history_database.database import history_file
+from .paths import absolute_path
 from .plan.plan import Plan
 from .plan.result import Result
 from .report.atomic_write import check_writable
@@ -202,9 +205,10 @@ def start(
     cannot be written, or is there and no report, before anything is started.
     """
     if save is not None:
+        save = absolute_path(save)  # the current folder may be another one before the job ends
         check_writable(save, folder=False)
         check_over_report("save", save)
-    plan = Plan.of(arguments)
+    plan = replace(Plan.of(arguments), history_file=history_file())
     return Job(plan, partial(EXECUTORS[arguments.executor], plan), on_result, save, on_end)
 
 

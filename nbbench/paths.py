@@ -35,6 +35,14 @@ def as_path(path: Any) -> Path:
     return Path(os.path.expanduser(name))  # which leaves ~nobody as it is, unlike pathlib's
 
 
+def absolute_path(path: Any) -> Path:
+    """The same as `as_path`, but a path that stays what it is when the current folder changes."""
+    given = as_path(path)
+    with suppress(OSError):  # of a current folder that was deleted
+        return given.absolute()
+    return given
+
+
 def special_kind(file: Path) -> str:
     """What a path leads to if that is neither a file nor a folder, like "a pipe"; else empty.
 

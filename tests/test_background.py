@@ -289,6 +289,32 @@ def test_where_no_other_thread_starts_it_is_the_same_error(probe):
         job.report()
 
 
+def test_a_job_writes_where_it_was_begun_whatever_the_current_folder_is_later(
+    probe, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("NBBENCH_HISTORY", "history.sqlite")
+    given = {
+        "configs": [{"model_type": "x"}], "frameworks": "probe", "sequence_lengths": [8],
+        "max_time": 0.1,
+    }  # fmt: skip
+    has_moved = threading.Event()
+    nbbench.submit(**given, history=False, on_result=lambda _: has_moved.wait())
+    job = nbbench.submit(**given, save="report.json")  # it waits for the one before
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "report.json").write_text("notes")
+    monkeypatch.chdir(other)
+    monkeypatch.setenv("NBBENCH_HISTORY", "another.sqlite")
+    has_moved.set()
+    assert job.wait(60)
+    assert [path.name for path in other.iterdir()] == ["report.json"]
+    assert (other / "report.json").read_text() == "notes"
+    assert len(nbbench.Report.load(tmp_path / "report.json").results) == 1
+    monkeypatch.setenv("NBBENCH_HISTORY", str(tmp_path / "history.sqlite"))
+    assert len(nbbench.history()) == 1
+
+
 def test_a_report_that_cannot_be_made_keeps_nobody_waiting(probe, monkeypatch):
     def fail(recorder):
         raise ValueError("facts that do not merge")

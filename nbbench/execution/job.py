@@ -90,8 +90,10 @@ class Job:
         if self._autosave is not None:
             self._listeners.append(self._autosave)
         self._history = (
-            KeepHistory(self._recorder, self.progress.warn, extras_of(plan.arguments))
-            if plan.arguments.history
+            KeepHistory(
+                plan.history_file, self._recorder, self.progress.warn, extras_of(plan.arguments)
+            )
+            if plan.arguments.history and plan.history_file is not None
             else None
         )
         if self._history is not None:

@@ -10,7 +10,6 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Protocol
 
-from ..history_database.database import history_file
 from ..history_database.run_history import RunHistory
 from ..machine.health import busy_sentence
 from ..machine.machine import LoadWatch, MachineFacts
@@ -166,9 +165,13 @@ class KeepHistory:
     name = "keeping the history"
 
     def __init__(
-        self, recorder: Recorder, warn: Callable[[list[str]], None], extras: Collection[str] = ()
+        self,
+        file: Path,
+        recorder: Recorder,
+        warn: Callable[[list[str]], None],
+        extras: Collection[str] = (),
     ) -> None:
-        self._recorder, self._warn, self._extras = recorder, warn, extras
+        self._file, self._recorder, self._warn, self._extras = file, recorder, warn, extras
         self._kept: RunHistory | None = None
         self._visits_kept: dict[Case, float] = {}
 
@@ -181,10 +184,9 @@ class KeepHistory:
         if event.outcome.status is Status.SKIPPED:
             return
         self._visits_kept.pop(event.case, None)
-        kept = self._opened()
-        if kept is not None:
-            planned = event.case if event.found is not None else None
-            kept.add(event.result, event.worker, planned, self._recorder.position(event.case))
+        planned = event.case if event.found is not None else None
+        position = self._recorder.position(event.case)
+        self._opened().add(event.result, event.worker, planned, position)
 
     def _keep_visits(self, event: CaseVisited | SizeMeasured) -> None:
         """Keep what a case's visits have measured, now and then; no harm where that fails.
@@ -202,19 +204,16 @@ class KeepHistory:
             return
         if not is_over and now - self._visits_kept.get(event.case, -math.inf) < _KEEP_EVERY_S:
             return
-        kept = self._opened()
-        if kept is not None and kept.keep_visits(event.result, worker):
+        if self._opened().keep_visits(event.result, worker):
             self._visits_kept[event.case] = now
 
-    def _opened(self) -> RunHistory | None:
-        """The history, opened once; None where it is switched off."""
+    def _opened(self) -> RunHistory:
+        """The history, opened once, when the machine is known."""
         if self._kept is None:
-            file = history_file()
-            if file is not None:
-                warn = self._warn
-                self._kept = RunHistory(
-                    file, self._recorder.machine, lambda text: warn([text]), self._extras
-                )
+            warn = self._warn
+            self._kept = RunHistory(
+                self._file, self._recorder.machine, lambda text: warn([text]), self._extras
+            )
         return self._kept
 
     def close(self) -> None:

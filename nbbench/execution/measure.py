@@ -49,7 +49,7 @@ def measure(
     )
     if not asked.resume:
         return _carry_out(plan, cancelled, partial(run_searches, run=run))
-    earlier = history_to_resume(asked, plan.cases)
+    earlier = history_to_resume(plan)
     run = partial(run_searches, run=partial(run_missing, run, earlier=earlier))
     return _carry_out(plan, cancelled, partial(run_unsearched, run, earlier=earlier))
 

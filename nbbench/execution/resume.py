@@ -13,12 +13,13 @@ from ..history_database.alike import model_key, saved_label
 from ..history_database.candidates import Candidate, without_ceilings
 from ..history_database.columns import EXTRAS
 from ..history_database.connection import SWITCH
-from ..history_database.database import history_file, warn_twice
+from ..history_database.database import warn_twice
 from ..history_database.kept_case import read_case
 from ..history_database.store import HistoryStore
 from ..machine.gpus import GpuFacts
 from ..machine.machine import describe_machine
 from ..plan.code_digest import MAX_BYTES, MAX_ENTRIES, MAX_FILES, UNKNOWN
+from ..plan.plan import Plan
 from ..plan.result import Result
 from ..report.environment import EnvironmentKey, WorkerFacts, with_gpu_of
 from ..text import counted, quoted
@@ -208,12 +209,11 @@ def extras_of(arguments: BenchmarkArguments) -> frozenset[str]:
     return frozenset(extra for extra in EXTRAS if asked[extra])
 
 
-def history_to_resume(arguments: BenchmarkArguments, cases: Iterable[Case] = ()) -> EarlierRuns:
+def history_to_resume(plan: Plan) -> EarlierRuns:
     """The runs that a sweep goes on from; raises `OutputError` where the history is off."""
-    file = history_file()
-    if file is None:
+    if plan.history_file is None:
         raise OutputError(f"resume needs the history, which {SWITCH} switches off; unset it")
-    return EarlierRuns(file, extras_of(arguments), cases)
+    return EarlierRuns(plan.history_file, extras_of(plan.arguments), plan.cases)
 
 
 def run_missing(

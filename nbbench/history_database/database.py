@@ -13,6 +13,7 @@ from typing import TypeVar
 import platformdirs
 
 from ..errors import OutputError
+from ..paths import absolute_path
 from .connection import (
     BUSY_S,
     SQLITE_ERRORS,
@@ -34,12 +35,15 @@ Warn = Callable[[str], None]
 
 
 def history_file() -> Path | None:
-    """Where the history is kept; None where it is switched off."""
+    """Where the history is kept; None where it is switched off.
+
+    A relative path is that of this moment, however the current folder changes.
+    """
     named = os.environ.get(SWITCH, "").strip()
     if named.lower() in _OFF:
         return None
     if named:
-        return Path(os.path.expanduser(named))
+        return absolute_path(named)
     return Path(platformdirs.user_data_dir("nbbench", appauthor=False)) / USUAL_NAME
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from ..arguments.schema import BenchmarkArguments
 from ..environments import choose, labels
@@ -17,13 +18,15 @@ class Plan:
     """What will be measured.
 
     ``interpreters`` says what each framework's environments are, by their labels; ``problems``
-    why a model has nothing to measure.
+    why a model has nothing to measure. ``history_file`` is where the history is kept as the run
+    begins; None where it is switched off.
     """
 
     arguments: BenchmarkArguments
     cases: list[Case]
     interpreters: dict[tuple[str, str], str]
     problems: dict[str, str]
+    history_file: Path | None = None
 
     @classmethod
     def of(cls, arguments: BenchmarkArguments) -> Plan:

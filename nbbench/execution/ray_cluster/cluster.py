@@ -114,7 +114,7 @@ class _Cluster:
         """Have all groups measured; yields their events."""
         asked = self._plan.arguments
         if asked.resume:
-            self._machines = Machines(history_to_resume(asked, self._plan.cases))
+            self._machines = Machines(history_to_resume(self._plan))
         found = yield from self._with_a_model()
         if found and self._machines is None:
             self._watch.check_at_start()
