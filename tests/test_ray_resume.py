@@ -87,6 +87,20 @@ def test_how_a_cluster_ended_and_what_was_measured_on_none_is_not_taken(file):
     assert found.find(CASE, own_process=True) is None
 
 
+@pytest.mark.parametrize("of_node", [MEASURED, Outcome(Status.CRASHED, node="node 1")])
+def test_what_a_node_has_measured_serves_no_run_on_one_machine(file, of_node):
+    """The node may be just like this machine, which has a processor and no GPU."""
+    here = replace(MEASURED, node="")
+    kept(file, replace(WORKER, machine=None), first=here)
+    kept(file, replace(WORKER, machine=HERE), first=of_node, other=of_node)
+    earlier = EarlierRuns(file, ())
+    found = [
+        earlier.find(case, replace(WORKER, machine=None), own_process=True)
+        for case in (CASE, OTHER)
+    ]
+    assert [each and each.outcome for each in found] == [here, None]
+
+
 def test_a_node_of_before_has_the_name_of_the_machine_that_it_is(file):
     other = replace(WORKER, machine=replace(NODE, cpu="another processor"))
     kept(file, first=MEASURED, other=MEASURED)

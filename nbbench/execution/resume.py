@@ -107,10 +107,10 @@ class EarlierRuns:
                     yield candidate
 
     def _found_on_node(self, candidate: Candidate, worker: WorkerFacts) -> FoundOnNode | None:
-        """Where a case was measured; None where that was no node, or on another device."""
+        """Where a case was measured; None where that was on another device."""
         outcome = candidate.result.outcome
         is_same = outcome.device == "cpu" or outcome.device_name in (worker.gpu.gpu, outcome.device)
-        kept = self._store.kept_as(candidate.row) if outcome.node and is_same else None
+        kept = self._store.kept_as(candidate.row) if is_same else None
         if kept is None:
             return None
         run, machine, environment, content = kept

@@ -62,6 +62,11 @@ class CandidateRow:
         return self._read(self._content)
 
     @property
+    def is_of_node(self) -> bool:
+        """Whether it was measured on a node of a cluster, and not where its run was begun."""
+        return self.result is not None and bool(self.result.outcome.node)
+
+    @property
     def cpu_ram_mb(self) -> int:
         """The memory of the machine that it was measured on; 0 where that is not known."""
         try:
@@ -95,7 +100,8 @@ def with_extras(
     outcome = result.outcome
     missing = [extra for extra in EXTRAS if extra in asked and not row.has(extra)]
     for extra in missing if outcome.status is Status.OK else ():
-        other = next((each for each in rows if each.has(extra)), None)
+        alike = (each for each in rows if each.is_of_node == row.is_of_node)
+        other = next((each for each in alike if each.has(extra)), None)
         if other is None or other.result is None:
             return None
         given: dict[str, Any] = {extra: getattr(other.result.outcome, extra)}

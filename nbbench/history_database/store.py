@@ -158,7 +158,7 @@ class HistoryStore:
         self._use(lambda connection: connection.execute(_INSERT_VISITS, values), "written")
 
     def ended(self, case: Case, worker: WorkerFacts) -> Iterator[Candidate]:
-        """What became of the same case with the same versions on this machine, or the worker's.
+        """What became of the same case with the same versions on this machine, or a worker's node.
 
         The case's own label comes first, and the latest; nothing older counts than what may end
         otherwise the next time (a timeout, a crash). A search for a size is found as a whole: the
@@ -173,7 +173,8 @@ class HistoryStore:
             f" ORDER BY cases.model = ? DESC, ended DESC, cases.id DESC LIMIT {_MAX_FOUND}"
         )
         values += [*self._measured_in(worker), saved_label(case)]
-        return self._answers(case, statement, values, worker.machine or self._machine)
+        on_node = worker.machine is not None
+        return self._answers(case, statement, values, worker.machine or self._machine, on_node)
 
     def kept_as(self, row: str) -> tuple[str, str, str, bytes] | None:
         """The run of a case that was found, its machine, its environment and what came of it.
@@ -198,15 +199,21 @@ class HistoryStore:
             f" FROM begun_cases WHERE {alike} AND {_MEASURED_IN} ORDER BY kept DESC"
         )
         values += self._measured_in(worker)
-        return self._answers(case, statement, values, self._machine)
+        return self._answers(case, statement, values, self._machine, on_node=False)
 
     def _answers(
-        self, case: Case, statement: str, values: Sequence[Any], machine: MachineFacts
+        self,
+        case: Case,
+        statement: str,
+        values: Sequence[Any],
+        machine: MachineFacts,
+        on_node: bool,
     ) -> Iterator[Candidate]:
         """The results that answer for a case on a machine, until one that may end otherwise by now.
 
-        What a search has found is no other case's. What lacks an extra that no other row has is
-        passed over, as is what was cancelled, which says nothing.
+        What a search has found is no other case's, and what a node of a cluster has measured is
+        for such nodes alone. What lacks an extra that no other row has is passed over, as is what
+        was cancelled, which says nothing.
         """
         found = self._use(
             lambda connection: connection.execute(statement, values).fetchall(), "read"
@@ -217,6 +224,8 @@ class HistoryStore:
         ]
         for row in own_first(rows, saved_label(case)):
             if row.result is None or row.result.outcome.status is Status.CANCELLED:
+                continue
+            if row.is_of_node != on_node:
                 continue
             if not case.searched and row.result.outcome.searched_runs is not None:
                 continue
