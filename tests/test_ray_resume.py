@@ -118,9 +118,26 @@ def test_no_two_machines_have_one_name(file):
         return [found.find(case, own_process=True).outcome.node for case in (CASE, OTHER)]
 
     assert names(machines(file, WORKER, WORKER)) == ["earlier node 1", "earlier node 2"]
-    assert names(machines(file, WORKER)) == ["node 1", "earlier node 1"]
+    assert names(machines(file, WORKER)) == ["earlier node 1", "earlier node 2"]
     kept(file, other=MEASURED)  # of another run, whose node 1 may be another machine
     assert names(machines(file, WORKER, WORKER)) == ["earlier node 1", "earlier node 2"]
+    assert names(machines(file, WORKER)) == ["earlier node 1", "node 1"]
+
+
+def test_no_machine_has_the_name_of_one_while_another_has_not_said_what_it_is(file):
+    kept(file, first=MEASURED, other=MEASURED)
+    found = machines(file, WORKER)
+    found.asked = 2
+    names = [found.find(case, own_process=True).outcome.node for case in (CASE, OTHER)]
+    assert names == ["earlier node 1", "earlier node 1"]
+
+
+def test_a_damaged_row_may_be_of_another_machine(file):
+    kept(file, first=MEASURED, other=MEASURED)
+    with closing(sqlite3.connect(file)) as connection, connection:
+        connection.execute("UPDATE cases SET content = 'x' WHERE batch_size = 2")
+    ended = machines(file, WORKER).find(CASE, own_process=True)
+    assert ended.outcome.node == "earlier node 1"
 
 
 def test_a_row_whose_machine_is_not_as_its_hash_says_is_of_a_node_of_before(file):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -121,6 +122,12 @@ class EarlierRuns:
         return FoundOnNode(
             candidate.result, replace(case.worker or worker, machine=case.machine), run
         )
+
+    def has_one_node(self, run: str) -> bool:
+        """Whether one node alone has measured in a run's part on machines that are alike."""
+        with suppress(OutputError):
+            return len(self._store.nodes_of(run)) == 1
+        return False
 
     def _taken(
         self, case: Case, find: Callable[[], Iterator[Candidate]], own_process: bool

@@ -191,6 +191,20 @@ class HistoryStore:
         )
         return found
 
+    def nodes_of(self, run: str) -> set[str]:
+        """What a run calls the nodes that have measured its cases; empty for what is damaged."""
+        statement = "SELECT content FROM cases JOIN runs ON runs.id = run WHERE uuid = ?"
+        rows = self._use(
+            lambda connection: connection.execute(statement, (run,)).fetchall(), "read"
+        )
+        names = set()
+        for (content,) in rows:
+            try:
+                names.add(read_result(content).outcome.node)
+            except ValueError:
+                names.add("")
+        return names
+
     def visits_so_far(self, case: Case, worker: WorkerFacts) -> Iterator[Candidate]:
         """What visits have measured of the same case that has not ended, its own label first."""
         alike, values = visits_alike(case)

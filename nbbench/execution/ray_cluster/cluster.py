@@ -122,7 +122,7 @@ class _Cluster:
         self._waiting.extend(Group(cases) for cases in groups)
         try:
             if self._machines is not None:
-                self._introduce_nodes(found)
+                self._introduce_nodes(found, self._machines)
             yield from self._measured(cancelled)
         except Exception:
             if self._is_connected():
@@ -192,7 +192,7 @@ class _Cluster:
                 left.append(case)
         return left
 
-    def _introduce_nodes(self, cases: Sequence[Case]) -> None:
+    def _introduce_nodes(self, cases: Sequence[Case], machines: Machines) -> None:
         """Ask every node that can run cases what it is, by a task like those that measure there."""
         first = {(case.framework, case.environment): case for case in reversed(cases)}
         plan = dataclasses.replace(self._plan, cases=[*first.values()])
@@ -202,6 +202,7 @@ class _Cluster:
                 with self._connected():
                     stream = task.options(scheduling_strategy=_at(node["NodeID"])).remote(plan)
                 self._running[stream] = Group([])
+                machines.asked += 1
 
     def _introduces(self, machines: Machines) -> bool:
         """Whether a node is waited for that has not said yet what it is.

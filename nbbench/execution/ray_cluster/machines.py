@@ -22,6 +22,8 @@ class Machines:
 
     def __init__(self, earlier: EarlierRuns) -> None:
         self.earlier = earlier
+        self.asked = 0
+        """How many nodes are asked what they are."""
         self._nodes: dict[str, list[str]] = {}
         self._workers: dict[EnvironmentKey, dict[tuple[str, ...], WorkerFacts]] = {}
         self._names: dict[tuple[str, str], str] = {}
@@ -52,16 +54,22 @@ class Machines:
     def _name(self, found: FoundOnNode) -> str:
         """What the node of an earlier run is called in this one.
 
-        It is the node that is the same machine, where that can be no other; else one of before.
+        It is the node that is the same machine, where that can be no other: neither was another
+        one like it in the earlier run, nor is one in this, among the nodes that have not said yet
+        what they are. Else it is one of before.
         """
         before = found.run, found.result.outcome.node
         if before not in self._names:
             now = self._nodes.get(_hash(found.worker.machine), [])
-            others = {name for (run, _), name in self._names.items() if run == found.run}
             number = sum(name.startswith(_EARLIER) for name in self._names.values()) + 1
-            is_same = len(now) == 1 and now[0] not in others
+            is_same = len(now) == 1 and self._are_all_known and self.earlier.has_one_node(found.run)
             self._names[before] = now[0] if is_same else f"{_EARLIER}{number}"
         return self._names[before]
+
+    @property
+    def _are_all_known(self) -> bool:
+        """Whether every node has introduced itself that is asked."""
+        return sum(map(len, self._nodes.values())) >= self.asked
 
 
 _EARLIER = "earlier node "
