@@ -163,6 +163,21 @@ def test_a_failure_before_the_case_was_begun_may_pass():
     assert may_pass(Outcome(Status.ERROR, full, Phase.BUILDING))
 
 
+def test_a_failure_for_what_others_held_at_that_moment_may_pass():
+    busy = "CUDA error: all CUDA-capable devices are busy or unavailable"
+    for reason in (
+        f"device cuda cannot be used (AcceleratorError: {busy})",
+        "device cuda:1 cannot be used (RuntimeError: CUDA error: unknown error)",
+        "OSError: [Errno 28] No space left on device: '/tmp/torchinductor'",
+        "OSError: [Errno 122] Disk quota exceeded",
+        "OSError: [Errno 24] Too many open files: 'a.py'",
+        "OSError: [Errno 23] Too many open files in system",
+        "RuntimeError: can't start new thread",
+        "BlockingIOError: [Errno 11] Resource temporarily unavailable",
+    ):
+        assert may_pass(Outcome(Status.ERROR, reason, Phase.MEASURING)), reason
+
+
 @pytest.mark.parametrize("call", ["missing_package", "missing_kernels"])
 def test_it_measures_again_what_lacked_a_package(call):
     nbbench.run(**GIVEN, **probes(call=call))

@@ -73,8 +73,14 @@ PASSING = (Status.TIMEOUT, Status.CRASHED, Status.CANCELLED, Status.SKIPPED)
 _OF_PACKAGES = re.compile(r"\b(?:ImportError|ModuleNotFoundError|No module named|install(?:ed)?)\b")
 """What a reason says that a package was missing for, which may be there the next time."""
 
-_OF_MOMENT = re.compile(r"\bare available; nothing was run\b|\bhas no memory left to begin with\b")
-"""What a reason says of a case that lacked the memory that others held at that moment."""
+_OF_MOMENT = re.compile(
+    r"\bare available; nothing was run\b|\bhas no memory left to begin with\b"
+    r"|\bdevice \S+ cannot be used\b|\bbusy or unavailable\b"
+    r"|\bNo space left on device\b|\bnot enough space on the disk\b|\bDisk quota exceeded\b"
+    r"|\b[Tt]oo many open files\b|\bcan't start new thread\b|\bResource temporarily unavailable\b"
+)
+"""What a reason says of a case that lacked what others held at that moment: memory, a GPU, room on
+the disk, open files, threads or processes."""
 
 _SAME_MEMORY = 1.02
 """How many times as much memory is as much: a machine's differs a little from start to start."""
