@@ -167,6 +167,20 @@ def test_a_worker_serves_only_runs_that_it_would_have_inherited_the_same_for(mar
         os.sched_setaffinity(0, cores)
 
 
+def test_a_worker_has_the_current_folder_of_its_run(mark, tmp_path, monkeypatch, isolation):
+    given = arguments(isolation, call="log", call_log="log", touch_mib=0)
+    for name in ("one", "two"):
+        folder = tmp_path / name
+        folder.mkdir()
+        monkeypatch.chdir(folder)
+        nbbench.run(**given, progress=False)
+        assert (folder / "log").exists()
+        (folder / "log").unlink()
+    folder.rmdir()
+    report = nbbench.run(**arguments(isolation), progress=False)
+    assert report.speed.status.tolist() == ["ok"]
+
+
 def test_the_report_shows_the_variables_that_the_worker_has(mark, monkeypatch, isolation):
     """A framework may set some as it is imported, and the kernel others while a case runs."""
     monkeypatch.setenv("PROBE_SETS", "MALLOC_ARENA_MAX=7")

@@ -14,7 +14,7 @@ from typing import Any
 from ..frameworks import BackendFile
 from ..worker.messages import CaseFinished, StopCase
 from .worker import Worker
-from .worker_process import WorkerProcess, worker_environ
+from .worker_process import WorkerProcess, current_folder, worker_environ
 
 _STOP_GRACE_S = 2.0
 """Seconds that a server has to end its case before it is ended itself."""
@@ -60,8 +60,9 @@ class ForkServers:
     def take(self) -> Worker:
         """A warm server, or a new one."""
         python, backend, idle_limit = self._key
-        warm = _pool.take(self._key, self._inherited)
-        return warm or ForkServer(python, backend, self._inherited.environ, idle_limit)
+        its = self._inherited
+        warm = _pool.take(self._key, its)
+        return warm or ForkServer(python, backend, its.environ, its.folder, idle_limit)
 
     def give_back(self, worker: Worker, *, idle: bool) -> None:
         """Keep a server warm that runs no case; end any other."""
@@ -81,13 +82,14 @@ class Inherited:
     environ: Mapping[str, str]
     cores: frozenset[int]
     niceness: int
+    folder: str | None
 
     @classmethod
     def now(cls, python: str) -> Inherited:
         """What a worker that is started now would inherit."""
         cores = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else ()
         niceness = os.getpriority(os.PRIO_PROCESS, 0) if hasattr(os, "getpriority") else 0
-        return cls(worker_environ(python), frozenset(cores), niceness)
+        return cls(worker_environ(python), frozenset(cores), niceness, current_folder())
 
 
 class _Pool:

@@ -7,7 +7,7 @@ from typing import Any
 
 from ..frameworks import BackendFile
 from .worker import Worker
-from .worker_process import WorkerProcess, worker_environ
+from .worker_process import WorkerProcess, current_folder, worker_environ
 
 
 class FreshProcess(WorkerProcess):
@@ -30,11 +30,11 @@ class FreshProcesses:
     def __init__(self, python: str, backend: BackendFile, facts: Mapping[str, Any]) -> None:
         self.facts = facts
         self._python, self._backend = python, backend
-        self._environ = worker_environ(python)
+        self._environ, self._folder = worker_environ(python), current_folder()
 
     def take(self) -> Worker:
         """A new process."""
-        return FreshProcess(self._python, self._backend, self._environ)
+        return FreshProcess(self._python, self._backend, self._environ, self._folder)
 
     def give_back(self, worker: Worker, *, idle: bool) -> None:
         """End it: it has run its case."""

@@ -50,8 +50,9 @@ main()
 class WorkerProcess:
     """A worker that is a process of its own; started on construction.
 
-    ``isolation`` says how it runs cases; ``environ`` are its environment variables.
-    ``runs_case`` is true from the start of a case to its end.
+    ``isolation`` says how it runs cases; ``environ`` are its environment variables, and ``folder``
+    its current folder: that of this process where it is None, or gone. ``runs_case`` is true from
+    the start of a case to its end.
     """
 
     isolation: ClassVar[str]
@@ -63,6 +64,7 @@ class WorkerProcess:
         python: str,
         backend: BackendFile,
         environ: Mapping[str, str],
+        folder: str | None = None,
         idle_limit: float = 300.0,
     ) -> None:
         here = python == sys.executable
@@ -87,6 +89,7 @@ class WorkerProcess:
             stdout=subprocess.PIPE,
             stderr=self._log,
             env=environ,
+            cwd=folder if folder is not None and os.path.isdir(folder) else None,
             start_new_session=True,  # an interrupt of the notebook is for the notebook alone
         )
         self._events: queue.Queue[Event | None] = queue.Queue()
@@ -211,6 +214,13 @@ def _read(descriptor: int, start: int, end: int) -> bytes:
         return os.read(descriptor, end - start)
     finally:
         os.lseek(descriptor, 0, os.SEEK_END)
+
+
+def current_folder() -> str | None:
+    """This process's current folder; None where that was deleted."""
+    with contextlib.suppress(OSError):
+        return os.getcwd()
+    return None
 
 
 def worker_environ(python: str) -> dict[str, str]:
