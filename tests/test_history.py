@@ -95,6 +95,33 @@ def test_it_is_switched_off_by_an_argument(file):
     assert not file.exists()
 
 
+@pytest.mark.parametrize(
+    ("mounts", "shared"),
+    [
+        ("/dev/sda / ext4 rw 0 0\nserver:/home {folder} nfs4 rw 0 0", True),
+        ("server:/ / nfs rw 0 0\n/dev/sda {folder} ext4 rw 0 0", False),
+        ("/dev/sda {folder} ext4 rw 0 0\n//server/home {folder} cifs rw 0 0", True),
+        ("server:/home {folder}er lustre rw 0 0", False),
+        ("me@server: {folder}/my\\040data fuse.sshfs rw 0 0", True),
+        ("/dev/sdb {folder} fuseblk rw 0 0", False),
+        ("no mount", False),
+    ],
+)
+def test_it_is_in_wal_mode_only_where_no_other_machine_has_it(tmp_path, monkeypatch, mounts, shared):
+    """A file stands in for the system's own list of what is mounted."""
+    fake_mounts = tmp_path / "mounts"
+    fake_mounts.write_text("")
+    monkeypatch.setattr("nbbench.history_database.network_folders.MOUNTS", fake_mounts)
+    file = tmp_path / "my data" / "history.sqlite"
+    for is_mounted in (False, True):  # one that is there is changed
+        if is_mounted:
+            fake_mounts.write_text(mounts.format(folder=tmp_path) + "\n")
+        with closing(open_history(file)) as connection:
+            (mode,) = connection.execute("PRAGMA journal_mode").fetchone()
+            (level,) = connection.execute("PRAGMA synchronous").fetchone()
+        assert (mode, level) == (("delete", 2) if is_mounted and shared else ("wal", 1))
+
+
 def test_it_is_searched_by_model_age_and_status(file):
     run(1)
     run(2, config={"call": "not_implemented"})

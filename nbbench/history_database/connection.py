@@ -11,6 +11,7 @@ from pathlib import Path
 
 from ..errors import OutputError
 from ..text import quoted
+from .network_folders import is_shared
 from .tables import (
     APPLICATION_ID,
     TablesDamaged,
@@ -39,6 +40,13 @@ _ID_AT = 68
 """Where in its head a database has its application's number."""
 
 
+_SETTINGS = ("journal_mode = WAL", "synchronous = NORMAL")
+"""Readers and a writer at a time, with an index in memory that all of them share; a crash of the
+system may cost the last case."""
+
+_SETTINGS_IF_SHARED = ("journal_mode = DELETE", "synchronous = FULL")
+"""Those of several machines share no memory, and would damage the database with such an index."""
+
 SQLITE_ERRORS = (sqlite3.Error, UnicodeDecodeError)
 """What comes from SQLite; the second where the text of its own error is damaged, too."""
 
@@ -61,8 +69,8 @@ def connect(file: Path, busy_s: float = BUSY_S) -> sqlite3.Connection:
     with _closed_on_error(connection, file):
         if are_anothers(connection):
             raise no_history(file)
-        connection.execute("PRAGMA journal_mode = WAL")  # readers and a writer at a time
-        connection.execute("PRAGMA synchronous = NORMAL")  # a crash of the system may cost the last
+        for setting in _SETTINGS_IF_SHARED if is_shared(file) else _SETTINGS:
+            connection.execute(f"PRAGMA {setting}")
         connection.execute("PRAGMA foreign_keys = ON")
         migrate(connection)
     return connection
