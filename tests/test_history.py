@@ -107,7 +107,9 @@ def test_it_is_switched_off_by_an_argument(file):
         ("no mount", False),
     ],
 )
-def test_it_is_in_wal_mode_only_where_no_other_machine_has_it(tmp_path, monkeypatch, mounts, shared):
+def test_it_is_in_wal_mode_only_where_no_other_machine_has_it(
+    tmp_path, monkeypatch, mounts, shared
+):
     """A file stands in for the system's own list of what is mounted."""
     fake_mounts = tmp_path / "mounts"
     fake_mounts.write_text("")

@@ -28,9 +28,9 @@ TINY = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4,
         "intermediate_size": 64, "vocab_size": 300}  # fmt: skip
 LLAMA = {"model_type": "llama", **TINY, "num_key_value_heads": 2}
 
-OWN = """
+OWN = '''
 import os, signal, sys, time
-import torch
+import psutil, torch
 
 RANK = os.environ.get("RANK")
 
@@ -56,13 +56,28 @@ def fault(calls):
         os.kill(os.getpid(), getattr(signal, how))
     if calls == 3 and how == "raise":
         raise ValueError("no more of this")
+    if calls == 3 and how == "look":
+        look()
     if calls == 3 and how == "exit":
         os._exit(7)
 
 
+def look():
+    """Write down on which addresses the launcher and the ranks listen."""
+    launcher = psutil.Process(os.getppid())
+    addresses = {
+        connection.laddr.ip
+        for process in (launcher, *launcher.children(recursive=True))
+        for connection in process.net_connections("tcp")
+        if connection.status == psutil.CONN_LISTEN
+    }
+    with open(os.environ["RANKS_LISTEN"], "w") as file:
+        file.write(" ".join(sorted(addresses)))
+
+
 def make():
     return Model()
-"""
+'''
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="ranks are for Linux and macOS")
 
@@ -123,6 +138,13 @@ def test_two_ranks_train_on_a_batch_with_the_time_of_the_slowest(own):
     assert report.speed[["parallel", "ranks"]].values.tolist() == [["data", 2]]
     assert report.speed.samples_per_s[0] == pytest.approx(4 / report.speed.median_s[0])
     assert set(result.outcome.timing.phases) == {"forward", "backward"}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere gloo chooses an address itself")
+def test_ranks_listen_to_no_other_machine(own, tmp_path, monkeypatch):
+    monkeypatch.setenv("RANKS_LISTEN", str(tmp_path / "addresses"))
+    assert own("look").speed.status.tolist() == ["ok"]
+    assert (tmp_path / "addresses").read_text() == "127.0.0.1"
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="guards are for Linux")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import sys
 import threading
 import uuid
@@ -45,7 +46,7 @@ def run_in_ranks(
     """
     case = request.case
     _refuse(case)
-    store = torch.distributed.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
+    store = _store_on_loopback(torch)
     each = case.threads or max(1, threads // case.ranks)
     alone = request.alone or case.rounds is None  # ranks take seconds to start
     shared = replace(request, case=replace(case, threads=each), alone=alone)
@@ -57,6 +58,20 @@ def run_in_ranks(
     if failures:
         return _failed(case, failures, outcomes, phases[-1], kills_before)
     return _merged(case, outcomes)
+
+
+def _store_on_loopback(torch: Any) -> Any:
+    """A store that this process serves to those of this machine: PyTorch's own listens everywhere.
+
+    Any other that this process would serve on its port, as the launcher's, is this one.
+    """
+    listening = socket.create_server(("127.0.0.1", 0))
+    port = listening.getsockname()[1]
+    return torch.distributed.TCPStore(
+        "127.0.0.1", port, is_master=True, wait_for_workers=False, multi_tenant=True,
+        master_listen_fd=listening.detach(),
+        use_libuv=False,  # which takes no socket in PyTorch 2.4
+    )  # fmt: skip
 
 
 def _refuse(case: Case) -> None:
@@ -97,8 +112,9 @@ def _launch(backend: Backend, case: Case, port: int) -> Mapping[int, Any]:
         max_nodes=1,
         nproc_per_node=case.ranks,
         run_id=uuid.uuid4().hex,
-        rdzv_backend="c10d",
-        rdzv_endpoint="127.0.0.1:0",
+        rdzv_backend="static",  # it takes the store that is there, where c10d serves two more
+        rdzv_endpoint=f"127.0.0.1:{port}",
+        rdzv_configs={"rank": 0},
         local_addr="127.0.0.1",
         max_restarts=0,
         monitor_interval=_LOOK_EVERY_S,
