@@ -55,7 +55,9 @@ def arguments(count, **changes):
         "models": [f"m{number}" for number in range(count)],
         "configs": [{**config, "number": number} for number in range(count)],
         "frameworks": ["probe"], "batch_sizes": [1], "sequence_lengths": [8], "rounds": 1,
-        "max_time": 0.05, "executor": "ray", "progress": False, **changes,
+        "max_time": 0.05, "executor": "ray", "progress": False,
+        "num_cpus": 1,  # by default they would wait for each other, on one machine
+        **changes,
     }  # fmt: skip
 
 
@@ -362,7 +364,7 @@ def test_a_node_that_is_larger_than_others_measures_one_case_at_a_time(cluster):
     made, _ = cluster
     large = made.add_node(num_cpus=2, resources={"large": 1})
     begin = time.monotonic()
-    given = arguments(2, resources={"large": 0.001})
+    given = arguments(2, resources={"large": 0.001}, num_cpus=None)
     for config in given["configs"]:
         config["wait_s"] = 0.5
     report = nbbench.run(**given)
@@ -372,6 +374,32 @@ def test_a_node_that_is_larger_than_others_measures_one_case_at_a_time(cluster):
     assert {result.outcome.status for result in report.results} == {Status.OK}
     assert len({result.outcome.node for result in report.results}) == 1
     assert taken > sum(spent)
+
+
+HAS_TURN = """
+import sys
+from nbbench.execution.turn import Turn
+with Turn("cpu").taken(lambda: False, print):
+    print("begun", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_a_node_waits_for_a_benchmark_of_its_machine_that_is_on_no_cluster(cluster):
+    given = arguments(1, num_cpus=None)
+    given.pop("progress")
+    command = [sys.executable, "-c", HAS_TURN]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout.readline()
+        beside = nbbench.run(**given, wait=False, progress=False)
+        job = nbbench.submit(**given)
+        assert not job.wait(5)
+        other.stdin.close()
+    assert job.wait(60)
+    for report, is_beside in ((beside, True), (job.report(), False)):
+        assert report.speed.status.tolist() == ["ok"]
+        (machine,) = {facts.machine for facts in report.facts}
+        assert machine.beside_another == is_beside
 
 
 def test_another_cluster_than_this_process_is_connected_to_is_refused(cluster):

@@ -26,6 +26,7 @@ from ...worker.messages import SamplingProgress
 from ..events import CaseEnded, CaseEvent, CaseVisited, Event, SizeMeasured
 from ..fork_server import close_workers
 from ..measure import introduced_workers, measure
+from ..turn import Turn
 
 _PROGRESS_S = 1.0
 """How often a node tells how sampling goes: a thousand of them do."""
@@ -135,19 +136,26 @@ def _is_bound(held: socket.socket, name: str) -> bool:
 def _sent(
     plan: Plan, act: Callable[[Plan], Iterator[_Sent]]
 ) -> Iterator[tuple[_Sent | None, Sender]]:
-    """What comes of a plan that is this node's own, once it is its turn here."""
-    with nullcontext() if plan.arguments.num_cpus else _alone_on_node():
-        yield from _in_turn(plan, act)
+    """What comes of a plan that is this node's own, once it is its turn here.
+
+    That is the turn among benchmarks of this machine, too, which may be on another cluster or none.
+    """
+    asked = plan.arguments
+    turn = Turn(None if asked.num_cpus else asked.device, asked.wait)
+    on_node = nullcontext() if asked.num_cpus else _alone_on_node()
+    with on_node, turn.taken(lambda: False, lambda _: None):
+        yield from _in_turn(plan, act, turn.beside_another)
 
 
 def _in_turn(
-    plan: Plan, act: Callable[[Plan], Iterator[_Sent]]
+    plan: Plan, act: Callable[[Plan], Iterator[_Sent]], beside_another: bool
 ) -> Iterator[tuple[_Sent | None, Sender]]:
     context = importlib.import_module("ray").get_runtime_context()
     own = psutil.Process()
     unknown = Sender(context.get_node_id(), own.pid, own.create_time(), MachineFacts())
     yield None, unknown
-    known = dataclasses.replace(unknown, machine=describe_machine())
+    machine = dataclasses.replace(describe_machine(), beside_another=beside_another)
+    known = dataclasses.replace(unknown, machine=machine)
     local = {"executor": "local", "resume": False, "idle_limit": _IDLE_S, "history": False}
     plan = dataclasses.replace(plan, arguments=plan.arguments.model_copy(update=local))
     try:
