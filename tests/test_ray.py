@@ -40,6 +40,7 @@ def cluster(probe):
 
     root = os.path.dirname(os.path.dirname(nbbench.__file__))
     os.environ["PYTHONPATH"] = os.pathsep.join([str(probe), root])
+    os.environ.pop("OMP_NUM_THREADS", None)
     made = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
     nodes = [made.add_node(num_cpus=1) for _ in range(NODES)]
     ray.init(address=made.address, log_to_driver=False)
@@ -376,6 +377,21 @@ def test_a_node_that_is_larger_than_others_measures_one_case_at_a_time(cluster):
     assert taken > sum(spent)
 
 
+@pytest.mark.parametrize(("num_cpus", "is_set"), [(None, False), (1, True)])
+def test_threads_are_the_librarys_choice_unless_processors_are_asked_for(cluster, num_cpus, is_set):
+    report = nbbench.run(**arguments(1, num_cpus=num_cpus))
+    (settings,) = report.environment.loc["settings"]
+    assert ("OMP_NUM_THREADS=1" in settings) == is_set
+    assert ("OMP_NUM_THREADS" in settings) == is_set
+
+
+def test_threads_that_a_node_is_told_stay(probe):
+    given = arguments(1, address="local", num_cpus=None)
+    code = "import nbbench\nprint(nbbench.run(**GIVEN).environment.loc['settings'].iloc[0])"
+    ended = run_script(code, given, probe, OMP_NUM_THREADS="3")
+    assert "OMP_NUM_THREADS=3" in ended.stdout
+
+
 HAS_TURN = """
 import sys
 from nbbench.execution.turn import Turn
@@ -447,10 +463,10 @@ def test_without_any_node_left_it_ends_with_rows_that_say_so(cluster, monkeypatc
     made.wait_for_nodes()
 
 
-def run_script(code, given, probe):
+def run_script(code, given, probe, **variables):
     """A process of its own that runs code in which GIVEN stands for the arguments."""
     root = os.path.dirname(os.path.dirname(nbbench.__file__))
-    environ = {**os.environ, "PYTHONPATH": os.pathsep.join([str(probe), root])}
+    environ = {**os.environ, "PYTHONPATH": os.pathsep.join([str(probe), root]), **variables}
     ended = subprocess.run(
         [sys.executable, "-c", code.replace("GIVEN", repr(given))],
         env=environ, capture_output=True, text=True,

@@ -152,6 +152,8 @@ def _in_turn(
 ) -> Iterator[tuple[_Sent | None, Sender]]:
     context = importlib.import_module("ray").get_runtime_context()
     own = psutil.Process()
+    if not plan.arguments.num_cpus:
+        _forget_threads_of_ray(own)
     unknown = Sender(context.get_node_id(), own.pid, own.create_time(), MachineFacts())
     yield None, unknown
     machine = dataclasses.replace(describe_machine(), beside_another=beside_another)
@@ -164,6 +166,16 @@ def _in_turn(
     except BaseException:  # an interrupt: what is warm on the node would outlive the benchmark
         close_workers()
         raise
+
+
+def _forget_threads_of_ray(own: psutil.Process) -> None:
+    """Leave it to libraries how many threads they take, unless this node's user has said it.
+
+    Ray sets for each task as many as it asks for processors: those of the smallest node.
+    """
+    with suppress(psutil.Error, OSError):
+        if "OMP_NUM_THREADS" not in own.environ():  # as the process was started
+            os.environ.pop("OMP_NUM_THREADS", None)
 
 
 def end_process(number: int, begun: float) -> None:
