@@ -282,6 +282,19 @@ def test_exported_cases_come_back_once(file, tmp_path):
     assert history(file=other).reports()[0].results == report.results
 
 
+def test_a_case_of_texts_is_known_though_they_are_in_no_file(file, tmp_path):
+    store, exported = HistoryStore(file, describe_machine()), tmp_path / "h.jsonl"
+    store.add(Result(case(texts=("a text of mine",)), Outcome(Status.OK)), WorkerFacts({}))
+    store.close()
+    export_history(file, exported)
+    assert "a text of mine" not in exported.read_text()
+    assert import_history(file, exported) == 0
+    lines = [json.loads(line) for line in exported.read_text().splitlines()]
+    assert lines[-1].pop("key") == case(texts=("a text of mine",)).key
+    exported.write_text("\n".join(map(json.dumps, lines)))  # as an older nbbench wrote it
+    assert import_history(tmp_path / "other.sqlite", exported) == 1
+
+
 @pytest.mark.parametrize(
     "content",
     ["", "{}", '{"format": "nbbench history", "version": 9}\n', "[1",

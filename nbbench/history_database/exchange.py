@@ -66,6 +66,8 @@ class _Entry(BaseModel):
     environment: dict[str, Any] | None
     ended: _Moment
     result: dict[str, Any]
+    key: str | None = Field(None, min_length=1, max_length=1000)
+    """`Case.key` as it was when it ran, with the texts that are not kept; older files have none."""
     planned: str | None = Field(None, max_length=1000)
     position: int | None = Field(None, ge=0, lt=2**62)
     extras: str | None = Field(None, max_length=1000)
@@ -91,7 +93,7 @@ class _Case:
 
 EXPORTED = (
     f"cases.id, {WHEN}, runs.uuid, begun, machine, machine_hash, environments.content, ended,"
-    f" cases.content, {', '.join(UNSHOWN)}"
+    f" cases.content, cases.key, {', '.join(UNSHOWN)}"
 )
 """The columns of a case, its number first, that `entry_of` makes a line of."""
 
@@ -164,6 +166,7 @@ def entry_of(
     environment: str | None,
     ended: float,
     content: bytes,
+    key: str,
     *unshown: Any,
 ) -> dict[str, Any]:
     """The values of a case's line; raises ``ValueError`` for one that is damaged."""
@@ -173,7 +176,7 @@ def entry_of(
     entry = {
         "run": run, "begun": begun, "machine": json.loads(machine), "machine_hash": hashed,
         "environment": None if environment is None else json.loads(environment),
-        "ended": ended, "result": json.loads(zlib.decompress(content)),
+        "ended": ended, "result": json.loads(zlib.decompress(content)), "key": key,
         **dict(zip(UNSHOWN, unshown, strict=True)),
     }  # fmt: skip
     _Entry.model_validate(entry)
@@ -280,7 +283,8 @@ def _case(line: bytes) -> _Case:
     worker = None
     if entry.environment is not None:
         worker = checked(WorkerFacts, entry.environment, "environment")
-    values = (entry.ended, result.case.key, *values_of(result), *entry.unshown, content)
+    key = entry.key or result.case.key
+    values = (entry.ended, key, *values_of(result), *entry.unshown, content)
     machine = json.dumps(entry.machine)
     return _Case(entry.run, entry.begun, machine, entry.machine_hash, worker, values)
 
