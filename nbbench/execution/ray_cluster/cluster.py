@@ -28,6 +28,7 @@ from .loss import Loss, loss_of
 from .machines import Machines
 from .node import (
     NodeIntroduced,
+    NodeWaits,
     Sender,
     end_process,
     introduced_on_node,
@@ -100,6 +101,7 @@ class _Cluster:
         self._ray, self._plan, self._turn = ray, plan, turn
         self._job = ray.get_runtime_context().get_job_id()
         self._nodes: dict[str, str] = {}
+        self._seen_waiting = set[str]()
         nodes = of_ray(ray, "nodes")()
         self._demand, self._nodes_at_start = Demand.of(plan.arguments, nodes), nodes
         self._task = self._demand.task(ray, measured_on_node)
@@ -289,14 +291,25 @@ class _Cluster:
             del self._running[stream]
             yield from self._lost(group, loss_of(error, group.node))
             return
-        group.sender = sender
         number = len(self._nodes) + 1
         group.node = self._nodes.setdefault(sender.node, f"node {number}")
+        if isinstance(event, NodeWaits):  # which may take long: it has not begun
+            yield from self._in_use(group.node)
+            return
+        group.sender = sender
         if isinstance(event, NodeIntroduced):
             if self._machines is not None:
                 self._machines.add(group.node, event)
         elif event is not None:
             yield from self._of_node(event, group, sender)
+
+    def _in_use(self, node: str) -> Iterator[Notice]:
+        """Give notice, once, of a node on whose machine another benchmark measures."""
+        if node not in self._seen_waiting:
+            self._seen_waiting.add(node)
+            yield Notice(
+                f"{node} waits for another benchmark on its machine (--no-wait measures beside it)"
+            )
 
     def _of_node(self, event: Event, group: Group, sender: Sender) -> Iterator[Event]:
         """An event with the name of the node that it comes from."""

@@ -11,7 +11,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -58,10 +58,17 @@ class NodeIntroduced:
     workers: Mapping[EnvironmentKey, WorkerFacts]
 
 
+@dataclass(frozen=True)
+class NodeWaits:
+    """A benchmark of the node's machine that is not of this cluster has to end first."""
+
+
 _Sent = TypeVar("_Sent")
 
 
-def measured_on_node(plan: Plan, predict_s: float) -> Iterator[tuple[Event | None, Sender]]:
+def measured_on_node(
+    plan: Plan, predict_s: float
+) -> Iterator[tuple[Event | NodeWaits | None, Sender]]:
     """Measure cases on this node; yields each event with where it is from, and at first None.
 
     Without ``num_cpus`` they wait until no others are measured here. ``predict_s`` is what
@@ -70,7 +77,9 @@ def measured_on_node(plan: Plan, predict_s: float) -> Iterator[tuple[Event | Non
     yield from _sent(plan, lambda own: _thinned(measure(own, lambda: False, predict_s)))
 
 
-def introduced_on_node(plan: Plan) -> Iterator[tuple[Event | NodeIntroduced | None, Sender]]:
+def introduced_on_node(
+    plan: Plan,
+) -> Iterator[tuple[Event | NodeIntroduced | NodeWaits | None, Sender]]:
     """Make the environments of a plan ready on this node, and say what they are and the machine.
 
     It is for a node's room and turn as what is measured there, of which it has the variables, too.
@@ -135,26 +144,49 @@ def _is_bound(held: socket.socket, name: str) -> bool:
 
 def _sent(
     plan: Plan, act: Callable[[Plan], Iterator[_Sent]]
-) -> Iterator[tuple[_Sent | None, Sender]]:
+) -> Iterator[tuple[_Sent | NodeWaits | None, Sender]]:
     """What comes of a plan that is this node's own, once it is its turn here.
 
     That is the turn among benchmarks of this machine, too, which may be on another cluster or none.
     """
     asked = plan.arguments
-    turn = Turn(None if asked.num_cpus else asked.device, asked.wait)
-    on_node = nullcontext() if asked.num_cpus else _alone_on_node()
-    with on_node, turn.taken(lambda: False, lambda _: None):
-        yield from _in_turn(plan, act, turn.beside_another)
+    if asked.num_cpus:
+        yield from _in_turn(plan, act, beside_another=False)
+        return
+    with _alone_on_node():
+        if asked.wait and _is_in_use(asked.device):
+            yield NodeWaits(), _sender()
+        with _turn_taken(asked.device, asked.wait) as beside_another:
+            yield from _in_turn(plan, act, beside_another)
+
+
+def _is_in_use(device: str) -> bool:
+    """Whether another benchmark measures on a device of this machine."""
+    with _turn_taken(device, wait=False) as beside_another:
+        return beside_another
+
+
+@contextmanager
+def _turn_taken(device: str, wait: bool) -> Iterator[bool]:
+    """Hold the turn on a device of this machine; whether another measures there all the same."""
+    turn = Turn(device, wait)
+    with turn.taken(lambda: False, lambda _: None):
+        yield turn.beside_another
+
+
+def _sender() -> Sender:
+    """This process; nothing is known of its machine yet."""
+    context = importlib.import_module("ray").get_runtime_context()
+    own = psutil.Process()
+    return Sender(context.get_node_id(), own.pid, own.create_time(), MachineFacts())
 
 
 def _in_turn(
     plan: Plan, act: Callable[[Plan], Iterator[_Sent]], beside_another: bool
 ) -> Iterator[tuple[_Sent | None, Sender]]:
-    context = importlib.import_module("ray").get_runtime_context()
-    own = psutil.Process()
     if not plan.arguments.num_cpus:
-        _forget_threads_of_ray(own)
-    unknown = Sender(context.get_node_id(), own.pid, own.create_time(), MachineFacts())
+        _forget_threads_of_ray()
+    unknown = _sender()
     yield None, unknown
     machine = dataclasses.replace(describe_machine(), beside_another=beside_another)
     known = dataclasses.replace(unknown, machine=machine)
@@ -168,13 +200,13 @@ def _in_turn(
         raise
 
 
-def _forget_threads_of_ray(own: psutil.Process) -> None:
+def _forget_threads_of_ray() -> None:
     """Leave it to libraries how many threads they take, unless this node's user has said it.
 
     Ray sets for each task as many as it asks for processors: those of the smallest node.
     """
     with suppress(psutil.Error, OSError):
-        if "OMP_NUM_THREADS" not in own.environ():  # as the process was started
+        if "OMP_NUM_THREADS" not in psutil.Process().environ():  # as the process was started
             os.environ.pop("OMP_NUM_THREADS", None)
 
 
