@@ -388,7 +388,7 @@ def test_all_are_removed_whatever_is_in_them(file):
     assert prune_history(file, None) == 2
 
 
-@pytest.mark.parametrize("suffix", ["", "-wal", "-shm"])
+@pytest.mark.parametrize("suffix", ["", "-wal", "-shm", "-journal"])
 def test_an_export_never_replaces_the_history(file, suffix):
     kept(file, 2)
     with pytest.raises(OutputError, match="the history itself"):

@@ -29,6 +29,9 @@ BUSY_S = 5.0
 
 USUAL_NAME = "history.sqlite"
 
+PARTS = ("-wal", "-shm", "-journal")
+"""How end the names of what belongs to a database and must not meet another one."""
+
 _OF_DAMAGE = ("malformed", "not a database", "unsupported file format", "unsupported schema")
 
 _MAGIC = b"SQLite format 3\0"

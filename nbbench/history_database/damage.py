@@ -20,6 +20,7 @@ from ..text import counted, quoted
 from .columns import KINDS
 from .connection import (
     BUSY_S,
+    PARTS,
     SQLITE_ERRORS,
     connect,
     failed,
@@ -28,8 +29,6 @@ from .connection import (
     no_history,
 )
 from .tables import transaction
-
-_SUFFIXES = ("", "-wal", "-shm")
 
 _SAME = "SELECT 1 FROM cases WHERE key = :key AND ended = :ended AND model = :model"
 
@@ -98,7 +97,7 @@ def _set_aside(file: Path) -> Path:
     aside = file.with_name(f"{file.stem}.damaged-{stamp}-{os.getpid()}{file.suffix}")
     while aside.exists():
         aside = aside.with_name(f"{aside.stem}-{time.monotonic_ns()}{file.suffix}")
-    for suffix in _SUFFIXES:
+    for suffix in ("", *PARTS):
         part = file.with_name(file.name + suffix)
         if part.exists():
             part.replace(aside.with_name(aside.name + suffix))

@@ -26,6 +26,7 @@ from ..report.saved_json import result_line, result_of
 from ..text import counted, error_text, one_line, quoted
 from ..worker.checked import checked
 from .columns import KINDS, UNSHOWN, values_of
+from .connection import PARTS
 from .database import use_history
 from .kept_case import LAST_MOMENT, WHEN, chunks, read_case, warn_of_unreadable
 from .store import insert_environment, insert_run, read_result
@@ -318,7 +319,7 @@ def _check_target(database: Path, file: Path) -> None:
     """Raise `OutputError` for a file that an export must not replace."""
     target, own = os.path.realpath(file), os.path.realpath(database)
     is_own = os.path.exists(target) and os.path.exists(own) and os.path.samefile(target, own)
-    if is_own or target in (own, f"{own}-wal", f"{own}-shm"):
+    if is_own or target in (own, *(f"{own}{part}" for part in PARTS)):
         raise OutputError(f"{quoted(str(file))} is the history itself; give another file")
     if is_special(file) or not os.path.exists(target) or not os.path.getsize(target):
         return

@@ -33,7 +33,7 @@ from .alike import (
 )
 from .candidates import Candidate, CandidateRow, own_first, with_extras
 from .columns import KINDS, values_of
-from .connection import BUSY_S, SQLITE_ERRORS, failed, identity_of, is_damage
+from .connection import BUSY_S, PARTS, SQLITE_ERRORS, failed, identity_of, is_damage
 from .damage import mend
 from .database import open_history, open_to_read, warn_of_damage
 from .tables import transaction
@@ -265,7 +265,7 @@ class HistoryStore:
             return False
         self.close()
         if not self._file.exists():  # what belonged to the deleted one must not meet a new one
-            for suffix in ("-wal", "-shm"):
+            for suffix in PARTS:
                 with suppress(OSError):
                     self._file.with_name(self._file.name + suffix).unlink()
         return True
