@@ -15,6 +15,7 @@ from ..worker.case import Case, Phase
 from ..worker.messages import Event as WorkerEvent
 from ..worker.messages import PhaseChanged, SamplingProgress
 from .events import CaseEnded, CaseEvent, CaseVisited, Event, Notice
+from .turn import MEASURES_BESIDE
 
 _LEARN_EVERY = 0.2
 """Estimates of what waits are made anew when there are so many results more, as a part of all."""
@@ -68,7 +69,7 @@ class Progress:
 
     def wait_for(self, what: str) -> None:
         """Show what it waits for, and how it would not."""
-        self.phase = f"{what} (wait=False, as a flag --no-wait, measures beside it)"
+        self.phase = f"{what} ({MEASURES_BESIDE})"
         self.notices.append(self.phase)
 
     def warn(self, warnings: Sequence[str]) -> None:

@@ -24,6 +24,9 @@ from ..errors import NbbenchError
 from ..machine.gpus import visible_gpus
 from ..text import duration
 
+MEASURES_BESIDE = "wait=False, as a flag --no-wait, measures beside it"
+"""What a person is told who waits for another benchmark."""
+
 _LOOK_EVERY_S = 0.1
 
 _line: list[Turn] = []

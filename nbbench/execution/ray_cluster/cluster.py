@@ -21,6 +21,7 @@ from ...worker.case import Case, Outcome, Phase, Status
 from ..events import CaseEnded, CaseVisited, Event, Notice
 from ..predictions import seconds_to_predict
 from ..resume import history_to_resume
+from ..turn import MEASURES_BESIDE
 from .connection import connected, lose_head, of_ray, shutdown_waits
 from .demand import Demand
 from .groups import Group, groups_of
@@ -307,9 +308,7 @@ class _Cluster:
         """Give notice, once, of a node on whose machine another benchmark measures."""
         if node not in self._seen_waiting:
             self._seen_waiting.add(node)
-            yield Notice(
-                f"{node} waits for another benchmark on its machine (--no-wait measures beside it)"
-            )
+            yield Notice(f"{node} waits for another benchmark on its machine ({MEASURES_BESIDE})")
 
     def _of_node(self, event: Event, group: Group, sender: Sender) -> Iterator[Event]:
         """An event with the name of the node that it comes from."""
