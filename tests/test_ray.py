@@ -449,7 +449,7 @@ def test_without_any_node_left_it_ends_with_rows_that_say_so(cluster, monkeypatc
     made, nodes = cluster
     given = arguments(NODES + 1)
     for config in given["configs"]:
-        config["wait_s"] = 1.0
+        config["call"] = "hang"  # else it begins on one node after the other that dies
     given.pop("progress")
     job = nbbench.submit(**given)
     wait_until(lambda: job.progress.phase == "warming")
