@@ -173,7 +173,7 @@ def followed(count, folder):
     listeners = [
         recorder,
         saved,
-        KeepHistory(recorder, lambda texts: None),
+        KeepHistory(folder / "data" / "history.sqlite", recorder, lambda texts: None),
         Progress(recorder._cases),
     ]
 

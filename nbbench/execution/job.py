@@ -125,7 +125,7 @@ class Job:
     def cancel(self) -> None:
         """End the running case as ``cancelled`` and leave the rest ``skipped``."""
         # No lock is taken: a signal may come while the one before is handled.
-        self._cancelled = self._cancelled or not self.done
+        self._cancelled = True
 
     def _is_cancelled(self) -> bool:
         return self._cancelled
