@@ -65,11 +65,11 @@ def fault(calls):
 def look():
     """Write down on which addresses the launcher and the ranks listen."""
     launcher = psutil.Process(os.getppid())
+    own = {process.pid for process in (launcher, *launcher.children(recursive=True))}
     addresses = {
         connection.laddr.ip
-        for process in (launcher, *launcher.children(recursive=True))
-        for connection in process.net_connections("tcp")
-        if connection.status == psutil.CONN_LISTEN
+        for connection in psutil.net_connections("tcp")
+        if connection.status == psutil.CONN_LISTEN and connection.pid in own
     }
     with open(os.environ["RANKS_LISTEN"], "w") as file:
         file.write(" ".join(sorted(addresses)))
