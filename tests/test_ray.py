@@ -412,7 +412,7 @@ def test_a_node_waits_for_a_benchmark_of_its_machine_that_is_on_no_cluster(clust
         wait_until(lambda: job.progress.notices, 60)
         other.stdin.close()
     assert job.wait(60)
-    waits = r"node \d waits for another benchmark on its machine \(--no-wait"
+    waits = r"node \d waits for another benchmark on its machine \(wait=False"
     assert re.match(waits, job.progress.notices[0])
     for report, is_beside in ((beside, True), (job.report(), False)):
         assert report.speed.status.tolist() == ["ok"]
