@@ -52,8 +52,10 @@ _SLOW_PART = 0.4
 """Of what visits differ by: how far a whole run is off, as they also drift from minute to minute,
 which no number of visits within some seconds shows. (`docs/steadiness.py runs` counts by it.)"""
 
-_SLOW_PART_WITH_DRIFT = 0.9
-"""The same of visits whose drift was not taken out."""
+_RUNS_DIFFER = 0.06
+"""The standard deviation of a run's log time where drift is not taken out: 0.017 to 0.065 were seen
+of three models on a shared machine, however little their visits differ by. (`docs/steadiness.py
+runs` prints it, of raw medians.)"""
 
 
 def paired_ratio(
@@ -96,14 +98,14 @@ def unpaired_ratio(
     if min(len(mine), len(theirs)) < MIN_VISITS:
         return None
     coefficient = _shared_coefficient(mine, theirs) if one_kernel else NOT_AT_ALL
-    slow_part = _SLOW_PART_WITH_DRIFT if coefficient == NOT_AT_ALL else _SLOW_PART
+    drift = _RUNS_DIFFER if coefficient == NOT_AT_ALL else 0.0
     means, drifts, slow = [], [], []
     for visits in (mine, theirs):
         references = [log_reference(visit) or 0.0 for visit in visits]
         times = [log_time(visit) for visit in visits]
         steady = [t - coefficient.value * r for t, r in zip(times, references, strict=True)]
         means.append(mean_of(steady))
-        slow.append(1.96 * slow_part * statistics.stdev(steady))
+        slow.append(1.96 * math.hypot(_SLOW_PART * statistics.stdev(steady), drift))
         drifts.append(statistics.fmean(references))
     unsure = 1.96 * (drifts[0] - drifts[1]) * coefficient.deviation
     half = math.hypot(means[0].half, means[1].half, unsure, *slow)
