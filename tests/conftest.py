@@ -198,12 +198,12 @@ def wait_until(condition, seconds=120):
 
 def worker_processes():
     """The workers of this process, in the order of their starts; other children are not theirs."""
-    found = []
+    begun = {}
     for child in psutil.Process().children():
         with suppress(psutil.Error):  # one that has just ended
             if child.status() != psutil.STATUS_ZOMBIE and WORKER_FOLDER in child.cmdline():
-                found.append(child)
-    return found
+                begun[child] = child.create_time()
+    return sorted(begun, key=begun.__getitem__)  # numbers of processes begin anew now and then
 
 
 @contextmanager
