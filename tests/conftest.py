@@ -44,6 +44,15 @@ TINY_BERT = {
     "vocab_size": 1000,
 }
 
+SMALL_LLAMA = {
+    "model_type": "llama",
+    "hidden_size": 256,
+    "intermediate_size": 512,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "vocab_size": 1000,
+}
+
 
 def pytest_configure(config):
     """Let threads of the fast tests sleep while they wait for each other.

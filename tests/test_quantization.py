@@ -9,19 +9,11 @@ import pytest
 import nbbench
 from nbbench.worker.backend import Unsupported
 from nbbench.worker.case import Case
-from tests.conftest import TINY_BERT
+from tests.conftest import SMALL_LLAMA, TINY_BERT
 
 pytest.importorskip("torchao")
 pytestmark = [pytest.mark.slow, pytest.mark.newest]  # Transformers imports it into every worker
 
-LLAMA = {
-    "model_type": "llama",
-    "hidden_size": 256,
-    "intermediate_size": 512,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 4,
-    "vocab_size": 1000,
-}
 VIT = {
     "model_type": "vit",
     "hidden_size": 128,
@@ -31,7 +23,7 @@ VIT = {
     "image_size": 32,
     "patch_size": 16,
 }
-MODELS = {"llama": LLAMA, "bert": {**TINY_BERT, "hidden_size": 128}, "vit": VIT}
+MODELS = {"llama": SMALL_LLAMA, "bert": {**TINY_BERT, "hidden_size": 128}, "vit": VIT}
 
 
 def built(backend, config, quantization, **values):
@@ -74,12 +66,12 @@ def test_bytes_are_those_of_the_number_format_and_outputs_are_numbers(
 
 
 def test_the_number_of_parameters_stays(backend):
-    dense, quantized = (built(backend, LLAMA, kind) for kind in ("none", "int8"))
+    dense, quantized = (built(backend, SMALL_LLAMA, kind) for kind in ("none", "int8"))
     assert quantized.parameter_count == dense.parameter_count
 
 
 def test_shared_weights_of_the_head_stay_shared(backend):
-    tied = {**LLAMA, "tie_word_embeddings": True, "architectures": ["LlamaForCausalLM"]}
+    tied = {**SMALL_LLAMA, "tie_word_embeddings": True, "architectures": ["LlamaForCausalLM"]}
     model = built(backend, tied, "int8")
     inner = model._model
     assert inner.lm_head.weight is inner.model.embed_tokens.weight
@@ -87,7 +79,7 @@ def test_shared_weights_of_the_head_stay_shared(backend):
 
 
 def test_a_model_that_generates_may_be_quantized(backend):
-    model = built(backend, LLAMA, "int8", mode="generation", new_tokens=3, cache="dynamic")
+    model = built(backend, SMALL_LLAMA, "int8", mode="generation", new_tokens=3, cache="dynamic")
     call, _ = model.prepare()
     call()
     assert len(model.generation.tokens) == 3
@@ -96,9 +88,9 @@ def test_a_model_that_generates_may_be_quantized(backend):
 @pytest.mark.parametrize(
     ("config", "quantization", "values", "sentence"),
     [
-        (LLAMA, "int8", {"mode": "training"}, "is for inference and generation"),
+        (SMALL_LLAMA, "int8", {"mode": "training"}, "is for inference and generation"),
         ({"model_type": "gpt2", "n_embd": 32, "n_layer": 1, "n_head": 2}, "int8", {}, "Conv1D"),
-        ({**LLAMA, "hidden_size": 40, "intermediate_size": 56, "num_attention_heads": 2,
+        ({**SMALL_LLAMA, "hidden_size": 40, "intermediate_size": 56, "num_attention_heads": 2,
           "head_dim": 20}, "int4", {}, "inputs in groups of 32, outputs of 16"),
     ],
 )  # fmt: skip
@@ -110,7 +102,7 @@ def test_what_is_not_quantized_says_why(backend, config, quantization, values, s
 def test_without_torchao_the_row_names_it(backend, monkeypatch):
     monkeypatch.setitem(sys.modules, "torchao.quantization", None)
     with pytest.raises(Unsupported, match="install torchao"):
-        built(backend, LLAMA, "int8")
+        built(backend, SMALL_LLAMA, "int8")
 
 
 def test_memory_that_runs_out_while_quantizing_is_no_lack_of_torchaos(backend, monkeypatch):
@@ -119,7 +111,7 @@ def test_memory_that_runs_out_while_quantizing_is_no_lack_of_torchaos(backend, m
 
     monkeypatch.setattr("torchao.quantization.quantize_", runs_out)
     with pytest.raises(RuntimeError, match="out of memory"):
-        built(backend, LLAMA, "int8")
+        built(backend, SMALL_LLAMA, "int8")
 
 
 def test_a_framework_that_quantizes_nothing_says_so(probe):
@@ -133,7 +125,7 @@ def test_a_framework_that_quantizes_nothing_says_so(probe):
 
 def test_it_is_an_axis_with_a_verdict_and_the_peak_while_loading_stands_apart():
     report = nbbench.run(
-        "m", configs=[LLAMA], quantizations=["none", "int8"], batch_sizes=[1],
+        "m", configs=[SMALL_LLAMA], quantizations=["none", "int8"], batch_sizes=[1],
         sequence_lengths=[16], device="cpu", max_time=0.3, baseline="none", progress=False,
     )  # fmt: skip
     speed, memory = report.speed, report.memory

@@ -11,18 +11,10 @@ from nbbench.worker.backend import Unsupported
 from nbbench.worker.backends import quantized_configs
 from nbbench.worker.backends.transformers_models import make_config
 from nbbench.worker.case import ADAPTER_KEY, Case
-from tests.conftest import TINY_BERT
+from tests.conftest import SMALL_LLAMA, TINY_BERT
 
-LLAMA = {
-    "model_type": "llama",
-    "hidden_size": 256,
-    "intermediate_size": 512,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 4,
-    "vocab_size": 1000,
-}
 BERT = {**TINY_BERT, "hidden_size": 128, "intermediate_size": 256}
-MODELS = {"llama": LLAMA, "bert": BERT}
+MODELS = {"llama": SMALL_LLAMA, "bert": BERT}
 BITNET = {"quant_method": "bitnet", "quantization_mode": "offline"}
 INT8 = {"_type": "Int8WeightOnlyConfig", "_data": {}, "_version": 2}
 HQQ = {
@@ -49,12 +41,12 @@ METHODS = [
 """The package, the configuration, the bits of a code, the codes of a scale, and its numbers."""
 
 
-def case_of(quantized, config=LLAMA, framework="pytorch", **values):
+def case_of(quantized, config=SMALL_LLAMA, framework="pytorch", **values):
     config = {**config, "quantization_config": quantized} if quantized else config
     return Case(framework, "m", config, "given", 2, 16, device="cpu", **values)
 
 
-def built(backend, quantized, config=LLAMA, **values):
+def built(backend, quantized, config=SMALL_LLAMA, **values):
     case = case_of(quantized, config, **values)
     backend.import_model(case)
     return backend.build(case, backend.open(case))
@@ -110,7 +102,7 @@ def without_accelerate(monkeypatch):
 @pytest.mark.newest
 @pytest.mark.usefixtures("without_accelerate")
 def test_a_format_of_files_gets_random_codes_of_its_own(backend):
-    config = {**LLAMA, "architectures": ["LlamaForCausalLM"]}
+    config = {**SMALL_LLAMA, "architectures": ["LlamaForCausalLM"]}
     model, dense = built(backend, BITNET, config), built(backend, None, config)
     layer = model.module.model.layers[0].mlp.up_proj
     assert layer.weight.dtype == backend.torch.uint8
@@ -144,7 +136,12 @@ def test_layers_whose_weights_stay_dense_are_named_as_such(backend):
 @pytest.mark.newest
 @pytest.mark.usefixtures("without_accelerate")
 def test_experts_that_no_quantizer_knows_are_named(backend):
-    mixtral = {**LLAMA, "model_type": "mixtral", "num_key_value_heads": 4, "num_local_experts": 2}
+    mixtral = {
+        **SMALL_LLAMA,
+        "model_type": "mixtral",
+        "num_key_value_heads": 4,
+        "num_local_experts": 2,
+    }
     assert "experts" in built(backend, BITNET, mixtral).note.partition("not quantized")[2]
 
 
@@ -229,7 +226,7 @@ def test_frameworks_other_than_pytorch_refuse_it(backend, framework):
 
 
 def test_an_adapter_of_a_quantized_model_is_a_sentence(backend):
-    config = {**LLAMA, ADAPTER_KEY: {"peft_type": "LORA"}}
+    config = {**SMALL_LLAMA, ADAPTER_KEY: {"peft_type": "LORA"}}
     assert "with an adapter" in sentence_of(backend, BITNET, config=config)
 
 
@@ -267,8 +264,8 @@ def test_weights_that_the_first_call_unpacks_are_refused(backend):
 def test_a_row_has_the_sentence():
     pytest.importorskip("torch")
     report = nbbench.run(
-        "m", configs=[{**LLAMA, "quantization_config": {"quant_method": "mxfp4"}}], batch_sizes=[1],
-        sequence_lengths=[4], device="cpu", progress=False,
+        "m", configs=[{**SMALL_LLAMA, "quantization_config": {"quant_method": "mxfp4"}}],
+        batch_sizes=[1], sequence_lengths=[4], device="cpu", progress=False,
     )  # fmt: skip
     assert list(report.speed.status) == ["unsupported"]
     assert "no code of the Hub" in report.speed.reason[0]
