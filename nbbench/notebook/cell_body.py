@@ -29,13 +29,14 @@ def read_body(body: str, namespace: dict[str, Any]) -> dict[str, Any]:
     except (ValueError, RecursionError, MemoryError) as error:  # no text of a program, or too deep
         reason = str(error) if isinstance(error, ValueError) else "it is nested too deeply"
         raise ArgumentError(f"the cell's body is not Python: {reason}") from None
-    inner = _comprehension_names(tree)
-    for name in _stored_names(tree):
+    inner, stored = _comprehension_names(tree), _stored_names(tree)
+    for name in stored:
         if name not in known and not name.startswith("_") and name not in inner:
             raise ArgumentError(
                 f"{unknown_argument(name)} (a name for your own use begins with an underscore)"
             )
-    own = _Assigned({name: _own_value(name in known, v) for name, v in namespace.items()}, tree)
+    values = {name: _own_value(name in known, value) for name, value in namespace.items()}
+    own = _Assigned(values, stored, _global_names(tree))
     try:
         exec(code, own)
     except KeyboardInterrupt:
@@ -60,11 +61,12 @@ class _Assigned(dict[str, Any]):
     An import stores a name as an assignment does, and one may store what was there already.
     """
 
-    def __init__(self, namespace: dict[str, Any], program: ast.Module) -> None:
+    def __init__(
+        self, namespace: dict[str, Any], stored_names: list[str], global_names: set[str]
+    ) -> None:
         super().__init__(namespace)
-        self._before, self._stored = dict(namespace), dict[str, None]()
-        self._global = _global_names(program)
-        self._surely = self._global & set(_stored_names(program))
+        self._before, self._stored = namespace, dict[str, None]()
+        self._global, self._surely = global_names, global_names.intersection(stored_names)
 
     def __setitem__(self, name: str, value: Any) -> None:
         self._stored[name] = None
